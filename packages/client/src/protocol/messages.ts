@@ -1,0 +1,277 @@
+import { type Infer, s, type Schema } from '../base/index.ts'
+import { isErrorName, type Position, SqlError } from './errors.ts'
+
+/**
+ * The conversation between a client (SDK, shell) and a coordinator: JSON texts of the two unions below, and binary
+ * data frames (`wire/frames.ts`) that carry results from coordinator to client. Many statements run at once on one
+ * socket; `call` is the client's number for one of them.
+ *
+ *   client                                   coordinator
+ *     hello ───────────────────────────────────►
+ *     ◄─────────────────────────────────── welcome
+ *     statement ───────────────────────────────►
+ *     ◄────────────── accepted, progress*, columns, frame*   (frames only while the client has given credit)
+ *     credit* ─────────────────────────────────►
+ *     ◄──────────────────────── finished | failed            (exactly one, last)
+ *
+ * A session lives in the client: each statement carries its {@link SessionContext} whole, and `finished` returns what
+ * the statement changed of it, so any coordinator can take any statement.
+ */
+
+const position = s.object({ line: s.natural, column: s.natural, offset: s.natural })
+
+export const errorBody = s.object({
+  error: s.string,
+  message: s.string,
+  detail: s.optional(s.string),
+  hint: s.optional(s.string),
+  position: s.optional(position),
+  queryId: s.optional(s.string),
+  coordinator: s.optional(s.string),
+})
+export type ErrorBody = Infer<typeof errorBody>
+
+/** What a session is. `revision` is the newest catalog revision that it has seen; no statement reads an older one. */
+export const sessionContext = s.object({
+  database: s.string,
+  settings: s.record(s.string),
+  revision: s.natural,
+})
+export type SessionContext = Infer<typeof sessionContext>
+
+/**
+ * A parameter of a statement. `type` is a SQL type name; `value` is its text in DuckDB's literal syntax, or null.
+ * A text keeps every digit of an int64 or decimal. BLOBs are hexadecimal.
+ */
+export const parameter = s.object({ type: s.string, value: s.nullable(s.string) })
+export type Parameter = Infer<typeof parameter>
+
+export const column = s.object({ name: s.string, type: s.string })
+export type Column = Infer<typeof column>
+
+const endpoint = s.object({ id: s.string, address: s.string })
+export type Endpoint = Infer<typeof endpoint>
+
+export const queryStatistics = s.object({
+  /** Wall milliseconds from acceptance to the last frame. */
+  elapsedMs: s.number,
+  planMs: s.number,
+  queuedMs: s.number,
+  tasks: s.natural,
+  executors: s.natural,
+  /** Rows and bytes delivered to the client. */
+  rows: s.natural,
+  bytes: s.natural,
+  /** Sum over kernels of user and system time, milliseconds. */
+  cpuMs: s.number,
+  peakMemoryBytes: s.natural,
+  spillBytes: s.natural,
+})
+export type QueryStatistics = Infer<typeof queryStatistics>
+
+export const queryState = s.oneOf(
+  'planning',
+  'queued',
+  'running',
+  'streaming',
+  'finished',
+  'failed',
+  'canceled',
+)
+export type QueryState = Infer<typeof queryState>
+
+const progress = {
+  state: queryState,
+  tasksDone: s.natural,
+  tasksRunning: s.natural,
+  tasksTotal: s.natural,
+  executors: s.natural,
+  /** Rows read from tables so far, where the kernel can tell. */
+  rowsRead: s.natural,
+  /** Bytes of the splits whose tasks are done or, in part, running. */
+  bytesRead: s.natural,
+  bytesTotal: s.natural,
+  /** Done part, from 0 to 1. */
+  fraction: s.number,
+  elapsedMs: s.number,
+}
+
+export const memberStatus = s.object({
+  id: s.string,
+  role: s.oneOf('coordinator', 'executor'),
+  address: s.string,
+  host: s.string,
+  pid: s.natural,
+  incarnation: s.natural,
+  state: s.oneOf('alive', 'suspect', 'draining'),
+  /** Executors: tasks running, reserved bytes, queued bytes. Coordinators: queries running, sessions. */
+  load: s.record(s.number),
+})
+export type MemberStatus = Infer<typeof memberStatus>
+
+export const queryStatus = s.object({
+  id: s.string,
+  coordinator: s.string,
+  state: queryState,
+  database: s.string,
+  sql: s.string,
+  startedAt: s.natural,
+  elapsedMs: s.number,
+  rows: s.natural,
+  tasksDone: s.natural,
+  tasksTotal: s.natural,
+})
+export type QueryStatus = Infer<typeof queryStatus>
+
+/** `nyala status --json` prints this. */
+export const clusterStatus = s.object({
+  cluster: s.string,
+  leader: s.nullable(s.string),
+  epoch: s.nullable(s.natural),
+  members: s.array(memberStatus),
+  etcd: s.array(
+    s.object({
+      id: s.string,
+      address: s.string,
+      pid: s.nullable(s.natural),
+      leader: s.boolean,
+      healthy: s.boolean,
+    }),
+  ),
+  queries: s.array(queryStatus),
+  transactions: s.array(s.json),
+})
+export type ClusterStatus = Infer<typeof clusterStatus>
+
+/** Client to coordinator. */
+export const up = s.union({
+  hello: s.object({
+    kind: s.literal('hello'),
+    protocol: s.natural,
+    client: s.string,
+    application: s.optional(s.string),
+  }),
+  statement: s.object({
+    kind: s.literal('statement'),
+    call: s.natural,
+    statementId: s.string,
+    sql: s.string,
+    parameters: s.array(parameter),
+    session: sessionContext,
+    /** Bytes of data frames that may be sent before the first `credit`. */
+    creditBytes: s.natural,
+    /** True when the client wants `progress` messages. */
+    progress: s.boolean,
+  }),
+  /** More bytes may be sent; frames below `acknowledged` have been taken by the user and need not be kept. */
+  credit: s.object({
+    kind: s.literal('credit'),
+    call: s.natural,
+    bytes: s.natural,
+    acknowledged: s.natural,
+  }),
+  /** Cancels a call of this connection. The call still ends in exactly one `finished` or `failed`. */
+  cancel: s.object({ kind: s.literal('cancel'), call: s.natural }),
+  /** Cancels any query of the cluster by its id; answered by `reply`. */
+  cancelQuery: s.object({ kind: s.literal('cancelQuery'), call: s.natural, queryId: s.string }),
+  status: s.object({ kind: s.literal('status'), call: s.natural }),
+  /** The profile of a finished or running query, by id; answered by `reply` with a body as EXPLAIN ANALYZE JSON. */
+  profile: s.object({ kind: s.literal('profile'), call: s.natural, queryId: s.string }),
+  /** Completions of the text before `offset`; answered by `reply` with `{ start, items: [{ text, kind }] }`. */
+  complete: s.object({
+    kind: s.literal('complete'),
+    call: s.natural,
+    sql: s.string,
+    offset: s.natural,
+    session: sessionContext,
+  }),
+})
+export type Up = Infer<typeof up>
+
+/** Coordinator to client. */
+export const down = s.union({
+  welcome: s.object({
+    kind: s.literal('welcome'),
+    protocol: s.natural,
+    version: s.string,
+    cluster: s.string,
+    coordinator: s.string,
+    coordinators: s.array(endpoint),
+    /** Newest catalog revision this coordinator has seen. */
+    revision: s.natural,
+  }),
+  /** The coordinators that can be dialled, sent on every change. */
+  members: s.object({ kind: s.literal('members'), coordinators: s.array(endpoint) }),
+  accepted: s.object({
+    kind: s.literal('accepted'),
+    call: s.natural,
+    queryId: s.string,
+    coordinator: s.string,
+  }),
+  /** Names and types of the result, before the first frame. Frame 0 is the Arrow schema message. */
+  columns: s.object({ kind: s.literal('columns'), call: s.natural, columns: s.array(column) }),
+  progress: s.object({ kind: s.literal('progress'), call: s.natural, ...progress }),
+  finished: s.object({
+    kind: s.literal('finished'),
+    call: s.natural,
+    queryId: s.string,
+    /** Command tag, for example `SELECT` or `CREATE TABLE`. */
+    command: s.string,
+    rows: s.natural,
+    /** Data frames sent, the schema frame included; a stream with another count is not complete. */
+    frames: s.natural,
+    /** CRC-32 chained over the crc of every frame, each as four little-endian bytes. */
+    crc: s.natural,
+    session: sessionContext,
+    notices: s.array(s.string),
+    statistics: queryStatistics,
+  }),
+  failed: s.object({
+    kind: s.literal('failed'),
+    call: s.natural,
+    error: errorBody,
+    session: s.optional(sessionContext),
+  }),
+  reply: s.object({ kind: s.literal('reply'), call: s.natural, body: s.json }),
+  /** This coordinator is going away: new statements belong elsewhere, running ones end here. */
+  draining: s.object({ kind: s.literal('draining') }),
+})
+export type Down = Infer<typeof down>
+
+export type ProgressMessage = Extract<Down, { kind: 'progress' }>
+export type FinishedMessage = Extract<Down, { kind: 'finished' }>
+
+/** An error as it goes on the wire. Whatever is not a {@link SqlError} is a bug of this process and says so. */
+export function toErrorBody(error: unknown): ErrorBody {
+  const e =
+    error instanceof SqlError
+      ? error
+      : new SqlError('internal_error', error instanceof Error ? error.message : String(error))
+  return {
+    error: e.error,
+    message: e.message,
+    ...(e.detail === undefined ? {} : { detail: e.detail }),
+    ...(e.hint === undefined ? {} : { hint: e.hint }),
+    ...(e.position === undefined ? {} : { position: e.position }),
+    ...(e.queryId === undefined ? {} : { queryId: e.queryId }),
+    ...(e.coordinator === undefined ? {} : { coordinator: e.coordinator }),
+  }
+}
+
+/** The error that a peer sent. A name this version does not know becomes `internal_error` and is kept in the detail. */
+export function fromErrorBody(body: ErrorBody): SqlError {
+  const options = {
+    detail: body.detail,
+    hint: body.hint,
+    position: body.position as Position | undefined,
+    queryId: body.queryId,
+    coordinator: body.coordinator,
+  }
+  if (isErrorName(body.error)) return new SqlError(body.error, body.message, options)
+  return new SqlError('internal_error', body.message, {
+    ...options,
+    detail: `error ${body.error} is not known to this version; ${body.detail ?? 'no detail'}`,
+  })
+}
+
+export type MessageSchema<T> = Schema<T>

@@ -1,0 +1,9 @@
+/**
+ * The version both ends say in their first message; a peer with another one is refused with a reason.
+ * `PROTOCOL_HASH` is the hash of the message schemas: a test fails when they change and this file does not.
+ *
+ * History
+ *  1  first version
+ */
+export const PROTOCOL_VERSION = 1
+export const PROTOCOL_HASH = 'unset'

@@ -1,0 +1,172 @@
+import { type Clock, DecodeError, type Log, type Schema } from '../base/index.ts'
+import { decodeFrame, type Frame } from './frames.ts'
+
+/** What a connection needs of a socket; `ws` in Node and `WebSocket` in browsers both fit. */
+export interface Transport {
+  send(data: string | Uint8Array): void
+  /** Bytes handed to `send` that have not left the process yet. */
+  readonly bufferedBytes: number
+  /** Resolves when a good part of what was buffered has left, or the socket has closed. */
+  drained(): Promise<void>
+  close(code: number, reason: string): void
+  /** Ends the socket at once, without a closing handshake. */
+  terminate(): void
+  start(events: TransportEvents): void
+}
+
+export interface TransportEvents {
+  onText(text: string): void
+  onBinary(bytes: Uint8Array): void
+  onClose(code: number, reason: string): void
+}
+
+/** Close codes that we send beside the standard ones. */
+export const CLOSE = {
+  normal: 1000,
+  goingAway: 1001,
+  /** The peer sent what is not a message of the protocol; the reason says which and why. */
+  protocolError: 1002,
+  tooLarge: 1009,
+  versionRefused: 4001,
+  notWelcome: 4002,
+  /** The peer did not answer pings. */
+  silent: 4003,
+} as const
+
+/** A ping unanswered for this many intervals means a dead peer: 500 ms × 4, seen within 2.5 s. */
+export const PING_INTERVAL_MS = 500
+export const PING_MISSES_MAX = 4
+
+export interface ConnectionOptions<In> {
+  readonly schema: Schema<In>
+  readonly clock: Clock
+  readonly log: Log
+  readonly onMessage: (message: In) => void
+  /** Data frames; where it is absent a frame is a protocol error. */
+  readonly onFrame?: (frame: Frame, message: Uint8Array) => void
+  readonly onClose: (code: number, reason: string) => void
+  /** Sends pings and closes the connection when the peer stays silent. */
+  readonly ping?: { readonly intervalMs: number; readonly missesMax: number } | undefined
+}
+
+/**
+ * One socket that speaks JSON messages of two unions and binary frames. It owns decoding, pings and closing; what the
+ * messages mean is its user's. Pings are answered here, by the loop that does the work, so that a hung loop is a dead
+ * member. A message that does not decode closes this connection with a reason, and harms no other.
+ */
+export class Connection<In, Out extends { readonly kind: string }> {
+  readonly #transport: Transport
+  readonly #options: ConnectionOptions<In>
+  #closed = false
+  #misses = 0
+  #stopPings: (() => void) | undefined
+
+  constructor(transport: Transport, options: ConnectionOptions<In>) {
+    this.#transport = transport
+    this.#options = options
+    transport.start({
+      onText: (text) => this.#onText(text),
+      onBinary: (bytes) => this.#onBinary(bytes),
+      onClose: (code, reason) => this.#onClose(code, reason),
+    })
+    if (options.ping !== undefined) this.#schedulePing(options.ping)
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get bufferedBytes(): number {
+    return this.#transport.bufferedBytes
+  }
+
+  /** Sends a message; on a closed connection it does nothing, as the close has been or will be told by `onClose`. */
+  send(message: Out): void {
+    if (!this.#closed) this.#transport.send(JSON.stringify(message))
+  }
+
+  /** Sends an encoded data frame (`frames.ts`). The buffer must not change afterwards. */
+  sendFrame(message: Uint8Array): void {
+    if (!this.#closed) this.#transport.send(message)
+  }
+
+  /** Resolves when more may be sent without growing the buffer without bound. */
+  drained(): Promise<void> {
+    return this.#transport.drained()
+  }
+
+  close(code: number = CLOSE.normal, reason = ''): void {
+    if (this.#closed) return
+    // A close frame holds 123 bytes of reason; a longer one would throw.
+    this.#transport.close(code, new TextDecoder().decode(new TextEncoder().encode(reason).slice(0, 120)))
+  }
+
+  terminate(): void {
+    this.#transport.terminate()
+  }
+
+  #onText(text: string): void {
+    this.#misses = 0
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch {
+      return this.close(CLOSE.protocolError, 'message is not JSON')
+    }
+    if (isPing(value)) return this.#transport.send(`{"kind":"pong","nonce":${value.nonce}}`)
+    if (isPong(value)) return
+    let message: In
+    try {
+      message = this.#options.schema.decode(value, 'message')
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      this.#options.log.warn('messageRefused', { reason: error.message })
+      return this.close(CLOSE.protocolError, error.message)
+    }
+    this.#options.onMessage(message)
+  }
+
+  #onBinary(bytes: Uint8Array): void {
+    this.#misses = 0
+    if (this.#options.onFrame === undefined) {
+      return this.close(CLOSE.protocolError, 'binary frames are not expected here')
+    }
+    const frame = decodeFrame(bytes)
+    if (typeof frame === 'string') return this.close(CLOSE.protocolError, frame)
+    this.#options.onFrame(frame, bytes)
+  }
+
+  #onClose(code: number, reason: string): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#stopPings?.()
+    this.#options.onClose(code, reason)
+  }
+
+  #schedulePing(ping: { readonly intervalMs: number; readonly missesMax: number }): void {
+    let nonce = 0
+    const tick = (): void => {
+      if (this.#closed) return
+      if (this.#misses >= ping.missesMax) {
+        this.#transport.terminate()
+        return this.#onClose(CLOSE.silent, `no answer for ${ping.intervalMs * ping.missesMax} ms`)
+      }
+      this.#misses++
+      this.#transport.send(`{"kind":"ping","nonce":${++nonce}}`)
+      this.#stopPings = this.#options.clock.after(ping.intervalMs, tick, { background: true })
+    }
+    this.#stopPings = this.#options.clock.after(ping.intervalMs, tick, { background: true })
+  }
+}
+
+interface Nonce {
+  readonly kind: string
+  readonly nonce: number
+}
+const hasNonce = (v: unknown, kind: string): v is Nonce =>
+  typeof v === 'object' &&
+  v !== null &&
+  (v as Partial<Nonce>).kind === kind &&
+  Number.isSafeInteger((v as Partial<Nonce>).nonce)
+const isPing = (v: unknown): v is Nonce => hasNonce(v, 'ping')
+const isPong = (v: unknown): v is Nonce => hasNonce(v, 'pong')

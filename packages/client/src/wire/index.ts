@@ -1,0 +1,5 @@
+export * from './connection.ts'
+export * from './dial.ts'
+export * from './frames.ts'
+export * from './limits.ts'
+export * from './listen.ts'

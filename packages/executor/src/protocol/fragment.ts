@@ -1,0 +1,84 @@
+import { type Infer, s } from '@nyala/client/base'
+import { column } from '@nyala/client/protocol'
+
+/**
+ * The SQL of a task, in parts: text that the coordinator rendered, and places where the executor puts the segments
+ * of an exchange once it has pulled them. Nothing else is ever put into the text.
+ */
+export const sqlPart = s.union({
+  text: s.object({ kind: s.literal('text'), text: s.string }),
+  exchange: s.object({
+    kind: s.literal('exchange'),
+    exchange: s.natural,
+    /** The columns of the exchange: an exchange without segments is an empty relation of these. */
+    columns: s.array(column),
+  }),
+})
+export type SqlPart = Infer<typeof sqlPart>
+
+/** A segment of an exchange: an immutable Parquet file on the executor that wrote it. */
+export const segment = s.object({
+  executor: s.string,
+  /** The data port of that executor, `host:port`. */
+  address: s.string,
+  /** Two members with the same host string can open each other's paths. */
+  host: s.string,
+  path: s.string,
+  /** Output bucket, from 0. */
+  partition: s.natural,
+  rows: s.natural,
+  bytes: s.natural,
+})
+export type Segment = Infer<typeof segment>
+
+/** Where a task's rows go. */
+export const taskOutput = s.union({
+  /** To the coordinator, as numbered Arrow frames. */
+  result: s.object({ kind: s.literal('result') }),
+  /** To segments, `partitions` of them by the hash of `keys` (SQL expressions over the fragment's output columns). */
+  exchange: s.object({
+    kind: s.literal('exchange'),
+    exchange: s.natural,
+    partitions: s.natural,
+    keys: s.array(s.string),
+  }),
+})
+export type TaskOutput = Infer<typeof taskOutput>
+
+/** A task is named by its query, its number in the query, and its attempt; all three go into every message about it. */
+export const taskRef = {
+  queryId: s.string,
+  task: s.natural,
+  attempt: s.natural,
+}
+
+export const taskSpec = s.object({
+  ...taskRef,
+  sql: s.array(sqlPart),
+  output: taskOutput,
+  /** Segments to pull before the task starts, by exchange. */
+  inputs: s.array(s.object({ exchange: s.natural, segments: s.array(segment) })),
+  /** Bytes of memory for this task alone; 0 shares the executor's limit with its neighbours. */
+  memoryLimitBytes: s.natural,
+  /** Kernel threads for this task's instance where it has one of its own; 0 is the executor's default. */
+  threads: s.natural,
+  /** True to collect the operator profile. */
+  profile: s.boolean,
+  /** Session settings that the kernel itself knows, already checked by the coordinator (for example `TimeZone`). */
+  kernelSettings: s.record(s.string),
+})
+export type TaskSpec = Infer<typeof taskSpec>
+
+export const taskStatistics = s.object({
+  /** Wall milliseconds from start to end of the kernel's work. */
+  elapsedMs: s.number,
+  /** User and system time of the kernel process while the task ran; shared when tasks overlap. */
+  cpuMs: s.number,
+  rows: s.natural,
+  bytes: s.natural,
+  peakMemoryBytes: s.natural,
+  spillBytes: s.natural,
+  /** Bytes pulled from other executors. */
+  pulledBytes: s.natural,
+})
+export type TaskStatistics = Infer<typeof taskStatistics>
