@@ -1,0 +1,372 @@
+import { assert, type Clock, DecodeError, type Log } from '@nyala/client/base'
+import { randomHex, SqlError } from '@nyala/client/protocol'
+import {
+  type CatalogPlan,
+  kindOf,
+  type NewDatabase,
+  type NewRelation,
+  type NewView,
+  planCreateDatabase,
+  planCreateRelation,
+  type PlanContext,
+  planDropDatabase,
+  planDropRelation,
+  planRenameRelation,
+  planReplaceView,
+  planTableUpdate,
+  type RelationKind,
+  type RelationName,
+  undefinedRelation,
+  wasApplied,
+} from './catalog-plan.ts'
+import { type CatalogSnapshot, CatalogState, type Versioned } from './catalog-snapshot.ts'
+import type { Keys } from './keys.ts'
+import type { CommitResult, Compare, KeyValue, Kv } from './kv.ts'
+import { PrefixView } from './prefix-view.ts'
+import {
+  catalogRootRecord,
+  databaseRecord,
+  type DatabaseRecord,
+  decodeRecord,
+  type RelationRecord,
+  relationRecord,
+  type TableRecord,
+} from './records.ts'
+import { repeatCommit } from './retry.ts'
+
+/** Attempts of one DDL before it is called a conflict; each lost one means that another statement got through. */
+const ATTEMPTS_MAX = 64
+/** How long the catalog may take to show a revision that the store is known to have. */
+const CATCH_UP_MS = 5000
+/** A view that has not shown a revision for this long is listed anew, then after twice as long, and so on. */
+const RELIST_AFTER_MS = 250
+
+export interface CatalogOptions {
+  readonly kv: Kv
+  readonly keys: Keys
+  readonly clock: Clock
+  readonly log: Log
+  /** Makes ids of relations and of writes; must never repeat. Default: 96 random bits. */
+  readonly newId?: (() => string) | undefined
+}
+
+export interface Abortable {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a verb did. The change is visible in every snapshot from `revision` on, and already in this catalog's. */
+export type Committed<T> = T & { readonly revision: number }
+
+/**
+ * The catalog as one process sees it: a live view for binding statements, and verbs to change it.
+ *
+ * A verb decides on a snapshot and proves by its compares that the decision still holds when it is written, also
+ * where the decision is an error or that there is nothing to do. So an answer is right as of the moment it is given,
+ * however old the snapshot was. Lost replies are resolved by repeating the write; see {@link CatalogPlan}.
+ *
+ * All verbs fail with `metastore_unavailable` when nothing was done for want of etcd, with `commit_outcome_unknown`
+ * when that cannot be told, and with `concurrent_ddl` when other statements kept getting in between.
+ */
+export class Catalog implements AsyncDisposable {
+  readonly #kv: Kv
+  readonly #keys: Keys
+  readonly #clock: Clock
+  readonly #newId: () => string
+  readonly #view: PrefixView
+  readonly #state: CatalogState
+
+  private constructor(options: CatalogOptions) {
+    this.#kv = options.kv
+    this.#keys = options.keys
+    this.#clock = options.clock
+    this.#newId = options.newId ?? (() => randomHex(12))
+    this.#state = new CatalogState(options.keys)
+    this.#view = new PrefixView({ ...options, prefix: options.keys.catalog })
+    this.#view.onChange((change) => this.#state.apply(change, () => this.#view.items()))
+  }
+
+  /** Resolves when the catalog has been read. The cluster must have been opened by {@link openCluster} before. */
+  static async open(options: CatalogOptions, { signal }: Abortable = {}): Promise<Catalog> {
+    const catalog = new Catalog(options)
+    await catalog.#view.start({ signal })
+    return catalog
+  }
+
+  async close(): Promise<void> {
+    await this.#view.stop()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** The catalog as it was at the last revision seen. Does no I/O. */
+  snapshot(): CatalogSnapshot {
+    return this.#state.snapshot(this.#view.revision)
+  }
+
+  /** Called after each change of the catalog. The returned function ends it. */
+  onChange(listener: () => void): () => void {
+    return this.#view.onChange(() => listener())
+  }
+
+  /**
+   * A snapshot not older than `revision`, for reading one's own writes across coordinators.
+   * Fails with `metastore_unavailable` after `timeoutMs`.
+   */
+  async atLeast(
+    revision: number,
+    options: Abortable & { readonly timeoutMs?: number | undefined } = {},
+  ): Promise<CatalogSnapshot> {
+    await this.#until(`revision ${revision}`, () => this.#view.revision >= revision, options)
+    return this.snapshot()
+  }
+
+  /** Fails with `duplicate_database`. */
+  createDatabase(
+    database: NewDatabase,
+    options: Abortable & { readonly ifNotExists?: boolean | undefined } = {},
+  ): Promise<Committed<{ readonly created: boolean; readonly record: DatabaseRecord }>> {
+    return this.#execute((context) => planCreateDatabase(context, database, options), options)
+  }
+
+  /** Fails with `undefined_database`, or with `database_not_empty` unless `cascade`. */
+  dropDatabase(
+    name: string,
+    options: Abortable & {
+      readonly ifExists?: boolean | undefined
+      readonly cascade?: boolean | undefined
+    } = {},
+  ): Promise<Committed<{ readonly dropped: readonly RelationRecord[] | undefined }>> {
+    return this.#execute((context) => planDropDatabase(context, name, options), options)
+  }
+
+  /** Fails with `undefined_database` or `duplicate_table`. */
+  createRelation(
+    relation: NewRelation,
+    options: Abortable & { readonly ifNotExists?: boolean | undefined } = {},
+  ): Promise<Committed<{ readonly created: boolean; readonly record: RelationRecord }>> {
+    return this.#execute((context) => planCreateRelation(context, relation, options), options)
+  }
+
+  /** CREATE OR REPLACE VIEW. Fails with `undefined_database`, or `duplicate_table` where a table has the name. */
+  replaceView(
+    view: NewView,
+    options: Abortable = {},
+  ): Promise<Committed<{ readonly created: boolean; readonly record: RelationRecord }>> {
+    return this.#execute((context) => planReplaceView(context, view), options)
+  }
+
+  /** Fails with `undefined_database`, or `undefined_table` where the name is absent or of the other kind. */
+  dropRelation(
+    target: RelationName,
+    options: Abortable & {
+      readonly expect: RelationKind
+      readonly ifExists?: boolean | undefined
+    },
+  ): Promise<Committed<{ readonly dropped: RelationRecord | undefined }>> {
+    return this.#execute((context) => planDropRelation(context, target, options), options)
+  }
+
+  /** Renames, also into another database. Fails with `undefined_database`, `undefined_table` or `duplicate_table`. */
+  renameRelation(
+    from: RelationName,
+    to: RelationName,
+    options: Abortable & { readonly expect: RelationKind },
+  ): Promise<Committed<{ readonly record: RelationRecord }>> {
+    return this.#execute((context) => planRenameRelation(context, from, to, options), options)
+  }
+
+  /**
+   * Replaces what a table's head says of its data, schema or statistics. `change` is called with the current record,
+   * and again with a newer one when another update came first; it may throw to give up. Identity and name stay.
+   * Fails with `undefined_table`, or `concurrent_ddl` where the name came to stand for another table meanwhile.
+   */
+  updateTable(
+    target: RelationName,
+    change: (current: TableRecord) => TableRecord,
+    options: Abortable = {},
+  ): Promise<Committed<{ readonly record: TableRecord }>> {
+    let id: string | undefined
+    return this.#execute((context) => {
+      const table = findTable(context, target)
+      if ('kind' in table) return table
+      id ??= table.record.id
+      if (id !== table.record.id) throw conflict(`table "${target.name}" was dropped and created`)
+      const update = planTableUpdate(table, change(table.record), context.writeId)
+      return {
+        kind: 'write',
+        compares: [update.compare],
+        operations: [update.put],
+        guard: { key: table.key, recentWrites: table.record.recentWrites },
+        value: { record: update.record },
+      }
+    }, options)
+  }
+
+  /** Plans on the newest snapshot and commits, until the snapshot planned on was current. */
+  async #execute<T extends object>(
+    plan: (context: PlanContext) => CatalogPlan<T>,
+    options: Abortable,
+  ): Promise<Committed<T>> {
+    const writeId = this.#newId()
+    const now = this.#clock.wall()
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const snapshot = this.snapshot()
+      const planned = plan({ keys: this.#keys, snapshot, writeId, now })
+      const outcome = await this.#commit(planned, writeId, options)
+      if (outcome.kind === 'stale') {
+        await this.#catchUp(outcome.found, options)
+        continue
+      }
+      if (planned.kind === 'refuse') throw planned.error
+      await this.atLeast(outcome.revision, options)
+      return { ...planned.value, revision: outcome.revision }
+    }
+    throw conflict(`other statements changed the catalog ${ATTEMPTS_MAX} times meanwhile`)
+  }
+
+  async #commit<T>(
+    planned: CatalogPlan<T>,
+    writeId: string,
+    { signal }: Abortable,
+  ): Promise<
+    | { readonly kind: 'done'; readonly revision: number }
+    | { readonly kind: 'stale'; readonly found: ReadonlyMap<string, KeyValue | undefined> }
+  > {
+    const guards = [...new Set(planned.compares.map((compare: Compare) => compare.key))]
+    const { result, ambiguous } = await repeatCommit(
+      { kv: this.#kv, clock: this.#clock, signal },
+      {
+        compares: planned.compares,
+        success: planned.kind === 'write' ? planned.operations : [],
+        failure: guards.map((key) => ({ kind: 'get', key })),
+      },
+    )
+    if (result.succeeded) {
+      // Where nothing was written, what was decided on is visible already.
+      const revision = planned.kind === 'write' ? result.revision : this.#view.revision
+      return { kind: 'done', revision }
+    }
+    const found = readGuards(guards, result)
+    if (!ambiguous || planned.kind !== 'write') return { kind: 'stale', found }
+    const guard = found.get(planned.guard.key)
+    if (guard === undefined) return { kind: 'stale', found }
+    switch (wasApplied(writeId, planned.guard.recentWrites, this.#recentWrites(guard))) {
+      case 'yes':
+        return { kind: 'done', revision: guard.modRevision }
+      case 'no':
+        return { kind: 'stale', found }
+      case 'unknown':
+        throw new SqlError('commit_outcome_unknown', 'the reply to a catalog change was lost', {
+          hint: 'look whether the change is there before trying again',
+        })
+    }
+  }
+
+  #recentWrites(guard: KeyValue): readonly string[] {
+    try {
+      if (guard.key === this.#keys.catalogRoot) {
+        return decodeRecord(catalogRootRecord, guard.value, guard.key).recentWrites
+      }
+      const isDatabase = guard.key.startsWith(this.#keys.databases)
+      const schema = isDatabase ? databaseRecord : relationRecord
+      return decodeRecord<DatabaseRecord | RelationRecord>(schema, guard.value, guard.key)
+        .recentWrites
+    } catch (cause) {
+      if (!(cause instanceof DecodeError)) throw cause
+      throw new SqlError('commit_outcome_unknown', `a record cannot be read: ${cause.message}`, {
+        hint: 'all coordinators must run the same version; see which one wrote it',
+        cause,
+      })
+    }
+  }
+
+  /** Waits until the view has what made the commit's compares fail, so that the next plan is made on it. */
+  async #catchUp(
+    found: ReadonlyMap<string, KeyValue | undefined>,
+    options: Abortable,
+  ): Promise<void> {
+    const needed = Math.max(0, ...[...found.values()].map((item) => item?.modRevision ?? 0))
+    const gone = [...found].filter(([, item]) => item === undefined).map(([key]) => key)
+    const listings = this.#view.listings
+    await this.#until(
+      'the change that came in between',
+      () =>
+        this.#view.revision >= needed &&
+        // A key that is absent in the store but present in the view: its deletion is still to come.
+        (this.#view.listings > listings || gone.every((key) => this.#view.get(key) === undefined)),
+      options,
+    )
+  }
+
+  /** Waits for the view; where it lags behind, makes it list anew, since events may have been lost. */
+  async #until(
+    what: string,
+    condition: () => boolean,
+    options: Abortable & { readonly timeoutMs?: number | undefined },
+  ): Promise<void> {
+    if (condition()) return
+    const timeoutMs = options.timeoutMs ?? CATCH_UP_MS
+    const end = this.#clock.now() + timeoutMs
+    const timedOut = new AbortController()
+    let cancelTimer = (): void => undefined
+    const arm = (afterMs: number): void => {
+      const wait = Math.min(afterMs, end - this.#clock.now())
+      cancelTimer = this.#clock.after(Math.max(0, wait), () => {
+        if (this.#clock.now() >= end) return timedOut.abort(this.#behind(what, timeoutMs))
+        this.#view.relist()
+        arm(2 * afterMs)
+      })
+    }
+    arm(RELIST_AFTER_MS)
+    const signals = [timedOut.signal, ...(options.signal === undefined ? [] : [options.signal])]
+    try {
+      await this.#view.waitFor(condition, { signal: AbortSignal.any(signals) })
+    } finally {
+      cancelTimer()
+    }
+  }
+
+  #behind(what: string, timeoutMs: number): SqlError {
+    const { revision } = this.#view
+    return new SqlError(
+      'metastore_unavailable',
+      `the catalog is at revision ${revision} and did not reach ${what} within ${timeoutMs} ms`,
+      { hint: 'check that etcd is reachable, then try again', cause: this.#view.lastError },
+    )
+  }
+}
+
+function readGuards(
+  guards: readonly string[],
+  result: CommitResult,
+): ReadonlyMap<string, KeyValue | undefined> {
+  const found = new Map<string, KeyValue | undefined>()
+  for (const [i, key] of guards.entries()) {
+    const response = result.responses[i]
+    assert(response?.kind === 'get', 'one read for each guard')
+    found.set(key, response.item)
+  }
+  return found
+}
+
+function findTable(
+  { keys, snapshot }: PlanContext,
+  target: RelationName,
+): Versioned<TableRecord> | (CatalogPlan<never> & { readonly kind: 'refuse' }) {
+  const relation = snapshot.relation(target.database, target.name)
+  const { database, name } = target
+  if (relation === undefined) {
+    const compares: readonly Compare[] = [{ kind: 'absent', key: keys.name(database, name) }]
+    return { kind: 'refuse', compares, error: undefinedRelation('table', target) }
+  }
+  const { record, key, modRevision } = relation
+  if (record.kind === 'external') return { record, key, modRevision }
+  const compares: readonly Compare[] = [{ kind: 'modRevision', key, equals: modRevision }]
+  const error = new SqlError('undefined_table', `"${name}" is a ${kindOf(record)}, not a table`)
+  return { kind: 'refuse', compares, error }
+}
+
+const conflict = (message: string): SqlError =>
+  new SqlError('concurrent_ddl', message, { hint: 'try the statement again' })

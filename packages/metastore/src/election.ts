@@ -1,0 +1,274 @@
+import { type Clock, DecodeError, type Log } from '@nyala/client/base'
+import { type MemberId, randomHex } from '@nyala/client/protocol'
+import type { Keys } from './keys.ts'
+import { type CommitRequest, type CommitResult, type Compare, type Kv, KvError } from './kv.ts'
+import { PrefixView } from './prefix-view.ts'
+import { decodeRecord, encodeRecord, type LeaderRecord, leaderRecord } from './records.ts'
+import { repeatCommit } from './retry.ts'
+import { Session } from './session.ts'
+
+const RETRY_MS = 50
+/** A coordinator that resigned lets others try for this long before it campaigns again. */
+const RESIGN_PAUSE_MS = 1000
+
+export interface ElectionOptions {
+  readonly kv: Kv
+  readonly keys: Keys
+  readonly clock: Clock
+  readonly log: Log
+  readonly candidate: { readonly id: MemberId; readonly address: string }
+  readonly ttlSeconds?: number | undefined
+  readonly onElected?: ((leadership: Leadership) => void) | undefined
+  /** Whatever was done for this leadership must stop; its writes are refused from now on or soon. */
+  readonly onDeposed?: ((leadership: Leadership, reason: string) => void) | undefined
+  /** Called when the leader that is seen changes, by the leader itself too. */
+  readonly onLeader?: ((leader: Leader | undefined) => void) | undefined
+}
+
+/** The leader as seen by a watch: who to ask, never a proof that it still leads. */
+export interface Leader {
+  readonly record: LeaderRecord
+  readonly epoch: number
+}
+
+export type FencedCommit =
+  /** The epoch is over; nothing was written. `epoch`: the one that is current, if any. */
+  | { readonly kind: 'fenced'; readonly epoch: number | undefined }
+  | {
+      readonly kind: 'answered'
+      readonly result: CommitResult
+      /** An earlier attempt may have been applied: see {@link repeatCommit}. */
+      readonly ambiguous: boolean
+    }
+
+/** One term of office. Its epoch is the create revision of the leader key. */
+export class Leadership {
+  readonly epoch: number
+  readonly #kv: Kv
+  readonly #clock: Clock
+  readonly #key: string
+  readonly #session: Session
+
+  constructor(options: {
+    readonly kv: Kv
+    readonly clock: Clock
+    readonly key: string
+    readonly epoch: number
+    readonly session: Session
+  }) {
+    this.epoch = options.epoch
+    this.#kv = options.kv
+    this.#clock = options.clock
+    this.#key = options.key
+    this.#session = options.session
+  }
+
+  /** A hint to stop early; never enough to act on. */
+  get probablyCurrent(): boolean {
+    return this.#session.valid
+  }
+
+  /** Belongs into every commit that a leader makes. */
+  fence(): Compare {
+    return { kind: 'createRevision', key: this.#key, equals: this.epoch }
+  }
+
+  /**
+   * A guarded write that is refused once the epoch is over. The results of `failure` keep their places.
+   * Fails with `metastore_unavailable` or `commit_outcome_unknown`.
+   */
+  async commitIf(
+    request: CommitRequest,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<FencedCommit> {
+    const { result, ambiguous } = await repeatCommit(
+      { kv: this.#kv, clock: this.#clock, signal: options.signal },
+      {
+        compares: [this.fence(), ...request.compares],
+        success: request.success,
+        failure: [...(request.failure ?? []), { kind: 'get', key: this.#key }],
+      },
+    )
+    if (result.succeeded) return { kind: 'answered', result, ambiguous }
+    const leader = result.responses.at(-1)
+    const epoch = leader?.kind === 'get' ? leader.item?.createRevision : undefined
+    if (epoch !== this.epoch) return { kind: 'fenced', epoch }
+    const answered = { ...result, responses: result.responses.slice(0, -1) }
+    return { kind: 'answered', result: answered, ambiguous }
+  }
+}
+
+/**
+ * Campaigns for the one leader key for as long as it runs.
+ *
+ * ```
+ *   waiting ──key absent──► campaigning ──created it──► leading ──lease lost, key gone, resigned──► waiting
+ *      ▲                        └──another did────────────┐
+ *      └─────────────────────────────────────────────────-┘
+ * ```
+ *
+ * A candidate that waits holds neither key nor lease, so there is no queue that could go wrong.
+ */
+export class Election {
+  readonly #options: ElectionOptions
+  readonly #key: string
+  readonly #view: PrefixView
+  readonly #abort = new AbortController()
+  #leader: Leader | undefined
+  #leadership: Leadership | undefined
+  #resign: (() => void) | undefined
+  #running: Promise<void> | undefined
+
+  constructor(options: ElectionOptions) {
+    this.#options = options
+    this.#key = options.keys.leader
+    this.#view = new PrefixView({ ...options, prefix: this.#key })
+    this.#view.onChange(() => this.#observe())
+  }
+
+  /** The leader last seen. */
+  get leader(): Leader | undefined {
+    return this.#leader
+  }
+
+  /** Set while this coordinator leads. */
+  get leadership(): Leadership | undefined {
+    return this.#leadership
+  }
+
+  /** Begins to observe and to campaign; resolves when the leader key has been read for the first time. */
+  async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    await this.#view.start(options)
+    this.#running ??= this.#run()
+  }
+
+  /** Resolves with the leader once there is one. */
+  async waitForLeader(
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Leader> {
+    for (;;) {
+      await this.#view.waitFor(() => this.#leader !== undefined, options)
+      if (this.#leader !== undefined) return this.#leader
+    }
+  }
+
+  /** Gives leadership up, if held, and lets others go first. */
+  resign(): void {
+    this.#resign?.()
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort(new KvError('closed', 'the election was stopped'))
+    this.#resign?.()
+    await this.#running
+    await this.#view.stop()
+  }
+
+  #observe(): void {
+    const item = this.#view.get(this.#key)
+    if (item?.createRevision === this.#leader?.epoch) return
+    try {
+      this.#leader =
+        item === undefined
+          ? undefined
+          : {
+              record: decodeRecord(leaderRecord, item.value, item.key),
+              epoch: item.createRevision,
+            }
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      this.#options.log.warn('leader record not understood', { error })
+      this.#leader = undefined
+    }
+    this.#options.onLeader?.(this.#leader)
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#abort
+    while (!signal.aborted) {
+      try {
+        await this.#view.waitFor(() => this.#view.get(this.#key) === undefined, { signal })
+        const ended = await this.#campaignOnce()
+        if (ended !== 'deposed')
+          await this.#pause(ended === 'resigned' ? RESIGN_PAUSE_MS : RETRY_MS)
+      } catch (error) {
+        if (signal.aborted) return
+        this.#options.log.info('campaign failed', { error })
+        await this.#pause(RETRY_MS)
+      }
+    }
+  }
+
+  async #campaignOnce(): Promise<'lost' | 'deposed' | 'resigned'> {
+    const session = await Session.open(this.#options)
+    try {
+      const epoch = await this.#createKey(session)
+      // A session that ended while the answer was on its way leads nobody.
+      if (epoch === undefined || !session.valid) return 'lost'
+      return await this.#lead(session, epoch)
+    } finally {
+      await session.close()
+    }
+  }
+
+  /** The epoch when the key was created by us. A late duplicate is refused, because its lease is gone by then. */
+  async #createKey(session: Session): Promise<number | undefined> {
+    const { candidate, clock } = this.#options
+    const record = { ...candidate, electedAt: clock.wall(), writeId: randomHex(8) }
+    const value = encodeRecord(leaderRecord, record)
+    const { result } = await repeatCommit(
+      { ...this.#options, signal: this.#abort.signal, budgetMs: session.ttlSeconds * 1000 },
+      {
+        compares: [{ kind: 'absent', key: this.#key }],
+        success: [{ kind: 'put', key: this.#key, value, lease: session.lease }],
+        failure: [{ kind: 'get', key: this.#key }],
+      },
+    )
+    if (result.succeeded) return result.revision
+    const response = result.responses[0]
+    const found = response?.kind === 'get' ? response.item : undefined
+    return found?.lease === session.lease ? found.createRevision : undefined
+  }
+
+  async #lead(session: Session, epoch: number): Promise<'deposed' | 'resigned'> {
+    const { kv, clock, log } = this.#options
+    const leadership = new Leadership({ kv, clock, key: this.#key, epoch, session })
+    this.#leadership = leadership
+    log.info('elected', { epoch })
+    this.#options.onElected?.(leadership)
+    const reason = await this.#untilDeposed(session, epoch)
+    this.#leadership = undefined
+    log.info('deposed', { epoch, reason })
+    this.#options.onDeposed?.(leadership, reason)
+    return reason === RESIGNED ? 'resigned' : 'deposed'
+  }
+
+  async #untilDeposed(session: Session, epoch: number): Promise<string> {
+    const over = new AbortController()
+    const resigned = new Promise<string>((resolve) => {
+      this.#resign = () => resolve(RESIGNED)
+      if (this.#abort.signal.aborted) resolve(RESIGNED)
+    })
+    const isGone = (): boolean =>
+      this.#view.revision >= epoch && this.#view.get(this.#key)?.createRevision !== epoch
+    const gone = this.#view.waitFor(isGone, over).then(() => 'leader key is gone')
+    try {
+      return await Promise.race([session.lost, gone, resigned])
+    } finally {
+      this.#resign = undefined
+      over.abort()
+      // The loser of the race ends by the abort; its rejection has no other reader.
+      gone.catch(() => undefined)
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    try {
+      await this.#options.clock.sleep(ms, { signal: this.#abort.signal })
+    } catch (error) {
+      if (!this.#abort.signal.aborted) throw error
+    }
+  }
+}
+
+const RESIGNED = 'resigned'

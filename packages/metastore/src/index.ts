@@ -1,0 +1,28 @@
+export * from './catalog.ts'
+export {
+  type NewDatabase,
+  type NewRelation,
+  type NewTable,
+  type NewView,
+  planTableUpdate,
+  type RelationKind,
+  type RelationName,
+} from './catalog-plan.ts'
+export {
+  type CatalogSnapshot,
+  type Database,
+  type Relation,
+  type Versioned,
+} from './catalog-snapshot.ts'
+export * from './cluster.ts'
+export * from './election.ts'
+export type { EtcdCredentials } from './etcd-client.ts'
+export * from './etcd-kv.ts'
+export * from './keys.ts'
+export * from './kv.ts'
+export * from './membership.ts'
+export * from './prefix-view.ts'
+export * from './records.ts'
+export * from './registration.ts'
+export * from './retry.ts'
+export * from './session.ts'

@@ -1,0 +1,162 @@
+import { assert } from '@nyala/client/base'
+import { isMemberId, type MemberId } from '@nyala/client/protocol'
+
+export type MemberRole = 'coordinator' | 'executor'
+
+const FORMAT = 'v1'
+const CLUSTER_NAME = /^[0-9A-Za-z][0-9A-Za-z_.-]{0,62}$/
+
+/** Case does not tell names apart: this is the form that keys and maps use; records keep the form for display. */
+export const foldName = (name: string): string =>
+  // Lower case can undo the composition, so it is composed again; the result folds to itself.
+  name.normalize('NFC').toLowerCase().normalize('NFC')
+
+/**
+ * Every etcd key of a cluster is built here and nowhere else.
+ *
+ * ```
+ * /nyala/<cluster>/v1/cluster
+ *                    /leader
+ *                    /members/coordinators/<id>      leased
+ *                    /members/executors/<id>         leased
+ *                    /catalog/root                   guard of the set of databases
+ *                    /catalog/databases/<database>   record, and guard of the database's set of names
+ *                    /catalog/names/<database>/<name> → id
+ *                    /catalog/tables/<database>/<id> head
+ *                    /queries/<id>  /statements/<id>  /txns/<id>
+ * ```
+ *
+ * What the catalog is made of lies under one prefix, so that one watch gives one consistent view of it.
+ * Heads lie under their database so that DROP DATABASE CASCADE is one atomic commit whatever the size.
+ */
+export class Keys {
+  readonly cluster: string
+  readonly root: string
+
+  /** `cluster`: the name that separates clusters which share an etcd. */
+  constructor(cluster: string) {
+    assert(CLUSTER_NAME.test(cluster), () => `invalid cluster name ${JSON.stringify(cluster)}`)
+    this.cluster = cluster
+    this.root = `/nyala/${cluster}/${FORMAT}/`
+  }
+
+  get clusterRecord(): string {
+    return `${this.root}cluster`
+  }
+
+  get leader(): string {
+    return `${this.root}leader`
+  }
+
+  get members(): string {
+    return `${this.root}members/`
+  }
+
+  member(role: MemberRole, id: MemberId): string {
+    assert(isMemberId(id), () => `invalid member id ${JSON.stringify(id)}`)
+    return `${this.members}${role}s/${id}`
+  }
+
+  get catalog(): string {
+    return `${this.root}catalog/`
+  }
+
+  get catalogRoot(): string {
+    return `${this.catalog}root`
+  }
+
+  get databases(): string {
+    return `${this.catalog}databases/`
+  }
+
+  database(database: string): string {
+    return this.databases + encodeName(database)
+  }
+
+  names(database: string): string {
+    return `${this.catalog}names/${encodeName(database)}/`
+  }
+
+  name(database: string, name: string): string {
+    return this.names(database) + encodeName(name)
+  }
+
+  tables(database: string): string {
+    return `${this.catalog}tables/${encodeName(database)}/`
+  }
+
+  /** The head of a relation: the one key that a data commit compares and moves. */
+  table(database: string, id: string): string {
+    return this.tables(database) + encodeId(id)
+  }
+
+  get queries(): string {
+    return `${this.root}queries/`
+  }
+
+  query(id: string): string {
+    return this.queries + encodeId(id)
+  }
+
+  get statements(): string {
+    return `${this.root}statements/`
+  }
+
+  statement(id: string): string {
+    return this.statements + encodeId(id)
+  }
+
+  get txns(): string {
+    return `${this.root}txns/`
+  }
+
+  txn(id: string): string {
+    return this.txns + encodeId(id)
+  }
+}
+
+/** What a key under `catalog/` is about; names are folded. `undefined` for a key that this version does not know. */
+export type CatalogKey =
+  | { readonly kind: 'root' }
+  | { readonly kind: 'database'; readonly database: string }
+  | { readonly kind: 'name'; readonly database: string; readonly name: string }
+  | { readonly kind: 'table'; readonly database: string; readonly id: string }
+
+export function parseCatalogKey(keys: Keys, key: string): CatalogKey | undefined {
+  if (!key.startsWith(keys.catalog)) return undefined
+  const [kind, first, second, ...more] = key.slice(keys.catalog.length).split('/')
+  if (more.length > 0) return undefined
+  if (kind === 'root' && first === undefined) return { kind }
+  if (first === undefined) return undefined
+  const database = decodeURIComponent(first)
+  if (kind === 'databases' && second === undefined) return { kind: 'database', database }
+  if (second === undefined) return undefined
+  if (kind === 'names') return { kind: 'name', database, name: decodeURIComponent(second) }
+  if (kind === 'tables') return { kind: 'table', database, id: decodeURIComponent(second) }
+  return undefined
+}
+
+/** Which member a key under `members/` belongs to. */
+export function parseMemberKey(
+  keys: Keys,
+  key: string,
+): { readonly role: MemberRole; readonly id: string } | undefined {
+  if (!key.startsWith(keys.members)) return undefined
+  const [folder, id, ...more] = key.slice(keys.members.length).split('/')
+  if (id === undefined || more.length > 0) return undefined
+  if (folder === 'coordinators') return { role: 'coordinator', id }
+  if (folder === 'executors') return { role: 'executor', id }
+  return undefined
+}
+
+/** Percent-encodes all but letters, digits and `-_.!~*'()`, so that a name can hold '/' and any script. */
+function encodeName(name: string): string {
+  assert(name.length > 0, 'empty name in a key')
+  return encodeURIComponent(foldName(name))
+}
+
+/** Ids are case-sensitive and made by us; encoding keeps a malformed one from leaving its folder. */
+function encodeId(id: string): string {
+  assert(id.length > 0, 'empty id in a key')
+  return encodeURIComponent(id)
+}

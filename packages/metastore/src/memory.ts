@@ -1,0 +1,2 @@
+export * from './memory-kv.ts'
+export { MemoryStore } from './memory-store.ts'

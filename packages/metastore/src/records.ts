@@ -1,0 +1,184 @@
+import { DecodeError, type Infer, type Schema, s } from '@nyala/client/base'
+import { isMemberId, type MemberId, SqlError } from '@nyala/client/protocol'
+
+/**
+ * Everything that is stored in etcd, as JSON. Closed world: a field or format that this version does not know
+ * is refused, because a record that is half understood is worse than one that is not read.
+ *
+ * Format history: 1 first version.
+ */
+export const RECORD_FORMAT = 1
+/** Half of what one commit may carry, so that a rename, which writes a head again, always fits. */
+export const RECORD_BYTES_MAX = 512 * 1024
+/** Longest name of a database, relation or column in UTF-16 units; PostgreSQL has 63, Impala 128. */
+export const NAME_LENGTH_MAX = 255
+/** How many writes back a guard can still tell whether a given write was its own. */
+export const RECENT_WRITES_MAX = 32
+
+const memberId: Schema<MemberId> = {
+  shape: 'memberId',
+  decode(value, path) {
+    const text = s.string.decode(value, path)
+    if (!isMemberId(text)) throw new DecodeError(`${path}: not a member id`)
+    return text
+  },
+}
+
+export const memberRecord = s.object({
+  id: memberId,
+  role: s.oneOf('coordinator', 'executor'),
+  /** `host:port` that others connect to: a coordinator's control and client port, an executor's data port. */
+  address: s.string,
+  /** Identity of the machine: members with the same one may hand each other paths instead of bytes. */
+  host: s.string,
+  pid: s.natural,
+  /** Version of the software. */
+  version: s.string,
+  /** Version of the protocol it speaks. */
+  protocol: s.natural,
+  /** Milliseconds since 1970-01-01 UTC. */
+  startedAt: s.number,
+  state: s.oneOf('active', 'draining'),
+  /** Threads that an executor runs tasks with, or a coordinator plans with. */
+  threads: s.natural,
+  /** Bytes of memory that tasks may use; 0 for a coordinator. */
+  memoryBytes: s.natural,
+})
+export type MemberRecord = Infer<typeof memberRecord>
+
+export const leaderRecord = s.object({
+  id: memberId,
+  address: s.string,
+  /** Milliseconds since 1970-01-01 UTC. */
+  electedAt: s.number,
+  /** Tells this campaign's own write from another's after a lost reply. */
+  writeId: s.string,
+})
+export type LeaderRecord = Infer<typeof leaderRecord>
+
+export const clusterRecord = s.object({
+  /** Random; made at the first start and never changed. */
+  id: s.string,
+  /** Version of the layout of keys and records. */
+  formatVersion: s.natural,
+  createdAt: s.number,
+})
+export type ClusterRecord = Infer<typeof clusterRecord>
+
+/** Guard of the set of databases: every CREATE and DROP DATABASE compares and rewrites it. */
+export const catalogRootRecord = s.object({ recentWrites: s.array(s.string) })
+export type CatalogRootRecord = Infer<typeof catalogRootRecord>
+
+/** A database, and the guard of its set of names: every DDL in it compares and rewrites this record. */
+export const databaseRecord = s.object({
+  id: s.string,
+  /** As it was written at CREATE; the key has the folded form. */
+  name: s.string,
+  comment: s.optional(s.string),
+  /** Directory under which its tables lie unless they name their own. */
+  location: s.optional(s.string),
+  createdAt: s.number,
+  recentWrites: s.array(s.string),
+})
+export type DatabaseRecord = Infer<typeof databaseRecord>
+
+/** What a name stands for. */
+export const nameRecord = s.object({ id: s.string })
+export type NameRecord = Infer<typeof nameRecord>
+
+export const columnRecord = s.object({
+  name: s.string,
+  /** SQL type as DuckDB prints it. */
+  type: s.string,
+  comment: s.optional(s.string),
+})
+export type ColumnRecord = Infer<typeof columnRecord>
+
+/** The immutable file that lists a table's segments. */
+export const manifestPointer = s.object({
+  path: s.string,
+  /** Of the file's bytes. */
+  crc32: s.natural,
+  bytes: s.natural,
+  files: s.natural,
+  rows: s.natural,
+  dataBytes: s.natural,
+})
+export type ManifestPointer = Infer<typeof manifestPointer>
+
+/** The immutable file with what COMPUTE STATS found. */
+export const statisticsPointer = s.object({
+  path: s.string,
+  crc32: s.natural,
+  bytes: s.natural,
+  computedAt: s.number,
+})
+export type StatisticsPointer = Infer<typeof statisticsPointer>
+
+const relationFields = {
+  id: s.string,
+  database: s.string,
+  name: s.string,
+  comment: s.optional(s.string),
+  createdAt: s.number,
+  /** Ids of the last updates, so that one whose reply was lost can be recognised. */
+  recentWrites: s.array(s.string),
+}
+
+export const tableRecord = s.object({
+  ...relationFields,
+  kind: s.literal('external'),
+  location: s.string,
+  columns: s.array(columnRecord),
+  partitionColumns: s.array(columnRecord),
+  schemaVersion: s.natural,
+  snapshotId: s.natural,
+  manifest: s.nullable(manifestPointer),
+  statistics: s.nullable(statisticsPointer),
+  refreshedAt: s.number,
+})
+export type TableRecord = Infer<typeof tableRecord>
+
+export const viewRecord = s.object({
+  ...relationFields,
+  kind: s.literal('view'),
+  sql: s.string,
+  /** Database that unqualified names in `sql` belong to. */
+  sessionDatabase: s.string,
+  dialect: s.string,
+  columns: s.array(s.object({ name: s.string, type: s.string })),
+})
+export type ViewRecord = Infer<typeof viewRecord>
+
+export const relationRecord = s.union({ external: tableRecord, view: viewRecord })
+export type RelationRecord = TableRecord | ViewRecord
+
+/** The text of a record. Fails with `program_limit_exceeded` where it is too large for etcd. */
+export function encodeRecord<T>(schema: Schema<T>, record: T): string {
+  // Decoding what is about to be written refuses a record that nobody could read back.
+  const text = JSON.stringify({ format: RECORD_FORMAT, record: schema.decode(record, 'record') })
+  const bytes = Buffer.byteLength(text)
+  if (bytes > RECORD_BYTES_MAX) {
+    throw new SqlError(
+      'program_limit_exceeded',
+      `catalog record of ${bytes} bytes exceeds the limit of ${RECORD_BYTES_MAX} bytes`,
+      { hint: 'use fewer or shorter columns, comments or view text' },
+    )
+  }
+  return text
+}
+
+/** Fails with a {@link DecodeError} that names the key. */
+export function decodeRecord<T>(schema: Schema<T>, text: string, key: string): T {
+  return s
+    .object({ format: s.literal(RECORD_FORMAT), record: schema })
+    .decode(parseJson(text, key), key).record
+}
+
+function parseJson(text: string, key: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new DecodeError(`${key}: not JSON`, { cause })
+  }
+}

@@ -1,0 +1,98 @@
+import { type Clock } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import { type CommitRequest, type CommitResult, type Kv, KvError } from './kv.ts'
+
+/** How long a guarded write is repeated before its outcome is called unknown; longer than an etcd election. */
+export const COMMIT_BUDGET_MS = 8000
+const PAUSE_MIN_MS = 20
+const PAUSE_MAX_MS = 300
+
+export interface RetryOptions {
+  readonly kv: Kv
+  readonly clock: Clock
+  /** Total time, all attempts together. */
+  readonly budgetMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface RepeatedCommit {
+  readonly result: CommitResult
+  /**
+   * True when an earlier attempt of this call may have been applied, or may yet be. A result that did not succeed
+   * then does not say that the write was refused: look for its mark in what the failure branch read.
+   */
+  readonly ambiguous: boolean
+}
+
+/**
+ * Sends a guarded write until it is answered.
+ *
+ * The request must be such that it can be applied once at most: its compares must fail after its own success,
+ * whoever writes in between. A compare of a key's mod revision together with a put of that key does this.
+ */
+export async function repeatCommit(
+  options: RetryOptions,
+  request: CommitRequest,
+): Promise<RepeatedCommit> {
+  const { kv, clock, signal } = options
+  const end = clock.now() + (options.budgetMs ?? COMMIT_BUDGET_MS)
+  let ambiguous = false
+  for (let pause = PAUSE_MIN_MS; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
+    signal?.throwIfAborted()
+    try {
+      return { result: await kv.commitIf(request), ambiguous }
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error
+      if (error.kind === 'unknownOutcome') ambiguous = true
+      else if (error.kind !== 'unavailable') throw toSqlError(error, ambiguous)
+      if (clock.now() + pause > end) throw toSqlError(error, ambiguous)
+    }
+    await clock.sleep(pause, { signal })
+  }
+}
+
+/** Repeats a read until it is answered or the budget is spent. */
+export async function repeatRead<T>(options: RetryOptions, read: () => Promise<T>): Promise<T> {
+  const { clock, signal } = options
+  const end = clock.now() + (options.budgetMs ?? COMMIT_BUDGET_MS)
+  for (let pause = PAUSE_MIN_MS; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
+    signal?.throwIfAborted()
+    try {
+      return await read()
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error
+      if (error.kind !== 'unavailable' || clock.now() + pause > end) throw toSqlError(error, false)
+    }
+    await clock.sleep(pause, { signal })
+  }
+}
+
+/** What a statement's user is told. `ambiguous`: a write may have been done. */
+export function toSqlError(error: KvError, ambiguous: boolean): SqlError {
+  if (ambiguous || error.kind === 'unknownOutcome') {
+    return new SqlError('commit_outcome_unknown', `metastore did not answer: ${error.message}`, {
+      hint: 'look whether the change is there before trying again',
+      cause: error,
+    })
+  }
+  switch (error.kind) {
+    case 'noSpace':
+      return new SqlError('disk_full', `metastore is full: ${error.message}`, {
+        hint: 'compact and defragment etcd, then disarm its alarm, or raise --quota-backend-bytes',
+        cause: error,
+      })
+    case 'tooLarge':
+      return new SqlError('program_limit_exceeded', error.message, { cause: error })
+    case 'invalid':
+      return new SqlError('internal_error', error.message, { cause: error })
+    case 'unavailable':
+    case 'compacted':
+    case 'leaseNotFound':
+    case 'unauthorized':
+    case 'closed':
+      return new SqlError('metastore_unavailable', `metastore is unavailable: ${error.message}`, {
+        hint: 'check that a majority of the etcd members is running and reachable',
+        cause: error,
+      })
+  }
+}
