@@ -1,0 +1,5 @@
+export { LocalCluster, type LocalClusterOptions, type RunningProcess } from './local/cluster.ts'
+export { installEtcd, requireEtcd } from './local/etcd-install.ts'
+export { type Programs } from './local/engine-member.ts'
+export { LauncherError } from './local/launcher-error.ts'
+export { type StartOptions, startLocalCluster } from './local/start.ts'

@@ -1,0 +1,273 @@
+import { mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { type Clock, type Log, silentLog, systemClock } from '@nyala/client/base'
+import { clusterUrl, engineMembers, installedPrograms, type Programs } from './engine-member.ts'
+import { etcdHealthy, etcdMembers, etcdUrls } from './etcd-member.ts'
+import { LauncherError } from './launcher-error.ts'
+import { type Layout, pathsOf, settleLayout } from './layout.ts'
+import { MemberProcess, type MemberRole, type MemberSpec } from './member-process.ts'
+import { requireFreePorts } from './ports.ts'
+import { isAlive, processBirth } from './process-identity.ts'
+import {
+  type ClusterState,
+  createState,
+  type ProcessRecord,
+  readState,
+  removeState,
+  survivors,
+  writeState,
+} from './state-file.ts'
+
+export interface LocalClusterOptions {
+  /** Name of the cluster in etcd. */
+  readonly cluster?: string
+  readonly coordinators: number
+  readonly executors: number
+  /** Members of etcd: 1 or 3. */
+  readonly etcd: number
+  /** Directory of all that the cluster keeps; made where it is missing. */
+  readonly dir: string
+  /** Directories that tables may lie in, besides the cluster's own. */
+  readonly roots: readonly string[]
+  /** Threads of each executor. */
+  readonly threads: number
+  /** Bytes of memory that the tasks of each executor may use. */
+  readonly memoryBytes: number
+  /** First port of the cluster's range; 0 takes free ones. */
+  readonly portBase: number
+  /** False lets etcd answer before its writes are on disk: for tests. */
+  readonly fsync: boolean
+  /** Starts a member again whenever its process ends. */
+  readonly restart: boolean
+  readonly etcdProgram: string
+  readonly programs?: Programs
+  readonly variables: Readonly<Record<string, string | undefined>>
+  readonly clock?: Clock
+  readonly log?: Log
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface RunningProcess {
+  readonly id: string
+  readonly role: MemberRole
+  readonly pid: number
+  readonly address: string
+}
+
+/**
+ * A cluster of real processes on this machine: etcd, coordinators, executors. It holds them from `open` to `stop`;
+ * `cluster.json` in its directory tells others what runs.
+ *
+ *   claim the directory → etcd members one after another → etcd healthy → coordinators and executors → ready
+ *
+ * A failure on the way stops whatever was started.
+ */
+export class LocalCluster implements AsyncDisposable {
+  readonly url: string
+  readonly etcdEndpoints: readonly string[]
+  readonly dir: string
+  readonly #layout: Layout
+  readonly #members: readonly MemberProcess[]
+  readonly #options: LocalClusterOptions
+  readonly #clock: Clock
+  #state: ClusterState
+  /** Writes of the state file, one after another. */
+  #writes: Promise<void> = Promise.resolve()
+  #stopped: Promise<void> | undefined
+
+  private constructor(layout: Layout, state: ClusterState, options: LocalClusterOptions) {
+    this.dir = options.dir
+    this.url = state.url
+    this.etcdEndpoints = state.etcd
+    this.#layout = layout
+    this.#state = state
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    const log = options.log ?? silentLog
+    const onProcess = (): Promise<void> => this.#saveState({})
+    this.#members = memberSpecs(layout, options, this.#clock).map(
+      (spec) => new MemberProcess(spec, { clock: this.#clock, log, onProcess }),
+    )
+  }
+
+  /** Starts a cluster and resolves when all of its members serve. Fails with a {@link LauncherError}. */
+  static async open(given: LocalClusterOptions): Promise<LocalCluster> {
+    const options = { ...given, dir: resolve(given.dir) }
+    await requireUnused(options.dir)
+    const layout = await settleLayout({ ...options, cluster: options.cluster ?? 'local' })
+    await requireFreePorts([
+      ...layout.coordinators,
+      ...layout.executors,
+      ...layout.etcd.flatMap((one) => [one, { id: one.id, port: one.peerPort }]),
+    ])
+    for (const path of [
+      pathsOf(options.dir).logs,
+      pathsOf(options.dir).etcd,
+      pathsOf(options.dir).data,
+    ]) {
+      await mkdir(path, { recursive: true })
+    }
+    const state = await firstState(layout, options)
+    await createState(options.dir, state)
+    const cluster = new LocalCluster(layout, state, options)
+    try {
+      await cluster.#start()
+    } catch (error) {
+      await cluster.stop()
+      throw error
+    }
+    return cluster
+  }
+
+  /** What runs now. */
+  get processes(): readonly RunningProcess[] {
+    return this.#members.flatMap(({ spec, identity }) =>
+      identity === undefined
+        ? []
+        : [{ id: spec.id, role: spec.role, pid: identity.pid, address: spec.address }],
+    )
+  }
+
+  /** Sends a signal to a member's process. Whether it comes back is up to the option `restart`. */
+  kill(id: string, signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.#member(id).kill(signal)
+  }
+
+  /** Resolves when no process of the member runs. */
+  async exited(id: string): Promise<void> {
+    await this.#member(id).exited()
+  }
+
+  /** Stops a member in order where it runs, then starts it at the same address; resolves when it serves. */
+  async restart(id: string): Promise<void> {
+    const member = this.#member(id)
+    await member.stop()
+    await member.start({ signal: this.#options.signal })
+    if (this.#options.restart) member.supervise()
+  }
+
+  /** Stops all members in order and gives the directory free. The data stays. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  /** Kills whatever still runs: for those who cannot wait for `stop`, which then resolves soon. */
+  killNow(): void {
+    for (const member of this.#members) member.killNow()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #start(): Promise<void> {
+    const signal = this.#options.signal
+    const etcd = this.#members.filter((member) => member.spec.role === 'etcd')
+    for (const member of etcd) await member.start({ signal })
+    await this.#etcdHealthy()
+    const engine = this.#members.filter((member) => member.spec.role !== 'etcd')
+    await Promise.all(engine.map((member) => member.start({ signal })))
+    if (this.#options.restart) for (const member of this.#members) member.supervise()
+    await this.#saveState({ state: 'ready' })
+  }
+
+  async #etcdHealthy(): Promise<void> {
+    const timeout = new AbortController()
+    const cancel = this.#clock.after(ETCD_HEALTHY_TIMEOUT_MS, () =>
+      timeout.abort(new LauncherError(`etcd has no leader after ${ETCD_HEALTHY_TIMEOUT_MS} ms`)),
+    )
+    const signals = [timeout.signal, this.#options.signal].filter((one) => one !== undefined)
+    try {
+      await etcdHealthy(this.#layout, this.#clock, { signal: AbortSignal.any(signals) })
+    } finally {
+      cancel()
+    }
+  }
+
+  async #stop(): Promise<void> {
+    await this.#saveState({ state: 'stopping' })
+    const isEtcd = (member: MemberProcess): boolean => member.spec.role === 'etcd'
+    // What the engine still writes on its way out needs etcd.
+    await Promise.all(this.#members.filter((one) => !isEtcd(one)).map((one) => one.stop()))
+    await Promise.all(this.#members.filter(isEtcd).map((one) => one.stop()))
+    await this.#writes
+    await removeState(this.dir)
+  }
+
+  #saveState(change: Partial<ClusterState>): Promise<void> {
+    this.#state = { ...this.#state, ...change, processes: this.#records() }
+    const state = this.#state
+    this.#writes = this.#writes.then(() => writeState(this.dir, state))
+    return this.#writes
+  }
+
+  #records(): readonly ProcessRecord[] {
+    return this.#members.flatMap(({ spec, identity }) =>
+      identity === undefined
+        ? []
+        : [{ id: spec.id, role: spec.role, address: spec.address, ...identity }],
+    )
+  }
+
+  #member(id: string): MemberProcess {
+    const member = this.#members.find((one) => one.spec.id === id)
+    if (member !== undefined) return member
+    const ids = this.#members.map((one) => one.spec.id).join(', ')
+    throw new LauncherError(`no member "${id}" in the cluster`, { hint: `its members: ${ids}` })
+  }
+}
+
+/** With everything on one machine an election takes half a second; this is for a machine that is very busy. */
+const ETCD_HEALTHY_TIMEOUT_MS = 20_000
+
+function memberSpecs(
+  layout: Layout,
+  options: LocalClusterOptions,
+  clock: Clock,
+): readonly MemberSpec[] {
+  const { dir, variables } = options
+  const programs = options.programs ?? installedPrograms()
+  // The cluster's own directory is always a root: managed tables lie in it.
+  const roots = [...new Set([...options.roots.map((root) => resolve(root)), dir])]
+  return [
+    ...etcdMembers({ ...options, layout, program: options.etcdProgram, clock }),
+    ...engineMembers({ ...options, dir, layout, roots, programs, variables }),
+  ]
+}
+
+async function firstState(layout: Layout, options: LocalClusterOptions): Promise<ClusterState> {
+  const birth = await processBirth(process.pid)
+  if (birth === undefined) throw new LauncherError('cannot tell this process from others')
+  return {
+    format: 1,
+    cluster: layout.cluster,
+    url: clusterUrl(layout),
+    state: 'starting',
+    etcd: etcdUrls(layout),
+    roots: [...options.roots.map((root) => resolve(root)), options.dir],
+    startedAt: (options.clock ?? systemClock).wall(),
+    supervisor: { pid: process.pid, birth },
+    processes: [],
+  }
+}
+
+/** Fails where a cluster runs in the directory; what a crashed one left in the state file is removed. */
+async function requireUnused(dir: string): Promise<void> {
+  const state = await readState(dir)
+  if (state === undefined) return
+  if (await isAlive(state.supervisor)) {
+    throw new LauncherError(`a cluster already runs in "${dir}": ${state.url}`, {
+      hint: `connect to it, stop it with "nyala down --dir ${dir}", or choose another --dir`,
+    })
+  }
+  const left = await survivors(state)
+  if (left.length > 0) {
+    const ids = left.map((one) => `${one.id} (pid ${one.pid})`).join(', ')
+    throw new LauncherError(
+      `the supervisor of the cluster in "${dir}" is gone, but its processes still run: ${ids}`,
+      { hint: `end them with "nyala down --dir ${dir}"` },
+    )
+  }
+  await removeState(dir)
+}

@@ -1,0 +1,63 @@
+import { createServer } from 'node:net'
+import { randomInt } from 'node:crypto'
+import { configurationError, LauncherError } from './launcher-error.ts'
+
+export const LOOPBACK = '127.0.0.1'
+
+/** Members of one role that fit between two offsets. */
+export const MEMBERS_PER_ROLE_MAX = 20
+/** Distance from the port base to the first port of each kind. */
+export const COORDINATOR_PORT_OFFSET = 1
+export const EXECUTOR_PORT_OFFSET = 21
+export const ETCD_CLIENT_PORT_OFFSET = 41
+export const ETCD_PEER_PORT_OFFSET = 51
+/** Ports that a cluster may use, from its base on. */
+export const PORTS_PER_CLUSTER = 60
+
+/**
+ * Free ports are taken from below the ranges that Linux, macOS and Windows hand out for outgoing connections: a port
+ * that is free when asked for may otherwise be some connection's by the time a member listens on it.
+ */
+const FREE_PORT_MIN = 20_000
+const FREE_PORT_MAX = 32_000
+const FREE_PORT_TRIES_MAX = 500
+
+/** True when something on this machine could listen on the port now. */
+export function isPortFree(port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(false)
+      else reject(error)
+    })
+    server.listen({ port, host: LOOPBACK, exclusive: true }, () => {
+      server.close(() => resolve(true))
+    })
+  })
+}
+
+/** `count` different ports that nothing listens on, chosen at random so that two clusters starting at once differ. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const ports = new Set<number>()
+  for (let tries = 0; ports.size < count; tries++) {
+    if (tries >= FREE_PORT_TRIES_MAX) {
+      throw new LauncherError(`found only ${ports.size} of ${count} free ports in ${tries} tries`)
+    }
+    const port = randomInt(FREE_PORT_MIN, FREE_PORT_MAX)
+    if (!ports.has(port) && (await isPortFree(port))) ports.add(port)
+  }
+  return [...ports]
+}
+
+/** Fails with exit code 3 and the member's id where a wanted port is taken. */
+export async function requireFreePorts(
+  wanted: readonly { readonly id: string; readonly port: number }[],
+): Promise<void> {
+  for (const { id, port } of wanted) {
+    if (await isPortFree(port)) continue
+    throw configurationError(
+      `port ${port} of "${id}" on ${LOOPBACK} is already in use`,
+      'stop what listens there, or choose other ports with --port-base',
+    )
+  }
+}
