@@ -91,7 +91,7 @@ async function end(
   }
   const left = await waitUntilGone(processes, clock, timeoutMs)
   // Each leads a process group of its own, which its children belong to.
-  for (const { pid } of left) sendSignal(-pid, 'SIGKILL') || sendSignal(pid, 'SIGKILL')
+  for (const { pid } of left) if (!sendSignal(-pid, 'SIGKILL')) sendSignal(pid, 'SIGKILL')
   await waitUntilGone(left, clock, timeoutMs)
 }
 
