@@ -36,7 +36,13 @@ function installPackages() {
   const why = reasonToInstall()
   if (why === undefined) return
   say(`installing packages (${why})`)
-  run('npm', ['ci', '--no-audit', '--no-fund'])
+  const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
+  // `npm ci` refuses a lock file that does not name the optional packages of every other system; `npm install` takes
+  // the same versions from it. Neither touches the lock file here.
+  if (tryToRun('npm', ['ci', ...quiet, '--silent'])) return
+  run('npm', ['install', '--no-save', ...quiet])
+  const still = reasonToInstall()
+  if (still !== undefined) fail(`after npm install: ${still}`)
 }
 
 /** Why what is installed is not what package-lock.json says; undefined where it is. */
@@ -88,11 +94,15 @@ function binary(packageName, command) {
 }
 
 function run(command, args) {
+  if (!tryToRun(command, args)) fail(`"${[command, ...args].join(' ')}" failed`)
+}
+
+function tryToRun(command, args) {
   // npm is a script on Windows, which only a shell runs.
   const shell = process.platform === 'win32' && command === 'npm'
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell })
   if (error !== undefined) fail(`cannot run ${command}: ${error.message}`)
-  if (status !== 0) fail(`"${[command, ...args].join(' ')}" failed`)
+  return status === 0
 }
 
 function say(line) {
