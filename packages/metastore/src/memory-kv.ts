@@ -1,5 +1,7 @@
 import { type Clock } from '@nyala/client/base'
 import {
+  CALL_TIMEOUT_MS,
+  type CallOptions,
   type CommitRequest,
   type CommitResult,
   type GetResult,
@@ -86,30 +88,33 @@ export class MemoryKv implements Kv {
   }
 
   range(prefix: string, options: RangeOptions = {}): Promise<RangeResult> {
-    return this.#read('range', () => {
+    return this.#read('range', options, () => {
       const revision = options.revision ?? this.#store.revision
       return { revision, items: this.#store.range(prefix, revision) }
     })
   }
 
-  get(key: string): Promise<GetResult> {
-    return this.#read('get', () => ({ revision: this.#store.revision, item: this.#store.get(key) }))
+  get(key: string, options: CallOptions = {}): Promise<GetResult> {
+    return this.#read('get', options, () => ({
+      revision: this.#store.revision,
+      item: this.#store.get(key),
+    }))
   }
 
-  commitIf(request: CommitRequest): Promise<CommitResult> {
-    return this.#write('commitIf', () => this.#store.commitIf(request))
+  commitIf(request: CommitRequest, options: CallOptions = {}): Promise<CommitResult> {
+    return this.#write('commitIf', options, () => this.#store.commitIf(request))
   }
 
-  grantLease(ttlSeconds: number): Promise<LeaseGrant> {
-    return this.#write('grantLease', () => this.#store.grantLease(ttlSeconds))
+  grantLease(ttlSeconds: number, options: CallOptions = {}): Promise<LeaseGrant> {
+    return this.#write('grantLease', options, () => this.#store.grantLease(ttlSeconds))
   }
 
-  keepAlive(lease: LeaseId): Promise<number> {
-    return this.#write('keepAlive', () => this.#store.keepAlive(lease))
+  keepAlive(lease: LeaseId, options: CallOptions = {}): Promise<number> {
+    return this.#write('keepAlive', options, () => this.#store.keepAlive(lease))
   }
 
-  revokeLease(lease: LeaseId): Promise<void> {
-    return this.#write('revokeLease', () => this.#store.revokeLease(lease))
+  revokeLease(lease: LeaseId, options: CallOptions = {}): Promise<void> {
+    return this.#write('revokeLease', options, () => this.#store.revokeLease(lease))
   }
 
   watch(prefix: string, fromRevision: number, handlers: WatchHandlers): () => void {
@@ -145,14 +150,20 @@ export class MemoryKv implements Kv {
     return Promise.resolve()
   }
 
-  async #read<T>(method: KvMethod, apply: () => T): Promise<T> {
-    await this.#travel()
-    if (this.#fate(method) !== 'pass') throw new KvError('unavailable', `${method} failed`)
-    return apply()
+  async #read<T>(method: KvMethod, options: CallOptions, apply: () => T): Promise<T> {
+    const { there, back, inTime } = this.#journey(options)
+    await this.#travel(there)
+    if (this.#fate(method) !== 'pass' || !inTime) {
+      throw new KvError('unavailable', `${method} failed`)
+    }
+    const result = apply()
+    await this.#travel(back)
+    return result
   }
 
-  async #write<T>(method: KvMethod, apply: () => T): Promise<T> {
-    await this.#travel()
+  async #write<T>(method: KvMethod, options: CallOptions, apply: () => T): Promise<T> {
+    const { there, back, inTime } = this.#journey(options)
+    await this.#travel(there)
     const fate = this.#fate(method)
     if (fate === 'unavailable') throw new KvError('unavailable', `${method} was not sent`)
     if (typeof fate === 'object') {
@@ -162,9 +173,22 @@ export class MemoryKv implements Kv {
       throw new KvError('unknownOutcome', `${method} was not answered`)
     }
     const result = apply()
-    await this.#travel()
-    if (fate === 'loseReply') throw new KvError('unknownOutcome', `the reply to ${method} was lost`)
+    await this.#travel(back)
+    if (fate === 'loseReply' || !inTime) {
+      throw new KvError('unknownOutcome', `the reply to ${method} was lost`)
+    }
     return result
+  }
+
+  /** How long a call is under way in each direction, cut short where its deadline comes first. */
+  #journey({ timeoutMs = CALL_TIMEOUT_MS }: CallOptions): {
+    readonly there: number
+    readonly back: number
+    readonly inTime: boolean
+  } {
+    const ms = this.faults.latencyMs?.() ?? 0
+    const there = Math.min(ms / 2, timeoutMs)
+    return { there, back: Math.min(ms / 2, timeoutMs - there), inTime: ms <= timeoutMs }
   }
 
   /** Nobody waits for the answer of a late request, so a refusal by the store has no reader either. */
@@ -182,8 +206,7 @@ export class MemoryKv implements Kv {
     return this.faults.fate?.(method) ?? 'pass'
   }
 
-  async #travel(): Promise<void> {
-    const ms = (this.faults.latencyMs?.() ?? 0) / 2
+  async #travel(ms: number): Promise<void> {
     if (ms > 0) await this.#clock.sleep(ms)
     else await Promise.resolve()
   }

@@ -1,2 +1,3 @@
+export { ManualClock } from './manual-clock.ts'
 export * from './memory-kv.ts'
 export { MemoryStore } from './memory-store.ts'

@@ -146,6 +146,7 @@ export class PrefixView {
       const began = this.#revision
       try {
         if (needsListing) await this.#list()
+        needsListing = false
         needsListing = (await this.#follow()) === 'relist'
         pauseMs = RETRY_MIN_MS
       } catch (error) {
@@ -153,7 +154,6 @@ export class PrefixView {
         this.#lastError = error
         this.#log.info('view broken', { prefix: this.#prefix, revision: this.#revision, error })
         if (error instanceof KvError && error.kind === 'compacted') needsListing = true
-        else needsListing = !this.#listed || needsListing
         if (this.#revision > began) pauseMs = RETRY_MIN_MS
         await this.#pause(pauseMs)
         pauseMs = Math.min(2 * pauseMs, RETRY_MAX_MS)

@@ -3,7 +3,7 @@ import type { Keys } from './keys.ts'
 import { type KeyValue, type Kv, KvError, type LeaseId } from './kv.ts'
 import { PrefixView, type ViewChange } from './prefix-view.ts'
 import { encodeRecord, type MemberRecord, memberRecord } from './records.ts'
-import { repeatCommit, repeatRead } from './retry.ts'
+import { repeatCommit, repeatRead, type RetryOptions } from './retry.ts'
 import { Session } from './session.ts'
 
 /** Pause after a failed attempt to register. */
@@ -169,11 +169,17 @@ export class Registration {
     }
   }
 
+  get #retry(): RetryOptions {
+    const { kv, clock } = this.#options
+    return { kv, clock, signal: this.#abort.signal }
+  }
+
   /** Creates the key under the session's lease and returns its create revision. */
   async #putKey(session: Session): Promise<number | 'superseded'> {
     for (;;) {
       const value = encodeRecord(memberRecord, this.#record)
-      const result = await this.#options.kv.commitIf({
+      // A late duplicate does no harm: by then the lease it names is gone, or the key is there.
+      const { result } = await repeatCommit(this.#retry, {
         compares: [{ kind: 'absent', key: this.#key }],
         success: [{ kind: 'put', key: this.#key, value, lease: session.lease }],
         failure: [{ kind: 'get', key: this.#key }],
@@ -189,17 +195,16 @@ export class Registration {
 
   /** Deletes what is found under the key, telling a living predecessor first. Where it fails, the caller looks again. */
   async #remove(found: KeyValue, value: string, lease: LeaseId): Promise<void> {
-    const { kv } = this.#options
     let modRevision = found.modRevision
     if (this.#isForeign(found)) {
-      const claim = await kv.commitIf({
+      const { result } = await repeatCommit(this.#retry, {
         compares: [{ kind: 'modRevision', key: this.#key, equals: modRevision }],
         success: [{ kind: 'put', key: this.#key, value, lease }],
       })
-      if (!claim.succeeded) return
-      modRevision = claim.revision
+      if (!result.succeeded) return
+      modRevision = result.revision
     }
-    await kv.commitIf({
+    await repeatCommit(this.#retry, {
       compares: [{ kind: 'modRevision', key: this.#key, equals: modRevision }],
       success: [{ kind: 'delete', key: this.#key }],
     })
