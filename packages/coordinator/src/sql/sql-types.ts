@@ -91,14 +91,7 @@ export interface NamedType {
 }
 
 export type SqlType =
-  | SimpleType
-  | DecimalType
-  | ListType
-  | ArrayType
-  | StructType
-  | MapType
-  | UnionType
-  | NamedType
+  SimpleType | DecimalType | ListType | ArrayType | StructType | MapType | UnionType | NamedType
 
 export const simpleType = (name: SimpleTypeName): SimpleType => ({ kind: 'simple', name })
 export const decimalType = (width: number, scale: number): DecimalType => ({

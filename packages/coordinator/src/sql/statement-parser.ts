@@ -1,0 +1,48 @@
+import { Cursor } from './cursor.ts'
+import type { StatementDraft } from './statement.ts'
+import { parseAlter, parseCreate, parseDrop } from './statements/ddl.ts'
+import { parseCompute, parseInvalidate, parseRefresh, parseShow } from './statements/metadata.ts'
+import {
+  isQueryStart,
+  parseDescribe,
+  parseExplain,
+  parseReset,
+  parseSet,
+} from './statements/session.ts'
+import { refuseStatement } from './statements/unsupported.ts'
+import type { StatementText } from './token.ts'
+
+type Parser = (cursor: Cursor, start: number) => StatementDraft
+
+/** Statements that are no queries, by their first word, which is taken before the parser is called. */
+const PARSERS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
+  ['CREATE', parseCreate],
+  ['DROP', parseDrop],
+  ['ALTER', parseAlter],
+  ['USE', (cursor) => ({ kind: 'use', database: cursor.databaseName() })],
+  ['REFRESH', parseRefresh],
+  ['INVALIDATE', parseInvalidate],
+  ['COMPUTE', parseCompute],
+  ['SHOW', parseShow],
+  ['DESCRIBE', parseDescribe],
+  ['DESC', parseDescribe],
+  ['SET', parseSet],
+  ['RESET', parseReset],
+  ['EXPLAIN', parseExplain],
+])
+
+/**
+ * A statement with its query still unread. Statements are told apart by their first word.
+ * Throws `syntax_error`, or `feature_not_supported` for statements that exist elsewhere.
+ */
+export function parseStatement(statement: StatementText): StatementDraft {
+  const cursor = new Cursor(statement)
+  if (isQueryStart(cursor)) return { kind: 'query', body: cursor.rest() }
+  const start = cursor.at
+  const parser = PARSERS.get(cursor.word() ?? '')
+  if (parser === undefined) return refuseStatement(cursor)
+  cursor.next()
+  const draft = parser(cursor, start)
+  cursor.expectEnd()
+  return draft
+}

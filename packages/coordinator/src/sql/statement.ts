@@ -1,0 +1,262 @@
+import type { Query } from './ir.ts'
+import type { Hint } from './pre-pass.ts'
+import type { SqlType } from './sql-types.ts'
+import type { Token } from './token.ts'
+
+/** A query inside a statement, read and guarded. */
+export interface QueryBody {
+  readonly query: Query
+  /** The query as compact DuckDB text, rendered from `query`: what was proved equal to the source. */
+  readonly sql: string
+  /** The user's own words, as they stand in the text. */
+  readonly text: string
+  readonly hints: readonly Hint[]
+  /** Names of the parameters in order of first appearance, without `$`; `?` is "1", "2" … */
+  readonly parameters: readonly string[]
+}
+
+/** The same before it is read: where it stands. */
+export interface QueryDraft {
+  readonly body: readonly Token[]
+}
+
+/** A statement; `at` of every name is an offset in the user's text. */
+export type Statement = StatementWith<QueryBody>
+
+/** A statement whose query, if any, is still tokens. */
+export type StatementDraft = StatementWith<QueryDraft>
+
+export type StatementWith<Body> = StatementWithQuery<Body> | PlainStatement
+
+export type StatementWithQuery<Body> =
+  | (QueryHeader & Body)
+  | (ExplainHeader & Body)
+  | (DescribeQueryHeader & Body)
+  | (CreateViewHeader & Body)
+
+export type QueryStatement = QueryHeader & QueryBody
+export type ExplainStatement = ExplainHeader & QueryBody
+export type DescribeQueryStatement = DescribeQueryHeader & QueryBody
+export type CreateViewStatement = CreateViewHeader & QueryBody
+
+/** A name as written; which database is meant without one, the session says. */
+export interface ObjectName {
+  readonly database: string | undefined
+  readonly name: string
+  readonly at: number
+}
+
+export interface DatabaseName {
+  readonly name: string
+  readonly at: number
+}
+
+export interface ColumnDefinition {
+  readonly name: string
+  readonly type: SqlType
+  readonly comment: string | undefined
+  readonly at: number
+}
+
+/** `PARTITION (year = 2020, month = '01')`; a NULL value is the partition of no value. */
+export type PartitionSpec = readonly { readonly column: string; readonly value: string | null }[]
+
+interface QueryHeader {
+  readonly kind: 'query'
+}
+
+export interface ExplainHeader {
+  readonly kind: 'explain'
+  /** ANALYZE runs the query and shows what it did. */
+  readonly analyze: boolean
+  readonly verbose: boolean
+}
+
+interface DescribeQueryHeader {
+  readonly kind: 'describeQuery'
+}
+
+export interface CreateViewHeader {
+  readonly kind: 'createView'
+  readonly view: ObjectName
+  readonly orReplace: boolean
+  readonly ifNotExists: boolean
+  readonly columns: readonly { readonly name: string; readonly comment: string | undefined }[]
+  readonly comment: string | undefined
+}
+
+export type PlainStatement =
+  | CreateDatabase
+  | DropDatabase
+  | UseDatabase
+  | DescribeDatabase
+  | CreateExternalTable
+  | DropTable
+  | RenameTable
+  | RecoverPartitions
+  | DropView
+  | RenameView
+  | Refresh
+  | InvalidateMetadata
+  | ComputeStats
+  | DropStats
+  | Show
+  | ShowObject
+  | ShowFiles
+  | DescribeTable
+  | SetSetting
+  | ResetSetting
+  | ShowSettings
+  | ShowSetting
+
+export interface CreateDatabase {
+  readonly kind: 'createDatabase'
+  readonly database: DatabaseName
+  readonly ifNotExists: boolean
+  readonly comment: string | undefined
+  readonly location: string | undefined
+}
+
+export interface DropDatabase {
+  readonly kind: 'dropDatabase'
+  readonly database: DatabaseName
+  readonly ifExists: boolean
+  readonly cascade: boolean
+}
+
+export interface UseDatabase {
+  readonly kind: 'use'
+  readonly database: DatabaseName
+}
+
+export interface DescribeDatabase {
+  readonly kind: 'describeDatabase'
+  readonly database: DatabaseName
+}
+
+/** A table over Parquet files that others write. Columns are listed, or taken from a file. */
+export interface CreateExternalTable {
+  readonly kind: 'createExternalTable'
+  readonly table: ObjectName
+  readonly ifNotExists: boolean
+  readonly columns: readonly ColumnDefinition[] | undefined
+  /** `LIKE PARQUET 'file'`. */
+  readonly likeFile: string | undefined
+  readonly partitionColumns: readonly ColumnDefinition[]
+  readonly comment: string | undefined
+  readonly location: string
+  readonly properties: readonly { readonly key: string; readonly value: string }[]
+}
+
+export interface DropTable {
+  readonly kind: 'dropTable'
+  readonly table: ObjectName
+  readonly ifExists: boolean
+  readonly purge: boolean
+}
+
+export interface RenameTable {
+  readonly kind: 'renameTable'
+  readonly table: ObjectName
+  readonly to: ObjectName
+}
+
+export interface RecoverPartitions {
+  readonly kind: 'recoverPartitions'
+  readonly table: ObjectName
+}
+
+export interface DropView {
+  readonly kind: 'dropView'
+  readonly view: ObjectName
+  readonly ifExists: boolean
+}
+
+export interface RenameView {
+  readonly kind: 'renameView'
+  readonly view: ObjectName
+  readonly to: ObjectName
+}
+
+export interface Refresh {
+  readonly kind: 'refresh'
+  readonly table: ObjectName
+  /** Empty: the whole table. */
+  readonly partitions: readonly PartitionSpec[]
+}
+
+export interface InvalidateMetadata {
+  readonly kind: 'invalidateMetadata'
+  /** Undefined: all tables. */
+  readonly table: ObjectName | undefined
+}
+
+export interface ComputeStats {
+  readonly kind: 'computeStats'
+  readonly table: ObjectName
+  /** Undefined: all columns. */
+  readonly columns: readonly string[] | undefined
+  readonly incremental: boolean
+}
+
+export interface DropStats {
+  readonly kind: 'dropStats'
+  readonly table: ObjectName
+}
+
+/** Lists of objects, perhaps of one database, perhaps those like a pattern (`*` and `|`, or `%` and `_`). */
+export interface Show {
+  readonly kind: 'showDatabases' | 'showTables' | 'showViews' | 'showFunctions'
+  readonly database: DatabaseName | undefined
+  readonly pattern: string | undefined
+}
+
+export interface ShowObject {
+  readonly kind:
+    | 'showCreateTable'
+    | 'showCreateView'
+    | 'showPartitions'
+    | 'showTableStats'
+    | 'showColumnStats'
+    | 'showColumns'
+  readonly table: ObjectName
+}
+
+export interface ShowFiles {
+  readonly kind: 'showFiles'
+  readonly table: ObjectName
+  readonly partition: PartitionSpec | undefined
+}
+
+export interface DescribeTable {
+  readonly kind: 'describeTable'
+  readonly table: ObjectName
+  readonly mode: 'plain' | 'formatted' | 'extended'
+}
+
+export interface SetSetting {
+  readonly kind: 'set'
+  /** In lower case. */
+  readonly name: string
+  readonly value: string
+  readonly at: number
+}
+
+export interface ResetSetting {
+  readonly kind: 'reset'
+  /** In lower case; undefined: all. */
+  readonly name: string | undefined
+  readonly at: number
+}
+
+/** SET, SET ALL, SHOW SETTINGS, SHOW ALL. */
+export interface ShowSettings {
+  readonly kind: 'showSettings'
+}
+
+export interface ShowSetting {
+  readonly kind: 'showSetting'
+  /** In lower case. */
+  readonly name: string
+  readonly at: number
+}

@@ -1,0 +1,152 @@
+import { SqlError, positionAt } from '@nyala/client/protocol'
+import type { Cursor } from '../cursor.ts'
+import { notSupported, syntaxError } from '../errors.ts'
+import type { ColumnDefinition, CreateExternalTable } from '../statement.ts'
+import { parseColumnType } from './column-types.ts'
+
+const EXAMPLE =
+  "write CREATE EXTERNAL TABLE t (a BIGINT, …) [PARTITIONED BY (p STRING)] STORED AS PARQUET LOCATION '/dir'"
+
+/** Clauses after the columns, in any order, each once. */
+interface Clauses {
+  partitionColumns?: readonly ColumnDefinition[]
+  comment?: string
+  isParquet?: boolean
+  location?: string
+  properties?: CreateExternalTable['properties']
+}
+
+/** After CREATE EXTERNAL TABLE. */
+export function parseCreateExternalTable(cursor: Cursor, start: number): CreateExternalTable {
+  const ifNotExists = cursor.takeWords('IF', 'NOT', 'EXISTS')
+  const table = cursor.objectName()
+  const likeFile = cursor.takeWords('LIKE') ? parseLikeFile(cursor) : undefined
+  const columns = likeFile === undefined ? parseColumns(cursor) : undefined
+  const clauses: Clauses = {}
+  while (!cursor.isAtEnd) parseClause(cursor, clauses)
+  if (clauses.isParquet !== true) {
+    throw notSupported(cursor.script, start, 'an external table needs STORED AS PARQUET', EXAMPLE)
+  }
+  if (clauses.location === undefined) {
+    throw syntaxError(cursor.script, cursor.at, 'an external table needs a LOCATION', EXAMPLE)
+  }
+  const partitionColumns = clauses.partitionColumns ?? []
+  checkNames(cursor, [...(columns ?? []), ...partitionColumns])
+  return {
+    kind: 'createExternalTable',
+    table,
+    ifNotExists,
+    columns,
+    likeFile,
+    partitionColumns,
+    comment: clauses.comment,
+    location: clauses.location,
+    properties: clauses.properties ?? [],
+  }
+}
+
+function parseLikeFile(cursor: Cursor): string {
+  if (!cursor.takeWords('PARQUET')) {
+    throw notSupported(
+      cursor.script,
+      cursor.at,
+      'CREATE TABLE … LIKE takes a Parquet file',
+      "write LIKE PARQUET '/dir/file.parquet'",
+    )
+  }
+  return cursor.string('a file')
+}
+
+function parseColumns(cursor: Cursor): readonly ColumnDefinition[] {
+  if (!cursor.isSymbol('(')) throw cursor.error(EXAMPLE)
+  return cursor.list(() => parseColumn(cursor))
+}
+
+export function parseColumn(cursor: Cursor): ColumnDefinition {
+  const at = cursor.at
+  const name = cursor.name('a column name')
+  const type = parseColumnType(cursor)
+  const comment = cursor.takeWords('COMMENT') ? cursor.string('a comment') : undefined
+  const word = cursor.word()
+  if (word !== undefined && CONSTRAINTS.has(word)) {
+    throw notSupported(
+      cursor.script,
+      cursor.at,
+      `the column option ${word} is not supported for external tables`,
+      'columns of an external table have a name, a type and a COMMENT',
+    )
+  }
+  return { name, type, comment, at }
+}
+
+const CONSTRAINTS = new Set(['NOT', 'NULL', 'PRIMARY', 'UNIQUE', 'DEFAULT', 'CHECK', 'REFERENCES'])
+
+function parseClause(cursor: Cursor, clauses: Clauses): void {
+  const at = cursor.at
+  const once = (isSet: boolean, clause: string): void => {
+    if (isSet) throw syntaxError(cursor.script, at, `the clause ${clause} is given twice`)
+  }
+  if (cursor.takeWords('PARTITIONED', 'BY')) {
+    once(clauses.partitionColumns !== undefined, 'PARTITIONED BY')
+    clauses.partitionColumns = cursor.list(() => parseColumn(cursor))
+  } else if (cursor.takeWords('COMMENT')) {
+    once(clauses.comment !== undefined, 'COMMENT')
+    clauses.comment = cursor.string('a comment')
+  } else if (cursor.takeWords('STORED', 'AS')) {
+    once(clauses.isParquet !== undefined, 'STORED AS')
+    parseFormat(cursor)
+    clauses.isParquet = true
+  } else if (cursor.takeWords('LOCATION')) {
+    once(clauses.location !== undefined, 'LOCATION')
+    clauses.location = cursor.string('a directory')
+  } else if (cursor.takeWords('TBLPROPERTIES')) {
+    once(clauses.properties !== undefined, 'TBLPROPERTIES')
+    clauses.properties = cursor.list(() => parseProperty(cursor))
+  } else refuseClause(cursor)
+}
+
+function parseFormat(cursor: Cursor): void {
+  const at = cursor.at
+  const format = cursor.name('a file format')
+  if (format.toUpperCase() === 'PARQUET') return
+  throw notSupported(
+    cursor.script,
+    at,
+    `the file format "${format.toLowerCase()}" is not supported`,
+    'write STORED AS PARQUET',
+  )
+}
+
+function parseProperty(cursor: Cursor): { readonly key: string; readonly value: string } {
+  const key = cursor.string('a property name')
+  cursor.expectSymbol('=')
+  return { key, value: cursor.string('a property value') }
+}
+
+const KNOWN_CLAUSES = new Set(['SORT', 'ROW', 'WITH', 'CACHED', 'UNCACHED', 'AS', 'PARTITION'])
+
+function refuseClause(cursor: Cursor): never {
+  const word = cursor.word()
+  if (word !== undefined && KNOWN_CLAUSES.has(word)) {
+    throw notSupported(
+      cursor.script,
+      cursor.at,
+      `the clause ${word} of CREATE EXTERNAL TABLE is not supported`,
+      EXAMPLE,
+    )
+  }
+  throw cursor.error()
+}
+
+/** Names are told apart without regard to case, as the kernel does. */
+function checkNames(cursor: Cursor, columns: readonly ColumnDefinition[]): void {
+  const seen = new Set<string>()
+  for (const { name, at } of columns) {
+    if (seen.has(name.toLowerCase())) {
+      throw new SqlError('duplicate_column', `the column "${name}" is given twice`, {
+        position: positionAt(cursor.script, at),
+      })
+    }
+    seen.add(name.toLowerCase())
+  }
+}
