@@ -20,7 +20,13 @@ export function lineLog(
     (level: LogLevel) =>
     (event: string, fields: Readonly<Record<string, unknown>> = {}): void => {
       if (RANK[level] < RANK[options.level]) return
-      const line = { time: new Date(wall()).toISOString(), level, event, ...options.base, ...fields }
+      const line = {
+        time: new Date(wall()).toISOString(),
+        level,
+        event,
+        ...options.base,
+        ...fields,
+      }
       write(JSON.stringify(line, replacer) + '\n')
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
@@ -30,6 +36,7 @@ export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 function replacer(_key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString()
-  if (value instanceof Error) return { name: value.name, message: value.message, stack: value.stack }
+  if (value instanceof Error)
+    return { name: value.name, message: value.message, stack: value.stack }
   return value
 }

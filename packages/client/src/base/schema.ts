@@ -40,7 +40,9 @@ export const natural: Schema<number> = {
 /** Any JSON value, kept as it is; its reader decodes it further. */
 export const json: Schema<unknown> = { shape: 'json', decode: (v) => v }
 
-export const literal = <const L extends string | number | boolean | null>(wanted: L): Schema<L> => ({
+export const literal = <const L extends string | number | boolean | null>(
+  wanted: L,
+): Schema<L> => ({
   shape: { literal: wanted },
   decode: (v, path) => (v === wanted ? wanted : refuse(path, JSON.stringify(wanted), v)),
 })

@@ -98,7 +98,10 @@ export class Connection<In, Out extends { readonly kind: string }> {
   close(code: number = CLOSE.normal, reason = ''): void {
     if (this.#closed) return
     // A close frame holds 123 bytes of reason; a longer one would throw.
-    this.#transport.close(code, new TextDecoder().decode(new TextEncoder().encode(reason).slice(0, 120)))
+    this.#transport.close(
+      code,
+      new TextDecoder().decode(new TextEncoder().encode(reason).slice(0, 120)),
+    )
   }
 
   terminate(): void {

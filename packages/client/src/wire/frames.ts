@@ -30,7 +30,11 @@ export interface Frame {
 }
 
 /** Writes the 16 bytes before a payload into `target` at `offset`. */
-export function writeFrameHeader(target: Uint8Array, frame: Omit<Frame, 'payload'>, offset = 0): void {
+export function writeFrameHeader(
+  target: Uint8Array,
+  frame: Omit<Frame, 'payload'>,
+  offset = 0,
+): void {
   const view = new DataView(target.buffer, target.byteOffset + offset, FRAME_HEADER_BYTES)
   view.setUint8(0, FORMAT)
   view.setUint8(1, frame.kind === 'arrow' ? 1 : 2)

@@ -1,4 +1,6 @@
 export * from './connection.ts'
+export { crc32 } from './crc32-node.ts'
+export { chainCrc, type Crc32 } from './crc32.ts'
 export * from './dial.ts'
 export * from './frames.ts'
 export * from './limits.ts'

@@ -1,0 +1,78 @@
+import { SqlError } from '../../protocol/errors.ts'
+import type { RawBatch } from './message.ts'
+
+/** Walks the field nodes and buffers of one batch in the order in which its columns own them. */
+export class BatchCursor {
+  readonly #batch: RawBatch
+  #node = 0
+  #buffer = 0
+
+  constructor(batch: RawBatch) {
+    this.#batch = batch
+  }
+
+  node(): { readonly length: number; readonly nullCount: number } {
+    const node = this.#batch.nodes[this.#node++]
+    if (node === undefined) throw new SqlError('protocol_violation', 'arrow batch lacks a column')
+    return { length: node[0], nullCount: node[1] }
+  }
+
+  buffer(): Uint8Array {
+    const extent = this.#batch.buffers[this.#buffer++]
+    if (extent === undefined) throw new SqlError('protocol_violation', 'arrow batch lacks a buffer')
+    const [offset, length] = extent
+    if (offset + length > this.#batch.body.byteLength) {
+      throw new SqlError('protocol_violation', 'arrow buffer reaches beyond its message')
+    }
+    return this.#batch.body.subarray(offset, offset + length)
+  }
+
+  /** The validity bits of a node, or undefined where nothing is null. */
+  validity(nullCount: number): Uint8Array | undefined {
+    const bits = this.buffer()
+    return nullCount === 0 || bits.byteLength === 0 ? undefined : bits
+  }
+}
+
+interface TypedArrayType<A> {
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): A
+  readonly BYTES_PER_ELEMENT: number
+}
+
+/** `count` elements over a buffer, without a copy where its alignment allows. Throws when it is too short. */
+export function elements<A>(type: TypedArrayType<A>, buffer: Uint8Array, count: number): A {
+  const bytes = count * type.BYTES_PER_ELEMENT
+  if (buffer.byteLength < bytes) {
+    throw new SqlError('protocol_violation', `arrow buffer of ${buffer.byteLength} bytes is short`)
+  }
+  if (buffer.byteOffset % type.BYTES_PER_ELEMENT === 0) {
+    return new type(buffer.buffer, buffer.byteOffset, count)
+  }
+  const copy = new Uint8Array(buffer.subarray(0, bytes))
+  return new type(copy.buffer, 0, count)
+}
+
+/** Offsets as plain numbers, of 32 or 64 bits; `count` values have `count + 1` of them. None at all mean no values. */
+export function readOffsets(buffer: Uint8Array, count: number, wide: boolean): ArrayLike<number> {
+  if (buffer.byteLength === 0) return new Int32Array(count + 1)
+  if (!wide) return elements(Int32Array, buffer, count + 1)
+  return Float64Array.from(elements(BigInt64Array, buffer, count + 1), Number)
+}
+
+/** One value a row, null where the validity bit is off. */
+export function fill(
+  length: number,
+  validity: Uint8Array | undefined,
+  get: (row: number) => unknown,
+): unknown[] {
+  const values = new Array<unknown>(length)
+  if (validity === undefined) {
+    for (let row = 0; row < length; row++) values[row] = get(row)
+    return values
+  }
+  for (let row = 0; row < length; row++) {
+    const valid = ((validity[row >> 3] as number) >> (row & 7)) & 1
+    values[row] = valid === 1 ? get(row) : null
+  }
+  return values
+}

@@ -1,0 +1,172 @@
+import { Prng } from '../base/prng.ts'
+import { SqlError } from '../protocol/errors.ts'
+import type { Endpoint } from '../protocol/messages.ts'
+import { randomHex } from '../protocol/ids.ts'
+import { abortError } from './errors.ts'
+import type { EventHub } from './events.ts'
+import { Link, type LinkEvents } from './link.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { Platform } from './platform.ts'
+
+/** The first connection is given up after this many rounds: where nothing listens, nobody wants to wait. */
+export const FIRST_CONNECT_ROUNDS = 3
+
+/**
+ * The coordinators that this client knows and the one link that it uses. Any coordinator can take any statement, so one
+ * link is enough; when it is lost or drains, the next statement goes to another coordinator.
+ */
+export class Coordinators {
+  readonly #options: ResolvedOptions
+  readonly #platform: Platform
+  readonly #events: EventHub
+  readonly #prng = new Prng(Number.parseInt(randomHex(4), 16))
+  readonly #links = new Set<Link>()
+  readonly #linkEvents: LinkEvents
+  readonly #closing = new AbortController()
+  #discovered: readonly Endpoint[] = []
+  #current: Link | undefined
+  #opening: Promise<Link> | undefined
+
+  constructor(options: ResolvedOptions, platform: Platform, events: EventHub) {
+    this.#options = options
+    this.#platform = platform
+    this.#events = events
+    this.#linkEvents = {
+      onMembers: (coordinators) => this.#onMembers(coordinators),
+      onDraining: (link) => this.#onDraining(link),
+      onClosed: (link, reason) => this.#onClosed(link, reason),
+    }
+  }
+
+  get current(): Link | undefined {
+    return this.#current
+  }
+
+  /** All addresses worth dialling: those the cluster told of, then the given ones. */
+  addresses(): readonly string[] {
+    const told = this.#options.discover ? this.#discovered.map(({ address }) => address) : []
+    return [...new Set([...told, ...this.#options.endpoints])]
+  }
+
+  /**
+   * A usable link, the present one or a new one. `rounds` bounds the tries over all addresses.
+   * Rejects with `connection_failure` naming the last reason, or with the abort of the signal.
+   */
+  async acquire(
+    options: { readonly signal?: AbortSignal | undefined; readonly rounds?: number } = {},
+  ): Promise<Link> {
+    if (this.#closing.signal.aborted) throw closedDatabase()
+    if (this.#current?.usable === true) return this.#current
+    // All who wait share one search; each may give up waiting on its own.
+    this.#opening ??= this.#search(options.rounds ?? this.#options.retry.attempts).finally(() => {
+      this.#opening = undefined
+    })
+    return abortable(this.#opening, options.signal)
+  }
+
+  async #search(rounds: number): Promise<Link> {
+    let last: unknown
+    for (let round = 0; round < rounds; round++) {
+      if (round > 0) await this.#pause(round)
+      for (const address of shuffled(this.addresses(), this.#prng)) {
+        if (this.#closing.signal.aborted) throw closedDatabase()
+        try {
+          return await this.#open(address)
+        } catch (error) {
+          if (!(error instanceof SqlError)) throw error
+          last = error
+          this.#events.emit({ kind: 'unreachable', address, reason: error.message })
+        }
+      }
+      if (last instanceof SqlError && last.error === 'connection_exception') throw last
+    }
+    throw this.#unreachable(last)
+  }
+
+  #unreachable(last: unknown): SqlError {
+    const reason = last instanceof Error ? last.message : 'no coordinator is known'
+    return new SqlError('connection_failure', reason, {
+      hint: `none of ${this.addresses().join(', ')} answered; is the cluster up?`,
+      cause: last,
+    })
+  }
+
+  async #open(address: string): Promise<Link> {
+    const link = await Link.open(address, this.#platform, {
+      application: this.#options.application,
+      events: this.#linkEvents,
+      signal: this.#closing.signal,
+    })
+    this.#links.add(link)
+    this.#current = link
+    const { coordinator, cluster } = link.welcome
+    this.#events.emit({ kind: 'connected', coordinator, address, cluster })
+    this.#onMembers(link.welcome.coordinators)
+    return link
+  }
+
+  #pause(round: number): Promise<void> {
+    const { minDelay, maxDelay, jitter } = this.#options.retry
+    const delay = Math.min(maxDelay, minDelay * 2 ** (round - 1))
+    const ms = jitter ? delay * (0.5 + this.#prng.next() / 2) : delay
+    return this.#platform.clock
+      .sleep(ms, { signal: this.#closing.signal })
+      .catch(() => Promise.reject(closedDatabase()))
+  }
+
+  #onMembers(coordinators: readonly Endpoint[]): void {
+    const same =
+      coordinators.length === this.#discovered.length &&
+      coordinators.every(({ id, address }, i) => {
+        const known = this.#discovered[i]
+        return known?.id === id && known.address === address
+      })
+    if (same) return
+    this.#discovered = coordinators
+    this.#events.emit({ kind: 'membersChanged', coordinators })
+  }
+
+  #onDraining(link: Link): void {
+    if (this.#current === link) this.#current = undefined
+    this.#events.emit({ kind: 'draining', coordinator: link.coordinator })
+  }
+
+  #onClosed(link: Link, reason: string): void {
+    this.#links.delete(link)
+    if (this.#current === link) this.#current = undefined
+    if (this.#closing.signal.aborted) return
+    const { coordinator, address } = link
+    this.#events.emit({ kind: 'disconnected', coordinator, address, reason })
+  }
+
+  close(): void {
+    this.#closing.abort(closedDatabase())
+    for (const link of this.#links) link.close()
+    this.#current = undefined
+  }
+}
+
+const closedDatabase = (): SqlError =>
+  new SqlError('connection_exception', 'the database handle is closed')
+
+function shuffled<T>(items: readonly T[], prng: Prng): T[] {
+  const result = [...items]
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = prng.below(i + 1)
+    const held = result[i] as T
+    result[i] = result[j] as T
+    result[j] = held
+  }
+  return result
+}
+
+/** The promise, or the abort of the signal, whichever comes first; what the promise does later is of no interest. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(abortError(signal))
+    const onAbort = (): void => reject(abortError(signal))
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

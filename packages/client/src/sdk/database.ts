@@ -1,0 +1,120 @@
+import { SqlError } from '../protocol/errors.ts'
+import { isQueryId } from '../protocol/ids.ts'
+import { type ClusterStatus, clusterStatus } from '../protocol/messages.ts'
+import { Coordinators, FIRST_CONNECT_ROUNDS } from './coordinators.ts'
+import { type ClientEvent, EventHub } from './events.ts'
+import { type ConnectOptions, type ResolvedOptions, resolveOptions } from './options.ts'
+import type { Platform } from './platform.ts'
+import { Session } from './session.ts'
+
+export interface SessionOptions {
+  readonly database?: string | undefined
+  readonly set?: Readonly<Record<string, string | number | boolean>> | undefined
+}
+
+/**
+ * A handle on a cluster: its default session, and what concerns the cluster as a whole. Statements run at the same time
+ * on one socket, each with its own credit, so there is no pool; a coordinator that is lost is replaced by another.
+ */
+export class Database extends Session {
+  readonly #options: ResolvedOptions
+  readonly #sessions = new Set<Session>()
+
+  constructor(options: ResolvedOptions, platform: Platform, events: EventHub) {
+    const coordinators = new Coordinators(options, platform, events)
+    super(
+      { coordinators, platform, events, types: options.types },
+      { database: options.database, settings: options.settings, revision: 0 },
+    )
+    this.#options = options
+  }
+
+  /** Id of the coordinator that new statements go to; undefined between two connections. */
+  get coordinator(): string | undefined {
+    return this.context.coordinators.current?.coordinator
+  }
+
+  /** Name of the cluster and version of the coordinator that answered last. */
+  get server(): { readonly cluster: string; readonly version: string } | undefined {
+    const welcome = this.context.coordinators.current?.welcome
+    return welcome === undefined
+      ? undefined
+      : { cluster: welcome.cluster, version: welcome.version }
+  }
+
+  /** Addresses of all coordinators that are known. */
+  get addresses(): readonly string[] {
+    return this.context.coordinators.addresses()
+  }
+
+  /** Rejects with a `ConnectionError` when no coordinator answers. */
+  async open(signal: AbortSignal | undefined): Promise<this> {
+    const rounds = Math.min(FIRST_CONNECT_ROUNDS, this.#options.retry.attempts)
+    await this.context.coordinators.acquire({ signal, rounds })
+    return this
+  }
+
+  /** A session of its own, with its own database and settings, over the same connection. */
+  session(options: SessionOptions = {}): Promise<Session> {
+    const set = Object.entries(options.set ?? {}).map(([name, value]) => [name, String(value)])
+    const session = new Session(this.context, {
+      database: options.database ?? this.#options.database,
+      settings: { ...this.#options.settings, ...Object.fromEntries(set) },
+      revision: this.revision,
+    })
+    this.#sessions.add(session)
+    return Promise.resolve(session)
+  }
+
+  /** Members, leader, queries and transactions of the cluster, as the coordinator sees them. */
+  async status(signal?: AbortSignal): Promise<ClusterStatus> {
+    const link = await this.context.coordinators.acquire({ signal })
+    return clusterStatus.decode(await link.request({ kind: 'status' }, signal), 'status')
+  }
+
+  /** Cancels any query of the cluster by its id. */
+  async cancelQuery(queryId: string, signal?: AbortSignal): Promise<void> {
+    if (!isQueryId(queryId)) {
+      throw new SqlError('invalid_parameter_value', `"${queryId}" is not the id of a query`, {
+        hint: 'ids are shown by status() and look like q0123456789abcdef01234567',
+      })
+    }
+    const link = await this.context.coordinators.acquire({ signal })
+    await link.request({ kind: 'cancelQuery', queryId }, signal)
+  }
+
+  /** What happens to the connections from now on. */
+  events(): AsyncGenerator<ClientEvent> {
+    return this.context.events.events()
+  }
+
+  /** Calls `listener` on each event; the returned function ends that. */
+  onEvent(listener: (event: ClientEvent) => void): () => void {
+    return this.context.events.listen(listener)
+  }
+
+  /** Cancels what runs and closes the connections. */
+  override async close(): Promise<void> {
+    for (const session of [...this.#sessions]) await session.close()
+    await super.close()
+    this.context.coordinators.close()
+    this.context.events.end()
+  }
+}
+
+/** `connect` over a platform; what users call is made of it in `index.ts` and `index.browser.ts`. */
+export const connectOn =
+  (platform: Platform) =>
+  async (target: string | ConnectOptions = {}): Promise<Database> => {
+    const options: ConnectOptions = typeof target === 'string' ? { url: target } : target
+    const events = new EventHub()
+    if (options.onEvent !== undefined) events.listen(options.onEvent)
+    const resolved = resolveOptions(options, (name) => platform.environment(name))
+    const database = new Database(resolved, platform, events)
+    try {
+      return await database.open(options.signal)
+    } catch (error) {
+      await database.close()
+      throw error
+    }
+  }

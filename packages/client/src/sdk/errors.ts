@@ -1,0 +1,108 @@
+import { type ErrorName, SqlError, type SqlErrorOptions } from '../protocol/errors.ts'
+
+/** The statement's text is wrong (SQLSTATE 42601); `position` says where. */
+export class StatementSyntaxError extends SqlError {
+  override readonly name: string = 'StatementSyntaxError'
+}
+
+/** A table, column, database, function or other object that the statement names does not exist. */
+export class UndefinedObjectError extends SqlError {
+  override readonly name: string = 'UndefinedObjectError'
+}
+
+/** A table that the statement names does not exist (42P01). */
+export class UndefinedTableError extends UndefinedObjectError {
+  override readonly name: string = 'UndefinedTableError'
+}
+
+/** No coordinator could be reached, or the connection was lost and the statement could not be sent again (08xxx). */
+export class ConnectionError extends SqlError {
+  override readonly name: string = 'ConnectionError'
+  /** Rows of the result that had been handed out before; running the statement again gives them again. */
+  readonly rowsDelivered: number
+
+  constructor(
+    error: ErrorName,
+    message: string,
+    options: SqlErrorOptions & { readonly rowsDelivered?: number | undefined } = {},
+  ) {
+    super(error, message, options)
+    this.rowsDelivered = options.rowsDelivered ?? 0
+  }
+}
+
+/** The statement was cancelled (57014). Named as the errors of an aborted `fetch` are. */
+export class CanceledError extends SqlError {
+  override readonly name: string = 'AbortError'
+}
+
+/** The statement ran out of its time: by `AbortSignal.timeout`, or by the setting `statement_timeout`. */
+export class StatementTimeoutError extends SqlError {
+  override readonly name: string = 'TimeoutError'
+}
+
+/** The cluster has not enough of something now: memory, disk, query slots (53xxx). */
+export class ResourceError extends SqlError {
+  override readonly name: string = 'ResourceError'
+}
+
+/** The commit may have taken place or not (40003); look before doing it again. */
+export class CommitUnknownError extends SqlError {
+  override readonly name: string = 'CommitUnknownError'
+}
+
+type ErrorClass = new (error: ErrorName, message: string, options?: SqlErrorOptions) => SqlError
+
+const CLASSES: Readonly<Partial<Record<ErrorName, ErrorClass>>> = {
+  syntax_error: StatementSyntaxError,
+  undefined_table: UndefinedTableError,
+  undefined_column: UndefinedObjectError,
+  undefined_database: UndefinedObjectError,
+  undefined_function: UndefinedObjectError,
+  undefined_object: UndefinedObjectError,
+  query_canceled: CanceledError,
+  statement_timeout: StatementTimeoutError,
+  out_of_memory: ResourceError,
+  disk_full: ResourceError,
+  too_many_queries: ResourceError,
+  configuration_limit_exceeded: ResourceError,
+  commit_outcome_unknown: CommitUnknownError,
+  cannot_connect_now: ConnectionError,
+  connection_exception: ConnectionError,
+  connection_failure: ConnectionError,
+  protocol_violation: ConnectionError,
+}
+
+/** The same error as an object of the class that its code has here; one that has no class of its own stays as it is. */
+export function typedError(error: SqlError): SqlError {
+  const Typed = CLASSES[error.error]
+  if (Typed === undefined || error.constructor === Typed) return error
+  return new Typed(error.error, error.message, optionsOf(error))
+}
+
+const optionsOf = (error: SqlError): SqlErrorOptions => ({
+  detail: error.detail,
+  hint: error.hint,
+  position: error.position,
+  queryId: error.queryId,
+  coordinator: error.coordinator,
+  cause: error.cause,
+})
+
+/** A lost connection, told to whoever was reading: how much had been delivered, and that the statement may be sent again. */
+export const connectionError = (error: SqlError, rowsDelivered: number): ConnectionError =>
+  new ConnectionError(error.error, error.message, { ...optionsOf(error), rowsDelivered })
+
+/** Why a statement ends when its signal aborts: a time-out keeps its own name. */
+export function abortError(signal: AbortSignal): SqlError {
+  const reason: unknown = signal.reason
+  if (reason instanceof SqlError) return reason
+  const timedOut = reason instanceof Error && reason.name === 'TimeoutError'
+  return timedOut
+    ? new StatementTimeoutError('statement_timeout', 'the time allowed for the statement is over', {
+        cause: reason,
+      })
+    : new CanceledError('query_canceled', 'the statement was cancelled', { cause: reason })
+}
+
+export const isSqlError = (error: unknown): error is SqlError => error instanceof SqlError

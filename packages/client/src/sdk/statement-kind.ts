@@ -1,0 +1,42 @@
+/** What a client must know of a statement before it is answered; everything else about SQL is the coordinator's. */
+export type StatementKind =
+  /** Changes nothing: may be sent again after a lost connection. */
+  | 'read'
+  /** Changes only the session: may be sent again, and later statements of the session must see it. */
+  | 'session'
+  /** May change tables: where the connection is lost under it the outcome is unknown. */
+  | 'write'
+
+const READS = new Set([
+  'select',
+  'values',
+  'from',
+  'table',
+  'show',
+  'describe',
+  'desc',
+  'summarize',
+])
+const SESSION = new Set(['set', 'use', 'reset', 'unset'])
+const WRITES =
+  /\b(insert|upsert|update|delete|merge|create|drop|alter|truncate|copy|call|execute)\b/i
+
+/** Told from the first word, with comments and brackets before it skipped. In doubt it is a write, which is never repeated. */
+export function statementKind(sql: string): StatementKind {
+  const text = skipBlank(sql)
+  const word = /^[a-z]+/i.exec(text)?.[0].toLowerCase() ?? ''
+  if (SESSION.has(word)) return 'session'
+  if (READS.has(word)) return 'read'
+  // A common table expression or EXPLAIN ANALYZE may have a write in it; a word in a text only makes us careful.
+  if (word === 'with' || word === 'explain') return WRITES.test(text) ? 'write' : 'read'
+  return 'write'
+}
+
+function skipBlank(sql: string): string {
+  let rest = sql
+  for (;;) {
+    const match = /^(?:\s+|\(|;|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)/.exec(rest)
+    if (match === null) return rest
+    rest = rest.slice(match[0].length)
+  }
+}

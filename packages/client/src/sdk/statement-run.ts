@@ -1,0 +1,348 @@
+import { deferred } from '../base/deferred.ts'
+import { SqlError } from '../protocol/errors.ts'
+import type { StatementId } from '../protocol/ids.ts'
+import {
+  type Column,
+  type Down,
+  type FinishedMessage,
+  fromErrorBody,
+  type Parameter,
+  type ProgressMessage,
+  type SessionContext,
+} from '../protocol/messages.ts'
+import { INITIAL_CREDIT_BYTES } from '../wire/limits.ts'
+import type { Coordinators } from './coordinators.ts'
+import { abortError, CommitUnknownError, connectionError, typedError } from './errors.ts'
+import type { EventHub } from './events.ts'
+import { FrameBuffer, type HeldFrame } from './frame-buffer.ts'
+import type { CallMessage, Link } from './link.ts'
+import type { Platform } from './platform.ts'
+import type { StatementKind } from './statement-kind.ts'
+
+/** A statement is sent at most this often; a cluster that loses it each time has another trouble. */
+export const STATEMENT_ATTEMPTS_MAX = 5
+
+export interface Statement {
+  readonly id: StatementId
+  readonly sql: string
+  readonly parameters: readonly Parameter[]
+  readonly kind: StatementKind
+  readonly progress: boolean
+}
+
+export interface RunContext {
+  readonly coordinators: Coordinators
+  readonly platform: Platform
+  readonly events: EventHub
+}
+
+export interface RunEvents {
+  onProgress(message: ProgressMessage): void
+  /** The session's context now; asked for when the statement is first sent. */
+  session(): SessionContext
+  /** The context that the statement was sent with, and what it made of it, from `finished` or `failed`. */
+  onSession(before: SessionContext, after: SessionContext): void
+}
+
+interface Attempt {
+  readonly link: Link
+  readonly call: number
+  readonly buffer: FrameBuffer
+  accepted: boolean
+}
+
+type FailedMessage = Extract<Down, { kind: 'failed' }>
+
+/**
+ * One statement from its sending to its end, over as many attempts as it takes.
+ *
+ *   waiting for a link ──► sent ──► accepted ──► columns, frames ──► finished
+ *          ▲                │           │               │              failed
+ *          └────────────────┴───────────┴───────────────┘
+ *            connection lost, nothing handed out yet, and the statement changes nothing
+ *
+ * Later a loss is told as it is: of a read, how many rows were handed out; of a write, that its outcome is unknown.
+ */
+export class StatementRun {
+  readonly #statement: Statement
+  readonly #context: RunContext
+  readonly #events: RunEvents
+  readonly #columns = deferred<readonly Column[]>()
+  readonly #finished = deferred<FinishedMessage>()
+  readonly #stop = new AbortController()
+  #attempt: Attempt | undefined
+  /** Wakes a reader that waits for the next attempt. */
+  #nextAttempt = deferred<Attempt>()
+  #attempts = 0
+  #rowsDelivered = 0
+  #ended = false
+  #columnsKnown: readonly Column[] | undefined
+  #sessionBefore: SessionContext | undefined
+  #queryId: string | undefined
+  #coordinator: string | undefined
+
+  constructor(statement: Statement, context: RunContext, events: RunEvents) {
+    this.#statement = statement
+    this.#context = context
+    this.#events = events
+    for (const promise of [
+      this.#columns.promise,
+      this.#finished.promise,
+      this.#nextAttempt.promise,
+    ]) {
+      // Whoever does not ask for one of these must not be told of an unhandled rejection.
+      promise.catch(() => undefined)
+    }
+  }
+
+  get queryId(): string | undefined {
+    return this.#queryId
+  }
+
+  /** The coordinator that serves, or has last served, this statement. */
+  get coordinator(): string | undefined {
+    return this.#coordinator
+  }
+
+  get columns(): Promise<readonly Column[]> {
+    return this.#columns.promise
+  }
+
+  /** Resolves when everything has come and agrees with what was said, read or not. */
+  get finished(): Promise<FinishedMessage> {
+    return this.#finished.promise
+  }
+
+  /** Sends the statement as soon as `after`, the session statements before it, has settled. */
+  start(signals: readonly AbortSignal[], after: Promise<void> | undefined): void {
+    for (const signal of signals) {
+      if (signal.aborted) return this.#end(abortError(signal))
+      this.#cancelOn(signal)
+    }
+    if (after === undefined) void this.#send(undefined)
+    else void after.then(() => this.#send(undefined))
+  }
+
+  #cancelOn(signal: AbortSignal): void {
+    const onAbort = (): void => this.cancel(abortError(signal))
+    signal.addEventListener('abort', onAbort, { once: true })
+    const forget = (): void => signal.removeEventListener('abort', onAbort)
+    this.#finished.promise.then(forget, forget)
+  }
+
+  /** Ends the statement here at once with `error` and tells the coordinator to stop it. Nothing when it has ended. */
+  cancel(error: SqlError = new SqlError('query_canceled', 'the statement was cancelled')): void {
+    if (this.#ended) return
+    const attempt = this.#attempt
+    attempt?.link.send({ kind: 'cancel', call: attempt.call })
+    this.#end(error)
+  }
+
+  /** The next frame to read, from whichever attempt serves; undefined after the last. */
+  async take(): Promise<HeldFrame | undefined> {
+    for (;;) {
+      const attempt = this.#attempt ?? (await this.#nextAttempt.promise)
+      try {
+        return await attempt.buffer.take()
+      } catch (error) {
+        // An attempt that was given up leaves its place to the next one.
+        if (error !== SUPERSEDED) throw error
+      }
+    }
+  }
+
+  /** The reader has handed out all rows of a frame. */
+  release(frame: HeldFrame): void {
+    this.#rowsDelivered += frame.rows
+    this.#attempt?.buffer.release(frame)
+  }
+
+  async #send(
+    movedFrom: { readonly coordinator: string; readonly reason: string } | undefined,
+  ): Promise<void> {
+    try {
+      const { signal } = this.#stop
+      const link = await this.#context.coordinators.acquire({ signal })
+      if (this.#ended) return
+      this.#coordinator = link.coordinator
+      if (movedFrom !== undefined) this.#tellMoved(link, movedFrom)
+      this.#begin(link)
+    } catch (error) {
+      this.#end(asSqlError(error))
+    }
+  }
+
+  #tellMoved(link: Link, from: { readonly coordinator: string; readonly reason: string }): void {
+    this.#context.events.emit({
+      kind: 'statementMoved',
+      statementId: this.#statement.id,
+      from: from.coordinator,
+      to: link.coordinator,
+      reason: from.reason,
+    })
+  }
+
+  #begin(link: Link): void {
+    const { id, sql, parameters, progress } = this.#statement
+    const session = (this.#sessionBefore ??= this.#events.session())
+    const call = link.begin({
+      onMessage: (message) => this.#onMessage(attempt, message),
+      onFrame: (frame) => {
+        if (this.#attempt !== attempt || this.#ended) return
+        const broken = attempt.buffer.push(frame)
+        if (broken !== undefined) this.#onBroken(attempt, broken)
+      },
+      onLost: (error) => this.#onLost(attempt, error),
+    })
+    const buffer = new FrameBuffer({
+      crc32: this.#context.platform.crc32,
+      windowBytes: INITIAL_CREDIT_BYTES,
+      grant: (bytes, acknowledged) => link.send({ kind: 'credit', call, bytes, acknowledged }),
+    })
+    const attempt: Attempt = { link, call, buffer, accepted: false }
+    this.#attempt = attempt
+    this.#attempts++
+    this.#nextAttempt.resolve(attempt)
+    const creditBytes = INITIAL_CREDIT_BYTES
+    link.send({
+      kind: 'statement',
+      call,
+      statementId: id,
+      sql,
+      parameters,
+      session,
+      creditBytes,
+      progress,
+    })
+  }
+
+  #onMessage(attempt: Attempt, message: CallMessage): void {
+    if (this.#attempt !== attempt || this.#ended) return
+    switch (message.kind) {
+      case 'accepted':
+        attempt.accepted = true
+        this.#queryId = message.queryId
+        this.#coordinator = message.coordinator
+        return
+      case 'columns':
+        return this.#onColumns(attempt, message.columns)
+      case 'progress':
+        return this.#events.onProgress(message)
+      case 'finished':
+        return this.#onFinished(attempt, message)
+      case 'failed':
+        return this.#onFailed(attempt, message)
+      case 'reply':
+        return this.#onBroken(attempt, 'a reply came for a statement')
+    }
+  }
+
+  #onColumns(attempt: Attempt, columns: readonly Column[]): void {
+    const known = this.#columnsKnown
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(columns)) {
+      const error = new SqlError(
+        'schema_mismatch',
+        'the columns of the result changed between two attempts',
+        {
+          hint: 'run the statement again',
+        },
+      )
+      attempt.link.send({ kind: 'cancel', call: attempt.call })
+      return this.#end(error)
+    }
+    this.#columnsKnown = columns
+    this.#columns.resolve(columns)
+  }
+
+  #onFinished(attempt: Attempt, message: FinishedMessage): void {
+    this.#queryId = message.queryId
+    const broken = attempt.buffer.finish(message)
+    if (broken !== undefined) return this.#onBroken(attempt, broken)
+    this.#ended = true
+    this.#columns.resolve(this.#columnsKnown ?? [])
+    this.#tellSession(message.session)
+    this.#finished.resolve(message)
+  }
+
+  #onFailed(attempt: Attempt, message: FailedMessage): void {
+    const error = fromErrorBody(message.error)
+    if (message.session !== undefined) this.#tellSession(message.session)
+    // Refused before it was accepted: nothing has been done, so even a write may go elsewhere.
+    if (!attempt.accepted && error.error === 'cannot_connect_now' && this.#mayRepeat()) {
+      return this.#repeat(attempt, error.message)
+    }
+    this.#end(error)
+  }
+
+  #tellSession(after: SessionContext): void {
+    if (this.#sessionBefore !== undefined) this.#events.onSession(this.#sessionBefore, after)
+  }
+
+  /** The data cannot be trusted; the connection that brought it is given up, and it is as if it had been lost. */
+  #onBroken(attempt: Attempt, reason: string): void {
+    const error = new SqlError(
+      'connection_failure',
+      `result of ${this.#queryId ?? 'the statement'} from ${attempt.link.address} is broken: ${reason}`,
+    )
+    this.#onLost(attempt, error)
+    attempt.link.terminate()
+  }
+
+  #onLost(attempt: Attempt, error: SqlError): void {
+    if (this.#attempt !== attempt || this.#ended) return
+    if (this.#statement.kind !== 'write' && !attempt.buffer.started && this.#mayRepeat()) {
+      return this.#repeat(attempt, error.message)
+    }
+    this.#end(this.#statement.kind === 'write' ? unknownOutcome(error) : error)
+  }
+
+  #mayRepeat(): boolean {
+    return this.#attempts < STATEMENT_ATTEMPTS_MAX
+  }
+
+  #repeat(attempt: Attempt, reason: string): void {
+    this.#attempt = undefined
+    this.#nextAttempt = deferred<Attempt>()
+    this.#nextAttempt.promise.catch(() => undefined)
+    attempt.buffer.fail(SUPERSEDED)
+    void this.#send({ coordinator: attempt.link.coordinator, reason })
+  }
+
+  #end(error: SqlError): void {
+    if (this.#ended) return
+    this.#ended = true
+    const told = this.#described(error)
+    this.#stop.abort(told)
+    this.#columns.reject(told)
+    this.#finished.reject(told)
+    this.#nextAttempt.reject(told)
+    this.#attempt?.buffer.fail(told)
+  }
+
+  #described(error: SqlError): SqlError {
+    const typed =
+      error.error === 'connection_failure'
+        ? connectionError(error, this.#rowsDelivered)
+        : typedError(error)
+    typed.queryId ??= this.#queryId
+    typed.coordinator ??= this.#coordinator
+    return typed
+  }
+}
+
+/** Never seen by a user: tells a waiting reader to turn to the next attempt. */
+const SUPERSEDED = new SqlError('task_superseded', 'the attempt was given up')
+
+const unknownOutcome = (cause: SqlError): SqlError =>
+  new CommitUnknownError(
+    'commit_outcome_unknown',
+    `the connection was lost while the statement ran, so it may have taken effect: ${cause.message}`,
+    { hint: 'look whether it did before you run it again', cause },
+  )
+
+const asSqlError = (error: unknown): SqlError =>
+  error instanceof SqlError
+    ? error
+    : new SqlError('internal_error', error instanceof Error ? error.message : String(error), {
+        cause: error,
+      })
