@@ -4,12 +4,12 @@ import {
   COMMIT_BYTES_MAX,
   COMMIT_OPERATIONS_MAX,
   type Kv,
-  KvError,
-  type KvErrorKind,
+  type KvError,
   type LeaseId,
   type Operation,
   type WatchEvent,
 } from '../kv.ts'
+import { failsKv } from './failures.ts'
 
 /** One store under test. Each test uses its own `prefix` of it. */
 export interface KvHarness {
@@ -43,16 +43,6 @@ const write = async (kv: Kv, ...success: readonly Operation[]): Promise<number> 
 
 const keysOf = async (kv: Kv, prefix: string, revision?: number): Promise<readonly string[]> =>
   (await kv.range(prefix, { revision })).items.map((item) => item.key.slice(prefix.length))
-
-async function rejects(t: Test, kind: KvErrorKind, call: Promise<unknown>): Promise<void> {
-  try {
-    await call
-    t.fail(`expected a KvError of kind ${kind}`)
-  } catch (error) {
-    t.ok(error instanceof KvError, String(error))
-    if (error instanceof KvError) t.equal(error.kind, kind, error.message)
-  }
-}
 
 const COMMITS: Readonly<Record<string, Body>> = {
   'a key can be created if absent only once': async (t, kv, prefix) => {
@@ -208,7 +198,7 @@ const LEASES: Readonly<Record<string, Body>> = {
     const { lease } = await kv.grantLease(60)
     await kv.revokeLease(lease)
     const success = [put(`${prefix}a`), put(`${prefix}b`, 'x', lease)]
-    await rejects(t, 'leaseNotFound', kv.commitIf({ compares: [], success }))
+    await failsKv(t, 'leaseNotFound', kv.commitIf({ compares: [], success }))
     t.same(await keysOf(kv, prefix), [])
   },
 
@@ -315,7 +305,7 @@ const WATCHES: Readonly<Record<string, Body>> = {
     await harness.compact(now)
     const watch = new Recorder(kv, prefix, old)
     t.equal(await watch.compacted.promise, now)
-    await rejects(t, 'compacted', kv.range(prefix, { revision: old }))
+    await failsKv(t, 'compacted', kv.range(prefix, { revision: old }))
     t.same(await keysOf(kv, prefix, now), ['a'], 'the compacted revision itself is kept')
   },
 }
@@ -323,9 +313,9 @@ const WATCHES: Readonly<Record<string, Body>> = {
 const LIMITS: Readonly<Record<string, Body>> = {
   'a commit that is too large is refused before it is sent': async (t, kv, prefix) => {
     const many = Array.from({ length: COMMIT_OPERATIONS_MAX + 1 }, (_, i) => put(`${prefix}${i}`))
-    await rejects(t, 'tooLarge', kv.commitIf({ compares: [], success: many }))
+    await failsKv(t, 'tooLarge', kv.commitIf({ compares: [], success: many }))
     const large = [put(`${prefix}a`, 'x'.repeat(COMMIT_BYTES_MAX))]
-    await rejects(t, 'tooLarge', kv.commitIf({ compares: [], success: large }))
+    await failsKv(t, 'tooLarge', kv.commitIf({ compares: [], success: large }))
     t.same(await keysOf(kv, prefix), [])
   },
 
@@ -338,11 +328,11 @@ const LIMITS: Readonly<Record<string, Body>> = {
   'a key is written once at most by one commit': async (t, kv, prefix) => {
     const key = `${prefix}a`
     const twice = [put(key), put(key)]
-    await rejects(t, 'invalid', kv.commitIf({ compares: [], success: twice }))
+    await failsKv(t, 'invalid', kv.commitIf({ compares: [], success: twice }))
     const both: Operation[] = [{ kind: 'delete', key }, put(key)]
-    await rejects(t, 'invalid', kv.commitIf({ compares: [], success: both }))
+    await failsKv(t, 'invalid', kv.commitIf({ compares: [], success: both }))
     const under: Operation[] = [put(key), { kind: 'deletePrefix', prefix }]
-    await rejects(t, 'invalid', kv.commitIf({ compares: [], success: under }))
+    await failsKv(t, 'invalid', kv.commitIf({ compares: [], success: under }))
     t.same(await keysOf(kv, prefix), [])
   },
 
@@ -350,7 +340,7 @@ const LIMITS: Readonly<Record<string, Body>> = {
     const own = await harness.connect()
     await own.get(prefix)
     await own.close()
-    await rejects(t, 'closed', own.get(prefix))
-    await rejects(t, 'closed', own.commitIf({ compares: [], success: [put(prefix)] }))
+    await failsKv(t, 'closed', own.get(prefix))
+    await failsKv(t, 'closed', own.commitIf({ compares: [], success: [put(prefix)] }))
   },
 }
