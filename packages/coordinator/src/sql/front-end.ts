@@ -115,6 +115,7 @@ export class SqlFrontEnd {
       query,
       sql,
       text: script.slice(first.start, last.end),
+      source: { sql: prepared.sql, toUser: prepared.toUser },
       hints: prepared.hints,
       parameters: parameterNames(tokens),
     }

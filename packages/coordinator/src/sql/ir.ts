@@ -312,7 +312,7 @@ export interface Try extends Node {
   readonly operand: Expression
 }
 
-/** `*COLUMNS(…)` as arguments. */
+/** `*COLUMNS(…)` or `UNPACK(…)` as arguments. */
 export interface Unpack extends Node {
   readonly kind: 'unpack'
   readonly operand: Expression

@@ -57,8 +57,8 @@ const SINGLE_SYMBOLS = new Set('+-*/%<>=~!@&|^?:.,;()[]{}')
 const WORD = /(?:[A-Za-z_]|[^\x00-\x7f\s])(?:[A-Za-z0-9_$]|[^\x00-\x7f\s])*/y
 const NUMBER = /(?:\d[\d_]*(?:\.(?!\.)[\d_]*)?|\.\d[\d_]*)(?:[eE][-+]?\d+)?/y
 const JUNK = /(?:[A-Za-z0-9_.]|[^\x00-\x7f\s])+/y
-const PARAMETER = /\$(?:\d+|[A-Za-z_][A-Za-z0-9_]*)(?!\$)|\?\d*/y
-const DOLLAR_QUOTE = /\$(?:[A-Za-z_][A-Za-z0-9_]*)?\$/y
+const PARAMETER = /\$(?:\d+|[A-Za-z_][A-Za-z0-9_]*)|\?\d*/y
+const DOLLAR_QUOTE = /\$(?:(?:[A-Za-z_]|[^\x00-\x7f\s])(?:[A-Za-z0-9_]|[^\x00-\x7f\s])*)?\$/y
 const POSITIONAL = /#\d+/y
 const WORD_CHARACTER = /[A-Za-z0-9_]|[^\x00-\x7f\s]/
 const LINE_COMMENT = /--[^\r\n]*/y
@@ -194,12 +194,8 @@ class Lexer {
   }
 
   #dollar(): Token {
-    const parameter = this.#match(PARAMETER)
-    if (parameter !== undefined) {
-      return this.#token('parameter', this.#at + parameter.length, parameter.slice(1))
-    }
     const tag = this.#match(DOLLAR_QUOTE)
-    if (tag === undefined) throw syntaxErrorAt(this.#text, this.#at, '$')
+    if (tag === undefined) return this.#parameter()
     const start = this.#at + tag.length
     const close = this.#text.indexOf(tag, start)
     if (close < 0) {
@@ -213,7 +209,8 @@ class Lexer {
   }
 
   #parameter(): Token {
-    const parameter = this.#match(PARAMETER) ?? '?'
+    const parameter = this.#match(PARAMETER)
+    if (parameter === undefined) throw syntaxErrorAt(this.#text, this.#at, '$')
     return this.#token('parameter', this.#at + parameter.length, parameter.slice(1))
   }
 

@@ -50,6 +50,12 @@ function parseError(result: Raw, source: SourceText): SqlError {
     const where = near === undefined ? 'at end of input' : `at or near "${near}"`
     return new SqlError('syntax_error', `syntax error ${where}`, { position })
   }
+  if (/Only SELECT statements can be serialized/.test(message)) {
+    return new SqlError('feature_not_supported', 'this form of query is not supported', {
+      position,
+      hint: 'PIVOT needs its values listed: FROM t PIVOT (… FOR column IN (value, …))',
+    })
+  }
   if (result['error_type'] === 'not implemented' || /not supported/i.test(message)) {
     return new SqlError('feature_not_supported', lowerFirst(message), { position })
   }

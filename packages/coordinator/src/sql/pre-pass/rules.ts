@@ -119,6 +119,8 @@ const UNIT =
 /** `INTERVAL a + 1 DAY` needs parentheses for DuckDB, `INTERVAL 1.5 SECOND` too. */
 export const wrapInterval: Rule = ({ tokens, edits }, i) => {
   if (wordOf(tokens[i]) !== 'INTERVAL' || isSymbol(tokens[i - 1], '.')) return
+  // A type, as in `a::INTERVAL DAY`.
+  if (isSymbol(tokens[i - 1], '::') || wordOf(tokens[i - 1]) === 'AS') return
   const unit = unitIndex(tokens, i + 1)
   if (unit === undefined) return
   const first = tokens[i + 1]

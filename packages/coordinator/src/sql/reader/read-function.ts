@@ -14,6 +14,10 @@ export function readCall(context: ReadContext, raw: Raw): FunctionCall {
     context.refuse('EXPORT_STATE', context.at(raw))
   }
   const name = context.string(raw, 'function_name')
+  const isOperator = context.boolean(raw, 'is_operator')
+  if (isOperator && (raw['schema'] !== '' || !OPERATOR_NAME.test(name))) {
+    context.refuse('OPERATOR(…)', context.at(raw), 'write the operator itself')
+  }
   const children = context.objects(raw, 'children')
   const takesLambda = LAMBDA_FUNCTIONS.has(name.toLowerCase())
   const args = children.map((argument) =>
@@ -31,7 +35,7 @@ export function readCall(context: ReadContext, raw: Raw): FunctionCall {
     distinct: context.boolean(raw, 'distinct'),
     filter: context.optional(raw['filter']),
     orderBy: readOrderModifier(context, context.object(raw['order_bys'], 'order_bys')),
-    operator: context.boolean(raw, 'is_operator'),
+    operator: isOperator,
     ...placed(context.at(raw)),
   }
 }
@@ -48,6 +52,8 @@ export function qualified(
     ...(catalog === undefined ? {} : { catalog }),
   }
 }
+
+const OPERATOR_NAME = /^(?:[-+*/%<>=~!@&|^]+|!__postfix)$/
 
 /** The functions of DuckDB that take a lambda; elsewhere `a -> b` is JSON extraction. */
 const LAMBDA_FUNCTIONS: ReadonlySet<string> = new Set([

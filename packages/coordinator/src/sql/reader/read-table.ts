@@ -232,7 +232,8 @@ function readPivot(context: ReadContext, raw: Raw): TableRef {
 function readPivotColumn(context: ReadContext, raw: Raw): PivotColumn {
   context.checkKeys(raw, PIVOT_KEYS, 'pivot column')
   if (raw['pivot_enum'] !== '') context.refuse('PIVOT over an enum', undefined, LIST_THE_VALUES)
-  if (raw['subquery'] !== null) context.refuse('PIVOT over a subquery', undefined, LIST_THE_VALUES)
+  if ((raw['subquery'] ?? null) !== null)
+    context.refuse('PIVOT over a subquery', undefined, LIST_THE_VALUES)
   return {
     expressions: context.expressions(raw, 'pivot_expressions'),
     unpivotNames: context.strings(raw, 'unpivot_names'),

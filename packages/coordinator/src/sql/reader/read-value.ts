@@ -38,10 +38,10 @@ export function readType(context: ReadContext, value: unknown): SqlType {
 
 function readParametrised(context: ReadContext, id: string, info: Raw): SqlType {
   const infoKind = context.string(info, 'type')
+  if (info['alias'] !== '') context.refuse(`the type ${String(info['alias'])}`, undefined)
   const keys = INFO_KEYS.get(infoKind) ?? context.unknown(`type_info ${infoKind}`)
   context.checkKeys(info, keys, infoKind)
-  if (info['alias'] !== '' || info['extension_info'] !== null)
-    context.unknown(`alias of type ${id}`)
+  if (info['extension_info'] !== null) context.unknown(`extension of type ${id}`)
   switch (`${id}/${infoKind}`) {
     case 'DECIMAL/DECIMAL_TYPE_INFO':
       return decimalType(context.number(info, 'width'), context.number(info, 'scale'))
@@ -83,7 +83,7 @@ function readMap(context: ReadContext, info: Raw): SqlType {
 }
 
 function readNamed(context: ReadContext, info: Raw): SqlType {
-  if (info['catalog'] !== '') context.unknown('type in another catalog')
+  if (info['catalog'] !== '') context.refuse('a type in another catalog', undefined)
   const modifiers = context.objects(info, 'user_type_modifiers').map((modifier) => {
     const { type, value } = readConstantValue(context, modifier)
     if (typeof value !== 'string') return context.unknown('type modifier')
@@ -128,6 +128,7 @@ export function readConstantValue(
   if (type.name === 'VARCHAR' && typeof value === 'string') return { type, value }
   if (type.name === 'BOOLEAN' && typeof value === 'boolean') return { type, value }
   if (type.name === 'DOUBLE' && typeof value === 'string') {
+    if (!/^-?\d/.test(value)) context.refuse('a literal beyond the range of DOUBLE', undefined)
     return { type, value: doubleText(value) }
   }
   if (INTEGER_TYPES.has(type.name)) return { type, value: String(integer(context, value)) }
@@ -159,6 +160,6 @@ export function decimalText(unscaled: bigint, scale: number): string {
 
 /** DuckDB writes `1000.0` or `1.5e-300`; here always with an exponent, which is what makes a literal DOUBLE. */
 function doubleText(text: string): string {
-  if (/e/i.test(text) || /^-?[in]/i.test(text)) return text
+  if (/e/i.test(text)) return text
   return `${text.replace(/\.0$/, '')}e0`
 }

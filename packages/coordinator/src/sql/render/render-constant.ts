@@ -3,16 +3,13 @@ import { quoteLiteral } from '../escape.ts'
 import type { Constant } from '../ir.ts'
 import { typeText } from '../sql-types.ts'
 
-const INTEGER_RANGES: readonly (readonly [type: string, bits: bigint])[] = [
-  ['INTEGER', 31n],
-  ['BIGINT', 63n],
-  ['HUGEINT', 127n],
-]
-
-/** The type DuckDB gives to a bare whole number. */
+/** The type DuckDB gives to a bare whole number: the digits decide, except for the least of a type. */
 function literalType(value: bigint): string | undefined {
-  const magnitude = value < 0n ? -value - 1n : value
-  return INTEGER_RANGES.find(([, bits]) => magnitude < 1n << bits)?.[0]
+  const magnitude = value < 0n ? -value : value
+  if (magnitude < 1n << 31n) return 'INTEGER'
+  if (magnitude < 1n << 63n || value === -(1n << 63n)) return 'BIGINT'
+  if (magnitude < 1n << 127n || value === -(1n << 127n)) return 'HUGEINT'
+  return value > 0n && value < 1n << 128n ? 'UHUGEINT' : undefined
 }
 
 /** Negative numbers are in parentheses: `--1` would be a comment, and `-1::T` another reading. */

@@ -105,7 +105,7 @@ function renderRare(e: Exclude<Expression, { readonly kind: Common }>, layout: L
     case 'try':
       return `TRY(${text(e.operand)})`
     case 'unpack':
-      return `*${text(e.operand)}`
+      return `UNPACK(${text(e.operand)})`
     default:
       return unreachable(e)
   }

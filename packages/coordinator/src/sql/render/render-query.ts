@@ -37,7 +37,7 @@ function renderTail(query: Query, layout: Layout): Clauses {
 
 function renderLimit(limit: Limit, layout: Layout): string {
   const count = limit.count === undefined ? '' : `LIMIT ${layout.expression(limit.count)}`
-  const percent = limit.percent ? ' PERCENT' : ''
+  const percent = limit.percent ? ' %' : ''
   const offset = limit.offset === undefined ? '' : `OFFSET ${layout.expression(limit.offset)}`
   return [`${count}${percent}`, offset].filter((part) => part !== '').join(' ')
 }
@@ -54,9 +54,9 @@ function renderCte(cte: Cte, isRecursiveList: boolean, layout: Layout): string {
   const key = cte.key.length === 0 ? '' : ` USING KEY (${layout.expressions(cte.key)})`
   const name = `${quoteIdentifier(cte.name)}${columns}${key} AS `
   if (cte.query.kind === 'recursive') return `${name}${renderRecursive(cte.query, layout)}`
-  // After RECURSIVE every plain UNION would be read as a recursion.
-  const query =
-    isRecursiveList && cte.query.kind === 'setOperation' ? wrapped(cte.query) : cte.query
+  // After RECURSIVE every UNION would be read as a recursion.
+  const isUnion = cte.query.kind === 'setOperation' && cte.query.operator === 'union'
+  const query = isRecursiveList && isUnion ? wrapped(cte.query) : cte.query
   return `${name}${layout.subquery(query)}`
 }
 
