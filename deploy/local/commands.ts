@@ -1,15 +1,17 @@
+import { sample } from '../sample/command.ts'
 import { down } from './down.ts'
 import type { Environment } from './environment.ts'
 import { EXIT_USAGE, LauncherError } from './launcher-error.ts'
 import { superviseInBackground, up } from './up.ts'
 
 /**
- * The programs of this package: `nyala up` and `nyala down` as the shell calls them, and the supervisor that
+ * The programs of this package: `nyala up`, `nyala down` and `nyala sample` as the shell calls them, and the supervisor that
  * `up --detach` leaves in the background.
  */
 const COMMANDS = {
   up,
   down,
+  sample,
   supervise: superviseInBackground,
 } as const satisfies Readonly<
   Record<string, (args: readonly string[], environment: Environment) => Promise<number>>
