@@ -40,8 +40,9 @@ export const sessionContext = s.object({
 export type SessionContext = Infer<typeof sessionContext>
 
 /**
- * A parameter of a statement. `type` is a SQL type name; `value` is its text in DuckDB's literal syntax, or null.
- * A text keeps every digit of an int64 or decimal. BLOBs are hexadecimal.
+ * A parameter of a statement. `type` is a SQL type name; `value` is its text as DuckDB casts a text to that type, or
+ * null. A text keeps every digit of an int64 or decimal. A VARCHAR is the bare text, without quotes; a BLOB is
+ * hexadecimal; a list is `[1, 2, NULL]` with texts as `'…'` and backslashes. A null of no known type has the type `NULL`.
  */
 export const parameter = s.object({ type: s.string, value: s.nullable(s.string) })
 export type Parameter = Infer<typeof parameter>
@@ -158,7 +159,10 @@ export const up = s.union({
     sql: s.string,
     parameters: s.array(parameter),
     session: sessionContext,
-    /** Bytes of data frames that may be sent before the first `credit`. */
+    /**
+     * Bytes of data frames, their headers included, that may be sent before the first `credit`. A frame may be sent
+     * while the balance is above zero and may take it below, so that a frame larger than the window is not stuck.
+     */
     creditBytes: s.natural,
     /** True when the client wants `progress` messages. */
     progress: s.boolean,
@@ -217,6 +221,7 @@ export const down = s.union({
     queryId: s.string,
     /** Command tag, for example `SELECT` or `CREATE TABLE`. */
     command: s.string,
+    /** Rows in the frames; without any frame, the rows that the statement changed. */
     rows: s.natural,
     /** Data frames sent, the schema frame included; a stream with another count is not complete. */
     frames: s.natural,

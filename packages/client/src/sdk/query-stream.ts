@@ -5,7 +5,7 @@ import type { Converters } from './arrow/converters.ts'
 import { BatchDecoder, type ColumnBatch, type Row, rowMaker } from './batch-decoder.ts'
 import { CanceledError } from './errors.ts'
 import type { HeldFrame } from './frame-buffer.ts'
-import { LatestValue } from './latest-value.ts'
+import type { LatestValue } from './latest-value.ts'
 import type { ParquetCodec, ParquetWriteOptions } from './parquet.ts'
 import type { StatementRun } from './statement-run.ts'
 

@@ -1,4 +1,4 @@
-import { type Position, SqlError } from '../protocol/errors.ts'
+import type { Position, SqlError } from '../protocol/errors.ts'
 import { toErrorBody } from '../protocol/messages.ts'
 import { displayWidth } from './formats/display-width.ts'
 import { EXIT } from './shell-io.ts'

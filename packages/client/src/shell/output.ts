@@ -19,15 +19,15 @@ const GATHER_CHARACTERS = 64 * 1024
 /** An output over a Node stream. The stream itself is not ended: it may be the process's own. */
 export function streamOutput(stream: Writable): Output & { readonly flush: () => Promise<void> } {
   let gathered = ''
-  let failure: Error | undefined
+  const failed: { error?: Error } = {}
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    failure = error.code === 'EPIPE' ? new OutputClosed('output was closed') : error
+    failed.error = error.code === 'EPIPE' ? new OutputClosed('output was closed') : error
   })
   const send = async (data: string | Uint8Array): Promise<void> => {
-    if (failure !== undefined) throw failure
+    if (failed.error !== undefined) throw failed.error
     if (stream.write(data)) return
     await Promise.race([once(stream, 'drain'), once(stream, 'close')]).catch(() => undefined)
-    if (failure !== undefined) throw failure
+    if (failed.error !== undefined) throw failed.error
   }
   const flush = async (): Promise<void> => {
     if (gathered === '') return
@@ -48,7 +48,7 @@ export function streamOutput(stream: Writable): Output & { readonly flush: () =>
     flush,
     async end() {
       await flush()
-      if (failure !== undefined) throw failure
+      if (failed.error !== undefined) throw failed.error
     },
   }
 }

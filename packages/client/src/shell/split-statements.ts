@@ -76,10 +76,10 @@ interface Token {
 function skipToken(text: string, at: number): Token {
   switch (text[at]) {
     case "'":
-      return skipQuoted(text, at, "'", 'string', isEscapeString(text, at))
+      return skipQuoted(text, at, { kind: 'string', backslashes: isEscapeString(text, at) })
     case '"':
     case '`':
-      return skipQuoted(text, at, text[at] as string, 'name', false)
+      return skipQuoted(text, at, { kind: 'name', backslashes: false })
     case '$':
       return skipDollarQuoted(text, at)
     case '-':
@@ -99,10 +99,9 @@ function isEscapeString(text: string, at: number): boolean {
 function skipQuoted(
   text: string,
   at: number,
-  quote: string,
-  kind: 'string' | 'name',
-  backslashes: boolean,
+  { kind, backslashes }: { readonly kind: 'string' | 'name'; readonly backslashes: boolean },
 ): Token {
+  const quote = text[at]
   let i = at + 1
   while (i < text.length) {
     if (backslashes && text[i] === '\\') i += 2

@@ -42,6 +42,7 @@ export function shortestFloat(value: number): string {
 function valueText(value: unknown, sqlType: string): string {
   if (value === null || value === undefined) return 'NULL'
   if (typeof value === 'string') return value
+  if (typeof value === 'bigint' || typeof value === 'boolean') return String(value)
   if (typeof value === 'number') return numberText(value, sqlType)
   if (value instanceof Uint8Array) return blobText(value)
   if (value instanceof Interval) return value.toString()
@@ -57,7 +58,7 @@ function valueText(value: unknown, sqlType: string): string {
     const fields = Object.entries(value).map(([name, item]) => `'${name}': ${valueText(item, '')}`)
     return `{${fields.join(', ')}}`
   }
-  return String(value)
+  return JSON.stringify(value) ?? ''
 }
 
 /** Printable ASCII as it is, every other byte as `\xNN`. */

@@ -33,6 +33,11 @@ export const CLOSE = {
   silent: 4003,
 } as const
 
+/** How long a peer may take over the closing handshake before its socket is cut. */
+export const CLOSE_TIMEOUT_MS = 2_000
+/** A close frame holds 123 bytes of reason; a cut character may grow by two. */
+const CLOSE_REASON_BYTES_MAX = 120
+
 /** A ping unanswered for this many intervals means a dead peer: 500 ms × 4, seen within 2.5 s. */
 export const PING_INTERVAL_MS = 500
 export const PING_MISSES_MAX = 4
@@ -58,6 +63,11 @@ export class Connection<In, Out extends { readonly kind: string }> {
   readonly #transport: Transport
   readonly #options: ConnectionOptions<In>
   #closed = false
+  /** We have asked for the end: nothing of what still comes is looked at, and nothing more is sent. */
+  #closing = false
+  /** Why we closed, which the peer need not repeat. */
+  #closedFor: { readonly code: number; readonly reason: string } | undefined
+  #stopCloseTimer: (() => void) | undefined
   #misses = 0
   #stopPings: (() => void) | undefined
 
@@ -72,8 +82,9 @@ export class Connection<In, Out extends { readonly kind: string }> {
     if (options.ping !== undefined) this.#schedulePing(options.ping)
   }
 
+  /** True once the end has come or has been asked for. */
   get closed(): boolean {
-    return this.#closed
+    return this.#closed || this.#closing
   }
 
   get bufferedBytes(): number {
@@ -82,12 +93,12 @@ export class Connection<In, Out extends { readonly kind: string }> {
 
   /** Sends a message; on a closed connection it does nothing, as the close has been or will be told by `onClose`. */
   send(message: Out): void {
-    if (!this.#closed) this.#transport.send(JSON.stringify(message))
+    if (!this.closed) this.#transport.send(JSON.stringify(message))
   }
 
   /** Sends an encoded data frame (`frames.ts`). The buffer must not change afterwards. */
   sendFrame(message: Uint8Array): void {
-    if (!this.#closed) this.#transport.send(message)
+    if (!this.closed) this.#transport.send(message)
   }
 
   /** Resolves when more may be sent without growing the buffer without bound. */
@@ -95,20 +106,30 @@ export class Connection<In, Out extends { readonly kind: string }> {
     return this.#transport.drained()
   }
 
+  /** Asks for the end. `onClose` tells when it has come, at the latest after {@link CLOSE_TIMEOUT_MS}. */
   close(code: number = CLOSE.normal, reason = ''): void {
-    if (this.#closed) return
-    // A close frame holds 123 bytes of reason; a longer one would throw.
-    this.#transport.close(
-      code,
-      new TextDecoder().decode(new TextEncoder().encode(reason).slice(0, 120)),
+    if (this.closed) return
+    this.#closing = true
+    this.#stopPings?.()
+    if (reason !== '') this.#closedFor = { code, reason }
+    const bytes = new TextEncoder().encode(reason).subarray(0, CLOSE_REASON_BYTES_MAX)
+    this.#stopCloseTimer = this.#options.clock.after(
+      CLOSE_TIMEOUT_MS,
+      () => this.#transport.terminate(),
+      { background: true },
     )
+    this.#transport.close(code, new TextDecoder().decode(bytes))
   }
 
+  /** Ends the connection at once, without a closing handshake. */
   terminate(): void {
+    this.#closing = true
+    this.#stopPings?.()
     this.#transport.terminate()
   }
 
   #onText(text: string): void {
+    if (this.closed) return
     this.#misses = 0
     let value: unknown
     try {
@@ -130,6 +151,7 @@ export class Connection<In, Out extends { readonly kind: string }> {
   }
 
   #onBinary(bytes: Uint8Array): void {
+    if (this.closed) return
     this.#misses = 0
     if (this.#options.onFrame === undefined) {
       return this.close(CLOSE.protocolError, 'binary frames are not expected here')
@@ -143,16 +165,20 @@ export class Connection<In, Out extends { readonly kind: string }> {
     if (this.#closed) return
     this.#closed = true
     this.#stopPings?.()
-    this.#options.onClose(code, reason)
+    this.#stopCloseTimer?.()
+    const told = this.#closedFor ?? { code, reason }
+    this.#options.onClose(told.code, told.reason)
   }
 
   #schedulePing(ping: { readonly intervalMs: number; readonly missesMax: number }): void {
     let nonce = 0
     const tick = (): void => {
-      if (this.#closed) return
+      if (this.closed) return
       if (this.#misses >= ping.missesMax) {
-        this.#transport.terminate()
-        return this.#onClose(CLOSE.silent, `no answer for ${ping.intervalMs * ping.missesMax} ms`)
+        const reason = `no answer for ${ping.intervalMs * ping.missesMax} ms`
+        // Told before the socket tells of its own end, and without waiting for it.
+        this.#onClose(CLOSE.silent, reason)
+        return this.terminate()
       }
       this.#misses++
       this.#transport.send(`{"kind":"ping","nonce":${++nonce}}`)

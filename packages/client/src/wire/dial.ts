@@ -13,31 +13,47 @@ export function dial(
   path: string,
   options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number } = {},
 ): Promise<Transport> {
+  const { signal, timeoutMs = DIAL_TIMEOUT_MS } = options
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws://${address}${path}`, {
+    if (signal?.aborted === true) return reject(signal.reason as Error)
+    const refused = (why: string, cause: unknown): SqlError =>
+      new SqlError('connection_failure', `cannot connect to ${address}: ${why}`, { cause })
+    const socket = openSocket(`ws://${address}${path}`, timeoutMs)
+    if (!(socket instanceof WebSocket)) return reject(refused('it is not an address', socket.error))
+    const settle = (): void => {
+      signal?.removeEventListener('abort', onAbort)
+      socket.off('open', onOpen)
+    }
+    const onOpen = (): void => {
+      settle()
+      socket.off('error', onError)
+      resolve(nodeTransport(socket))
+    }
+    // Stays in place after a failure: a socket that is given up may report more than one error.
+    const onError = (error: Error): void => {
+      settle()
+      reject(refused(error.message, error))
+    }
+    const onAbort = (): void => {
+      settle()
+      socket.terminate()
+      reject(signal?.reason as Error)
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    socket.on('error', onError)
+    socket.on('open', onOpen)
+  })
+}
+
+function openSocket(url: string, timeoutMs: number): WebSocket | { readonly error: unknown } {
+  try {
+    return new WebSocket(url, {
       perMessageDeflate: false,
       maxPayload: MESSAGE_BYTES_MAX,
       skipUTF8Validation: true,
-      handshakeTimeout: options.timeoutMs ?? DIAL_TIMEOUT_MS,
+      handshakeTimeout: timeoutMs,
     })
-    const onAbort = (): void => {
-      socket.terminate()
-      reject(options.signal?.reason as Error)
-    }
-    options.signal?.addEventListener('abort', onAbort, { once: true })
-    socket.once('open', () => {
-      options.signal?.removeEventListener('abort', onAbort)
-      socket.off('error', onError)
-      resolve(nodeTransport(socket))
-    })
-    const onError = (error: Error): void => {
-      options.signal?.removeEventListener('abort', onAbort)
-      reject(
-        new SqlError('connection_failure', `cannot connect to ${address}: ${error.message}`, {
-          cause: error,
-        }),
-      )
-    }
-    socket.once('error', onError)
-  })
+  } catch (error) {
+    return { error }
+  }
 }

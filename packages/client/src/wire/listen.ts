@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
+import type { Log } from '../base/log.ts'
 import type { Transport } from './connection.ts'
 import { MESSAGE_BYTES_MAX } from './limits.ts'
 import { nodeTransport } from './node-transport.ts'
@@ -14,6 +15,8 @@ export interface ListenOptions {
   readonly paths: Readonly<Record<string, (transport: Transport, request: IncomingMessage) => void>>
   /** Answers GET `/health`. */
   readonly health: () => Readonly<Record<string, unknown>>
+  /** Told of what goes wrong beside any one socket, for example that no more can be accepted. */
+  readonly log?: Log | undefined
 }
 
 export interface Listener {
@@ -46,6 +49,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     const path = (request.url ?? '').split('?')[0] ?? ''
     const handler = Object.hasOwn(options.paths, path) ? options.paths[path] : undefined
     if (handler === undefined) {
+      // Node takes its own listener away before it hands the socket over.
+      socket.on('error', () => undefined)
       socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n')
       return
     }
@@ -53,14 +58,17 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   })
   http.listen(options.port, options.host)
   await once(http, 'listening')
+  http.on('error', (error) => options.log?.error('listenFailed', { error }))
   const bound = http.address() as AddressInfo
   return {
     address: `${options.host}:${bound.port}`,
     async close() {
+      if (!http.listening) return
+      const closed = once(http, 'close')
       http.close()
       for (const socket of sockets) socket.destroy()
       server.close()
-      if (http.listening) await once(http, 'close')
+      await closed
     },
   }
 }

@@ -5,6 +5,10 @@ import type { Transport, TransportEvents } from './connection.ts'
 
 /** `ws` delivers fragments and array buffers on request only; we always get one Buffer a message. */
 export function nodeTransport(socket: WebSocket): Transport {
+  // An error is always followed by a close, which says all that matters to us.
+  socket.on('error', () => undefined)
+  // What comes before `start` waits in the socket; a message without a listener would be lost.
+  socket.pause()
   return {
     send(data) {
       if (socket.readyState === socket.OPEN) socket.send(data, { binary: typeof data !== 'string' })
@@ -14,7 +18,8 @@ export function nodeTransport(socket: WebSocket): Transport {
     },
     async drained() {
       const raw = (socket as unknown as { readonly _socket?: Socket | null })._socket
-      if (raw === undefined || raw === null || raw.destroyed || raw.writableLength === 0) return
+      // A socket that asks nobody to wait will never say that it has drained.
+      if (raw === undefined || raw === null || raw.destroyed || !raw.writableNeedDrain) return
       // Whichever comes first: a closed socket never drains.
       const ended = new AbortController()
       await Promise.race([
@@ -36,8 +41,7 @@ export function nodeTransport(socket: WebSocket): Transport {
         else events.onText(bytes.toString('utf8'))
       })
       socket.on('close', (code, reason) => events.onClose(code, reason.toString('utf8')))
-      // An error is always followed by a close, which says all that matters to us.
-      socket.on('error', () => undefined)
+      socket.resume()
     },
   }
 }
