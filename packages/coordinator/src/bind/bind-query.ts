@@ -1,0 +1,198 @@
+import { type Column, SqlError } from '@nyala/client/protocol'
+import type { CatalogSnapshot, TableRecord, ViewRecord } from '@nyala/metastore'
+import { foldName } from '@nyala/metastore'
+import type { Scan } from '../plan/scan.ts'
+import type { ColumnRef, Expression, Query, TableFunction, TableRef } from '../sql/ir.ts'
+import { renderExpression } from '../sql/renderer.ts'
+import type { Manifest } from '../table/manifest.ts'
+import type { ManifestStore } from '../table/manifest-store.ts'
+import { scanId } from '../plan/divide.ts'
+import { isUnrepeatable, type KernelFunctions } from './functions.ts'
+import type { SourceMap } from './kernel-errors.ts'
+import type { Mirror, MirroredRelation } from './mirror.ts'
+import { type FileRef, resolveQuery, type ScanRef, substituteFiles } from './resolve.ts'
+import { mapTree, someNode, visitTree } from './tree.ts'
+
+/** A query whose names are resolved, whose types are known, and whose scans have the files that can matter. */
+export interface BoundQuery {
+  readonly query: Query
+  readonly scans: readonly Scan[]
+  /** Undefined where only the kernel will know: the query reads files that are no table. */
+  readonly columns: readonly Column[] | undefined
+  /** Relations of the text, for whoever wants to describe it again. */
+  readonly relations: readonly MirroredRelation[]
+}
+
+export interface BindContext {
+  readonly catalog: CatalogSnapshot
+  readonly database: string
+  readonly source: SourceMap
+  readonly mirror: Mirror
+  readonly manifests: ManifestStore
+  readonly functions: KernelFunctions
+  viewQuery(view: ViewRecord): Promise<Query>
+  /** Finds the files that patterns name; fails where they are outside the roots. */
+  findFiles(file: FileRef): Promise<readonly string[]>
+}
+
+/** Binds a query against one snapshot of the catalog. `sql` is the text whose tree `query` is. */
+export async function bindQuery(
+  query: Query,
+  sql: string,
+  context: BindContext,
+): Promise<BoundQuery> {
+  const resolved = await resolveQuery(query, {
+    catalog: context.catalog,
+    database: context.database,
+    text: context.source.text,
+    viewQuery: (view) => context.viewQuery(view),
+  })
+  const columns =
+    resolved.files.length > 0
+      ? undefined
+      : await context.mirror.columns(sql, {
+          database: context.database,
+          relations: resolved.relations,
+          source: context.source,
+        })
+  const withFiles = await findAll(resolved.query, resolved.files, context)
+  const scans = await Promise.all(resolved.scans.map((ref) => bindScan(ref, withFiles, context)))
+  return { query: withFiles, scans, columns, relations: resolved.relations }
+}
+
+async function findAll(
+  query: Query,
+  files: readonly FileRef[],
+  context: BindContext,
+): Promise<Query> {
+  if (files.length === 0) return query
+  const paths = new Map<TableFunction, readonly string[]>()
+  for (const file of files) paths.set(file.node, await context.findFiles(file))
+  return substituteFiles(query, paths)
+}
+
+async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promise<Scan> {
+  const { table } = ref
+  const manifest = await context.manifests.read(table)
+  const left = await prune(ref, query, manifest, context)
+  return {
+    id: ref.id,
+    database: table.database,
+    table: table.name,
+    alias: ref.alias,
+    location: manifest.location,
+    columns: table.columns,
+    partitionColumns: table.partitionColumns,
+    schemas: manifest.schemas,
+    files:
+      left === undefined
+        ? manifest.files
+        : manifest.files.filter((file) => left.has(file.partition)),
+    filesTotal: manifest.files.length,
+    partitionsTotal: manifest.partitions.length,
+    partitionsLeft: left?.size ?? manifest.partitions.length,
+  }
+}
+
+/** The key under which the mirror knows the partitions of a table's snapshot. */
+export const partitionKey = (table: TableRecord): string =>
+  `${table.id}@${table.manifest?.path ?? ''}`
+
+/**
+ * Ordinals of the partitions that can hold rows of the result, by the predicates over partition columns alone;
+ * undefined means all. No file is opened for this.
+ */
+async function prune(
+  ref: ScanRef,
+  query: Query,
+  manifest: Manifest,
+  context: BindContext,
+): Promise<ReadonlySet<number> | undefined> {
+  const { table } = ref
+  if (table.partitionColumns.length === 0 || manifest.partitions.length === 0) return undefined
+  const predicates = scanPredicates(query, ref.id).filter((p) =>
+    isOverPartitions(p, ref, context.functions),
+  )
+  if (predicates.length === 0) return undefined
+  const key = partitionKey(table)
+  await context.mirror.loadPartitions(key, table.partitionColumns, manifest.partitions)
+  const text = predicates.map((p) => renderExpression(requalify(p, ref.alias))).join(' AND ')
+  return context.mirror.prune(key, ref.alias, text)
+}
+
+/** Conjuncts that every row of a scan must satisfy to have any part in the result. */
+function scanPredicates(query: Query, scan: number): readonly Expression[] {
+  const found: Expression[] = []
+  visitTree(query, (node) => {
+    if (node.kind !== 'select') return undefined
+    const select = node as Extract<Query, { kind: 'select' }>
+    if (select.from === undefined) return undefined
+    const on = requiredConditions(select.from, scan)
+    if (on === undefined) return undefined
+    found.push(...on, ...conjuncts(select.where))
+    return undefined
+  })
+  return found
+}
+
+/**
+ * Conditions of inner joins around a scan; undefined where the scan does not stand in this FROM, or where a join may
+ * keep rows whether or not the scan has a partner, so that a filter on it is no filter on its rows.
+ */
+function requiredConditions(from: TableRef, scan: number): readonly Expression[] | undefined {
+  if (from.kind === 'table') return scanId(from) === scan ? [] : undefined
+  if (from.kind !== 'join' || from.form === 'positional' || from.form === 'asof') return undefined
+  const left = requiredConditions(from.left, scan)
+  const right = requiredConditions(from.right, scan)
+  const inner = left ?? right
+  if (inner === undefined) return undefined
+  const isKept =
+    from.type === 'inner' ||
+    (from.type === 'right' && right !== undefined) ||
+    (['left', 'semi', 'anti'].includes(from.type) && left !== undefined)
+  if (!isKept) return undefined
+  return from.type === 'inner' ? [...inner, ...conjuncts(from.condition)] : inner
+}
+
+const conjuncts = (expression: Expression | undefined): readonly Expression[] => {
+  if (expression === undefined) return []
+  return expression.kind === 'conjunction' && expression.operator === 'and'
+    ? expression.operands.flatMap(conjuncts)
+    : [expression]
+}
+
+/** True when a predicate speaks of the scan's partition columns and nothing else, and can be computed here. */
+function isOverPartitions(
+  predicate: Expression,
+  ref: ScanRef,
+  functions: KernelFunctions,
+): boolean {
+  const names = new Set(ref.table.partitionColumns.map((c) => foldName(c.name)))
+  const others = new Set(ref.table.columns.map((c) => foldName(c.name)))
+  let columns = 0
+  const isForeign = someNode(predicate, (node) => {
+    if (/subquery|exists|parameter|star|positional|lambda/i.test(node.kind)) return true
+    if (node.kind !== 'column') return false
+    const { path } = node as ColumnRef
+    const qualified = path.length > 1 && foldName(path[0] ?? '') === foldName(ref.alias)
+    const name = foldName((qualified ? path[1] : path[0]) ?? '')
+    columns++
+    // A longer path is a field of a struct or of another table.
+    return path.length > (qualified ? 2 : 1) || !names.has(name) || others.has(name)
+  })
+  return columns > 0 && !isForeign && !isUnrepeatable(predicate, functions)
+}
+
+const requalify = (predicate: Expression, alias: string): Expression =>
+  mapTree(predicate, (node) => {
+    if (node.kind !== 'column') return undefined
+    return { ...(node as ColumnRef), path: [alias, (node as ColumnRef).path.at(-1) ?? ''] }
+  })
+
+/** Fails with `undefined_database`. */
+export function requireDatabase(catalog: CatalogSnapshot, name: string): void {
+  if (catalog.database(name) !== undefined) return
+  throw new SqlError('undefined_database', `database "${name}" does not exist`, {
+    hint: 'SHOW DATABASES lists them',
+  })
+}

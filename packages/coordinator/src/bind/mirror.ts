@@ -1,0 +1,283 @@
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import type { Clock } from '@nyala/client/base'
+import { type Column, SqlError } from '@nyala/client/protocol'
+import { type ColumnRecord, foldName } from '@nyala/metastore'
+import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
+import { type KernelFunctions, kernelFunctions } from './functions.ts'
+import { kernelError, type SourceMap } from './kernel-errors.ts'
+
+const MEMORY_LIMIT = '192MB'
+/** Mirrored relations kept; a query that needs more makes room by dropping the oldest. */
+const RELATIONS_MAX = 2_000
+/** A predicate over partition values that runs longer than this is not used for pruning. */
+const PRUNE_TIMEOUT_MS = 1_000
+const PARTITIONS_CACHED_MAX = 64
+const INSERT_ROWS = 500
+
+/** A relation of the catalog as a query sees it: a name and its columns. */
+export interface MirroredRelation {
+  readonly database: string
+  readonly name: string
+  readonly columns: readonly ColumnRecord[]
+}
+
+/**
+ * An empty copy of the part of the catalog that queries use, in a DuckDB instance of this process that has neither data
+ * nor file access. Preparing a query against it answers what a binder is asked: do all names exist, do the types fit,
+ * what are the result's columns; with the kernel's own rules, hence never in contradiction to it.
+ *
+ * The optimizer is off, so that preparing does not compute constants of a statement's author at length. One operation
+ * at a time; each is short.
+ */
+export class Mirror {
+  readonly #instance: DuckDBInstance
+  readonly #connection: DuckDBConnection
+  readonly #clock: Clock
+  readonly #relations = new Map<string, string>()
+  readonly #databases = new Set<string>()
+  readonly #partitions = new Map<string, Promise<void>>()
+  #current: string | undefined
+  #last: Promise<unknown> = Promise.resolve()
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, clock: Clock) {
+    this.#instance = instance
+    this.#connection = connection
+    this.#clock = clock
+  }
+
+  static async open(clock: Clock): Promise<Mirror> {
+    const instance = await DuckDBInstance.create(':memory:', {
+      threads: '1',
+      memory_limit: MEMORY_LIMIT,
+      temp_directory: '',
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+      allow_community_extensions: 'false',
+      enable_external_access: 'false',
+    })
+    const connection = await instance.connect()
+    await connection.run('SET errors_as_json = true')
+    await connection.run('PRAGMA disable_optimizer')
+    await connection.run('CREATE SCHEMA "$partitions"')
+    await connection.run('CREATE SCHEMA "$none"')
+    return new Mirror(instance, connection, clock)
+  }
+
+  close(): void {
+    this.#connection.closeSync()
+    this.#instance.closeSync()
+  }
+
+  /**
+   * The result columns of a query. Fails with what is wrong in it; positions are those of the text that `source` maps to.
+   */
+  async columns(
+    sql: string,
+    context: {
+      readonly database: string
+      readonly relations: readonly MirroredRelation[]
+      readonly source?: SourceMap | undefined
+    },
+  ): Promise<readonly Column[]> {
+    return this.#exclusive(async () => {
+      for (const relation of context.relations) await this.#ensure(relation)
+      await this.#use(context.database)
+      try {
+        const statement = await this.#connection.prepare(sql)
+        try {
+          return Array.from({ length: statement.columnCount }, (_, i) => ({
+            name: statement.columnName(i),
+            type: typeName(statement.columnType(i)),
+          }))
+        } finally {
+          statement.destroySync()
+        }
+      } catch (error) {
+        throw kernelError(error, context.source)
+      }
+    })
+  }
+
+  /**
+   * Loads partition values as a table of their declared types, numbered in order. Fails with `schema_mismatch` naming
+   * the column and the value that does not fit.
+   */
+  async loadPartitions(
+    key: string,
+    columns: readonly ColumnRecord[],
+    partitions: readonly (readonly (string | null)[])[],
+  ): Promise<void> {
+    const known = this.#partitions.get(key)
+    if (known !== undefined) return known
+    const loading = this.#exclusive(() => this.#load(key, columns, partitions))
+    this.#partitions.set(key, loading)
+    try {
+      await loading
+    } catch (error) {
+      this.#partitions.delete(key)
+      throw error
+    }
+    const oldest = this.#partitions.keys().next()
+    if (this.#partitions.size > PARTITIONS_CACHED_MAX && oldest.done !== true) {
+      this.#partitions.delete(oldest.value)
+      await this.#exclusive(() =>
+        this.#connection.run(`DROP TABLE IF EXISTS ${partitionTable(oldest.value)}`),
+      )
+    }
+  }
+
+  /**
+   * Ordinals of the partitions for which `predicate` may be true; undefined where that cannot be told, which means all.
+   * `alias` is the name by which the predicate knows the table. `loadPartitions` must have come first.
+   */
+  async prune(
+    key: string,
+    alias: string,
+    predicate: string,
+  ): Promise<ReadonlySet<number> | undefined> {
+    return this.#exclusive(async () => {
+      const stop = this.#clock.after(PRUNE_TIMEOUT_MS, () => this.#connection.interrupt())
+      try {
+        const sql = `SELECT "$ordinal" FROM ${partitionTable(key)} AS ${quoteIdentifier(alias)} WHERE ${predicate}`
+        const reader = await this.#connection.runAndReadAll(sql)
+        return new Set(reader.getColumns()[0]?.map(Number) ?? [])
+      } catch {
+        // Whatever is wrong with the predicate the kernel will say when it runs it over the rows.
+        return undefined
+      } finally {
+        stop()
+      }
+    })
+  }
+
+  /** Completions of `sql` at its end, as the kernel's own completer gives them. */
+  async complete(
+    sql: string,
+    database: string,
+    relations: readonly MirroredRelation[],
+  ): Promise<readonly { readonly text: string; readonly start: number; readonly kind: string }[]> {
+    return this.#exclusive(async () => {
+      for (const relation of relations) await this.#ensure(relation)
+      await this.#use(database)
+      const reader = await this.#connection.runAndReadAll(
+        `SELECT suggestion, suggestion_start, suggestion_type FROM sql_auto_complete(${quoteLiteral(sql)})`,
+      )
+      return reader
+        .getRows()
+        .map((row) => ({ text: String(row[0]), start: Number(row[1]), kind: String(row[2]) }))
+    })
+  }
+
+  /** What the kernel says of its functions, for the planner. */
+  async kernelFunctions(): Promise<KernelFunctions> {
+    return this.#exclusive(async () => {
+      const reader = await this.#connection.runAndReadAll(
+        `SELECT DISTINCT lower(function_name), function_type, coalesce(stability, 'CONSISTENT'), coalesce(macro_definition, '')
+         FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')`,
+      )
+      const rows = reader.getRows().map(([name, type, stability, definition]) => ({
+        name: String(name),
+        type: String(type),
+        stability: String(stability),
+        definition: String(definition),
+      }))
+      return kernelFunctions(rows)
+    })
+  }
+
+  /** Names, parameters and kinds of the functions that queries may call. */
+  async functions(): Promise<readonly (readonly string[])[]> {
+    return this.#exclusive(async () => {
+      const reader = await this.#connection.runAndReadAll(
+        `SELECT DISTINCT function_name, function_type, coalesce(return_type, ''),
+           array_to_string(list_transform(range(len(parameter_types)), lambda i: coalesce(parameter_types[i + 1], 'ANY')), ', ')
+         FROM duckdb_functions()
+         WHERE function_type IN ('scalar', 'aggregate', 'macro') AND function_name ~ '^[a-z][a-z0-9_]*$'
+           AND schema_name = 'main'
+         ORDER BY ALL`,
+      )
+      return reader.getRows().map((row) => row.map(String))
+    })
+  }
+
+  async #load(
+    key: string,
+    columns: readonly ColumnRecord[],
+    partitions: readonly (readonly (string | null)[])[],
+  ): Promise<void> {
+    const table = partitionTable(key)
+    const definitions = columns.map((c) => `${quoteIdentifier(c.name)} ${c.type}`)
+    await this.#connection.run(
+      `CREATE OR REPLACE TABLE ${table} ("$ordinal" INTEGER, ${definitions.join(', ')})`,
+    )
+    for (let first = 0; first < partitions.length; first += INSERT_ROWS) {
+      const rows = partitions.slice(first, first + INSERT_ROWS).map((values, i) => {
+        const cells = values.map((v) => (v === null ? 'NULL' : quoteLiteral(v)))
+        return `(${[first + i, ...cells].join(', ')})`
+      })
+      try {
+        await this.#connection.run(`INSERT INTO ${table} VALUES ${rows.join(', ')}`)
+      } catch (error) {
+        const cause = kernelError(error)
+        const names = columns.map((c) => `"${c.name}" ${c.type}`).join(', ')
+        throw new SqlError(
+          'schema_mismatch',
+          `a partition value does not fit its column (${names}): ${cause.message}`,
+          {
+            hint: 'declare the partition column with the type of its values, for example STRING',
+            cause,
+          },
+        )
+      }
+    }
+  }
+
+  async #ensure(relation: MirroredRelation): Promise<void> {
+    const key = `${foldName(relation.database)}\u0000${foldName(relation.name)}`
+    const columns = relation.columns.map((c) => `${quoteIdentifier(c.name)} ${c.type}`).join(', ')
+    if (this.#relations.get(key) === columns) return
+    await this.#ensureDatabase(relation.database)
+    const name = `${quoteIdentifier(relation.database)}.${quoteIdentifier(relation.name)}`
+    this.#relations.delete(key)
+    try {
+      await this.#connection.run(`CREATE OR REPLACE TABLE ${name} (${columns})`)
+    } catch (error) {
+      throw kernelError(error)
+    }
+    this.#relations.set(key, columns)
+    const oldest = this.#relations.keys().next()
+    if (this.#relations.size > RELATIONS_MAX && oldest.done !== true) {
+      this.#relations.delete(oldest.value)
+      const path = oldest.value.split('\u0000').map(quoteIdentifier).join('.')
+      await this.#connection.run(`DROP TABLE IF EXISTS ${path}`)
+    }
+  }
+
+  async #ensureDatabase(database: string): Promise<void> {
+    const key = foldName(database)
+    if (this.#databases.has(key)) return
+    await this.#connection.run(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(database)}`)
+    this.#databases.add(key)
+  }
+
+  async #use(database: string): Promise<void> {
+    if (this.#current === database) return
+    await this.#ensureDatabase(database)
+    // The value is a list of quoted names inside a text: both levels of quotes are needed.
+    await this.#connection.run(`SET schema = ${quoteLiteral(quoteIdentifier(database))}`)
+    this.#current = database
+  }
+
+  #exclusive<T>(action: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(action)
+    this.#last = run.catch(() => undefined)
+    return run
+  }
+}
+
+const partitionTable = (key: string): string => `"$partitions".${quoteIdentifier(key)}`
+
+/** A type as DuckDB prints it; an alias such as JSON stands for the type it names. */
+function typeName(type: { toString(): string; readonly alias?: string | undefined }): string {
+  return type.alias ?? type.toString()
+}

@@ -1,0 +1,397 @@
+import { positionAt, SqlError } from '@nyala/client/protocol'
+import { type CatalogSnapshot, foldName, type TableRecord, type ViewRecord } from '@nyala/metastore'
+import type { BaseTable, ColumnRef, Constant, Query, TableFunction, TableRef } from '../sql/ir.ts'
+import { exchangeMark, scanMark } from '../plan/physical-plan.ts'
+import { ALLOWED_TABLE_FUNCTIONS, tableFunctionUse } from './functions.ts'
+import type { MirroredRelation } from './mirror.ts'
+import { didYouMean } from './nearest.ts'
+import { mapChildren, mapTree, visitTree } from './tree.ts'
+
+/** Views within views; deeper is refused, and so are cycles. */
+export const VIEW_DEPTH_MAX = 32
+/** Names that the session's own place answers to in `catalog.database.table`. */
+const CATALOG_NAME = 'nyala'
+
+/** One use of a table of the catalog; in the tree it stands as a table named by `scanMark(id)`. */
+export interface ScanRef {
+  readonly id: number
+  readonly table: TableRecord
+  readonly alias: string
+}
+
+/** A table function over files, which an executor has to find before the query can run. */
+export interface FileRef {
+  readonly node: TableFunction
+  readonly what: 'files' | 'paths'
+  readonly patterns: readonly string[]
+}
+
+export interface ResolvedQuery {
+  /** Tables are marks, views are subqueries, session functions are constants. */
+  readonly query: Query
+  readonly scans: readonly ScanRef[]
+  /** The relations that the text itself names: what the mirror needs to read it. */
+  readonly relations: readonly MirroredRelation[]
+  readonly files: readonly FileRef[]
+}
+
+export interface ResolveContext {
+  readonly catalog: CatalogSnapshot
+  readonly database: string
+  /** The whole text that positions refer to. */
+  readonly text: string
+  /** The tree of a view's text. */
+  viewQuery(view: ViewRecord): Promise<Query>
+}
+
+interface Scope {
+  readonly context: ResolveContext
+  readonly database: string
+  readonly ctes: ReadonlySet<string>
+  /** Ids of the views being expanded. */
+  readonly views: readonly string[]
+}
+
+interface Found {
+  readonly scans: ScanRef[]
+  readonly relations: Map<string, MirroredRelation>
+  readonly files: FileRef[]
+  readonly qualifiers: Set<string>
+}
+
+/** Replaces every name of a table by what the catalog says it is. Fails with `undefined_table` and the nearest names. */
+export async function resolveQuery(query: Query, context: ResolveContext): Promise<ResolvedQuery> {
+  const found: Found = { scans: [], relations: new Map(), files: [], qualifiers: new Set() }
+  const scope: Scope = { context, database: context.database, ctes: new Set(), views: [] }
+  const views = await loadViews(query, scope)
+  const resolved = resolveIn(query, scope, found, views)
+  return {
+    query: sessionFunctions(unqualify(resolved, found.qualifiers), context.database),
+    scans: found.scans,
+    relations: [...found.relations.values()],
+    files: found.files,
+  }
+}
+
+type Views = ReadonlyMap<string, Query>
+
+/** The trees of all views that a query uses, those inside views included. */
+async function loadViews(query: Query, scope: Scope): Promise<Views> {
+  const views = new Map<string, Query>()
+  const load = async (tree: Query, database: string): Promise<void> => {
+    const names: BaseTable[] = []
+    visitTree(tree, (node) => {
+      if (node.kind === 'table') names.push(node as BaseTable)
+      return undefined
+    })
+    for (const ref of names) {
+      const relation = scope.context.catalog.relation(ref.schema ?? database, ref.table)?.record
+      if (relation?.kind !== 'view' || views.has(relation.id)) continue
+      const body = await scope.context.viewQuery(relation)
+      views.set(relation.id, body)
+      await load(body, relation.sessionDatabase)
+    }
+  }
+  await load(query, scope.database)
+  return views
+}
+
+/** Walks any part of a tree, keeping track of which names WITH has taken. */
+function resolveIn<T>(tree: T, scope: Scope, found: Found, views: Views): T {
+  return mapTree(tree, (node) => {
+    if (node.kind === 'select' || node.kind === 'setOperation') {
+      const query = node as Query
+      if (query.ctes.length === 0) return undefined
+      return resolveWith(query, scope, found, views)
+    }
+    if (node.kind === 'table') return resolveTable(node as BaseTable, scope, found, views)
+    if (node.kind === 'tableFunction') {
+      const ref = node as TableFunction
+      const inner = mapChildren(ref, (child) => resolveIn(child, scope, found, views))
+      checkTableFunction(inner, scope, found)
+      return inner
+    }
+    return undefined
+  })
+}
+
+/** A CTE sees those before it, and itself where it is recursive; the body sees all. */
+function resolveWith(query: Query, scope: Scope, found: Found, views: Views): Query {
+  let inner = scope
+  const ctes = query.ctes.map((cte) => {
+    const named: Scope = { ...inner, ctes: new Set([...inner.ctes, foldName(cte.name)]) }
+    const body = resolveIn(cte.query, cte.query.kind === 'recursive' ? named : inner, found, views)
+    inner = named
+    return { ...cte, query: body }
+  })
+  const { ctes: _, ...rest } = query
+  const body = mapChildren(rest, (child) => resolveIn(child, inner, found, views))
+  return { ...body, ctes } as Query
+}
+
+function resolveTable(ref: BaseTable, scope: Scope, found: Found, views: Views): TableRef {
+  if (ref.schema === undefined && scope.ctes.has(foldName(ref.table))) return ref
+  if (ref.asOf !== undefined)
+    throw refuse('time travel is not supported for external tables', ref, scope)
+  if (ref.catalog !== undefined && foldName(ref.catalog) !== CATALOG_NAME) {
+    throw new SqlError('undefined_database', `catalog "${ref.catalog}" does not exist`, {
+      position: positionOf(ref, scope),
+      hint: `the only catalog is "${CATALOG_NAME}"`,
+    })
+  }
+  const database = ref.schema ?? scope.database
+  const relation = scope.context.catalog.relation(database, ref.table)?.record
+  if (relation === undefined) {
+    const file = ref.schema === undefined ? fileTable(ref) : undefined
+    if (file === undefined) throw undefinedTable(ref, database, scope)
+    checkTableFunction(file, scope, found)
+    return file
+  }
+  if (scope.views.length === 0) remember(found, ref.schema ?? scope.database, ref.table, relation)
+  if (ref.schema !== undefined)
+    found.qualifiers.add(`${foldName(ref.schema)}.${foldName(ref.table)}`)
+  if (relation.kind === 'view') return expandView(ref, relation, scope, found, views)
+  const id = found.scans.length
+  const alias = ref.alias ?? ref.table
+  found.scans.push({ id, table: relation, alias })
+  const { schema: _schema, catalog: _catalog, ...rest } = ref
+  return { ...rest, table: scanMark(id), alias }
+}
+
+function remember(
+  found: Found,
+  database: string,
+  name: string,
+  relation: TableRecord | ViewRecord,
+): void {
+  const columns =
+    relation.kind === 'view'
+      ? relation.columns
+      : [...relation.columns, ...relation.partitionColumns]
+  found.relations.set(`${foldName(database)}.${foldName(name)}`, { database, name, columns })
+}
+
+function expandView(
+  ref: BaseTable,
+  view: ViewRecord,
+  scope: Scope,
+  found: Found,
+  views: Views,
+): TableRef {
+  const body = views.get(view.id)
+  if (body === undefined || scope.views.includes(view.id)) {
+    throw refuse(`view "${view.database}.${view.name}" refers to itself`, ref, scope)
+  }
+  if (scope.views.length >= VIEW_DEPTH_MAX) {
+    throw new SqlError(
+      'statement_too_complex',
+      `views are nested more than ${VIEW_DEPTH_MAX} deep`,
+      {
+        position: positionOf(ref, scope),
+      },
+    )
+  }
+  const inner: Scope = {
+    context: scope.context,
+    database: view.sessionDatabase,
+    ctes: new Set(),
+    views: [...scope.views, view.id],
+  }
+  const names = view.columns.map((c) => c.name)
+  return {
+    kind: 'subquery',
+    query: sessionFunctions(resolveIn(body, inner, found, views), view.sessionDatabase),
+    alias: ref.alias ?? ref.table,
+    columnAliases: [...ref.columnAliases, ...names.slice(ref.columnAliases.length)],
+    ...(ref.sample === undefined ? {} : { sample: ref.sample }),
+    ...(ref.at === undefined ? {} : { at: ref.at }),
+  }
+}
+
+/** `FROM 'data/a.parquet'`: a file in the place of a table, by its ending. */
+function fileTable(ref: BaseTable): TableFunction | undefined {
+  const reader = Object.entries({
+    read_parquet: /\.(parquet|parq)$/i,
+    read_csv: /\.(csv|tsv)(\.gz|\.zst)?$/i,
+    read_json: /\.(json|jsonl|ndjson)(\.gz|\.zst)?$/i,
+  }).find(([, pattern]) => pattern.test(ref.table))?.[0]
+  if (reader === undefined) return undefined
+  const path: Constant = {
+    kind: 'constant',
+    type: { kind: 'simple', name: 'VARCHAR' },
+    value: ref.table,
+  }
+  const stem = /([^/]*?)\.[^/]*$/.exec(ref.table)?.[1]
+  return {
+    kind: 'tableFunction',
+    call: {
+      kind: 'function',
+      name: reader,
+      args: [path],
+      distinct: false,
+      orderBy: [],
+      operator: false,
+    },
+    withOrdinality: false,
+    alias: ref.alias ?? stem,
+    columnAliases: ref.columnAliases,
+    ...(ref.sample === undefined ? {} : { sample: ref.sample }),
+    ...(ref.at === undefined ? {} : { at: ref.at }),
+  }
+}
+
+function checkTableFunction(ref: TableFunction, scope: Scope, found: Found): void {
+  const use = tableFunctionUse(ref)
+  if (use === 'pure') return
+  if (use === 'refused') {
+    throw new SqlError(
+      'undefined_function',
+      `table function "${ref.call.name}" cannot be called here`,
+      {
+        position: positionOf(ref, scope),
+        hint:
+          didYouMean(ref.call.name, ALLOWED_TABLE_FUNCTIONS) ??
+          `these can: ${ALLOWED_TABLE_FUNCTIONS.join(', ')}`,
+      },
+    )
+  }
+  const patterns = constantTexts(ref.call.args[0])
+  if (patterns === undefined) {
+    throw refuse(
+      `the first argument of "${ref.call.name}" must be a path or a list of paths, written out`,
+      ref,
+      scope,
+    )
+  }
+  found.files.push({ node: ref, what: use === 'parquet' ? 'files' : 'paths', patterns })
+}
+
+/** The texts of `'a'`, `['a', 'b']` or `ARRAY['a']`; undefined for anything else. */
+function constantTexts(argument: unknown): readonly string[] | undefined {
+  const node = argument as { readonly kind?: string } | undefined
+  if (node?.kind === 'constant') {
+    const { value } = node as Constant
+    return typeof value === 'string' ? [value] : undefined
+  }
+  const items =
+    node?.kind === 'array'
+      ? (node as { readonly elements?: readonly unknown[] }).elements
+      : node?.kind === 'function' && (node as { readonly name?: string }).name === 'list_value'
+        ? (node as { readonly args?: readonly unknown[] }).args
+        : undefined
+  if (items === undefined) return undefined
+  const texts = items.map((item) => constantTexts(item)?.[0])
+  return texts.every((t) => t !== undefined) ? texts : undefined
+}
+
+/** Puts the paths that an executor found in the place of the patterns. */
+export function substituteFiles(
+  query: Query,
+  paths: ReadonlyMap<TableFunction, readonly string[]>,
+): Query {
+  return mapTree(query, (node) => {
+    const list = paths.get(node as TableFunction)
+    if (list === undefined) return undefined
+    const ref = node as TableFunction
+    const elements = list.map((value): Constant => ({
+      kind: 'constant',
+      type: { kind: 'simple', name: 'VARCHAR' },
+      value,
+    }))
+    return {
+      ...ref,
+      call: { ...ref.call, args: [{ kind: 'array', elements }, ...ref.call.args.slice(1)] },
+    }
+  })
+}
+
+/** `sales.orders.id` becomes `orders.id`: the table is known by its alias alone once its name is resolved. */
+function unqualify(query: Query, qualifiers: ReadonlySet<string>): Query {
+  if (qualifiers.size === 0) return query
+  return mapTree(query, (node) => {
+    if (node.kind !== 'column') return undefined
+    const { path } = node as ColumnRef
+    const [database, table] = path
+    if (path.length < 3 || database === undefined || table === undefined) return undefined
+    if (!qualifiers.has(`${foldName(database)}.${foldName(table)}`)) return undefined
+    return { ...(node as ColumnRef), path: path.slice(1) }
+  })
+}
+
+/** What a session is asked about itself is known here, not in the kernel. */
+function sessionFunctions<T>(tree: T, database: string): T {
+  const constant = (value: string): Constant => ({
+    kind: 'constant',
+    type: { kind: 'simple', name: 'VARCHAR' },
+    value,
+  })
+  return mapTree(tree, (node) => {
+    if (node.kind !== 'function') return undefined
+    switch ((node as { readonly name?: string }).name?.toLowerCase()) {
+      case 'current_database':
+      case 'current_schema':
+        return constant(database)
+      case 'current_catalog':
+        return constant(CATALOG_NAME)
+      default:
+        return undefined
+    }
+  })
+}
+
+function undefinedTable(ref: BaseTable, database: string, scope: Scope): SqlError {
+  const position = positionOf(ref, scope)
+  const { catalog } = scope.context
+  if (catalog.database(database) === undefined) {
+    const names = catalog.databases().map((d) => d.record.name)
+    return new SqlError('undefined_database', `database "${database}" does not exist`, {
+      position,
+      hint: didYouMean(database, names) ?? 'SHOW DATABASES lists them',
+    })
+  }
+  const names = catalog.relations(database).map((r) => r.record.name)
+  return new SqlError(
+    'undefined_table',
+    `table "${ref.table}" does not exist in database "${database}"`,
+    {
+      position,
+      hint:
+        didYouMean(ref.table, names) ??
+        elsewhere(ref.table, scope) ??
+        `SHOW TABLES IN ${database} lists them`,
+    },
+  )
+}
+
+/** A table of that name in another database is the likeliest thing meant. */
+function elsewhere(name: string, scope: Scope): string | undefined {
+  const { catalog } = scope.context
+  const found = catalog
+    .databases()
+    .filter((d) => catalog.relation(d.record.name, name) !== undefined)
+    .map((d) => `"${d.record.name}.${name}"`)
+  return found.length === 0 ? undefined : `did you mean ${found.slice(0, 3).join(' or ')}?`
+}
+
+const positionOf = (
+  node: { readonly at?: number | undefined },
+  scope: Scope,
+): ReturnType<typeof positionAt> | undefined =>
+  // Inside a view, positions are those of the view's text, which the user did not write now.
+  node.at === undefined || scope.views.length > 0
+    ? undefined
+    : positionAt(scope.context.text, node.at)
+
+const refuse = (
+  message: string,
+  node: { readonly at?: number | undefined },
+  scope: Scope,
+): SqlError => new SqlError('feature_not_supported', message, { position: positionOf(node, scope) })
+
+/** A table that stands for the rows of an exchange. */
+export const exchangeTable = (exchange: number, alias: string): BaseTable => ({
+  kind: 'table',
+  table: exchangeMark(exchange),
+  alias,
+  columnAliases: [],
+})

@@ -1,0 +1,164 @@
+import { SqlError } from '@nyala/client/protocol'
+import { didYouMean } from './nearest.ts'
+
+/** A knob of a session: `SET name = value`. */
+export interface Setting {
+  readonly name: string
+  readonly default: string
+  readonly description: string
+  /** The value as it is kept, or undefined when it is none. */
+  parse(text: string): string | undefined
+  /** What a value must be, for the error. */
+  readonly values: string
+}
+
+const choice = (name: string, values: readonly string[], description: string): Setting => ({
+  name,
+  default: values[0] ?? '',
+  description,
+  values: `one of ${values.join(', ')}`,
+  parse: (text) => (values.includes(text.toLowerCase()) ? text.toLowerCase() : undefined),
+})
+
+const natural = (name: string, initial: number, description: string): Setting => ({
+  name,
+  default: String(initial),
+  description,
+  values: 'a whole number from 0',
+  parse: (text) => (/^\d{1,15}$/.test(text) ? String(Number(text)) : undefined),
+})
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  k: 1024,
+  kb: 1000,
+  kib: 1024,
+  m: 1024 ** 2,
+  mb: 1000 ** 2,
+  mib: 1024 ** 2,
+  g: 1024 ** 3,
+  gb: 1000 ** 3,
+  gib: 1024 ** 3,
+  t: 1024 ** 4,
+  tb: 1000 ** 4,
+  tib: 1024 ** 4,
+}
+
+/** Bytes of `512MB`, `2g` or `1073741824`; undefined where the text is no size. */
+export function parseBytes(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim())
+  const unit = UNITS[(match?.[2] ?? '').toLowerCase()]
+  if (match === null || unit === undefined) return undefined
+  return Math.floor(Number(match[1]) * unit)
+}
+
+const bytes = (name: string, initial: string, description: string): Setting => ({
+  name,
+  default: initial,
+  description,
+  values: 'a size such as 512MB or 2GB',
+  parse: (text) => (parseBytes(text) === undefined ? undefined : text.trim()),
+})
+
+export const SETTINGS: readonly Setting[] = [
+  choice(
+    'distribution',
+    ['auto', 'force', 'single'],
+    'whether queries are divided among executors: auto when it pays, force whenever a rule exists, single never',
+  ),
+  bytes(
+    'distribution_min_bytes',
+    '16MB',
+    'with distribution = auto, inputs smaller than this run as one fragment',
+  ),
+  bytes(
+    'broadcast_max_bytes',
+    '64MB',
+    'with distribution = auto, the other tables of a divided join may be this large together',
+  ),
+  bytes('mem_limit', '0', 'memory of each task; 0 shares the memory of the executor'),
+  natural('query_timeout_s', 0, 'seconds after which a query is canceled; 0 never'),
+  natural('max_rows', 0, 'rows after which a query fails; 0 no limit'),
+  choice(
+    'profile',
+    ['on', 'off'],
+    'whether executors collect the operator profile that `profile;` shows',
+  ),
+  choice(
+    'sql_dialect',
+    ['ansi', 'impala'],
+    'how text is read: in impala "x" is a string, in ansi it is a name',
+  ),
+  {
+    name: 'timezone',
+    default: 'UTC',
+    description: 'time zone of TIMESTAMP WITH TIME ZONE',
+    values: 'a time zone such as UTC or Europe/Berlin',
+    parse: (text) => (/^[A-Za-z0-9_+\-/]{1,64}$/.test(text) ? text : undefined),
+  },
+]
+
+const BY_NAME = new Map(SETTINGS.map((setting) => [setting.name, setting]))
+
+/** The setting of a name, whatever its case. Fails with `undefined_object` naming the nearest. */
+export function settingOf(name: string): Setting {
+  const setting = BY_NAME.get(name.toLowerCase())
+  if (setting !== undefined) return setting
+  throw new SqlError('undefined_object', `setting "${name}" does not exist`, {
+    hint: didYouMean(name, BY_NAME.keys()) ?? 'SET ALL lists them',
+  })
+}
+
+/** The value as it is kept. Fails with `invalid_parameter_value`. */
+export function parseSetting(name: string, text: string): string {
+  const setting = settingOf(name)
+  const value = setting.parse(text.trim())
+  if (value !== undefined) return value
+  throw new SqlError('invalid_parameter_value', `setting "${setting.name}" cannot be "${text}"`, {
+    hint: `it must be ${setting.values}`,
+  })
+}
+
+/** A session's settings with their defaults, typed. */
+export class SessionSettings {
+  readonly #values: Readonly<Record<string, string>>
+
+  /** Values that a client sent; each is checked, as any client may send anything. */
+  constructor(values: Readonly<Record<string, string>>) {
+    this.#values = Object.fromEntries(
+      Object.entries(values).map(([name, text]) => [
+        settingOf(name).name,
+        parseSetting(name, text),
+      ]),
+    )
+  }
+
+  get(name: string): string {
+    const setting = settingOf(name)
+    return this.#values[setting.name] ?? setting.default
+  }
+
+  bytes(name: string): number {
+    return parseBytes(this.get(name)) ?? 0
+  }
+
+  number(name: string): number {
+    return Number(this.get(name))
+  }
+
+  get distribution(): 'auto' | 'force' | 'single' {
+    return this.get('distribution') as 'auto' | 'force' | 'single'
+  }
+
+  get dialect(): 'ansi' | 'impala' {
+    return this.get('sql_dialect') as 'ansi' | 'impala'
+  }
+
+  /** Everything that changes a plan, as one text; part of the key of the plan cache. */
+  get planKey(): string {
+    return ['distribution', 'distribution_min_bytes', 'broadcast_max_bytes', 'sql_dialect']
+      .map((name) => this.get(name))
+      .join('|')
+  }
+}

@@ -1,0 +1,223 @@
+import { type Clock, type Log } from '@nyala/client/base'
+import { type Endpoint, type MemberId, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
+import { listen, type Listener } from '@nyala/client/wire'
+import {
+  Catalog,
+  Election,
+  Keys,
+  type Kv,
+  Membership,
+  openCluster,
+  Registration,
+} from '@nyala/metastore'
+import { Mirror } from './bind/mirror.ts'
+import { Executors } from './schedule/executors.ts'
+import { ClientLink } from './server/client-link.ts'
+import { QueryRegistry } from './server/query-registry.ts'
+import type { Services } from './server/services.ts'
+import { Statements } from './server/statements.ts'
+import { SqlFrontEnd } from './sql/front-end.ts'
+import { ManifestStore } from './table/manifest-store.ts'
+
+export interface CoordinatorOptions {
+  readonly id: MemberId
+  readonly cluster: string
+  readonly kv: Kv
+  /** For `status` only. */
+  readonly etcdEndpoints: readonly string[]
+  readonly host: string
+  readonly port: number
+  /** Identity of this machine, equal for members that can open each other's files. */
+  readonly machine: string
+  /** Directory for metadata files, shared by all coordinators. */
+  readonly metadataDirectory: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly pid: number
+  readonly version: string
+  readonly ttlSeconds?: number | undefined
+}
+
+/** What a drain waits for running statements before it ends them. */
+const DRAIN_TIMEOUT_MS = 10_000
+const DRAIN_POLL_MS = 20
+
+/**
+ * A coordinator in this process.
+ *
+ *   start: metastore read → front end and mirror open → listening → registered (clients and executors find it)
+ *   drain: no new statements → running ones end or time out → leadership and registration given back → closed
+ *
+ * Nothing that it holds is needed by anyone after its death: catalog, membership and leadership are in the metastore,
+ * sessions in the clients.
+ */
+export class Coordinator {
+  readonly #options: CoordinatorOptions
+  readonly #services: Services
+  readonly #clients = new Set<ClientLink>()
+  readonly #listener: Listener
+  readonly #registration: Registration
+  #draining = false
+
+  private constructor(
+    options: CoordinatorOptions,
+    services: Services,
+    listener: Listener,
+    registration: Registration,
+  ) {
+    this.#options = options
+    this.#services = services
+    this.#listener = listener
+    this.#registration = registration
+  }
+
+  /** Resolves when the coordinator is registered and takes statements. */
+  static async start(options: CoordinatorOptions, signal?: AbortSignal): Promise<Coordinator> {
+    const { kv, clock, log, id, cluster } = options
+    const keys = new Keys(cluster)
+    // The parser and the mirror load while the metastore is read: both take a good part of the start.
+    const [frontEnd, mirror] = await Promise.all([
+      SqlFrontEnd.open(),
+      Mirror.open(clock),
+      openCluster({ kv, keys, clock, signal }),
+    ])
+    const membership = new Membership({ kv, keys, clock, log })
+    const [functions, catalog] = await Promise.all([
+      mirror.kernelFunctions(),
+      Catalog.open({ kv, keys, clock, log }, { signal }),
+      membership.start({ signal }),
+    ])
+    const links: { accept?: (client: Parameters<Executors['accept']>[0]) => void } = {}
+    const executors = new Executors({ clock, log, cluster, coordinator: id })
+    const listener = await listen({
+      host: options.host,
+      port: options.port,
+      paths: {
+        '/client': (transport) => links.accept?.(transport),
+        '/executor': (transport) => executors.accept(transport),
+      },
+      health: () => ({ id, cluster, role: 'coordinator' }),
+    })
+    const election = new Election({
+      kv,
+      keys,
+      clock,
+      log,
+      candidate: { id, address: listener.address },
+      ttlSeconds: options.ttlSeconds,
+    })
+    await election.start({ signal })
+    const registration = new Registration({
+      kv,
+      keys,
+      clock,
+      log,
+      ttlSeconds: options.ttlSeconds,
+      record: {
+        id,
+        role: 'coordinator',
+        address: listener.address,
+        host: options.machine,
+        pid: options.pid,
+        version: options.version,
+        protocol: PROTOCOL_VERSION,
+        startedAt: clock.wall(),
+        state: 'active',
+        threads: 1,
+        memoryBytes: 0,
+      },
+    })
+    const services: Services = {
+      clock,
+      log,
+      id,
+      cluster,
+      version: options.version,
+      etcdEndpoints: options.etcdEndpoints,
+      catalog,
+      membership,
+      election,
+      frontEnd,
+      mirror,
+      functions,
+      manifests: new ManifestStore(options.metadataDirectory),
+      executors,
+      queries: new QueryRegistry(id),
+    }
+    const coordinator = new Coordinator(options, services, listener, registration)
+    links.accept = coordinator.#acceptor(new Statements(services))
+    membership.onChange(() => coordinator.#announce())
+    await registration.start({ signal })
+    return coordinator
+  }
+
+  /** `host:port` for clients and executors. */
+  get address(): string {
+    return this.#listener.address
+  }
+
+  get services(): Services {
+    return this.#services
+  }
+
+  /** Ends in an orderly way: new statements are refused, running ones get `timeoutMs` to end. */
+  async stop(timeoutMs: number = DRAIN_TIMEOUT_MS): Promise<void> {
+    const { clock, election, queries, executors, membership, catalog, frontEnd, mirror } =
+      this.#services
+    if (this.#draining) return
+    this.#draining = true
+    for (const client of this.#clients) client.sendDraining()
+    const deadline = clock.now() + timeoutMs
+    await Promise.all([election.stop(), this.#registration.stop()])
+    while (queries.size > 0 && clock.now() < deadline) await clock.sleep(DRAIN_POLL_MS)
+    queries.cancelAll()
+    for (const client of this.#clients) client.close('coordinator has shut down')
+    executors.close()
+    await Promise.all([membership.stop(), catalog.close()])
+    await this.#listener.close()
+    frontEnd.close()
+    mirror.close()
+  }
+
+  #acceptor(statements: Statements): (transport: Parameters<Executors['accept']>[0]) => void {
+    return (transport) => {
+      const client = new ClientLink(transport, {
+        services: this.#services,
+        statements,
+        coordinators: () => this.#endpoints(),
+        isDraining: () => this.#draining,
+        onClose: (link) => this.#clients.delete(link),
+      })
+      this.#clients.add(client)
+    }
+  }
+
+  #announce(): void {
+    const coordinators = this.#endpoints()
+    for (const client of this.#clients) client.sendMembers(coordinators)
+  }
+
+  #endpoints(): readonly Endpoint[] {
+    const known = this.#services.membership
+      .coordinators()
+      .filter((member) => member.state === 'active')
+      .map(({ id, address }) => ({ id: String(id), address }))
+    const isListed = known.some((endpoint) => endpoint.id === this.#options.id)
+    return isListed || this.#draining
+      ? known
+      : [...known, { id: this.#options.id, address: this.address }]
+  }
+}
+
+/** Fails with `invalid_parameter_value`. */
+export function parseListen(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(.+):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[2])
+  if (match?.[1] === undefined || port > 65_535) {
+    throw new SqlError(
+      'invalid_parameter_value',
+      `"${text}" is not an address of the form host:port`,
+    )
+  }
+  return { host: match[1], port }
+}

@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { lineLog, systemClock } from '@nyala/client/base'
+import { isMemberId, SqlError } from '@nyala/client/protocol'
+import { connectKv } from '@nyala/metastore'
+import { Coordinator, parseListen } from './coordinator.ts'
+
+/** How long one attempt waits for etcd before the log says so and the next begins. */
+const METASTORE_TIMEOUT_MS = 5_000
+
+const USAGE = `usage: coordinator --id ID --cluster NAME --etcd URL[,URL…] --listen HOST:PORT --dir DIR [--root DIR]… [--log-level LEVEL]
+`
+
+interface Options {
+  readonly id: string
+  readonly cluster: string
+  readonly etcd: readonly string[]
+  readonly listen: string
+  readonly dir: string
+}
+
+function readOptions(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      id: { type: 'string' },
+      cluster: { type: 'string', default: 'local' },
+      etcd: { type: 'string' },
+      listen: { type: 'string', default: '127.0.0.1:0' },
+      dir: { type: 'string' },
+      // Where tables may lie is checked by executors; the flag is taken so that both programs start alike.
+      root: { type: 'string', multiple: true },
+      'log-level': { type: 'string', default: 'info' },
+    },
+  })
+  const { id, etcd, dir, cluster, listen } = values
+  if (id === undefined || etcd === undefined || dir === undefined) return undefined
+  return { id, cluster, etcd: etcd.split(','), listen, dir }
+}
+
+/** Hosts that share a boot id share a kernel, and with it the file system that paths refer to. */
+function machineId(): string {
+  try {
+    return `${hostname()}/${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}`
+  } catch {
+    return hostname()
+  }
+}
+
+async function main(): Promise<number> {
+  const options = readOptions()
+  if (options === undefined) {
+    process.stderr.write(USAGE)
+    return 3
+  }
+  const clock = systemClock
+  const log = lineLog(
+    (line) => process.stderr.write(line),
+    () => clock.wall(),
+    {
+      level: process.env['NYALA_LOG'] === 'debug' ? 'debug' : 'info',
+      base: { member: options.id },
+    },
+  )
+  if (!isMemberId(options.id))
+    throw new SqlError('invalid_parameter_value', `"${options.id}" is not a member id`)
+  const stopping = new AbortController()
+  const signalled = new Promise<void>((resolveSignal) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(name, () => {
+        // A second signal means now.
+        if (stopping.signal.aborted) process.exit(0)
+        stopping.abort(new Error(`received ${name}`))
+        resolveSignal()
+      })
+    }
+  })
+  const kv = await connectKv({ endpoints: options.etcd, clock, log })
+  while (!stopping.signal.aborted) {
+    try {
+      await kv.waitReady({ timeoutMs: METASTORE_TIMEOUT_MS, signal: stopping.signal })
+      break
+    } catch (error) {
+      if (!stopping.signal.aborted) log.warn('metastoreAbsent', { endpoints: options.etcd, error })
+    }
+  }
+  if (stopping.signal.aborted) return 0
+  const coordinator = await Coordinator.start(
+    {
+      id: options.id,
+      cluster: options.cluster,
+      kv,
+      etcdEndpoints: options.etcd,
+      ...parseListen(options.listen),
+      machine: machineId(),
+      metadataDirectory: join(resolve(options.dir), 'metadata'),
+      clock,
+      log,
+      pid: process.pid,
+      version: '0.1.0',
+    },
+    stopping.signal,
+  )
+  log.info('ready', { address: coordinator.address })
+  process.stdout.write(
+    JSON.stringify({
+      ready: true,
+      id: options.id,
+      address: coordinator.address,
+      pid: process.pid,
+    }) + '\n',
+  )
+  await signalled
+  await coordinator.stop()
+  await kv.close()
+  return 0
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stderr.write(
+      `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    )
+    process.exit(1)
+  },
+)

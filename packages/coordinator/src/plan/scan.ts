@@ -1,0 +1,107 @@
+import type { Column } from '@nyala/client/protocol'
+import { type ColumnRecord, foldName } from '@nyala/metastore'
+import { absolutePath, type ManifestFile } from '../table/manifest.ts'
+import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
+
+/** One use of a table in a query: the files that are left after pruning, and how to read each as the declared columns. */
+export interface Scan {
+  /** Number within the query; the same table used twice is two scans. */
+  readonly id: number
+  readonly database: string
+  readonly table: string
+  /** The name that the query knows it by. */
+  readonly alias: string
+  readonly location: string
+  readonly columns: readonly ColumnRecord[]
+  readonly partitionColumns: readonly ColumnRecord[]
+  readonly schemas: readonly (readonly Column[])[]
+  readonly files: readonly ManifestFile[]
+  /** Files of the table before pruning. */
+  readonly filesTotal: number
+  readonly partitionsTotal: number
+  readonly partitionsLeft: number
+}
+
+/** A part of a file: all of it, or the rows of some row groups that follow each other. */
+export interface Split {
+  readonly file: ManifestFile
+  /** First row and number of rows; absent for the whole file. */
+  readonly range?: { readonly first: number; readonly rows: number } | undefined
+  readonly bytes: number
+}
+
+export const wholeFiles = (files: readonly ManifestFile[]): readonly Split[] =>
+  files.map((file) => ({ file, bytes: file.bytes }))
+
+/** All columns of a scan in the order of `SELECT *`. */
+export const scanColumns = (scan: Scan): readonly ColumnRecord[] => [
+  ...scan.columns,
+  ...scan.partitionColumns,
+]
+
+/**
+ * The relation that a scan reads, as SQL without an alias: one `read_parquet` over an explicit list of paths for each
+ * distinct physical schema, so that missing and widened columns are cast to what the table declares, and one for each
+ * file that is read in part.
+ */
+export function scanSql(scan: Scan, splits: readonly Split[]): string {
+  const whole = new Map<number, string[]>()
+  const branches: string[] = []
+  for (const split of splits) {
+    const path = absolutePath(scan.location, split.file.path)
+    if (split.range === undefined) {
+      const paths = whole.get(split.file.schema)
+      if (paths === undefined) whole.set(split.file.schema, [path])
+      else paths.push(path)
+    } else branches.push(readSql(scan, split.file.schema, [path], split.range))
+  }
+  for (const [schema, paths] of whole) branches.unshift(readSql(scan, schema, paths))
+  if (branches.length === 0) return `(${emptySql(scan)})`
+  return `(${branches.join(' UNION ALL ')})`
+}
+
+function readSql(
+  scan: Scan,
+  schema: number,
+  paths: readonly string[],
+  range?: { readonly first: number; readonly rows: number },
+): string {
+  const options =
+    scan.partitionColumns.length > 0
+      ? ['hive_partitioning=true', 'hive_types_autocast=false']
+      : ['hive_partitioning=false']
+  if (range !== undefined) options.push('file_row_number=true')
+  const list = paths.map(quoteLiteral).join(', ')
+  const where =
+    range === undefined
+      ? ''
+      : ` WHERE file_row_number BETWEEN ${range.first} AND ${range.first + range.rows - 1}`
+  const items = selectItems(scan, scan.schemas[schema] ?? [])
+  return `SELECT ${items} FROM read_parquet([${list}], ${options.join(', ')})${where}`
+}
+
+/** Each declared column from a file's own: as it is, cast where the type differs, NULL where the file has none. */
+function selectItems(scan: Scan, schema: readonly Column[]): string {
+  const physical = new Map(schema.map((c) => [foldName(c.name), c]))
+  const items = scan.columns.map((declared) => {
+    const name = quoteIdentifier(declared.name)
+    const found = physical.get(foldName(declared.name))
+    if (found === undefined) return `CAST(NULL AS ${declared.type}) AS ${name}`
+    const source = quoteIdentifier(found.name)
+    if (found.type !== declared.type) return `CAST(${source} AS ${declared.type}) AS ${name}`
+    return source === name ? name : `${source} AS ${name}`
+  })
+  // The values come out of the path as text, decoded by the kernel in the same way as by the listing.
+  for (const column of scan.partitionColumns) {
+    const name = quoteIdentifier(column.name)
+    items.push(`CAST(${name} AS ${column.type}) AS ${name}`)
+  }
+  return items.join(', ')
+}
+
+function emptySql(scan: Scan): string {
+  const items = scanColumns(scan).map(
+    (c) => `CAST(NULL AS ${c.type}) AS ${quoteIdentifier(c.name)}`,
+  )
+  return `SELECT ${items.join(', ')} WHERE false`
+}

@@ -1,0 +1,301 @@
+import type { Clock, Deferred, Log } from '@nyala/client/base'
+import { deferred } from '@nyala/client/base'
+import { type Column, fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
+import {
+  CLOSE,
+  Connection,
+  type Frame,
+  PING_INTERVAL_MS,
+  PING_MISSES_MAX,
+  type Transport,
+} from '@nyala/client/wire'
+import {
+  type FromExecutor,
+  fromExecutor,
+  type Listing,
+  type TaskSpec,
+  type ToExecutor,
+} from '@nyala/executor/protocol'
+import { DataLink } from './data-link.ts'
+
+export type Hello = Extract<FromExecutor, { kind: 'hello' }>
+export type Load = Extract<FromExecutor, { kind: 'load' }>
+export type TaskFinished = Extract<FromExecutor, { kind: 'taskFinished' }>
+export type TaskProgress = Extract<FromExecutor, { kind: 'taskProgress' }>
+
+/** What a running task tells its owner. Exactly one of `finished` and `failed` comes, last; after `stop` none. */
+export interface TaskEvents {
+  columns(columns: readonly Column[]): void
+  /** A result frame; `message` is the whole frame, which the receiver may send on after changing its call. */
+  frame(frame: Frame, message: Uint8Array): void
+  progress(progress: TaskProgress): void
+  /** All frames of the task have been given to `frame`. */
+  finished(result: TaskFinished): void
+  failed(error: SqlError): void
+}
+
+export interface RunningTask {
+  readonly executor: string
+  /** Lets the executor send that many more bytes of result. */
+  grant(bytes: number): void
+  /** Asks the executor to stop; the task still ends in `failed`, at the latest when the executor is lost. */
+  cancel(): void
+}
+
+interface Task extends RunningTask {
+  readonly spec: TaskSpec
+  readonly events: TaskEvents
+  framesDelivered: number
+  finished: TaskFinished | undefined
+  streaming: { grant(bytes: number): void; stop(): void } | undefined
+  grantedEarly: number
+}
+
+interface Options {
+  readonly clock: Clock
+  readonly log: Log
+  readonly cluster: string
+  readonly coordinator: string
+  onReady(link: ExecutorLink): void
+  onLoad(link: ExecutorLink): void
+  onClose(link: ExecutorLink): void
+}
+
+/**
+ * The control socket of one executor, as its coordinator sees it.
+ *
+ *   dialled ──hello──► ready ──close or silence──► closed       (never ready again: the executor dials anew)
+ *
+ * Small results come on this socket, larger ones are pulled from the executor's data port; the owner of a task sees
+ * the same events either way.
+ */
+export class ExecutorLink {
+  readonly #connection: Connection<FromExecutor, ToExecutor>
+  readonly #options: Options
+  readonly #tasks = new Map<number, Task>()
+  readonly #inspections = new Map<number, Deferred<Listing>>()
+  #data: DataLink | undefined
+  #hello: Hello | undefined
+  #load: Load | undefined
+  #next = 1
+
+  constructor(transport: Transport, options: Options) {
+    this.#options = options
+    this.#connection = new Connection(transport, {
+      schema: fromExecutor,
+      clock: options.clock,
+      log: options.log,
+      ping: { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX },
+      onMessage: (message) => this.#onMessage(message),
+      onFrame: (frame, message) => this.#onFrame(frame, message),
+      onClose: (code, reason) => this.#onClose(code, reason),
+    })
+  }
+
+  get hello(): Hello {
+    if (this.#hello === undefined) throw new Error('executor has not said hello')
+    return this.#hello
+  }
+
+  get id(): string {
+    return this.hello.executor
+  }
+
+  get load(): Load | undefined {
+    return this.#load
+  }
+
+  /** Tasks that this coordinator runs there. */
+  get tasksRunning(): number {
+    return this.#tasks.size
+  }
+
+  startTask(spec: TaskSpec, epoch: number, events: TaskEvents): RunningTask {
+    const call = this.#next++
+    const ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
+    const task: Task = {
+      executor: this.id,
+      spec,
+      events,
+      framesDelivered: 0,
+      finished: undefined,
+      streaming: undefined,
+      grantedEarly: 0,
+      grant: (bytes) => {
+        if (task.streaming === undefined) task.grantedEarly += bytes
+        else task.streaming.grant(bytes)
+      },
+      cancel: () => this.#connection.send({ kind: 'cancelTask', epoch, ...ref }),
+    }
+    this.#tasks.set(call, task)
+    this.#connection.send({ kind: 'startTask', epoch, call, spec })
+    return task
+  }
+
+  releaseQuery(queryId: string, epoch: number): void {
+    this.#connection.send({ kind: 'releaseQuery', epoch, queryId })
+  }
+
+  async inspect(
+    what: 'location' | 'files' | 'paths',
+    paths: readonly string[],
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Listing> {
+    options.signal?.throwIfAborted()
+    const request = this.#next++
+    const answer = deferred<Listing>()
+    this.#inspections.set(request, answer)
+    const onAbort = (): void => {
+      this.#inspections.delete(request)
+      answer.reject(options.signal?.reason)
+    }
+    options.signal?.addEventListener('abort', onAbort, { once: true })
+    this.#connection.send({ kind: 'inspect', request, what, paths })
+    try {
+      return await answer.promise
+    } finally {
+      options.signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  close(reason: string): void {
+    this.#connection.close(CLOSE.goingAway, reason)
+  }
+
+  #onMessage(message: FromExecutor): void {
+    if (message.kind === 'hello') return this.#onHello(message)
+    if (this.#hello === undefined) {
+      return this.#connection.close(CLOSE.protocolError, 'the first message must be hello')
+    }
+    switch (message.kind) {
+      case 'load':
+        this.#load = message
+        return this.#options.onLoad(this)
+      case 'taskColumns':
+        return this.#find(message)?.[1].events.columns(message.columns)
+      case 'taskProgress':
+        return this.#find(message)?.[1].events.progress(message)
+      case 'taskStreaming':
+        return this.#onStreaming(message)
+      case 'taskFinished':
+        return this.#onFinished(message)
+      case 'taskFailed': {
+        const found = this.#find(message)
+        if (found !== undefined) this.#fail(found[0], found[1], fromErrorBody(message.error))
+        return
+      }
+      case 'inspected':
+        this.#inspections.get(message.request)?.resolve(message.listing)
+        this.#inspections.delete(message.request)
+        return
+      case 'refused':
+        this.#inspections.get(message.request)?.reject(fromErrorBody(message.error))
+        this.#inspections.delete(message.request)
+        return
+    }
+  }
+
+  #onHello(hello: Hello): void {
+    const { cluster, coordinator } = this.#options
+    if (hello.protocol !== PROTOCOL_VERSION) {
+      return this.#connection.close(
+        CLOSE.versionRefused,
+        `protocol ${hello.protocol} is not spoken here, ${PROTOCOL_VERSION} is`,
+      )
+    }
+    if (hello.cluster !== cluster) {
+      return this.#connection.close(
+        CLOSE.notWelcome,
+        `this is cluster ${cluster}, not ${hello.cluster}`,
+      )
+    }
+    this.#hello = hello
+    this.#data = new DataLink(hello.dataAddress, hello.executor, {
+      clock: this.#options.clock,
+      log: this.#options.log,
+      cluster,
+      member: coordinator,
+    })
+    this.#connection.send({ kind: 'welcome', protocol: PROTOCOL_VERSION, cluster, coordinator })
+    this.#options.onReady(this)
+  }
+
+  /** The task a message is about; none when it has ended here or the message is about another attempt. */
+  #find(ref: {
+    readonly queryId: string
+    readonly task: number
+    readonly attempt: number
+  }): readonly [number, Task] | undefined {
+    for (const entry of this.#tasks) {
+      const { spec } = entry[1]
+      if (spec.queryId === ref.queryId && spec.task === ref.task && spec.attempt === ref.attempt) {
+        return entry
+      }
+    }
+    return undefined
+  }
+
+  #onFrame(frame: Frame, message: Uint8Array): void {
+    const task = this.#tasks.get(frame.call)
+    if (task === undefined) return
+    task.framesDelivered++
+    task.events.frame(frame, message)
+  }
+
+  #onStreaming(ref: {
+    readonly queryId: string
+    readonly task: number
+    readonly attempt: number
+  }): void {
+    const found = this.#find(ref)
+    if (found === undefined || found[1].streaming !== undefined) return
+    const [call, task] = found
+    const fail = (error: SqlError): void => this.#fail(call, task, error)
+    task.streaming = this.#data?.fetchResult(
+      { ...ref, fromFrame: task.framesDelivered, creditBytes: task.grantedEarly },
+      {
+        frame: (frame, message) => {
+          task.framesDelivered++
+          task.events.frame(frame, message)
+        },
+        ended: () => this.#settle(call, task),
+        failed: fail,
+      },
+    )
+  }
+
+  #onFinished(message: TaskFinished): void {
+    const found = this.#find(message)
+    if (found === undefined) return
+    found[1].finished = message
+    this.#settle(found[0], found[1])
+  }
+
+  /** A streamed task has ended when both its last frame and its `taskFinished` are here, in whichever order. */
+  #settle(call: number, task: Task): void {
+    if (task.finished === undefined || task.framesDelivered < task.finished.frames) return
+    if (!this.#tasks.delete(call)) return
+    task.streaming?.stop()
+    task.events.finished(task.finished)
+  }
+
+  #fail(call: number, task: Task, error: SqlError): void {
+    if (!this.#tasks.delete(call)) return
+    task.streaming?.stop()
+    task.events.failed(error)
+  }
+
+  #onClose(code: number, reason: string): void {
+    const name = this.#hello?.executor ?? 'an executor that did not say hello'
+    this.#options.log.info('executorLinkClosed', { executor: name, code, reason })
+    const error = new SqlError(
+      'executor_lost',
+      `connection to executor ${name} was lost (${code} ${reason})`,
+    )
+    for (const [call, task] of [...this.#tasks]) this.#fail(call, task, error)
+    for (const answer of this.#inspections.values()) answer.reject(error)
+    this.#inspections.clear()
+    this.#data?.close()
+    if (this.#hello !== undefined) this.#options.onClose(this)
+  }
+}

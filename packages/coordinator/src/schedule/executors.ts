@@ -1,0 +1,115 @@
+import type { Clock, Log } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import type { Transport } from '@nyala/client/wire'
+import { ExecutorLink } from './executor-link.ts'
+import type { ExecutorState } from './placement.ts'
+
+/** Tasks an executor may run at once for each of its threads, so that one that waits for input leaves no core idle. */
+const SLOTS_PER_THREAD = 2
+const SLOTS_MIN = 4
+
+export interface ExecutorsOptions {
+  readonly clock: Clock
+  readonly log: Log
+  readonly cluster: string
+  /** Id of this coordinator. */
+  readonly coordinator: string
+}
+
+/** The executors that have dialled this coordinator and said hello. */
+export class Executors {
+  readonly #options: ExecutorsOptions
+  readonly #links = new Map<string, ExecutorLink>()
+  readonly #listeners = new Set<() => void>()
+  /** Tasks of ours that an executor had when it last reported, to tell those of other coordinators. */
+  readonly #ownAtReport = new WeakMap<ExecutorLink, number>()
+
+  constructor(options: ExecutorsOptions) {
+    this.#options = options
+  }
+
+  /** Takes a socket that was dialled to `/executor`. */
+  accept(transport: Transport): void {
+    new ExecutorLink(transport, {
+      ...this.#options,
+      onReady: (link) => this.#onReady(link),
+      onLoad: (link) => {
+        this.#ownAtReport.set(link, link.tasksRunning)
+        this.#changed()
+      },
+      onClose: (link) => {
+        if (this.#links.get(link.id) === link) this.#links.delete(link.id)
+        this.#changed()
+      },
+    })
+  }
+
+  get size(): number {
+    return this.#links.size
+  }
+
+  links(): readonly ExecutorLink[] {
+    return [...this.#links.values()]
+  }
+
+  get(id: string): ExecutorLink | undefined {
+    return this.#links.get(id)
+  }
+
+  states(): readonly ExecutorState[] {
+    return this.links().map((link) => {
+      const load = link.load
+      const others = Math.max(0, (load?.tasksRunning ?? 0) - (this.#ownAtReport.get(link) ?? 0))
+      return {
+        id: link.id,
+        slots: Math.max(SLOTS_MIN, link.hello.threads * SLOTS_PER_THREAD),
+        tasksRunning: link.tasksRunning + others,
+        memoryReservedBytes: load?.memoryReservedBytes ?? 0,
+        memoryLimitBytes: link.hello.memoryLimitBytes,
+        queuedBytes: load?.queuedBytes ?? 0,
+        draining: load?.draining ?? false,
+      }
+    })
+  }
+
+  /** Some executor, for work that is no task; the least loaded. Fails with `no_executors`. */
+  any(): ExecutorLink {
+    const least = this.links().toSorted((a, b) => a.tasksRunning - b.tasksRunning)[0]
+    if (least !== undefined) return least
+    throw new SqlError('no_executors', 'no executor is connected to this coordinator', {
+      hint: 'wait until one has started, or see `nyala status`',
+    })
+  }
+
+  /** Told when an executor comes, goes or reports its load. The result stops it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  close(): void {
+    for (const link of this.links()) link.close('coordinator is shutting down')
+  }
+
+  #onReady(link: ExecutorLink): void {
+    const known = this.#links.get(link.id)
+    if (known !== undefined) {
+      // The same executor under two incarnations: the record with the higher create revision is the living one.
+      if (known.hello.incarnation > link.hello.incarnation) {
+        return link.close(`incarnation ${known.hello.incarnation} of ${link.id} is connected`)
+      }
+      known.close(`replaced by incarnation ${link.hello.incarnation}`)
+    }
+    this.#links.set(link.id, link)
+    this.#options.log.info('executorReady', {
+      executor: link.id,
+      incarnation: link.hello.incarnation,
+      address: link.hello.dataAddress,
+    })
+    this.#changed()
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+}

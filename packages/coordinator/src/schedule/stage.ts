@@ -1,0 +1,173 @@
+import { assert } from '@nyala/client/base'
+import type { SqlError } from '@nyala/client/protocol'
+import type { Segment, TaskStatistics } from '@nyala/executor/protocol'
+import { type ExecutorState, placeTask } from './placement.ts'
+
+/**
+ * The runtime state of one fragment, pure: what its tasks are doing, which may start where, and what a failure means.
+ *
+ *   task:   pending ──start──► running ──finish──► finished
+ *              ▲                  │
+ *              └──── retry ───────┤  (a transient failure, attempts left, nothing of it delivered)
+ *                                 └──fail──► the stage has failed
+ *   finished ──lose──► pending    (its segments went with their executor)
+ */
+export type TaskState =
+  | { readonly kind: 'pending'; readonly attempt: number; readonly avoid: ReadonlySet<string> }
+  | {
+      readonly kind: 'running'
+      readonly attempt: number
+      readonly avoid: ReadonlySet<string>
+      readonly executor: string
+    }
+  | {
+      readonly kind: 'finished'
+      readonly attempt: number
+      readonly executor: string
+      readonly rows: number
+      readonly segments: readonly Segment[]
+      readonly statistics: TaskStatistics
+      readonly profile: string | undefined
+    }
+
+export interface StageState {
+  readonly tasks: readonly TaskState[]
+  /** What each task's placement should stick to. */
+  readonly affinities: readonly (string | undefined)[]
+  /** Deaths of kernels under each task. */
+  readonly crashes: readonly number[]
+}
+
+/** Tries of one task, the first included. */
+export const ATTEMPTS_MAX = 4
+/** Kernels that may die under one task before its query is held to be the cause. */
+export const KERNEL_CRASHES_MAX = 2
+
+export function newStage(affinities: readonly (string | undefined)[]): StageState {
+  const pending: TaskState = { kind: 'pending', attempt: 0, avoid: new Set() }
+  return {
+    tasks: affinities.map(() => pending),
+    affinities,
+    crashes: affinities.map(() => 0),
+  }
+}
+
+export const isDone = (stage: StageState): boolean =>
+  stage.tasks.every((task) => task.kind === 'finished')
+
+export const countTasks = (stage: StageState, kind: TaskState['kind']): number =>
+  stage.tasks.filter((task) => task.kind === kind).length
+
+export interface Assignment {
+  readonly task: number
+  readonly attempt: number
+  readonly executor: string
+}
+
+/**
+ * The pending tasks that can start now, and where. An executor is given at most one task of a stage more than it has
+ * threads, so that the tasks of a large stage go to whoever is free first.
+ */
+export function planDispatch(
+  stage: StageState,
+  executors: readonly ExecutorState[],
+  threadsOf: (executor: string) => number,
+): readonly Assignment[] {
+  const own = new Map<string, number>()
+  for (const task of stage.tasks) {
+    if (task.kind === 'running') own.set(task.executor, (own.get(task.executor) ?? 0) + 1)
+  }
+  const extra = new Map<string, number>()
+  const assignments: Assignment[] = []
+  stage.tasks.forEach((task, index) => {
+    if (task.kind !== 'pending') return
+    const states = executors
+      .filter((e) => (own.get(e.id) ?? 0) + (extra.get(e.id) ?? 0) <= threadsOf(e.id))
+      .map((e) => ({ ...e, tasksRunning: e.tasksRunning + (extra.get(e.id) ?? 0) }))
+    const executor = placeTask(states, { affinity: stage.affinities[index], avoid: task.avoid })
+    if (executor === undefined) return
+    extra.set(executor, (extra.get(executor) ?? 0) + 1)
+    assignments.push({ task: index, attempt: task.attempt, executor })
+  })
+  return assignments
+}
+
+export function toRunning(stage: StageState, assignment: Assignment): StageState {
+  const task = taskAt(stage, assignment.task)
+  assert(
+    task.kind === 'pending' && task.attempt === assignment.attempt,
+    'only a pending task starts',
+  )
+  return replace(stage, assignment.task, {
+    kind: 'running',
+    attempt: task.attempt,
+    avoid: task.avoid,
+    executor: assignment.executor,
+  })
+}
+
+export interface TaskResult {
+  readonly rows: number
+  readonly segments: readonly Segment[]
+  readonly statistics: TaskStatistics
+  readonly profile: string | undefined
+}
+
+export function toFinished(stage: StageState, index: number, result: TaskResult): StageState {
+  const task = taskAt(stage, index)
+  assert(task.kind === 'running', 'only a running task finishes')
+  return replace(stage, index, {
+    kind: 'finished',
+    attempt: task.attempt,
+    executor: task.executor,
+    ...result,
+  })
+}
+
+/** What follows from the failure of a running task: another attempt, or the end of the query with this error. */
+export function onTaskFailed(
+  stage: StageState,
+  index: number,
+  failure: { readonly error: SqlError; readonly delivered: boolean },
+):
+  | { readonly kind: 'retry'; readonly stage: StageState }
+  | { readonly kind: 'fail'; readonly why: FailReason } {
+  const task = taskAt(stage, index)
+  assert(task.kind === 'running', 'only a running task fails')
+  const crashed = failure.error.error === 'kernel_crashed'
+  const crashes = stage.crashes.map((n, i) => (i === index && crashed ? n + 1 : n))
+  if ((crashes[index] ?? 0) >= KERNEL_CRASHES_MAX) return { kind: 'fail', why: 'quarantined' }
+  if (!failure.error.retryable) return { kind: 'fail', why: 'error' }
+  if (failure.delivered) return { kind: 'fail', why: 'delivered' }
+  if (task.attempt + 1 >= ATTEMPTS_MAX) return { kind: 'fail', why: 'attempts' }
+  const next: TaskState = {
+    kind: 'pending',
+    attempt: task.attempt + 1,
+    avoid: new Set([...task.avoid, task.executor]),
+  }
+  return { kind: 'retry', stage: { ...replace(stage, index, next), crashes } }
+}
+
+export type FailReason = 'error' | 'delivered' | 'attempts' | 'quarantined'
+
+/** Finished tasks whose segments lay on a lost executor have to run again. */
+export function onExecutorLost(stage: StageState, executor: string): StageState {
+  return {
+    ...stage,
+    tasks: stage.tasks.map((task): TaskState => {
+      if (task.kind !== 'finished' || task.executor !== executor) return task
+      return { kind: 'pending', attempt: task.attempt + 1, avoid: new Set([executor]) }
+    }),
+  }
+}
+
+const taskAt = (stage: StageState, index: number): TaskState => {
+  const task = stage.tasks[index]
+  assert(task !== undefined, 'no such task')
+  return task
+}
+
+const replace = (stage: StageState, index: number, task: TaskState): StageState => ({
+  ...stage,
+  tasks: stage.tasks.map((old, i) => (i === index ? task : old)),
+})

@@ -1,0 +1,205 @@
+import { formatBytes } from '../plan/planner.ts'
+import {
+  type Fragment,
+  type PhysicalPlan,
+  taskBytes,
+  taskCount,
+  taskText,
+} from '../plan/physical-plan.ts'
+import type { QueryRun } from '../schedule/query-run.ts'
+
+/** What a query did, stage by stage; JSON as it stands, text by {@link profileText}. */
+export interface QueryProfile {
+  readonly reason: string
+  readonly planMs: number
+  readonly stages: readonly StageProfile[]
+}
+
+export interface StageProfile {
+  readonly fragment: number
+  readonly output: string
+  readonly elapsedMs: number
+  readonly tasks: readonly TaskProfile[]
+}
+
+export interface TaskProfile {
+  readonly task: number
+  readonly attempt: number
+  readonly executor: string
+  readonly inputBytes: number
+  readonly rows: number
+  readonly elapsedMs: number
+  readonly cpuMs: number
+  readonly peakMemoryBytes: number
+  readonly spillBytes: number
+  readonly pulledBytes: number
+  /** The kernel's operator tree. */
+  readonly operators: unknown
+}
+
+export function profileOf(
+  planned: { readonly plan: PhysicalPlan; readonly planMs: number },
+  run: QueryRun,
+): QueryProfile {
+  const { plan, planMs } = planned
+  return {
+    reason: plan.reason,
+    planMs,
+    stages: run.reports.map(({ fragment, state, startedMs, endedMs }) => ({
+      fragment: fragment.id,
+      output: outputText(fragment),
+      elapsedMs: (endedMs ?? startedMs) - startedMs,
+      tasks: state.tasks.flatMap((task, index): readonly TaskProfile[] => {
+        if (task.kind !== 'finished') return []
+        const { statistics } = task
+        return [
+          {
+            task: index,
+            attempt: task.attempt,
+            executor: task.executor,
+            inputBytes: taskBytes(plan, fragment, index),
+            rows: task.rows,
+            elapsedMs: statistics.elapsedMs,
+            cpuMs: statistics.cpuMs,
+            peakMemoryBytes: statistics.peakMemoryBytes,
+            spillBytes: statistics.spillBytes,
+            pulledBytes: statistics.pulledBytes,
+            operators: parseOperators(task.profile),
+          },
+        ]
+      }),
+    })),
+  }
+}
+
+function parseOperators(profile: string | undefined): unknown {
+  if (profile === undefined) return null
+  try {
+    return JSON.parse(profile)
+  } catch {
+    return null
+  }
+}
+
+const outputText = (fragment: Fragment): string =>
+  fragment.output.kind === 'result'
+    ? 'result to the client'
+    : `exchange_${fragment.output.exchange}, gathered`
+
+/** The plan for people: fragments in the order in which they run, each with its SQL and its scans. */
+export function planText(plan: PhysicalPlan, verbose: boolean): readonly string[] {
+  const lines = [plan.reason, '']
+  for (const fragment of plan.fragments) {
+    const tasks = taskCount(fragment)
+    lines.push(
+      `fragment ${fragment.id}: ${tasks} task${tasks === 1 ? '' : 's'} → ${outputText(fragment)}`,
+    )
+    for (const id of fragment.scans) lines.push(`  ${scanText(plan, fragment, id)}`)
+    for (const id of fragment.exchanges) lines.push(`  reads exchange_${id}`)
+    lines.push(...indent(readableSql(plan, fragment)))
+    if (verbose) {
+      for (let task = 0; task < tasks; task++) {
+        lines.push(
+          `  task ${task}: ${formatBytes(taskBytes(plan, fragment, task))}`,
+          ...indent(taskText(plan, fragment, task)),
+        )
+      }
+    }
+    lines.push('')
+  }
+  return lines.slice(0, -1)
+}
+
+const indent = (text: string): readonly string[] => text.split('\n').map((line) => `    ${line}`)
+
+/** The fragment's SQL with scans and exchanges by name. */
+function readableSql(plan: PhysicalPlan, fragment: Fragment): string {
+  return fragment.readable
+    .map((part) => {
+      if (part.kind === 'text') return part.text
+      if (part.kind === 'exchange') return `"exchange_${part.exchange}"`
+      const scan = plan.scans.get(part.scan)
+      return `"${scan?.database ?? ''}"."${scan?.table ?? ''}"`
+    })
+    .join('')
+}
+
+function scanText(plan: PhysicalPlan, fragment: Fragment, id: number): string {
+  const scan = plan.scans.get(id)
+  if (scan === undefined) return ''
+  const bytes = scan.files.reduce((sum, file) => sum + file.bytes, 0)
+  const rows = scan.files.reduce((sum, file) => sum + file.rows, 0)
+  const files =
+    scan.files.length === scan.filesTotal
+      ? `${scan.filesTotal}`
+      : `${scan.files.length} of ${scan.filesTotal}`
+  const partitions =
+    scan.partitionColumns.length === 0
+      ? ''
+      : `, partitions ${scan.partitionsLeft} of ${scan.partitionsTotal}`
+  const how = fragment.divided?.scan === id ? 'divided' : 'read whole'
+  return `scan ${scan.database}.${scan.table} as ${scan.alias}: ${files} files${partitions}, ${rows} rows, ${formatBytes(bytes)}, ${how}`
+}
+
+/** The profile for people. */
+export function profileText(profile: QueryProfile): readonly string[] {
+  const lines = [profile.reason, `planned in ${ms(profile.planMs)}`]
+  for (const stage of profile.stages) {
+    const times = stage.tasks.map((t) => t.elapsedMs)
+    const mean = times.reduce((a, b) => a + b, 0) / Math.max(1, times.length)
+    const skew = mean > 0 ? Math.max(...times) / mean : 1
+    lines.push(
+      '',
+      `stage ${stage.fragment} → ${stage.output}: ${stage.tasks.length} tasks, ${ms(stage.elapsedMs)}, skew ${skew.toFixed(2)}`,
+    )
+    for (const t of stage.tasks) {
+      lines.push(
+        `  task ${t.task} on ${t.executor}${t.attempt > 0 ? ` (attempt ${t.attempt})` : ''}: ${t.rows} rows, ${ms(t.elapsedMs)}, cpu ${ms(t.cpuMs)}, ` +
+          `input ${formatBytes(t.inputBytes)}, pulled ${formatBytes(t.pulledBytes)}, memory ${formatBytes(t.peakMemoryBytes)}, spill ${formatBytes(t.spillBytes)}`,
+      )
+    }
+    const widest = stage.tasks.toSorted((a, b) => b.elapsedMs - a.elapsedMs)[0]
+    if (widest?.operators !== null && widest !== undefined) {
+      lines.push(`  operators of task ${widest.task}:`, ...operatorLines(widest.operators, 4))
+    }
+  }
+  return lines
+}
+
+/** `summary;`: a line a stage. */
+export function summaryRows(profile: QueryProfile): readonly (readonly (string | number)[])[] {
+  return profile.stages.map((stage) => [
+    stage.fragment,
+    stage.tasks.length,
+    new Set(stage.tasks.map((t) => t.executor)).size,
+    stage.tasks.reduce((n, t) => n + t.rows, 0),
+    ms(stage.elapsedMs),
+    ms(Math.max(0, ...stage.tasks.map((t) => t.elapsedMs))),
+    formatBytes(Math.max(0, ...stage.tasks.map((t) => t.peakMemoryBytes))),
+  ])
+}
+
+interface Operator {
+  readonly operator_name?: string
+  readonly operator_type?: string
+  readonly operator_timing?: number
+  readonly operator_cardinality?: number
+  readonly children?: readonly Operator[]
+}
+
+function operatorLines(operators: unknown, depth: number): readonly string[] {
+  const operator = operators as Operator | undefined
+  if (typeof operator !== 'object' || operator === null) return []
+  const name = (operator.operator_name ?? operator.operator_type ?? '').trim()
+  const line =
+    name === ''
+      ? []
+      : [
+          `${' '.repeat(depth)}${name}: ${operator.operator_cardinality ?? 0} rows, ${ms((operator.operator_timing ?? 0) * 1000)}`,
+        ]
+  const next = name === '' ? depth : depth + 2
+  return [...line, ...(operator.children ?? []).flatMap((child) => operatorLines(child, next))]
+}
+
+const ms = (value: number): string =>
+  value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${value.toFixed(1)} ms`

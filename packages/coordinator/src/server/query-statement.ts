@@ -1,0 +1,232 @@
+import type { Column } from '@nyala/client/protocol'
+import { FRAME_HEADER_BYTES } from '@nyala/client/wire'
+import { type BoundQuery, bindQuery } from '../bind/bind-query.ts'
+import type { PhysicalPlan } from '../plan/physical-plan.ts'
+import { planQuery } from '../plan/planner.ts'
+import { QueryRun } from '../schedule/query-run.ts'
+import { ResultRelay } from '../schedule/result-relay.ts'
+import { countTasks } from '../schedule/stage.ts'
+import type { QueryBody } from '../sql/statement.ts'
+import type { Dialect } from '../sql/token.ts'
+import { profileOf, type QueryProfile } from './profile.ts'
+import type { Services } from './services.ts'
+import type { OutcomeStatistics, StatementContext, StatementOutcome } from './statement-context.ts'
+
+/** Where a running query stands, for progress messages and `status`. */
+export interface QueryProgress {
+  readonly tasksDone: number
+  readonly tasksRunning: number
+  readonly tasksTotal: number
+  readonly executors: number
+  readonly rowsRead: number
+  readonly bytesRead: number
+  readonly bytesTotal: number
+  readonly rows: number
+}
+
+export interface PlannedQuery {
+  readonly plan: PhysicalPlan
+  readonly columns: readonly Column[] | undefined
+  readonly planMs: number
+}
+
+/** Plans kept by their text; a statement that is repeated is not read again while nothing it depends on has changed. */
+const PLANS_MAX = 256
+const PLAN_TEXT_MAX = 64 * 1024
+
+/** Binds, plans and runs queries, for one coordinator. */
+export class Queries {
+  readonly #services: Services
+  readonly #plans = new Map<string, PlannedQuery>()
+
+  constructor(services: Services) {
+    this.#services = services
+  }
+
+  /** The plan of an earlier statement of the same text in the same circumstances. */
+  cachedPlan(sql: string, context: StatementContext): PlannedQuery | undefined {
+    const key = this.#key(sql, context)
+    const found = this.#plans.get(key)
+    if (found === undefined) return undefined
+    this.#plans.delete(key)
+    this.#plans.set(key, found)
+    return found
+  }
+
+  /** `sql` is the text that the plan is kept under; undefined where it must not be kept. */
+  async plan(
+    body: QueryBody,
+    context: StatementContext,
+    sql: string | undefined,
+  ): Promise<PlannedQuery> {
+    const { clock, mirror, functions } = this.#services
+    const started = clock.now()
+    const bound = await this.bind(body, context)
+    const plan = await planQuery(
+      {
+        query: bound.query,
+        scans: bound.scans,
+        columns: bound.columns,
+        functions,
+        options: this.#options(context),
+      },
+      (text, relations) => mirror.columns(text, { database: context.session.database, relations }),
+    )
+    const planned = { plan, columns: bound.columns, planMs: clock.now() - started }
+    // Files named in the text may come and go; tables only change with the catalog's revision.
+    if (sql !== undefined && sql.length <= PLAN_TEXT_MAX && bound.columns !== undefined) {
+      this.#plans.set(this.#key(sql, context), { ...planned, planMs: 0 })
+      const oldest = this.#plans.keys().next()
+      if (this.#plans.size > PLANS_MAX && oldest.done !== true) this.#plans.delete(oldest.value)
+    }
+    return planned
+  }
+
+  async bind(body: QueryBody, context: StatementContext): Promise<BoundQuery> {
+    const { frontEnd, mirror, manifests, functions, executors } = this.#services
+    return bindQuery(body.query, body.source.sql, {
+      catalog: context.catalog,
+      database: context.session.database,
+      source: { text: context.sql, toUser: body.source.toUser },
+      mirror,
+      manifests,
+      functions,
+      viewQuery: async (view) =>
+        (await frontEnd.parseQuery(view.sql, { dialect: view.dialect as Dialect })).query,
+      findFiles: async (file) => {
+        const listing = await executors
+          .any()
+          .inspect(file.what, file.patterns, { signal: context.signal })
+        return listing.files.map((f) => f.path)
+      },
+    })
+  }
+
+  async run(
+    planned: PlannedQuery,
+    context: StatementContext,
+    profile: boolean,
+  ): Promise<StatementOutcome> {
+    const run = this.#start(planned, context, { profile, relay: context.relay })
+    await run.run()
+    return {
+      command: 'SELECT',
+      rows: run.rows,
+      statistics: { ...statisticsOf(run), planMs: planned.planMs },
+      profile: profileOf(planned, run),
+    }
+  }
+
+  /** Runs a query for what can be learned from it; its rows go nowhere. */
+  async analyze(planned: PlannedQuery, context: StatementContext): Promise<QueryProfile> {
+    const relay = new ResultRelay({
+      call: 0,
+      creditBytes: Number.MAX_SAFE_INTEGER,
+      send: () => undefined,
+    })
+    const run = this.#start(planned, context, { profile: true, relay })
+    await run.run()
+    return profileOf(planned, run)
+  }
+
+  /** Runs a query of the coordinator's own and returns its rows. For small results. */
+  async collect(
+    body: QueryBody,
+    context: StatementContext,
+  ): Promise<readonly (readonly unknown[])[]> {
+    const planned = await this.plan(body, context, undefined)
+    const payloads: Uint8Array[] = []
+    const relay = new ResultRelay({
+      call: 0,
+      creditBytes: Number.MAX_SAFE_INTEGER,
+      send: (message) => payloads.push(message.slice(FRAME_HEADER_BYTES)),
+    })
+    await this.#start(planned, context, { profile: false, relay }).run()
+    const { tableFromIPC } = await import('apache-arrow')
+    const table = tableFromIPC(Buffer.concat(payloads))
+    return Array.from({ length: table.numRows }, (_, row) =>
+      Array.from(
+        { length: table.numCols },
+        (__, i): unknown => table.getChildAt(i)?.get(row) ?? null,
+      ),
+    )
+  }
+
+  #start(
+    planned: PlannedQuery,
+    context: StatementContext,
+    how: { readonly profile: boolean; readonly relay: ResultRelay },
+  ): QueryRun {
+    const { clock, log, executors } = this.#services
+    const isResult = how.relay === context.relay
+    const run = new QueryRun({
+      clock,
+      log,
+      executors,
+      queryId: context.queryId,
+      plan: planned.plan,
+      relay: how.relay,
+      memoryLimitBytes: context.settings.bytes('mem_limit'),
+      profile: how.profile,
+      kernelSettings: kernelSettings(context),
+      rowsMax: isResult ? context.settings.number('max_rows') : 0,
+      signal: context.signal,
+      onColumns: (columns) => {
+        if (isResult) context.onColumns(columns)
+      },
+    })
+    context.onRunning(() => ({
+      ...run.progress(),
+      tasksTotal: run.tasksTotal,
+      executors: run.executorsUsed,
+      rows: run.rows,
+    }))
+    return run
+  }
+
+  #options(context: StatementContext): Parameters<typeof planQuery>[0]['options'] {
+    const links = this.#services.executors.links()
+    return {
+      distribution: context.settings.distribution,
+      distributionMinBytes: context.settings.bytes('distribution_min_bytes'),
+      broadcastMaxBytes: context.settings.bytes('broadcast_max_bytes'),
+      slots: links.reduce((sum, link) => sum + link.hello.threads, 0),
+      executors: links.length,
+    }
+  }
+
+  #key(sql: string, context: StatementContext): string {
+    const { executors } = this.#services
+    const slots = executors
+      .links()
+      .map((link) => link.hello.threads)
+      .join()
+    return [
+      context.catalog.revision,
+      context.session.database,
+      context.settings.planKey,
+      slots,
+      sql,
+    ].join('\u0000')
+  }
+}
+
+/** Settings that the kernel itself has to know; a default is not sent. */
+function kernelSettings(context: StatementContext): Readonly<Record<string, string>> {
+  const timezone = context.settings.get('timezone')
+  return timezone === 'UTC' ? {} : { TimeZone: timezone }
+}
+
+function statisticsOf(run: QueryRun): OutcomeStatistics {
+  let [tasks, cpuMs, peakMemoryBytes, spillBytes] = [0, 0, 0, 0]
+  for (const { state } of run.reports) {
+    tasks += countTasks(state, 'finished')
+    for (const task of state.tasks) {
+      if (task.kind !== 'finished') continue
+      cpuMs += task.statistics.cpuMs
+      peakMemoryBytes = Math.max(peakMemoryBytes, task.statistics.peakMemoryBytes)
+      spillBytes += task.statistics.spillBytes
+    }
+  }
+  return { planMs: 0, tasks, executors: run.executorsUsed, cpuMs, peakMemoryBytes, spillBytes }
+}

@@ -1,0 +1,27 @@
+import type { Clock, Log } from '@nyala/client/base'
+import type { Catalog, Election, Membership } from '@nyala/metastore'
+import type { KernelFunctions } from '../bind/functions.ts'
+import type { Mirror } from '../bind/mirror.ts'
+import type { Executors } from '../schedule/executors.ts'
+import type { SqlFrontEnd } from '../sql/front-end.ts'
+import type { ManifestStore } from '../table/manifest-store.ts'
+import type { QueryRegistry } from './query-registry.ts'
+
+/** What the statements of one coordinator share. */
+export interface Services {
+  readonly clock: Clock
+  readonly log: Log
+  readonly id: string
+  readonly cluster: string
+  readonly version: string
+  readonly etcdEndpoints: readonly string[]
+  readonly catalog: Catalog
+  readonly membership: Membership
+  readonly election: Election
+  readonly frontEnd: SqlFrontEnd
+  readonly mirror: Mirror
+  readonly functions: KernelFunctions
+  readonly manifests: ManifestStore
+  readonly executors: Executors
+  readonly queries: QueryRegistry
+}

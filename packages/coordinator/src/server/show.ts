@@ -1,0 +1,390 @@
+import { SqlError } from '@nyala/client/protocol'
+import { foldName, type RelationRecord, type TableRecord } from '@nyala/metastore'
+import { requireDatabase } from '../bind/bind-query.ts'
+import { SETTINGS, settingOf } from '../bind/settings.ts'
+import { formatBytes } from '../plan/planner.ts'
+import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
+import type { DescribeTable, Show, ShowFiles, ShowObject } from '../sql/statement.ts'
+import { absolutePath, type Manifest } from '../table/manifest.ts'
+import { count, type LocalResult, text } from './rows-to-arrow.ts'
+import type { Services } from './services.ts'
+import type { StatementContext } from './statement-context.ts'
+import type { TableVerbs } from './table-verbs.ts'
+
+type Row = LocalResult['rows'][number]
+
+/** The answers to SHOW and DESCRIBE, out of the catalog and the manifests. */
+export class Listings {
+  readonly #services: Services
+  readonly #tables: TableVerbs
+
+  constructor(services: Services, tables: TableVerbs) {
+    this.#services = services
+    this.#tables = tables
+  }
+
+  async show(statement: Show, context: StatementContext): Promise<LocalResult> {
+    const matches = likePattern(statement.pattern)
+    const { catalog } = context
+    if (statement.kind === 'showDatabases') {
+      const rows = catalog.databases().map(({ record }): Row => [record.name, record.comment ?? ''])
+      return table(
+        'SHOW DATABASES',
+        [text('name'), text('comment')],
+        rows.filter((r) => matches(String(r[0]))),
+      )
+    }
+    if (statement.kind === 'showFunctions') {
+      const rows = (await this.#services.mirror.functions()).filter((r) => matches(r[0] ?? ''))
+      return table(
+        'SHOW FUNCTIONS',
+        [text('name'), text('kind'), text('return_type'), text('parameters')],
+        rows,
+      )
+    }
+    const database = statement.database?.name ?? context.session.database
+    requireDatabase(catalog, database)
+    const relations = catalog.relations(database).filter(({ record }) => matches(record.name))
+    if (statement.kind === 'showViews') {
+      const views = relations.filter(({ record }) => record.kind === 'view')
+      return table(
+        'SHOW VIEWS',
+        [text('name')],
+        views.map(({ record }) => [record.name]),
+      )
+    }
+    const rows = relations.map(({ record }): Row => [
+      record.name,
+      record.kind === 'view' ? 'view' : 'table',
+      record.comment ?? '',
+    ])
+    return table('SHOW TABLES', [text('name'), text('type'), text('comment')], rows)
+  }
+
+  async object(statement: ShowObject, context: StatementContext): Promise<LocalResult> {
+    switch (statement.kind) {
+      case 'showCreateTable':
+      case 'showCreateView': {
+        const relation = this.#tables.relation(statement.table, context)
+        return table('SHOW CREATE', [text('result')], [[createText(relation)]])
+      }
+      case 'showColumns': {
+        const relation = this.#tables.relation(statement.table, context)
+        return table(
+          'SHOW COLUMNS',
+          [text('name'), text('type'), text('comment')],
+          columnRows(relation),
+        )
+      }
+      case 'showPartitions':
+        return this.#partitions(this.#tables.table(statement.table, context))
+      case 'showTableStats':
+        return this.#tableStats(this.#tables.table(statement.table, context))
+      case 'showColumnStats':
+        return this.#columnStats(this.#tables.table(statement.table, context))
+    }
+  }
+
+  async files(statement: ShowFiles, context: StatementContext): Promise<LocalResult> {
+    const found = this.#tables.table(statement.table, context)
+    const manifest = await this.#services.manifests.read(found)
+    const wanted = partitionFilter(statement, found)
+    const rows = manifest.files
+      .filter((file) => wanted(manifest.partitions[file.partition] ?? []))
+      .map((file): Row => [
+        absolutePath(manifest.location, file.path),
+        file.bytes,
+        file.rows,
+        file.rowGroups.length,
+        partitionText(found, manifest.partitions[file.partition] ?? []),
+        new Date(file.modifiedMs).toISOString(),
+      ])
+    return table(
+      'SHOW FILES',
+      [
+        text('path'),
+        count('bytes'),
+        count('rows'),
+        count('row_groups'),
+        text('partition'),
+        text('modified'),
+      ],
+      rows,
+    )
+  }
+
+  async describe(statement: DescribeTable, context: StatementContext): Promise<LocalResult> {
+    const relation = this.#tables.relation(statement.table, context)
+    if (statement.mode === 'plain') {
+      return table('DESCRIBE', [text('name'), text('type'), text('comment')], columnRows(relation))
+    }
+    const rows: Row[] = [
+      ...columnRows(relation),
+      ['', null, null],
+      ...(await this.#details(relation)),
+    ]
+    return table('DESCRIBE', [text('name'), text('type'), text('comment')], rows)
+  }
+
+  describeDatabase(name: string, context: StatementContext): LocalResult {
+    requireDatabase(context.catalog, name)
+    const record = context.catalog.database(name)?.record
+    return table(
+      'DESCRIBE DATABASE',
+      [text('name'), text('location'), text('comment')],
+      [[record?.name ?? name, record?.location ?? '', record?.comment ?? '']],
+    )
+  }
+
+  settings(context: StatementContext): LocalResult {
+    const rows = SETTINGS.map((s): Row => [
+      s.name,
+      context.settings.get(s.name),
+      s.default,
+      s.description,
+    ])
+    return table(
+      'SHOW SETTINGS',
+      [text('name'), text('value'), text('default'), text('description')],
+      rows,
+    )
+  }
+
+  setting(name: string, context: StatementContext): LocalResult {
+    const { name: known } = settingOf(name)
+    return table('SHOW', [text(known)], [[context.settings.get(known)]])
+  }
+
+  async #partitions(found: TableRecord): Promise<LocalResult> {
+    if (found.partitionColumns.length === 0) {
+      throw new SqlError('invalid_parameter_value', `table "${found.name}" is not partitioned`, {
+        hint: 'SHOW TABLE STATS and SHOW FILES IN work for every table',
+      })
+    }
+    const manifest = await this.#services.manifests.read(found)
+    const columns = found.partitionColumns.map((c) => text(c.name))
+    const rows = partitionTotals(manifest).map(([values, files, rowCount, bytes]): Row => [
+      ...values,
+      rowCount,
+      files,
+      formatBytes(bytes),
+    ])
+    return table('SHOW PARTITIONS', [...columns, count('rows'), count('files'), text('size')], rows)
+  }
+
+  async #tableStats(found: TableRecord): Promise<LocalResult> {
+    const statistics = await this.#services.manifests.readStatistics(found)
+    const age = statistics === undefined ? null : new Date(statistics.computedAt).toISOString()
+    const manifest = await this.#services.manifests.read(found)
+    const totals = partitionTotals(manifest)
+    const sum = (i: 1 | 2 | 3): number => totals.reduce((n, t) => n + t[i], 0)
+    const columns = [
+      ...found.partitionColumns.map((c) => text(c.name)),
+      count('rows'),
+      count('files'),
+      text('size'),
+      text('format'),
+      text('computed_at'),
+      text('location'),
+    ]
+    const total: Row = [sum(2), sum(1), formatBytes(sum(3)), 'PARQUET', age, found.location]
+    if (found.partitionColumns.length === 0) return table('SHOW TABLE STATS', columns, [total])
+    const rows = totals.map(([values, files, rowCount, bytes]): Row => [
+      ...values,
+      rowCount,
+      files,
+      formatBytes(bytes),
+      'PARQUET',
+      age,
+      null,
+    ])
+    const label: Row = found.partitionColumns.map((_, i) => (i === 0 ? 'Total' : null))
+    return table('SHOW TABLE STATS', columns, [...rows, [...label, ...total]])
+  }
+
+  async #columnStats(found: TableRecord): Promise<LocalResult> {
+    const statistics = await this.#services.manifests.readStatistics(found)
+    const byName = new Map(statistics?.columns.map((c) => [foldName(c.name), c]))
+    const rows = [...found.columns, ...found.partitionColumns].map(({ name, type }): Row => {
+      const c = byName.get(foldName(name))
+      if (c === undefined) return [name, type, -1, -1, null, null, null, null]
+      const size = (n: number): string | null => (n < 0 ? null : String(Number(n.toFixed(2))))
+      return [name, type, c.distinct, c.nulls, c.min, c.max, size(c.sizeMax), size(c.sizeAverage)]
+    })
+    return table(
+      'SHOW COLUMN STATS',
+      [
+        text('column'),
+        text('type'),
+        count('distinct_values'),
+        count('nulls'),
+        text('min'),
+        text('max'),
+        text('max_size'),
+        text('avg_size'),
+      ],
+      rows,
+    )
+  }
+
+  async #details(relation: RelationRecord): Promise<readonly Row[]> {
+    const created = new Date(relation.createdAt).toISOString()
+    const common: Row[] = [
+      ['# Detailed information', null, null],
+      ['Database:', relation.database, null],
+      ['Name:', relation.name, null],
+      ['Id:', relation.id, null],
+      ['CreateTime:', created, null],
+      ['Comment:', relation.comment ?? '', null],
+    ]
+    if (relation.kind === 'view') {
+      return [
+        ...common,
+        ['Kind:', 'VIEW', null],
+        ['View text:', relation.sql, null],
+        ['Resolved in:', relation.sessionDatabase, null],
+      ]
+    }
+    const manifest = await this.#services.manifests.read(relation)
+    const partitions = relation.partitionColumns.map((c): Row => [
+      c.name,
+      c.type,
+      c.comment ?? null,
+    ])
+    return [
+      ...(partitions.length === 0
+        ? []
+        : ([['# Partition columns', null, null], ...partitions, ['', null, null]] as Row[])),
+      ...common,
+      ['Kind:', 'EXTERNAL TABLE', null],
+      ['Location:', relation.location, null],
+      ['Format:', 'PARQUET', null],
+      ['Files:', String(manifest.files.length), null],
+      ['Rows:', String(manifest.files.reduce((n, f) => n + f.rows, 0)), null],
+      ['Size:', formatBytes(manifest.files.reduce((n, f) => n + f.bytes, 0)), null],
+      ['Snapshot:', String(relation.snapshotId), null],
+      ['Refreshed:', new Date(relation.refreshedAt).toISOString(), null],
+      [
+        'Statistics:',
+        relation.statistics === null
+          ? 'none'
+          : new Date(relation.statistics.computedAt).toISOString(),
+        null,
+      ],
+    ]
+  }
+}
+
+const table = (
+  command: string,
+  columns: LocalResult['columns'],
+  rows: readonly Row[],
+): LocalResult => ({
+  command,
+  columns,
+  rows,
+})
+
+const columnRows = (relation: RelationRecord): readonly Row[] => {
+  const all =
+    relation.kind === 'view'
+      ? relation.columns
+      : [...relation.columns, ...relation.partitionColumns]
+  return all.map(
+    (c: { readonly name: string; readonly type: string; readonly comment?: string }): Row => [
+      c.name,
+      c.type,
+      c.comment ?? '',
+    ],
+  )
+}
+
+type PartitionTotal = readonly [
+  values: readonly (string | null)[],
+  files: number,
+  rows: number,
+  bytes: number,
+]
+
+function partitionTotals(manifest: Manifest): readonly PartitionTotal[] {
+  const totals = manifest.partitions.map(() => ({ files: 0, rows: 0, bytes: 0 }))
+  for (const file of manifest.files) {
+    const total = totals[file.partition]
+    if (total === undefined) continue
+    total.files++
+    total.rows += file.rows
+    total.bytes += file.bytes
+  }
+  return manifest.partitions.map((values, i) => [
+    values,
+    totals[i]?.files ?? 0,
+    totals[i]?.rows ?? 0,
+    totals[i]?.bytes ?? 0,
+  ])
+}
+
+const partitionText = (found: TableRecord, values: readonly (string | null)[]): string =>
+  found.partitionColumns.map((c, i) => `${c.name}=${values[i] ?? 'NULL'}`).join('/')
+
+function partitionFilter(
+  statement: ShowFiles,
+  found: TableRecord,
+): (values: readonly (string | null)[]) => boolean {
+  const wanted = (statement.partition ?? []).map(({ column, value }) => {
+    const index = found.partitionColumns.findIndex((c) => foldName(c.name) === foldName(column))
+    if (index >= 0) return { index, value }
+    throw new SqlError(
+      'undefined_column',
+      `"${column}" is not a partition column of table "${found.name}"`,
+    )
+  })
+  return (values) =>
+    wanted.every(({ index, value }) => samePartitionValue(values[index] ?? null, value))
+}
+
+/** `month=01` is the partition that `PARTITION (month = 1)` means. */
+function samePartitionValue(found: string | null, wanted: string | null): boolean {
+  if (found === null || wanted === null) return found === wanted
+  return (
+    found === wanted ||
+    (/^-?\d+$/.test(found) && /^-?\d+$/.test(wanted) && BigInt(found) === BigInt(wanted))
+  )
+}
+
+/** `*` and `|` as in Impala, `%` and `_` as in SQL; without a pattern everything matches. Case does not matter. */
+function likePattern(pattern: string | undefined): (name: string) => boolean {
+  if (pattern === undefined) return () => true
+  const source = pattern
+    .split('|')
+    .map((part) =>
+      part
+        .replace(/[.+?^${}()[\]\\]/g, '\\$&')
+        .replace(/[*%]/g, '.*')
+        .replace(/_/g, '.'),
+    )
+    .join('|')
+  const expression = new RegExp(`^(?:${source})$`, 'iu')
+  return (name) => expression.test(name)
+}
+
+/** The statement that would make the relation again. */
+function createText(relation: RelationRecord): string {
+  const name = `${quoteIdentifier(relation.database)}.${quoteIdentifier(relation.name)}`
+  if (relation.kind === 'view') {
+    const columns = relation.columns.map((c) => quoteIdentifier(c.name)).join(', ')
+    return `CREATE VIEW ${name} (${columns}) AS\n${relation.sql}`
+  }
+  const columnText = (c: TableRecord['columns'][number]): string =>
+    `  ${quoteIdentifier(c.name)} ${c.type}${c.comment === undefined ? '' : ` COMMENT ${quoteLiteral(c.comment)}`}`
+  const lines = [
+    `CREATE EXTERNAL TABLE ${name} (`,
+    relation.columns.map(columnText).join(',\n'),
+    ')',
+  ]
+  if (relation.partitionColumns.length > 0) {
+    lines.push('PARTITIONED BY (', relation.partitionColumns.map(columnText).join(',\n'), ')')
+  }
+  if (relation.comment !== undefined) lines.push(`COMMENT ${quoteLiteral(relation.comment)}`)
+  lines.push('STORED AS PARQUET', `LOCATION ${quoteLiteral(relation.location)}`)
+  return lines.join('\n')
+}

@@ -1,0 +1,48 @@
+import type { Column, Parameter, SessionContext } from '@nyala/client/protocol'
+import type { CatalogSnapshot } from '@nyala/metastore'
+import type { SessionSettings } from '../bind/settings.ts'
+import type { ResultRelay } from '../schedule/result-relay.ts'
+import type { LocalResult } from './rows-to-arrow.ts'
+import type { QueryProgress } from './query-statement.ts'
+
+/** One statement on its way: what it came with, and where its answer goes. */
+export interface StatementContext {
+  readonly queryId: string
+  readonly sql: string
+  readonly parameters: readonly Parameter[]
+  readonly session: SessionContext
+  readonly settings: SessionSettings
+  /** Not older than what the session has seen. */
+  readonly catalog: CatalogSnapshot
+  readonly relay: ResultRelay
+  readonly signal: AbortSignal
+  readonly notices: string[]
+  onColumns(columns: readonly Column[]): void
+  /** The query has been planned and runs from now on. */
+  onRunning(progress: () => QueryProgress): void
+}
+
+/** How a statement ended well. */
+export interface StatementOutcome {
+  readonly command: string
+  /** Rows that the coordinator made itself; a query's have gone through the relay already. */
+  readonly local?: LocalResult | undefined
+  readonly rows?: number | undefined
+  /** What it changed of the session. */
+  readonly database?: string | undefined
+  readonly settings?: Readonly<Record<string, string>> | undefined
+  /** The revision at which a change of the catalog is visible. */
+  readonly revision?: number | undefined
+  readonly statistics?: Partial<OutcomeStatistics> | undefined
+  /** What `profile;` shows. */
+  readonly profile?: unknown
+}
+
+export interface OutcomeStatistics {
+  readonly planMs: number
+  readonly tasks: number
+  readonly executors: number
+  readonly cpuMs: number
+  readonly peakMemoryBytes: number
+  readonly spillBytes: number
+}

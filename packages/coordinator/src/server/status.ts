@@ -1,0 +1,46 @@
+import type { ClusterStatus, MemberStatus } from '@nyala/client/protocol'
+import type { Member } from '@nyala/metastore'
+import type { Services } from './services.ts'
+
+/** The cluster as this coordinator sees it. */
+export function clusterStatusOf(services: Services, etcd: ClusterStatus['etcd']): ClusterStatus {
+  const { leader } = services.election
+  return {
+    cluster: services.cluster,
+    leader: leader?.record.id ?? null,
+    epoch: leader?.epoch ?? null,
+    members: services.membership.members().map((member) => memberStatusOf(member, services)),
+    etcd,
+    queries: services.queries.statuses(),
+    transactions: [],
+  }
+}
+
+function memberStatusOf(member: Member, services: Services): MemberStatus {
+  const { id, role, address, host, pid, incarnation } = member
+  const link = role === 'executor' ? services.executors.get(id) : undefined
+  const isDraining = member.state === 'draining' || link?.load?.draining === true
+  const isConnected = role === 'coordinator' || link !== undefined
+  return {
+    id,
+    role,
+    address,
+    host,
+    pid,
+    incarnation,
+    // A member whose lease lives but that is not connected here may be on its way, or cut off: nobody knows yet.
+    state: isDraining ? 'draining' : isConnected ? 'alive' : 'suspect',
+    load: role === 'executor' ? executorLoad(id, services) : coordinatorLoad(id, services),
+  }
+}
+
+function executorLoad(id: string, services: Services): Readonly<Record<string, number>> {
+  const state = services.executors.states().find((s) => s.id === id)
+  if (state === undefined) return {}
+  const { tasksRunning, memoryReservedBytes, memoryLimitBytes, queuedBytes, slots } = state
+  return { tasksRunning, slots, memoryReservedBytes, memoryLimitBytes, queuedBytes }
+}
+
+/** Only its own load is known to a coordinator. */
+const coordinatorLoad = (id: string, services: Services): Readonly<Record<string, number>> =>
+  id === services.id ? { queriesRunning: services.queries.size } : {}

@@ -1,0 +1,208 @@
+import { positionAt, SqlError } from '@nyala/client/protocol'
+import type { Listing } from '@nyala/executor/protocol'
+import type { ColumnRecord, RelationRecord, TableRecord } from '@nyala/metastore'
+import { requireDatabase } from '../bind/bind-query.ts'
+import { didYouMean } from '../bind/nearest.ts'
+import type { CreateExternalTable, ObjectName } from '../sql/statement.ts'
+import { typeText } from '../sql/sql-types.ts'
+import { checkDistinct, checkSchemas, inferColumns, locationPath } from '../table/external-table.ts'
+import { dataColumns, manifestOf } from '../table/manifest.ts'
+import type { Services } from './services.ts'
+import type { StatementContext, StatementOutcome } from './statement-context.ts'
+
+/** Times that a REFRESH lists again because another one came first. */
+const REFRESH_ATTEMPTS_MAX = 3
+
+/** Statements that make tables of directories, and list those again. */
+export class TableVerbs {
+  readonly #services: Services
+
+  constructor(services: Services) {
+    this.#services = services
+  }
+
+  async create(
+    statement: CreateExternalTable,
+    context: StatementContext,
+  ): Promise<StatementOutcome> {
+    const command = 'CREATE TABLE'
+    const target = this.target(statement.table, context)
+    requireDatabase(context.catalog, target.database)
+    if (
+      context.catalog.relation(target.database, target.name) !== undefined &&
+      statement.ifNotExists
+    ) {
+      context.notices.push(`relation "${target.name}" already exists, skipping`)
+      return { command }
+    }
+    const listing = await this.#list(locationPath(statement.location), context)
+    const partitionColumns = statement.partitionColumns.map(columnRecord)
+    const columns = await this.#columns(statement, listing, partitionColumns, context)
+    if (columns.length === 0) {
+      throw new SqlError(
+        'invalid_parameter_value',
+        `location "${statement.location}" holds no Parquet file to take columns from`,
+        {
+          hint: 'list the columns, or write LIKE PARQUET with a file that has them',
+        },
+      )
+    }
+    checkDistinct([...columns, ...partitionColumns])
+    checkSchemas(listing, columns)
+    const now = this.#services.clock.wall()
+    const table = {
+      kind: 'external' as const,
+      database: target.database,
+      name: target.name,
+      ...(statement.comment === undefined ? {} : { comment: statement.comment }),
+      location: listing.location,
+      columns,
+      partitionColumns,
+      schemaVersion: 1,
+      snapshotId: 1,
+      manifest: await this.#writeManifest(listing, partitionColumns),
+      statistics: null,
+      refreshedAt: now,
+    }
+    if (listing.files.length === 0) {
+      context.notices.push(
+        `location "${listing.location}" holds no Parquet files: the table is empty`,
+      )
+    }
+    const options = { ifNotExists: statement.ifNotExists, signal: context.signal }
+    const done = await this.#services.catalog.createRelation(table, options)
+    if (!done.created) context.notices.push(`relation "${target.name}" already exists, skipping`)
+    return { command, revision: done.revision }
+  }
+
+  /** REFRESH and RECOVER PARTITIONS: the files are listed again and become a new snapshot of the table. */
+  async refresh(
+    name: ObjectName,
+    context: StatementContext,
+    command: string,
+  ): Promise<StatementOutcome> {
+    const target = this.target(name, context)
+    for (let attempt = 1; ; attempt++) {
+      const table = this.table(name, context)
+      const listing = await this.#list(table.location, context)
+      checkSchemas(listing, table.columns)
+      const manifest = await this.#writeManifest(listing, table.partitionColumns)
+      try {
+        const done = await this.#services.catalog.updateTable(
+          target,
+          (current) => {
+            if (current.snapshotId !== table.snapshotId) {
+              throw new SqlError(
+                'concurrent_ddl',
+                `table "${target.name}" was refreshed by another statement`,
+              )
+            }
+            return {
+              ...current,
+              manifest,
+              snapshotId: current.snapshotId + 1,
+              refreshedAt: this.#services.clock.wall(),
+            }
+          },
+          { signal: context.signal },
+        )
+        return { command, revision: done.revision }
+      } catch (error) {
+        // A listing that was begun before another one ended may be the older: list again rather than put it on top.
+        const isConflict = error instanceof SqlError && error.error === 'concurrent_ddl'
+        if (!isConflict || attempt >= REFRESH_ATTEMPTS_MAX) throw error
+      }
+    }
+  }
+
+  /** Database and name of a relation as the session means them. */
+  target(
+    name: ObjectName,
+    context: StatementContext,
+  ): { readonly database: string; readonly name: string } {
+    return { database: name.database ?? context.session.database, name: name.name }
+  }
+
+  /** Fails with `undefined_table` naming the nearest. Reads the newest snapshot, not the statement's first. */
+  relation(name: ObjectName, context: StatementContext): RelationRecord {
+    const { database, name: table } = this.target(name, context)
+    const catalog = this.#services.catalog.snapshot()
+    requireDatabase(catalog, database)
+    const found = catalog.relation(database, table)?.record
+    if (found !== undefined) return found
+    const names = catalog.relations(database).map((r) => r.record.name)
+    throw new SqlError(
+      'undefined_table',
+      `table "${table}" does not exist in database "${database}"`,
+      {
+        position: positionAt(context.sql, name.at),
+        hint: didYouMean(table, names) ?? `SHOW TABLES IN ${database} lists them`,
+      },
+    )
+  }
+
+  /** Fails as {@link relation} does, and where the name is that of a view. */
+  table(name: ObjectName, context: StatementContext): TableRecord {
+    const relation = this.relation(name, context)
+    if (relation.kind === 'external') return relation
+    throw new SqlError('undefined_table', `"${name.name}" is a view, not a table`, {
+      position: positionAt(context.sql, name.at),
+    })
+  }
+
+  #list(location: string, context: StatementContext): Promise<Listing> {
+    return this.#services.executors
+      .any()
+      .inspect('location', [location], { signal: context.signal })
+  }
+
+  async #columns(
+    statement: CreateExternalTable,
+    listing: Listing,
+    partitionColumns: readonly ColumnRecord[],
+    context: StatementContext,
+  ): Promise<readonly ColumnRecord[]> {
+    if (statement.columns !== undefined) return statement.columns.map(columnRecord)
+    if (statement.likeFile === undefined) {
+      return dataColumns(inferColumns(listing), partitionColumns)
+    }
+    const path = locationPath(statement.likeFile)
+    const file = await this.#services.executors
+      .any()
+      .inspect('files', [path], { signal: context.signal })
+    const [schema] = file.schemas
+    if (schema === undefined) {
+      throw new SqlError('undefined_file', `file "${path}" does not exist`, {
+        hint: 'LIKE PARQUET takes the path of one Parquet file',
+      })
+    }
+    return dataColumns(schema, partitionColumns)
+  }
+
+  /** Values of partition columns are checked against their types before anything is stored. */
+  async #writeManifest(
+    listing: Listing,
+    partitionColumns: readonly ColumnRecord[],
+  ): Promise<NonNullable<TableRecord['manifest']>> {
+    const { manifests, mirror } = this.#services
+    const manifest = manifestOf(
+      listing,
+      partitionColumns.map((c) => c.name),
+    )
+    if (partitionColumns.length > 0) {
+      const key = `check ${listing.location} ${this.#services.clock.now()}`
+      await mirror.loadPartitions(key, partitionColumns, manifest.partitions)
+    }
+    return manifests.write(manifest)
+  }
+}
+
+const columnRecord = (column: {
+  readonly name: string
+  readonly type: Parameters<typeof typeText>[0]
+  readonly comment: string | undefined
+}): ColumnRecord => ({
+  name: column.name,
+  type: typeText(column.type),
+  ...(column.comment === undefined ? {} : { comment: column.comment }),
+})

@@ -1,0 +1,102 @@
+import { type Infer, s } from '@nyala/client/base'
+import { type Column, column, SqlError } from '@nyala/client/protocol'
+import type { ListedFile, Listing } from '@nyala/executor/protocol'
+import { foldName } from '@nyala/metastore'
+
+/**
+ * The immutable list of a table's files as they were at one CREATE, REFRESH or RECOVER PARTITIONS. The table's head
+ * in etcd points at it by path and checksum; a query reads exactly the manifest that its snapshot names, so a file
+ * that comes or goes later does not change what a running query sees.
+ */
+export const manifestFile = s.object({
+  /** Relative to `location`. */
+  path: s.string,
+  bytes: s.natural,
+  modifiedMs: s.number,
+  rows: s.natural,
+  rowGroups: s.array(s.object({ rows: s.natural, bytes: s.natural })),
+  /** Index into `schemas`. */
+  schema: s.natural,
+  /** Index into `partitions`; 0 where the table has no partition columns. */
+  partition: s.natural,
+})
+export type ManifestFile = Infer<typeof manifestFile>
+
+export const manifest = s.object({
+  format: s.literal(1),
+  location: s.string,
+  partitionColumns: s.array(s.string),
+  /** The distinct physical schemas of the files. */
+  schemas: s.array(s.array(column)),
+  /** The distinct tuples of partition values, as text; null is SQL NULL. One empty tuple where there are no columns. */
+  partitions: s.array(s.array(s.nullable(s.string))),
+  files: s.array(manifestFile),
+})
+export type Manifest = Infer<typeof manifest>
+
+/** The manifest of a listing. Fails with `schema_mismatch` when a file does not lie under the partition directories. */
+export function manifestOf(listing: Listing, partitionColumns: readonly string[]): Manifest {
+  const ordinals = new Map<string, number>()
+  const partitions: (readonly (string | null)[])[] = []
+  const ordinalOf = (values: readonly (string | null)[]): number => {
+    const key = JSON.stringify(values)
+    const known = ordinals.get(key)
+    if (known !== undefined) return known
+    ordinals.set(key, partitions.length)
+    partitions.push(values)
+    return partitions.length - 1
+  }
+  const files = listing.files.map((file) => ({
+    path: relativePath(listing.location, file.path),
+    bytes: file.bytes,
+    modifiedMs: file.modifiedMs,
+    rows: file.rows,
+    rowGroups: file.rowGroups,
+    schema: file.schema,
+    partition: ordinalOf(partitionValues(file, partitionColumns)),
+  }))
+  return {
+    format: 1,
+    location: listing.location,
+    partitionColumns,
+    schemas: listing.schemas,
+    partitions,
+    files,
+  }
+}
+
+function partitionValues(file: ListedFile, columns: readonly string[]): readonly (string | null)[] {
+  return columns.map((name) => {
+    const found = file.partition.find((entry) => foldName(entry.key) === foldName(name))
+    if (found !== undefined) return found.value
+    throw new SqlError(
+      'schema_mismatch',
+      `file "${file.path}" does not lie under a directory "${name}=<value>"`,
+      { hint: 'move it under its partition directory, or out of the location of the table' },
+    )
+  })
+}
+
+function relativePath(location: string, path: string): string {
+  const prefix = location.endsWith('/') ? location : `${location}/`
+  return path.startsWith(prefix) ? path.slice(prefix.length) : path
+}
+
+/** The path to open a file of a manifest by. */
+export const absolutePath = (location: string, path: string): string =>
+  path.startsWith('/') ? path : `${location.replace(/\/$/, '')}/${path}`
+
+export const totalRows = (files: readonly { readonly rows: number }[]): number =>
+  files.reduce((sum, file) => sum + file.rows, 0)
+
+export const totalBytes = (files: readonly { readonly bytes: number }[]): number =>
+  files.reduce((sum, file) => sum + file.bytes, 0)
+
+/** The columns of a file's schema without those that are partition columns, which come from the path. */
+export function dataColumns(
+  schema: readonly Column[],
+  partitionColumns: readonly { readonly name: string }[],
+): readonly Column[] {
+  const taken = new Set(partitionColumns.map((c) => foldName(c.name)))
+  return schema.filter((c) => !taken.has(foldName(c.name)))
+}
