@@ -57,8 +57,7 @@ export class Cursor {
 
   /** The upper-case word at `ahead`, when it is unquoted. */
   word(ahead = 0): string | undefined {
-    const token = this.peek(ahead)
-    return token?.kind === 'word' ? token.value.toUpperCase() : undefined
+    return this.peek(ahead)?.word
   }
 
   isWord(...words: readonly string[]): boolean {

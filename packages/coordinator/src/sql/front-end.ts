@@ -65,7 +65,7 @@ export class SqlFrontEnd {
   /** An expression alone, as after SELECT. Throws what `parse` does. */
   async parseExpression(sql: string, options: ParseOptions = {}): Promise<Expression> {
     const tokens = lex(sql, { ...options, limits: this.#limits })
-    const select: Token = { kind: 'word', start: 0, end: 0, value: 'SELECT' }
+    const select: Token = { kind: 'word', start: 0, end: 0, value: 'SELECT', word: 'SELECT' }
     const { query } = await this.#readQuery([select, ...tokens], sql, options.dialect ?? 'ansi')
     const [item] = query.kind === 'select' ? query.items : []
     const isAlone =

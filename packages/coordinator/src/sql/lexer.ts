@@ -101,7 +101,8 @@ class Lexer {
   }
 
   #token(kind: TokenKind, end: number, value: string): Token {
-    return { kind, start: this.#at, end, value }
+    const word = kind === 'word' ? value.toUpperCase() : undefined
+    return { kind, start: this.#at, end, value, word }
   }
 
   #next(): Token {

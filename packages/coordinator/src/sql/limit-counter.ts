@@ -37,6 +37,14 @@ const TERM_WORDS = new Set(
   ),
 )
 
+/** DuckDB needs quadratic time for chains of EXCEPT and INTERSECT, so these count for more. */
+const SET_OPERATIONS: ReadonlyMap<string, number> = new Map([
+  ['UNION', 1],
+  ['EXCEPT', 4],
+  ['INTERSECT', 4],
+  ['MINUS', 4],
+])
+
 /** Counts what a text costs while it is being lexed; one statement after the other. */
 export class LimitCounter {
   readonly #text: string
@@ -45,6 +53,7 @@ export class LimitCounter {
   #terms = 0
   #depth = 0
   #cases = 0
+  #setOperations = 0
 
   constructor(text: string, limits: SqlLimits) {
     this.#text = text
@@ -55,9 +64,10 @@ export class LimitCounter {
     this.#tokens += 1
     if (this.#tokens > this.#limits.tokensMax) this.#refuseTokens(token)
     if (token.kind === 'symbol') this.#countSymbol(token)
-    else if (token.kind === 'word' && token.value.length <= LONGEST_WORD) this.#countWord(token)
+    else if (token.word !== undefined) this.#countWord(token.word)
     if (this.#depth + this.#cases > this.#limits.nestingMax) this.#refuseNesting(token)
     if (this.#terms > this.#limits.expressionTermsMax) this.#refuseTerms(token)
+    if (this.#setOperations > this.#limits.setOperationsMax) this.#refuseSetOperations(token)
   }
 
   #countSymbol({ value }: Token): void {
@@ -69,11 +79,11 @@ export class LimitCounter {
     else if (!NEUTRAL.has(value)) this.#terms += 1
   }
 
-  #countWord({ value }: Token): void {
-    const word = value.toUpperCase()
+  #countWord(word: string): void {
     if (word === 'CASE') this.#cases += 1
     else if (word === 'END') this.#cases = Math.max(0, this.#cases - 1)
     else if (TERM_WORDS.has(word)) this.#terms += 1
+    this.#setOperations += SET_OPERATIONS.get(word) ?? 0
   }
 
   /** A statement ends: depth and terms are counted for each. */
@@ -81,6 +91,7 @@ export class LimitCounter {
     this.#terms = 0
     this.#depth = 0
     this.#cases = 0
+    this.#setOperations = 0
   }
 
   #refuseTokens(token: Token): never {
@@ -112,6 +123,15 @@ export class LimitCounter {
       },
     )
   }
-}
 
-const LONGEST_WORD = 'INTERSECT'.length
+  #refuseSetOperations(token: Token): never {
+    throw new SqlError(
+      'statement_too_complex',
+      `the statement has more set operations than sql_set_operations_max (${this.#limits.setOperationsMax})`,
+      {
+        position: positionAt(this.#text, token.start),
+        hint: 'UNION counts one, EXCEPT and INTERSECT four; use a join or a partitioned table instead',
+      },
+    )
+  }
+}

@@ -1,4 +1,4 @@
-/** Bounds on the text of one request, checked before any parser sees it. */
+/** Bounds on the text of one request, checked before any recursive reader sees it. */
 export interface SqlLimits {
   /** `sql_text_bytes_max`: UTF-8 bytes of the whole text. */
   readonly textBytesMax: number
@@ -6,18 +6,24 @@ export interface SqlLimits {
   readonly tokensMax: number
   /** `sql_nesting_max`: open parentheses, brackets, braces and CASEs at one place. */
   readonly nestingMax: number
-  /** `sql_expression_terms_max`: operators and AND or OR of one statement. */
+  /** `sql_expression_terms_max`: operators, AND, OR, NOT, JOIN and the like of one statement. */
   readonly expressionTermsMax: number
+  /** `sql_set_operations_max`: UNIONs of one statement; EXCEPT and INTERSECT count four. */
+  readonly setOperationsMax: number
 }
 
 /**
- * DuckDB stops at an expression depth of 1,000 and every parenthesis of ours may cost it more than
- * one level, so 400 leaves room. Token and term counts keep the parser and the guard, which are linear,
- * under about 100 ms: a longer list of values belongs into a table.
+ * Chosen so that a statement at any of the limits is read, guarded or refused in less than a second:
+ * DuckDB takes about 2 µs a token, and a statement is parsed twice. Its own limit on the depth of trees
+ * (`EXPRESSION_DEPTH_MAX`) is 1,000, and one parenthesis may cost two levels, so 400 leaves room.
  */
 export const DEFAULT_SQL_LIMITS: SqlLimits = {
   textBytesMax: 1024 * 1024,
-  tokensMax: 100_000,
+  tokensMax: 50_000,
   nestingMax: 400,
   expressionTermsMax: 10_000,
+  setOperationsMax: 1_000,
 }
+
+/** `sql_expression_depth_max`: levels of a tree, as DuckDB counts them; it refuses more without harm. */
+export const EXPRESSION_DEPTH_MAX = 1_000

@@ -4,6 +4,7 @@ import {
   type DuckDBPreparedStatement,
 } from '@duckdb/node-api'
 import { assert } from '@nyala/client/base'
+import { EXPRESSION_DEPTH_MAX } from './limits.ts'
 
 /** Memory of the instance: it holds no data, only the tree of one statement at a time. */
 const PARSER_MEMORY_LIMIT = '256MB'
@@ -46,6 +47,7 @@ export class ParserInstance {
       autoload_known_extensions: 'false',
       allow_community_extensions: 'false',
       enable_external_access: 'false',
+      max_expression_depth: String(EXPRESSION_DEPTH_MAX),
     })
     const connection = await instance.connect()
     await connection.run('SET lock_configuration = true')

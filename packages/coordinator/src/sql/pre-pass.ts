@@ -40,6 +40,9 @@ const RULES: readonly Rule[] = [
   rewriteWithRollup,
 ]
 
+/** Symbols that a rule begins with; all other rules begin with a word. */
+const RULE_SYMBOLS = new Set(['[', '<=>', '&&', '!'])
+
 /**
  * Turns the tokens of a query into text for DuckDB's parser. It is the one part of the front end that
  * no comparison guards, so every rule is a small edit of tokens with its own row in the test table.
@@ -56,7 +59,11 @@ export function prepareText(
   const tokens = statement.tokens.filter((token) => token.kind !== 'hint')
   const hints = hintTokens.map((token) => ({ text: token.value, at: token.start }))
   const rewrite: Rewrite = { script, tokens, dialect, edits: new Edits(), hints }
-  for (let i = 0; i < tokens.length; i++) for (const rule of RULES) rule(rewrite, i)
+  for (const [i, token] of tokens.entries()) {
+    if (token.word !== undefined || RULE_SYMBOLS.has(token.value)) {
+      for (const rule of RULES) rule(rewrite, i)
+    }
+  }
   return { ...emit(script, tokens, rewrite.edits), hints }
 }
 

@@ -1,5 +1,6 @@
 import { SqlError, positionAt } from '@nyala/client/protocol'
 import type { Query } from './ir.ts'
+import { EXPRESSION_DEPTH_MAX } from './limits.ts'
 import { keySet, ReadContext, type Raw, type SourceText } from './reader/context.ts'
 import { parseLossless } from './reader/json.ts'
 import { readAnyExpression } from './reader/read-expression.ts'
@@ -40,10 +41,12 @@ function parseError(result: Raw, source: SourceText): SqlError {
   const place = Number(result['position'] ?? NaN)
   const offset = Number.isNaN(place) ? undefined : source.toUser(place)
   const position = offset === undefined ? undefined : positionAt(source.text, offset)
-  if (/Maximum tree depth|depth limit|nested too deep/i.test(message)) {
-    return new SqlError('statement_too_complex', `the query is nested too deeply: ${message}`, {
-      hint: 'split the query with WITH, or use IN in place of long chains of operators',
-    })
+  if (/expression depth limit|memory exhausted/i.test(message)) {
+    return new SqlError(
+      'statement_too_complex',
+      `the tree of the query is deeper than sql_expression_depth_max (${EXPRESSION_DEPTH_MAX})`,
+      { position, hint: 'use IN or lists in place of long chains of operators and joins' },
+    )
   }
   if (/^syntax error at (?:or near|end of input)/i.test(message)) {
     const near = offset === undefined ? undefined : nearText(source.text, offset)

@@ -28,6 +28,8 @@ export interface Token {
    * digits of a number, the name of a parameter (empty for `?`), the text of a hint.
    */
   readonly value: string
+  /** An unquoted name or keyword in upper case; undefined for all other kinds. */
+  readonly word: string | undefined
 }
 
 /** One statement of a script: the text it stands in and its first and last offset, without the semicolon. */

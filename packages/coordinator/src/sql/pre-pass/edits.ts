@@ -36,9 +36,7 @@ export class Edits {
   }
 }
 
-/** The upper-case word of an unquoted name or keyword, or undefined. */
-export const wordOf = (token: Token | undefined): string | undefined =>
-  token?.kind === 'word' ? token.value.toUpperCase() : undefined
+export const wordOf = (token: Token | undefined): string | undefined => token?.word
 
 export const isSymbol = (token: Token | undefined, symbol: string): boolean =>
   token?.kind === 'symbol' && token.value === symbol
@@ -52,7 +50,7 @@ export function endsOperand(token: Token | undefined): boolean {
     case 'hint':
       return false
     case 'word':
-      return !CLAUSE_WORDS.has(token.value.toUpperCase())
+      return !CLAUSE_WORDS.has(token.word ?? '')
     default:
       return true
   }
@@ -67,7 +65,7 @@ export function startsOperand(token: Token | undefined): boolean {
     case 'hint':
       return false
     case 'word':
-      return !CLAUSE_WORDS.has(token.value.toUpperCase())
+      return !CLAUSE_WORDS.has(token.word ?? '')
     default:
       return true
   }

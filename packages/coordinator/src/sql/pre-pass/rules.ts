@@ -130,9 +130,12 @@ export const wrapInterval: Rule = ({ tokens, edits }, i) => {
   edits.after(unit - 1, ')')
 }
 
+/** An interval whose unit is farther away is none; so a text of many INTERVALs takes linear time. */
+const INTERVAL_TOKENS_MAX = 100
+
 /** The unit that ends the interval starting at `from`, if it is reached before a clause or comma. */
 function unitIndex(tokens: readonly Token[], from: number): number | undefined {
-  for (let i = from; i < tokens.length; i++) {
+  for (let i = from; i < Math.min(tokens.length, from + INTERVAL_TOKENS_MAX); i++) {
     const token = tokens[i]
     if (token?.kind === 'symbol' && '([{'.includes(token.value)) {
       i = closingIndex(tokens, i)
@@ -142,6 +145,7 @@ function unitIndex(tokens: readonly Token[], from: number): number | undefined {
     if (token?.kind === 'symbol' && /^[,;)\]}:]/.test(token.value)) return undefined
     const word = wordOf(token)
     if (word === undefined) continue
+    if (word === 'INTERVAL') return undefined
     if (
       i > from &&
       UNIT.test(word) &&

@@ -54,7 +54,12 @@ const NAMES: ReadonlyMap<string, SimpleTypeName> = new Map([
   ['TIMESTAMP_MS', 'TIMESTAMP_MS'],
   ['TIMESTAMP_NS', 'TIMESTAMP_NS'],
   ['TIMESTAMPTZ', 'TIMESTAMP WITH TIME ZONE'],
+  ['TIMETZ', 'TIME WITH TIME ZONE'],
+  ['TIME_NS', 'TIME_NS'],
   ['UUID', 'UUID'],
+  ['BIT', 'BIT'],
+  ['BIGNUM', 'BIGNUM'],
+  ['VARIANT', 'VARIANT'],
   ['INTERVAL', 'INTERVAL'],
 ])
 
@@ -77,6 +82,11 @@ export function parseColumnType(cursor: Cursor): SqlType {
 
 function parseBaseType(cursor: Cursor): SqlType {
   const at = cursor.at
+  const token = cursor.peek()
+  if (token?.kind === 'quoted' && token.value === 'NULL') {
+    cursor.next()
+    return simpleType('NULL')
+  }
   const word = cursor.word()
   if (word === undefined) throw cursor.error('expected a type')
   cursor.next()
@@ -92,6 +102,8 @@ function parseBaseType(cursor: Cursor): SqlType {
     case 'STRUCT':
     case 'ROW':
       return { kind: 'struct', fields: parseFields(cursor) }
+    case 'UNION':
+      return { kind: 'union', members: parseFields(cursor) }
     default:
       return parseSimple(cursor, word, at)
   }
@@ -113,8 +125,8 @@ function parseSimple(cursor: Cursor, word: string, at: number): SqlType {
     cursor.integer('a length')
     cursor.expectSymbol(')')
   }
-  if (word === 'TIMESTAMP' && cursor.takeWords('WITH', 'TIME', 'ZONE')) {
-    return simpleType('TIMESTAMP WITH TIME ZONE')
+  if ((word === 'TIMESTAMP' || word === 'TIME') && cursor.takeWords('WITH', 'TIME', 'ZONE')) {
+    return simpleType(`${word} WITH TIME ZONE`)
   }
   return simpleType(name)
 }
