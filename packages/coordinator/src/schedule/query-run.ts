@@ -147,7 +147,7 @@ export class QueryRun {
   async #runStage(fragment: Fragment): Promise<void> {
     const { plan, clock, executors, signal } = this.#options
     const affinities = Array.from({ length: taskCount(fragment) }, (_, task) =>
-      taskAffinity(plan, fragment, task),
+      taskAffinity(plan, fragment, task) ?? this.#options.queryId,
     )
     const report = {
       fragment,
