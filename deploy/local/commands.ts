@@ -1,7 +1,8 @@
+import { SqlError } from '@nyala/client/protocol'
 import { sample } from '../sample/command.ts'
 import { down } from './down.ts'
 import type { Environment } from './environment.ts'
-import { EXIT_USAGE, LauncherError } from './launcher-error.ts'
+import { EXIT_FAILED, EXIT_USAGE, LauncherError } from './launcher-error.ts'
 import { superviseInBackground, up } from './up.ts'
 
 /**
@@ -31,11 +32,20 @@ export async function runCommand(
   try {
     return await COMMANDS[name](rest, environment)
   } catch (error) {
-    if (!(error instanceof LauncherError)) throw error
-    environment.report(`nyala ${name}: ${error.message}`)
-    if (error.hint !== undefined) environment.report(error.hint)
-    return error.exitCode
+    return reportError(error, name, environment.report)
   }
+}
+
+/** Tells an operating error and resolves with its exit code; a bug is thrown on. */
+export function reportError(
+  error: unknown,
+  command: string,
+  report: (line: string) => void,
+): number {
+  if (!(error instanceof LauncherError || error instanceof SqlError)) throw error
+  report(`nyala ${command}: ${error.message}`)
+  if (error.hint !== undefined) report(error.hint)
+  return error instanceof LauncherError ? error.exitCode : EXIT_FAILED
 }
 
 const isCommand = (name: string): name is keyof typeof COMMANDS => Object.hasOwn(COMMANDS, name)
