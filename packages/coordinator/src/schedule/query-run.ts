@@ -146,8 +146,9 @@ export class QueryRun {
 
   async #runStage(fragment: Fragment): Promise<void> {
     const { plan, clock, executors, signal } = this.#options
-    const affinities = Array.from({ length: taskCount(fragment) }, (_, task) =>
-      taskAffinity(plan, fragment, task) ?? this.#options.queryId,
+    const affinities = Array.from(
+      { length: taskCount(fragment) },
+      (_, task) => taskAffinity(plan, fragment, task) ?? this.#options.queryId,
     )
     const report = {
       fragment,
@@ -157,11 +158,14 @@ export class QueryRun {
     }
     this.#reports.push(report)
     const ended = deferred<undefined>()
-    const advance = (): void => this.#dispatch(report, ended, advance)
+    const watch = this.#watchExecutors(ended)
+    const advance = (): void => {
+      watch.check()
+      this.#dispatch(report, ended, advance)
+    }
     const stopWatching = executors.onChange(advance)
     const onAbort = (): void => ended.reject(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
-    const stopWaiting = this.#failWithoutExecutors(ended)
     try {
       signal.throwIfAborted()
       advance()
@@ -174,28 +178,33 @@ export class QueryRun {
         )
       }
     } finally {
-      stopWaiting()
+      watch.stop()
       stopWatching()
       signal.removeEventListener('abort', onAbort)
     }
   }
 
-  /** A cluster without executors answers with an error in time, not with silence. */
-  #failWithoutExecutors(ended: Deferred<undefined>): () => void {
+  /** A cluster that has lost its executors answers with an error in time, not with silence. Called on every change. */
+  #watchExecutors(ended: Deferred<undefined>): { check(): void; stop(): void } {
     const { clock, executors } = this.#options
-    if (executors.size > 0) return () => undefined
-    return clock.after(NO_EXECUTORS_TIMEOUT_MS, () => {
-      if (executors.size > 0) return
+    let stopTimer: (() => void) | undefined
+    const expire = (): void =>
       ended.reject(
         new SqlError(
           'no_executors',
-          `no executor has connected within ${NO_EXECUTORS_TIMEOUT_MS / 1000} s`,
-          {
-            hint: 'see `nyala status` for the members of the cluster',
-          },
+          `no executor has been connected for ${NO_EXECUTORS_TIMEOUT_MS / 1000} s`,
+          { hint: 'see `nyala status` for the members of the cluster' },
         ),
       )
-    })
+    const stop = (): void => {
+      stopTimer?.()
+      stopTimer = undefined
+    }
+    const check = (): void => {
+      if (executors.size > 0) stop()
+      else stopTimer ??= clock.after(NO_EXECUTORS_TIMEOUT_MS, expire)
+    }
+    return { check, stop }
   }
 
   #dispatch(
