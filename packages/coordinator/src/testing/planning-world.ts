@@ -1,0 +1,184 @@
+import { silentLog, systemClock } from '@nyala/client/base'
+import type { Listing } from '@nyala/executor/protocol'
+import { Catalog, type ColumnRecord, Keys, openCluster } from '@nyala/metastore'
+import { MemoryEtcd } from '@nyala/metastore/memory'
+import { type BindContext, type BoundQuery, bindQuery } from '../bind/bind-query.ts'
+import type { KernelFunctions } from '../bind/functions.ts'
+import { Mirror } from '../bind/mirror.ts'
+import type { PhysicalPlan } from '../plan/physical-plan.ts'
+import { type PlanOptions, planQuery } from '../plan/planner.ts'
+import { SqlFrontEnd } from '../sql/front-end.ts'
+import type { Dialect } from '../sql/token.ts'
+import { checkSchemas, inferColumns } from '../table/external-table.ts'
+import { dataColumns, type Manifest, manifestOf } from '../table/manifest.ts'
+import { ManifestStore } from '../table/manifest-store.ts'
+
+export const FORCED: PlanOptions = {
+  distribution: 'force',
+  distributionMinBytes: 0,
+  broadcastMaxBytes: 0,
+  slots: 3,
+  executors: 3,
+}
+
+export interface PlannedText {
+  readonly bound: BoundQuery
+  readonly plan: PhysicalPlan
+}
+
+export interface NewWorldTable {
+  readonly name: string
+  readonly database?: string | undefined
+  readonly listing: Listing
+  /** Absent: what the files say. */
+  readonly columns?: readonly ColumnRecord[] | undefined
+  readonly partitionColumns?: readonly ColumnRecord[] | undefined
+}
+
+/**
+ * A coordinator's front end, binder and planner over a catalog in memory: all of what stands between a text and its
+ * plan, and none of what needs a cluster. Plans are the ones that production makes.
+ */
+export class PlanningWorld implements AsyncDisposable {
+  readonly catalog: Catalog
+  readonly frontEnd: SqlFrontEnd
+  readonly mirror: Mirror
+  readonly functions: KernelFunctions
+  readonly manifests: ManifestStore
+
+  private constructor(parts: {
+    catalog: Catalog
+    frontEnd: SqlFrontEnd
+    mirror: Mirror
+    functions: KernelFunctions
+    manifests: ManifestStore
+  }) {
+    this.catalog = parts.catalog
+    this.frontEnd = parts.frontEnd
+    this.mirror = parts.mirror
+    this.functions = parts.functions
+    this.manifests = parts.manifests
+  }
+
+  /** `directory` takes the manifests. */
+  static async open(directory: string): Promise<PlanningWorld> {
+    const clock = systemClock
+    const on = {
+      kv: new MemoryEtcd(clock).connect(),
+      keys: new Keys('planning'),
+      clock,
+      log: silentLog,
+    }
+    await openCluster(on)
+    const mirror = await Mirror.open(clock)
+    return new PlanningWorld({
+      catalog: await Catalog.open(on),
+      frontEnd: await SqlFrontEnd.open(),
+      mirror,
+      functions: await mirror.kernelFunctions(),
+      manifests: new ManifestStore(directory),
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.catalog.close()
+    this.frontEnd.close()
+    this.mirror.close()
+  }
+
+  async addDatabase(name: string): Promise<void> {
+    const { revision } = await this.catalog.createDatabase({ name })
+    await this.catalog.atLeast(revision)
+  }
+
+  /** CREATE EXTERNAL TABLE without the listing. Fails as that does. */
+  async addTable(table: NewWorldTable): Promise<Manifest> {
+    const partitionColumns = table.partitionColumns ?? []
+    const names = partitionColumns.map((c) => c.name)
+    const own = {
+      ...table.listing,
+      schemas: table.listing.schemas.map((schema) => dataColumns(schema, partitionColumns)),
+    }
+    const columns = table.columns ?? inferColumns(own)
+    checkSchemas(table.listing, columns)
+    const manifest = manifestOf(table.listing, names)
+    const { revision } = await this.catalog.createRelation({
+      kind: 'external',
+      database: table.database ?? 'default',
+      name: table.name,
+      location: table.listing.location,
+      columns,
+      partitionColumns,
+      schemaVersion: 1,
+      snapshotId: 1,
+      manifest: await this.manifests.write(manifest),
+      statistics: null,
+      refreshedAt: 0,
+    })
+    await this.catalog.atLeast(revision)
+    return manifest
+  }
+
+  /** CREATE OR REPLACE VIEW in a database, which is also the one that its text was written in. */
+  async addView(
+    name: string,
+    sql: string,
+    database = 'default',
+    dialect: Dialect = 'ansi',
+  ): Promise<void> {
+    const bound = await this.bind(sql, { database, dialect })
+    const { revision } = await this.catalog.replaceView({
+      kind: 'view',
+      database,
+      name,
+      sql,
+      sessionDatabase: database,
+      dialect,
+      columns: bound.columns ?? [],
+    })
+    await this.catalog.atLeast(revision)
+  }
+
+  async bind(
+    sql: string,
+    session: {
+      readonly database?: string
+      readonly dialect?: Dialect
+      readonly findFiles?: BindContext['findFiles']
+    } = {},
+  ): Promise<BoundQuery> {
+    const body = await this.frontEnd.parseQuery(sql, { dialect: session.dialect ?? 'ansi' })
+    return bindQuery(body.query, body.source.sql, {
+      catalog: this.catalog.snapshot(),
+      database: session.database ?? 'default',
+      source: { text: sql, toUser: body.source.toUser },
+      mirror: this.mirror,
+      manifests: this.manifests,
+      functions: this.functions,
+      viewQuery: async (view) =>
+        (await this.frontEnd.parseQuery(view.sql, { dialect: view.dialect as Dialect })).query,
+      findFiles:
+        session.findFiles ??
+        ((file) => Promise.reject(new Error(`no files in this world: ${file.patterns.join()}`))),
+    })
+  }
+
+  async plan(
+    sql: string,
+    options: PlanOptions = FORCED,
+    database = 'default',
+  ): Promise<PlannedText> {
+    const bound = await this.bind(sql, { database })
+    const plan = await planQuery(
+      {
+        query: bound.query,
+        scans: bound.scans,
+        columns: bound.columns,
+        functions: this.functions,
+        options,
+      },
+      (text, relations) => this.mirror.columns(text, { database, relations }),
+    )
+    return { bound, plan }
+  }
+}
