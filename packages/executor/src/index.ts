@@ -1,1 +1,1 @@
-export {}
+export { Executor, type ExecutorOptions } from './executor.ts'

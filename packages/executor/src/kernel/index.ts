@@ -1,1 +1,1 @@
-export {}
+export { toSqlError } from './kernel-errors.ts'

@@ -108,7 +108,12 @@ export type ToExecutor = Infer<typeof toExecutor>
 
 /** Consumer (coordinator or executor) to the data port of an executor. */
 export const toDataPort = s.union({
-  hello: s.object({ kind: s.literal('hello'), protocol: s.natural, cluster: s.string, member: s.string }),
+  hello: s.object({
+    kind: s.literal('hello'),
+    protocol: s.natural,
+    cluster: s.string,
+    member: s.string,
+  }),
   /** Result frames of a task from `fromFrame` on. */
   fetchResult: s.object({
     kind: s.literal('fetchResult'),
@@ -132,7 +137,12 @@ export type ToDataPort = Infer<typeof toDataPort>
 export const fromDataPort = s.union({
   welcome: s.object({ kind: s.literal('welcome'), protocol: s.natural, executor: s.string }),
   /** All frames of the call were sent: `frames` from 0 on for a result, `bytes` for a segment. */
-  ended: s.object({ kind: s.literal('ended'), call: s.natural, frames: s.natural, bytes: s.natural }),
+  ended: s.object({
+    kind: s.literal('ended'),
+    call: s.natural,
+    frames: s.natural,
+    bytes: s.natural,
+  }),
   failed: s.object({ kind: s.literal('failed'), call: s.natural, error: errorBody }),
 })
 export type FromDataPort = Infer<typeof fromDataPort>

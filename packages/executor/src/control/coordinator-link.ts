@@ -1,0 +1,207 @@
+import { type Clock, type Log, type Prng, unreachable } from '@nyala/client/base'
+import { PROTOCOL_VERSION, SqlError, toErrorBody } from '@nyala/client/protocol'
+import { CLOSE, Connection, dial, PING_INTERVAL_MS, PING_MISSES_MAX } from '@nyala/client/wire'
+import { type FromExecutor, type Listing, type ToExecutor, toExecutor } from '../protocol/index.ts'
+import type { OwnerLink } from '../task/task-run.ts'
+import type { TaskManager } from '../task/task-manager.ts'
+
+/** Pause before a dial after a failure; doubled each time, and spread so that executors do not dial in step. */
+const REDIAL_MIN_MS = 50
+const REDIAL_MAX_MS = 2_000
+/** A coordinator that has not welcomed us by then is dialled again. */
+const WELCOME_TIMEOUT_MS = 5_000
+/** A coordinator that refuses us is asked again now and then: it may be replaced by one that does not. */
+const REFUSED_PAUSE_MS = 10_000
+
+type Hello = Extract<FromExecutor, { kind: 'hello' }>
+type Load = Extract<FromExecutor, { kind: 'load' }>
+
+export interface CoordinatorLinkOptions {
+  readonly id: string
+  readonly address: string
+  readonly cluster: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly prng: Prng
+  readonly tasks: TaskManager
+  readonly hello: () => Hello
+  readonly load: () => Load
+  readonly inspect: (request: Extract<ToExecutor, { kind: 'inspect' }>) => Promise<Listing>
+}
+
+/**
+ * The control socket to one coordinator.
+ *
+ * ```
+ *   dialling ──open, hello──► greeting ──welcome──► open
+ *      ▲                         │                    │
+ *      └───────── pause ◄────────┴──── closed ────────┘          stop: final, from anywhere
+ * ```
+ *
+ * Queries belong to a socket, not to a coordinator's id: when it closes they wait for whoever asks for them next.
+ */
+export class CoordinatorLink {
+  readonly #options: CoordinatorLinkOptions
+  readonly #stopped = new AbortController()
+  #connection: Connection<ToExecutor, FromExecutor> | undefined
+  #owner: OwnerLink | undefined
+  #welcomed = false
+  #failures = 0
+
+  constructor(options: CoordinatorLinkOptions) {
+    this.#options = options
+    void this.#run()
+  }
+
+  get id(): string {
+    return this.#options.id
+  }
+
+  get address(): string {
+    return this.#options.address
+  }
+
+  /** True while the coordinator can give orders. */
+  get open(): boolean {
+    return this.#welcomed
+  }
+
+  sendLoad(): void {
+    if (this.#welcomed) this.#connection?.send(this.#options.load())
+  }
+
+  /** Closes the socket and dials no more. */
+  stop(reason: string): void {
+    this.#stopped.abort()
+    this.#connection?.close(CLOSE.goingAway, reason)
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopped
+    while (!signal.aborted) {
+      const refused = await this.#converse()
+      if (signal.aborted) return
+      await this.#pause(refused ? REFUSED_PAUSE_MS : this.#redialMs())
+    }
+  }
+
+  /** One life of the socket, from the dial to its close. True when the coordinator does not want us. */
+  async #converse(): Promise<boolean> {
+    const { address, clock, log, id } = this.#options
+    let transport
+    try {
+      transport = await dial(address, '/executor', { signal: this.#stopped.signal })
+    } catch (error) {
+      this.#failures++
+      log.debug('coordinatorNotReached', { coordinator: id, address, error })
+      return false
+    }
+    return await new Promise<boolean>((resolve) => {
+      const connection = new Connection<ToExecutor, FromExecutor>(transport, {
+        schema: toExecutor,
+        clock,
+        log,
+        ping: { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX },
+        onMessage: (message) => this.#onMessage(message),
+        onClose: (code, reason) => resolve(this.#onClose(code, reason)),
+      })
+      this.#greet(connection)
+    })
+  }
+
+  #greet(connection: Connection<ToExecutor, FromExecutor>): void {
+    this.#connection = connection
+    this.#owner = {
+      send: (message) => connection.send(message),
+      sendFrame: (frame) => connection.sendFrame(frame),
+    }
+    connection.send(this.#options.hello())
+    if (this.#stopped.signal.aborted) return connection.close(CLOSE.goingAway)
+    this.#options.clock.after(
+      WELCOME_TIMEOUT_MS,
+      () => {
+        if (this.#connection !== connection || this.#welcomed) return
+        connection.close(CLOSE.silent, `no welcome within ${WELCOME_TIMEOUT_MS} ms`)
+      },
+      { background: true },
+    )
+  }
+
+  #onClose(code: number, reason: string): boolean {
+    const { id, log, tasks } = this.#options
+    log.info('coordinatorLinkClosed', { coordinator: id, code, reason })
+    this.#failures = this.#welcomed ? 0 : this.#failures + 1
+    this.#welcomed = false
+    this.#connection = undefined
+    if (this.#owner !== undefined) tasks.onLinkClosed(this.#owner)
+    this.#owner = undefined
+    const refused = code === CLOSE.versionRefused || code === CLOSE.notWelcome
+    if (refused) log.warn('coordinatorRefusedUs', { coordinator: id, code, reason })
+    return refused
+  }
+
+  #onMessage(message: ToExecutor): void {
+    if (message.kind === 'welcome') return this.#onWelcome(message)
+    const owner = this.#owner
+    if (!this.#welcomed || owner === undefined) {
+      return this.#connection?.close(CLOSE.protocolError, 'the first message must be welcome')
+    }
+    const { tasks } = this.#options
+    switch (message.kind) {
+      case 'startTask':
+        return tasks.startTask(owner, message)
+      case 'cancelTask': {
+        const { epoch, queryId, task, attempt } = message
+        return tasks.cancelTask(owner, { epoch, ref: { queryId, task, attempt } })
+      }
+      case 'releaseQuery':
+        return tasks.releaseQuery(message.queryId, message.epoch)
+      case 'inspect':
+        return void this.#inspect(message, owner)
+      default:
+        return unreachable(message)
+    }
+  }
+
+  #onWelcome(welcome: Extract<ToExecutor, { kind: 'welcome' }>): void {
+    const { cluster, id, log } = this.#options
+    if (welcome.protocol !== PROTOCOL_VERSION) {
+      const reason = `protocol ${welcome.protocol} is not spoken here, ${PROTOCOL_VERSION} is`
+      return this.#connection?.close(CLOSE.versionRefused, reason)
+    }
+    if (welcome.cluster !== cluster) {
+      const reason = `this is an executor of cluster ${cluster}, not ${welcome.cluster}`
+      return this.#connection?.close(CLOSE.notWelcome, reason)
+    }
+    this.#welcomed = true
+    this.#failures = 0
+    log.info('coordinatorLinked', { coordinator: id, address: this.address })
+    this.sendLoad()
+  }
+
+  async #inspect(
+    request: Extract<ToExecutor, { kind: 'inspect' }>,
+    owner: OwnerLink,
+  ): Promise<void> {
+    try {
+      const listing = await this.#options.inspect(request)
+      owner.send({ kind: 'inspected', request: request.request, listing })
+    } catch (error) {
+      if (!(error instanceof SqlError)) this.#options.log.error('inspectFailed', { error })
+      owner.send({ kind: 'refused', request: request.request, error: toErrorBody(error) })
+    }
+  }
+
+  #redialMs(): number {
+    const step = Math.min(REDIAL_MAX_MS, REDIAL_MIN_MS * 2 ** Math.min(this.#failures, 10))
+    return step * (0.5 + this.#options.prng.next())
+  }
+
+  async #pause(ms: number): Promise<void> {
+    try {
+      await this.#options.clock.sleep(ms, { signal: this.#stopped.signal })
+    } catch (error) {
+      if (!this.#stopped.signal.aborted) throw error
+    }
+  }
+}

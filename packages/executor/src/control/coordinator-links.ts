@@ -1,0 +1,82 @@
+import type { CoordinatorLinkOptions } from './coordinator-link.ts'
+import { CoordinatorLink } from './coordinator-link.ts'
+
+/** Load is reported when it changes, and not more often than this. */
+const LOAD_INTERVAL_MS = 250
+
+/** Who the coordinators are; {@link Membership} of the metastore is one. */
+export interface CoordinatorDirectory {
+  coordinators(): readonly { readonly id: string; readonly address: string }[]
+  /** The returned function ends it. */
+  onChange(listener: () => void): () => void
+}
+
+export type CoordinatorLinksOptions = Omit<CoordinatorLinkOptions, 'id' | 'address'> & {
+  readonly directory: CoordinatorDirectory
+}
+
+/**
+ * One link to each coordinator in the directory. A coordinator that vanishes from it is only suspect: its socket is
+ * kept while it lives, and not dialled again once it has closed.
+ */
+export class CoordinatorLinks {
+  readonly #options: CoordinatorLinksOptions
+  readonly #links = new Map<string, CoordinatorLink>()
+  readonly #stopWatching: () => void
+  #stopped = false
+  #stopTimer: (() => void) | undefined
+  #changed = false
+
+  constructor(options: CoordinatorLinksOptions) {
+    this.#options = options
+    this.#stopWatching = options.directory.onChange(() => this.#refresh())
+    this.#refresh()
+  }
+
+  /** Links that coordinators have welcomed. */
+  get open(): number {
+    return [...this.#links.values()].filter((link) => link.open).length
+  }
+
+  /** The load has changed: tells the coordinators now, or when the last report is old enough. */
+  loadChanged(): void {
+    this.#changed = true
+    if (this.#stopTimer === undefined) this.#report()
+  }
+
+  stop(reason: string): void {
+    this.#stopped = true
+    this.#stopWatching()
+    this.#stopTimer?.()
+    for (const link of this.#links.values()) link.stop(reason)
+  }
+
+  #refresh(): void {
+    if (this.#stopped) return
+    const listed = new Map(this.#options.directory.coordinators().map((c) => [c.id, c.address]))
+    for (const [id, link] of this.#links) {
+      const address = listed.get(id)
+      if (address === link.address || (address === undefined && link.open)) continue
+      link.stop(address === undefined ? 'the coordinator has left' : 'the coordinator has moved')
+      this.#links.delete(id)
+    }
+    for (const [id, address] of listed) {
+      if (!this.#links.has(id)) {
+        this.#links.set(id, new CoordinatorLink({ ...this.#options, id, address }))
+      }
+    }
+  }
+
+  #report(): void {
+    this.#changed = false
+    for (const link of this.#links.values()) link.sendLoad()
+    this.#stopTimer = this.#options.clock.after(
+      LOAD_INTERVAL_MS,
+      () => {
+        this.#stopTimer = undefined
+        if (this.#changed && !this.#stopped) this.#report()
+      },
+      { background: true },
+    )
+  }
+}

@@ -1,0 +1,162 @@
+import { type Clock, type Deferred, deferred, type Log } from '@nyala/client/base'
+import { fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
+import {
+  CLOSE,
+  Connection,
+  dial,
+  type Frame,
+  PING_INTERVAL_MS,
+  PING_MISSES_MAX,
+} from '@nyala/client/wire'
+import { type FromDataPort, fromDataPort, type ToDataPort } from '../protocol/index.ts'
+
+export interface DataClientOptions {
+  /** Data port of the producer. */
+  readonly address: string
+  /** Id of the producer, for errors. */
+  readonly producer: string
+  /** Id of this member. */
+  readonly member: string
+  readonly cluster: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+interface Fetch {
+  readonly onFrame: (frame: Frame) => Promise<void>
+  readonly done: Deferred<void>
+  /** Frames are taken one after the other. */
+  tail: Promise<void>
+  frames: number
+}
+
+/** The consumer's end of another executor's data port; dialled at the first fetch, of no use after it closed. */
+export class DataClient {
+  readonly #options: DataClientOptions
+  readonly #fetches = new Map<number, Fetch>()
+  #opening: Promise<Connection<FromDataPort, ToDataPort>> | undefined
+  #call = 0
+  #closed = false
+
+  constructor(options: DataClientOptions) {
+    this.#options = options
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /**
+   * Fetches a segment; `onFrame` gets its frames in order, and more only come once it has resolved.
+   * Fails with `executor_lost` when the producer cannot be reached or goes away.
+   */
+  async fetchSegment(
+    request: { readonly queryId: string; readonly path: string; readonly creditBytes: number },
+    onFrame: (frame: Frame) => Promise<void>,
+    options: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    options.signal.throwIfAborted()
+    const connection = await this.#open()
+    const call = this.#call++
+    const fetch: Fetch = { onFrame, done: deferred(), tail: Promise.resolve(), frames: 0 }
+    this.#fetches.set(call, fetch)
+    const onAbort = (): void => this.#fail(call, options.signal.reason)
+    options.signal.addEventListener('abort', onAbort, { once: true })
+    connection.send({ kind: 'fetchSegment', call, ...request })
+    try {
+      await fetch.done.promise
+    } finally {
+      options.signal.removeEventListener('abort', onAbort)
+      if (this.#fetches.delete(call)) connection.send({ kind: 'stop', call })
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    void this.#opening?.then(
+      (connection) => connection.close(),
+      () => undefined,
+    )
+    this.#failAll('this executor stops')
+  }
+
+  async #open(): Promise<Connection<FromDataPort, ToDataPort>> {
+    this.#opening ??= this.#dial()
+    try {
+      return await this.#opening
+    } catch (cause) {
+      this.#closed = true
+      throw this.#lost(cause instanceof Error ? cause.message : String(cause))
+    }
+  }
+
+  async #dial(): Promise<Connection<FromDataPort, ToDataPort>> {
+    const { address, clock, log, cluster, member } = this.#options
+    const connection = new Connection<FromDataPort, ToDataPort>(await dial(address, '/data'), {
+      schema: fromDataPort,
+      clock,
+      log,
+      ping: { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX },
+      onMessage: (message) => this.#onMessage(message),
+      onFrame: (frame) => this.#onFrame(connection, frame),
+      onClose: (code, reason) => {
+        this.#closed = true
+        this.#failAll(`its socket closed (${code} ${reason})`)
+      },
+    })
+    connection.send({ kind: 'hello', protocol: PROTOCOL_VERSION, cluster, member })
+    if (this.#closed) connection.close(CLOSE.normal)
+    return connection
+  }
+
+  #onMessage(message: FromDataPort): void {
+    switch (message.kind) {
+      case 'welcome':
+        return
+      case 'ended':
+        return this.#onEnded(message.call, message.frames)
+      case 'failed':
+        return this.#fail(message.call, fromErrorBody(message.error))
+    }
+  }
+
+  #onFrame(connection: Connection<FromDataPort, ToDataPort>, frame: Frame): void {
+    const { call, sequence } = frame
+    const fetch = this.#fetches.get(call)
+    if (fetch === undefined) return
+    if (sequence !== fetch.frames++)
+      return this.#fail(call, this.#lost(`frame ${sequence} is out of order`))
+    fetch.tail = fetch.tail
+      .then(() => fetch.onFrame(frame))
+      .then(() => connection.send({ kind: 'credit', call, bytes: frame.payload.byteLength }))
+    fetch.tail.catch((error: unknown) => this.#fail(call, error))
+  }
+
+  #onEnded(call: number, frames: number): void {
+    const fetch = this.#fetches.get(call)
+    if (fetch === undefined) return
+    if (frames !== fetch.frames) {
+      return this.#fail(call, this.#lost(`${fetch.frames} frames came, ${frames} were sent`))
+    }
+    fetch.tail.then(() => {
+      this.#fetches.delete(call)
+      fetch.done.resolve()
+    }, fetch.done.reject)
+  }
+
+  #fail(call: number, error: unknown): void {
+    this.#fetches.get(call)?.done.reject(error)
+  }
+
+  #failAll(reason: string): void {
+    for (const call of this.#fetches.keys()) this.#fail(call, this.#lost(reason))
+  }
+
+  #lost(reason: string): SqlError {
+    const { producer, address } = this.#options
+    return new SqlError(
+      'executor_lost',
+      `cannot pull from executor "${producer}" at ${address}: ${reason}`,
+    )
+  }
+}

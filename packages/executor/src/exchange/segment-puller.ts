@@ -1,0 +1,196 @@
+import { createWriteStream } from 'node:fs'
+import { access, constants, mkdir, realpath } from 'node:fs/promises'
+import { once } from 'node:events'
+import { join, sep } from 'node:path'
+import { crc32 } from 'node:zlib'
+import type { Clock, Log } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import type { Frame } from '@nyala/client/wire'
+import type { Segment, TaskSpec } from '../protocol/index.ts'
+import { DataClient } from './data-client.ts'
+import type { SegmentStore } from './segment-store.ts'
+
+/** Segments pulled at once for one task; more would only fill buffers. */
+const PULLS_MAX = 4
+/** What may be on its way for one pull: enough to keep a socket busy while a frame is written. */
+const PULL_WINDOW_BYTES = 4 * 1024 * 1024
+
+export type PulledInputs = readonly {
+  readonly exchange: number
+  readonly paths: readonly string[]
+  readonly pulledBytes: number
+}[]
+
+export interface SegmentPullerOptions {
+  readonly store: SegmentStore
+  readonly clock: Clock
+  readonly log: Log
+  readonly cluster: string
+}
+
+/** Brings the segments of a task's inputs to this machine, or finds that they are here already. */
+export class SegmentPuller {
+  readonly #options: SegmentPullerOptions
+  /** One connection to each producer, shared by all pulls. */
+  readonly #clients = new Map<string, DataClient>()
+  #copies = 0
+
+  constructor(options: SegmentPullerOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Paths for every input. Fails with `executor_lost` naming the segment where its producer is gone, and with
+   * `data_corrupted` where the bytes that came are not those that were written.
+   */
+  async pull(
+    queryId: string,
+    inputs: TaskSpec['inputs'],
+    options: { readonly signal: AbortSignal },
+  ): Promise<PulledInputs> {
+    const wanted = inputs.flatMap(({ exchange, segments }) =>
+      segments.map((segment) => ({ exchange, segment })),
+    )
+    const found = new Map<Segment, { readonly path: string; readonly bytes: number }>()
+    let next = 0
+    const work = async (): Promise<void> => {
+      for (let item = wanted[next++]; item !== undefined; item = wanted[next++]) {
+        options.signal.throwIfAborted()
+        found.set(item.segment, await this.#locate(queryId, item.segment, options.signal))
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(PULLS_MAX, wanted.length) }, work))
+    return inputs.map(({ exchange, segments }) => {
+      const places = segments.map((segment) => found.get(segment))
+      return {
+        exchange,
+        paths: places.map((place) => place?.path ?? ''),
+        pulledBytes: places.reduce((sum, place) => sum + (place?.bytes ?? 0), 0),
+      }
+    })
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.close()
+    this.#clients.clear()
+  }
+
+  async #locate(
+    queryId: string,
+    segment: Segment,
+    signal: AbortSignal,
+  ): Promise<{ readonly path: string; readonly bytes: number }> {
+    const direct = await this.#directPath(segment)
+    if (direct !== undefined) return { path: direct, bytes: 0 }
+    return { path: await this.#copy(queryId, segment, signal), bytes: segment.bytes }
+  }
+
+  /** The segment's own path, where it lies on this machine in the directory that our kernel may read. */
+  async #directPath(segment: Segment): Promise<string | undefined> {
+    const { store } = this.#options
+    if (segment.host !== store.place.host) return undefined
+    try {
+      const real = await realpath(segment.path)
+      if (!real.startsWith(store.root + sep)) return undefined
+      await access(real, constants.R_OK)
+      return real
+    } catch {
+      // Not to be had this way; its producer may still serve it, or say what became of it.
+      return undefined
+    }
+  }
+
+  async #copy(queryId: string, segment: Segment, signal: AbortSignal): Promise<string> {
+    const directory = this.#options.store.pulledDirectory(queryId)
+    await mkdir(directory, { recursive: true })
+    const path = join(directory, `${this.#copies++}.parquet`)
+    const file = new SegmentFile(path, segment)
+    try {
+      await this.#client(segment).fetchSegment(
+        { queryId, path: segment.path, creditBytes: PULL_WINDOW_BYTES },
+        (frame) => file.write(frame),
+        { signal },
+      )
+    } catch (error) {
+      await file.abandon()
+      throw error
+    }
+    await file.finish()
+    return path
+  }
+
+  #client(segment: Segment): DataClient {
+    const known = this.#clients.get(segment.address)
+    if (known !== undefined && !known.closed) return known
+    const client = new DataClient({
+      ...this.#options,
+      address: segment.address,
+      producer: segment.executor,
+      member: this.#options.store.place.executor,
+    })
+    this.#clients.set(segment.address, client)
+    return client
+  }
+}
+
+/** A copy in the making: every frame is checked as it comes, and the whole at the end. */
+class SegmentFile {
+  readonly #segment: Segment
+  readonly #stream: ReturnType<typeof createWriteStream>
+  #bytes = 0
+
+  constructor(path: string, segment: Segment) {
+    this.#segment = segment
+    this.#stream = createWriteStream(path, { flags: 'wx' })
+    // Shown by the writes that follow and by `finish`.
+    this.#stream.on('error', () => undefined)
+  }
+
+  /** Resolves when the next frame may come. */
+  async write(frame: Frame): Promise<void> {
+    const crc = crc32(frame.payload)
+    if (crc !== frame.crc) {
+      throw this.#corrupted(`checksum of frame ${frame.sequence} is ${crc}, expected ${frame.crc}`)
+    }
+    this.#bytes += frame.payload.byteLength
+    if (this.#stream.errored !== null) throw this.#notWritten(this.#stream.errored)
+    if (!this.#stream.write(frame.payload)) await once(this.#stream, 'drain')
+  }
+
+  async finish(): Promise<void> {
+    if (this.#bytes !== this.#segment.bytes) {
+      await this.abandon()
+      throw this.#corrupted(`${this.#bytes} bytes came, expected ${this.#segment.bytes}`)
+    }
+    this.#stream.end()
+    try {
+      await once(this.#stream, 'close')
+    } catch (error) {
+      throw this.#notWritten(error)
+    }
+  }
+
+  async abandon(): Promise<void> {
+    if (this.#stream.closed) return
+    this.#stream.destroy()
+    await once(this.#stream, 'close')
+  }
+
+  #corrupted(detail: string): SqlError {
+    const { path, executor } = this.#segment
+    return new SqlError(
+      'executor_lost',
+      `segment "${path}" of executor "${executor}" came damaged`,
+      { detail },
+    )
+  }
+
+  #notWritten(cause: unknown): SqlError {
+    const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC'
+    return new SqlError(
+      full ? 'disk_full' : 'io_error',
+      `segment "${this.#segment.path}" cannot be written here: ${(cause as Error).message}`,
+      { cause },
+    )
+  }
+}

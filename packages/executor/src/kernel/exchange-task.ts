@@ -1,0 +1,116 @@
+import { mkdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import duckdb, { type Connection, type LogicalType } from '@duckdb/node-bindings'
+import { assert } from '@nyala/client/base'
+import { type Column, SqlError } from '@nyala/client/protocol'
+import { castColumns, columnsOf, type StatementColumn, withoutSemicolon } from './columns.ts'
+import { quoteName, quoteText } from './kernel-instance.ts'
+import type { KernelOutput, WrittenFile } from './kernel-protocol.ts'
+import { type Cell, readResult } from './read-rows.ts'
+import type { TypeNames } from './sql-type-name.ts'
+
+/** Names the output partition while the kernel splits the rows; it is not written into the files. */
+const PARTITION_COLUMN = '__nyala_partition'
+/** Compresses and reads fastest of what was measured, at the size of snappy. */
+const COMPRESSION = 'lz4_raw'
+
+const { StatementType, Type } = duckdb
+
+export interface ExchangeTaskContext {
+  readonly connection: Connection
+  readonly typeNames: TypeNames
+  readonly onColumns: (columns: readonly Column[]) => void
+  readonly throwIfCanceled: () => void
+}
+
+type ExchangeOutput = Extract<KernelOutput, { kind: 'exchange' }>
+
+/**
+ * Writes the rows of one statement to Parquet files, one or more for each output partition, in a directory of the
+ * attempt alone. A failed COPY may leave files that look whole, so only those that it returns are published.
+ */
+export async function runExchangeTask(
+  sql: string,
+  output: ExchangeOutput,
+  context: ExchangeTaskContext,
+): Promise<readonly WrittenFile[]> {
+  const { connection, typeNames, onColumns, throwIfCanceled } = context
+  assert(output.partitions > 0, 'an exchange has at least one partition')
+  await mkdir(output.directory, { recursive: true })
+  throwIfCanceled()
+  const statement = await duckdb.prepare(connection, sql)
+  if (duckdb.prepared_statement_type(statement) !== StatementType.SELECT) {
+    throw new SqlError('insufficient_privilege', 'a task may only read')
+  }
+  const columns = columnsOf(statement, typeNames)
+  onColumns(columns.map(({ name, type }) => ({ name, type })))
+  throwIfCanceled()
+  const target = join(output.directory, output.partitions === 1 ? 'all.parquet' : 'parts')
+  const source =
+    output.partitions === 1 ? wholeSql(sql, columns) : partitionedSql(sql, columns, output)
+  const options = ['FORMAT parquet', `COMPRESSION ${COMPRESSION}`, 'RETURN_STATS']
+  if (output.partitions > 1) options.push(`PARTITION_BY (${PARTITION_COLUMN})`)
+  const copy = `COPY (${source}\n) TO ${quoteText(target)} (${options.join(', ')})`
+  const rows = readResult(await duckdb.query(connection, copy))
+  return await publish(rows, output)
+}
+
+const wholeSql = (sql: string, columns: readonly StatementColumn[]): string =>
+  columns.some((column) => segmentTypeOf(column.logical) !== undefined)
+    ? castColumns(sql, columns, (column) => segmentTypeOf(column.logical))
+    : withoutSemicolon(sql)
+
+/** The keys are expressions over the statement's own columns, before any cast. */
+function partitionedSql(
+  sql: string,
+  columns: readonly StatementColumn[],
+  output: ExchangeOutput,
+): string {
+  assert(output.keys.length > 0, 'a partitioned exchange has keys')
+  const items = columns.map((column) => {
+    const name = quoteName(column.name)
+    const type = segmentTypeOf(column.logical)
+    return type === undefined ? name : `CAST(${name} AS ${type}) AS ${name}`
+  })
+  const bucket = `(hash(${output.keys.join(', ')}) % ${output.partitions})::INTEGER`
+  return `SELECT ${items.join(', ')}, ${bucket} AS ${PARTITION_COLUMN} FROM (${withoutSemicolon(sql)}\n) AS t`
+}
+
+/** The type to write where Parquet would not give the value back: HUGEINT would come back as a DOUBLE. */
+function segmentTypeOf(type: LogicalType): string | undefined {
+  switch (duckdb.get_type_id(type)) {
+    case Type.HUGEINT:
+    case Type.UHUGEINT:
+      return 'DECIMAL(38,0)'
+    case Type.TIME_TZ:
+    case Type.BIT:
+    case Type.BIGNUM:
+    case Type.UNION:
+      return 'VARCHAR'
+  }
+  return undefined
+}
+
+/** Renames the files to one level: a path with `key=value` in it would gain a column when it is read. */
+async function publish(
+  rows: readonly (readonly Cell[])[],
+  output: ExchangeOutput,
+): Promise<readonly WrittenFile[]> {
+  const files: WrittenFile[] = []
+  for (const [path, count, bytes] of rows) {
+    assert(typeof path === 'string', 'COPY returns paths')
+    assert(typeof count === 'number' && typeof bytes === 'number', 'COPY returns counts')
+    if (count === 0) continue
+    const partition = output.partitions === 1 ? 0 : partitionOf(path)
+    const published = join(output.directory, `${files.length}-p${partition}.parquet`)
+    await rename(path, published)
+    files.push({ path: published, partition, rows: count, bytes })
+  }
+  return files
+}
+
+function partitionOf(path: string): number {
+  const found = new RegExp(`/${PARTITION_COLUMN}=(\\d+)/[^/]+$`).exec(path)
+  assert(found !== null, () => `no partition in the path ${path}`)
+  return Number(found[1])
+}

@@ -1,0 +1,183 @@
+import { type ErrorName, SqlError } from '@nyala/client/protocol'
+
+/** What the kernel said: its class of error and its message without that prefix. */
+interface KernelComplaint {
+  readonly type: string
+  readonly subtype: string
+  readonly message: string
+}
+
+/**
+ * The error of the kernel as one of ours. Understands both forms in which the kernel reports: JSON (as our kernels are
+ * set) and `Conversion Error: …` (as a plain instance in the same process does). A {@link SqlError} is returned as it is.
+ */
+export function toSqlError(error: unknown): SqlError {
+  if (error instanceof SqlError) return error
+  const text = error instanceof Error ? error.message : String(error)
+  const complaint = parseComplaint(text)
+  const [first = '', ...rest] = complaint.message.split('\n')
+  const detail = rest.join('\n').trim()
+  const hint = hintOf(complaint)
+  return new SqlError(nameOf(complaint), lowerFirst(first.trim()) || 'the kernel gave no reason', {
+    ...(detail === '' ? {} : { detail }),
+    ...(hint === undefined ? {} : { hint }),
+    cause: error,
+  })
+}
+
+/** True where the kernel refuses all further work after this error and must be replaced. */
+export function endsKernel(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof SqlError) return false
+  return parseComplaint(error.message).type === 'FATAL'
+}
+
+function parseComplaint(text: string): KernelComplaint {
+  const fromJson = parseJsonComplaint(text)
+  if (fromJson !== undefined) return fromJson
+  const plain = /^(?:Error: )?([A-Za-z][A-Za-z ]*?) Error: ([^]*)$/.exec(text)
+  if (plain === null) return { type: '', subtype: '', message: text }
+  return { type: plain[1] ?? '', subtype: '', message: plain[2] ?? '' }
+}
+
+function parseJsonComplaint(text: string): KernelComplaint | undefined {
+  const start = text.indexOf('{"exception_type"')
+  if (start < 0) return undefined
+  try {
+    const value = JSON.parse(text.slice(start)) as Readonly<Record<string, unknown>>
+    return {
+      type: String(value['exception_type'] ?? ''),
+      subtype: String(value['error_subtype'] ?? ''),
+      message: String(value['exception_message'] ?? ''),
+    }
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+const lowerFirst = (text: string): string => {
+  // An acronym stays as it is.
+  if (/^[A-Z]{2}/.test(text)) return text
+  return text.charAt(0).toLowerCase() + text.slice(1)
+}
+
+function nameOf(complaint: KernelComplaint): ErrorName {
+  const { message } = complaint
+  switch (complaint.type) {
+    case 'Out of Memory':
+      return isSpillLimit(message) ? 'disk_full' : 'out_of_memory'
+    case 'Conversion':
+      return OUT_OF_RANGE.test(message)
+        ? 'numeric_value_out_of_range'
+        : 'invalid_text_representation'
+    case 'Out of Range':
+      return 'numeric_value_out_of_range'
+    case 'Divide by Zero':
+      return 'division_by_zero'
+    case 'Decimal':
+    case 'Object Size':
+    case 'Sequence':
+      return 'data_exception'
+    case 'Mismatch Type':
+    case 'Invalid type':
+    case 'Unknown Type':
+      return 'datatype_mismatch'
+    case 'Parser':
+    case 'Syntax':
+      return 'syntax_error'
+    case 'Binder':
+      return binderName(complaint)
+    case 'Catalog':
+      return catalogName(complaint)
+    case 'IO':
+      return ioName(message)
+    case 'Permission':
+      return 'insufficient_privilege'
+    case 'INTERRUPT':
+    case 'Interrupt':
+      return 'query_canceled'
+    case 'Not implemented':
+    case 'Missing Extension':
+    case 'Autoload':
+      return 'feature_not_supported'
+    case 'Invalid Input':
+      return invalidInputName(message)
+    case 'Constraint':
+    case 'Expression':
+      return 'data_exception'
+    case 'Settings':
+    case 'Invalid Configuration':
+    case 'Parameter Not Resolved':
+    case 'Parameter Not Allowed':
+      return 'invalid_parameter_value'
+    case 'Serialization':
+      return 'data_corrupted'
+    case 'FATAL':
+      return 'kernel_crashed'
+  }
+  return 'internal_error'
+}
+
+const OUT_OF_RANGE =
+  /out of range|overflow|could not (be )?cast.*(because|range)|can't be cast because/i
+const BAD_FILE =
+  /no magic bytes|not a parquet file|too small to be a parquet|footer|corrupt|truncated|invalid parquet|snappy|decompress|checksum|unexpected end|thrift|read beyond|out of buffer/i
+const NO_FILE = /no files found|no such file|cannot open file|could not open file|does not exist/i
+const NO_SPACE =
+  /no space left|disk full|failed to offload|max_temp_directory_size|temp(orary)? directory.*(limit|size)/i
+
+const isSpillLimit = (message: string): boolean =>
+  /max_temp_directory_size|failed to offload data block|temporary directory|no space left/i.test(
+    message,
+  )
+
+function binderName({ subtype, message }: KernelComplaint): ErrorName {
+  if (subtype === 'COLUMN_NOT_FOUND' || /referenced column|does not have a column/i.test(message)) {
+    return 'undefined_column'
+  }
+  if (/ambiguous reference/i.test(message)) return 'ambiguous_column'
+  if (/must appear in the group by|aggregate|window functions are not allowed/i.test(message)) {
+    return 'grouping_error'
+  }
+  if (subtype === 'NO_MATCHING_FUNCTION' || /no function matches/i.test(message)) {
+    return 'undefined_function'
+  }
+  if (/cannot compare|cannot mix values|conversion|cast/i.test(message)) return 'datatype_mismatch'
+  return 'binder_error'
+}
+
+function catalogName({ message }: KernelComplaint): ErrorName {
+  if (/function with name/i.test(message)) return 'undefined_function'
+  if (/table with name|view with name/i.test(message)) return 'undefined_table'
+  if (/schema with name|database/i.test(message)) return 'undefined_database'
+  return 'undefined_object'
+}
+
+function ioName(message: string): ErrorName {
+  if (NO_SPACE.test(message)) return 'disk_full'
+  if (NO_FILE.test(message)) return 'undefined_file'
+  return BAD_FILE.test(message) ? 'data_corrupted' : 'io_error'
+}
+
+function invalidInputName(message: string): ErrorName {
+  if (BAD_FILE.test(message)) return 'data_corrupted'
+  if (/cannot prepare multiple statements/i.test(message)) return 'feature_not_supported'
+  if (/configuration has been locked/i.test(message)) return 'insufficient_privilege'
+  if (/maximum.*expression depth|expression depth limit/i.test(message))
+    return 'statement_too_complex'
+  return 'data_exception'
+}
+
+function hintOf(complaint: KernelComplaint): string | undefined {
+  switch (nameOf(complaint)) {
+    case 'out_of_memory':
+      return 'raise the limit with SET mem_limit, or read fewer columns and rows at once'
+    case 'disk_full':
+      return 'the query spilled more than the executor allows: raise its --spill-limit or its SET mem_limit'
+    case 'data_corrupted':
+      return 'the file is not whole Parquet: write it again, or take it out of the table and REFRESH'
+    case 'undefined_file':
+      return 'the file went away after it was listed: REFRESH the table'
+  }
+  return undefined
+}

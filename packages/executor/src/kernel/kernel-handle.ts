@@ -1,0 +1,220 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Duplex } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import {
+  assert,
+  type Clock,
+  type Deferred,
+  deferred,
+  type Log,
+  unreachable,
+} from '@nyala/client/base'
+import { type Column, fromErrorBody, SqlError } from '@nyala/client/protocol'
+import { KernelPipe } from './kernel-pipe.ts'
+import {
+  type FromKernel,
+  fromKernel,
+  type KernelProgress,
+  type KernelResult,
+  type KernelSettings,
+  type KernelTask,
+  type ToKernel,
+} from './kernel-protocol.ts'
+
+/** Each query in flight holds a thread of libuv's pool, whose default of 4 would also stop all file access. */
+const KERNEL_POOL_THREADS = 32
+/** Not every statement can be interrupted: a kernel that has not ended a task this long after its cancel is killed. */
+export const CANCEL_GRACE_MS = 2_000
+/** What of a dying kernel's last words is kept for the log. */
+const STDERR_BYTES_MAX = 8 * 1024
+
+/** The events of one task; exactly one of `onFinished` and `onFailed` comes, last. */
+export interface KernelListener {
+  onColumns(columns: readonly Column[]): void
+  /** A numbered Arrow frame in a buffer of its own; it has used up its length of the credit given. */
+  onFrame(frame: Buffer): void
+  onProgress(progress: KernelProgress): void
+  onFinished(result: KernelResult): void
+  onFailed(error: SqlError): void
+}
+
+export interface KernelHandleOptions {
+  readonly settings: KernelSettings
+  readonly clock: Clock
+  readonly log: Log
+  /** Called once, when the process has ended for whatever reason; its tasks have failed by then. */
+  readonly onExit: (handle: KernelHandle) => void
+}
+
+/**
+ * One kernel process as the executor sees it.
+ *
+ * ```
+ *   starting ──ready──► ready ──exit, kill──► dead (final)
+ *       └───────────exit, kill──────────────────┘
+ * ```
+ *
+ * A task that was cancelled ends within {@link CANCEL_GRACE_MS}, if need be with the whole process; its neighbours then
+ * fail with `kernel_crashed` and are run again.
+ */
+export class KernelHandle {
+  readonly #options: KernelHandleOptions
+  readonly #process: ChildProcess
+  readonly #pipe: KernelPipe
+  readonly #ready = deferred<void>()
+  readonly #listeners = new Map<number, KernelListener>()
+  readonly #requests = new Map<number, Deferred<readonly Column[]>>()
+  readonly #deadlines = new Map<number, () => void>()
+  #state: 'starting' | 'ready' | 'dead' = 'starting'
+  #version = ''
+  #request = 0
+  #stderr = ''
+
+  constructor(options: KernelHandleOptions) {
+    this.#options = options
+    const main = fileURLToPath(new URL('./kernel-main.js', import.meta.url))
+    this.#process = spawn(process.execPath, ['--expose-gc', main], {
+      env: { UV_THREADPOOL_SIZE: String(KERNEL_POOL_THREADS) },
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    })
+    const stream = this.#process.stdio[3]
+    assert(stream !== null && stream !== undefined, 'the kernel has no pipe')
+    this.#pipe = new KernelPipe(stream as unknown as Duplex, {
+      onMessage: (message) => this.#onMessage(fromKernel.decode(message, 'kernel')),
+      onFrame: (task, frame) => this.#listeners.get(task)?.onFrame(frame),
+      // The process may live on without a pipe for a moment; without one it is of no use.
+      onClose: () => this.kill('its pipe closed'),
+    })
+    this.#process.stderr?.on('data', (bytes: Buffer) => {
+      this.#stderr = (this.#stderr + bytes.toString('utf8')).slice(-STDERR_BYTES_MAX)
+    })
+    this.#process.once('exit', (code, signal) => this.#onExit(signal ?? `code ${code}`))
+    this.#process.once('error', (error) => this.#onExit(error.message))
+    // Whoever waits for it gets the error; nobody may be waiting.
+    this.#ready.promise.catch(() => undefined)
+    this.#send({ kind: 'open', settings: options.settings })
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0
+  }
+
+  get state(): 'starting' | 'ready' | 'dead' {
+    return this.#state
+  }
+
+  /** Version of DuckDB; empty before the kernel is ready. */
+  get version(): string {
+    return this.#version
+  }
+
+  get tasks(): number {
+    return this.#listeners.size
+  }
+
+  /** Resolves when tasks can be started; rejects with `kernel_crashed` when the process ended before. */
+  get ready(): Promise<void> {
+    return this.#ready.promise
+  }
+
+  start(spec: KernelTask, listener: KernelListener): void {
+    assert(this.#state === 'ready', 'a task needs a kernel that is ready')
+    assert(!this.#listeners.has(spec.task), () => `task ${spec.task} was started twice`)
+    this.#listeners.set(spec.task, listener)
+    this.#send({ kind: 'start', spec })
+  }
+
+  credit(task: number, bytes: number): void {
+    if (this.#listeners.has(task)) this.#send({ kind: 'credit', task, bytes })
+  }
+
+  /** Ends a task; its listener still hears how. Idempotent. */
+  cancel(task: number): void {
+    if (!this.#listeners.has(task) || this.#deadlines.has(task)) return
+    this.#send({ kind: 'cancel', task })
+    const stop = this.#options.clock.after(CANCEL_GRACE_MS, () => {
+      this.#deadlines.delete(task)
+      this.kill(`task ${task} did not stop within ${CANCEL_GRACE_MS} ms of its cancel`)
+    })
+    this.#deadlines.set(task, stop)
+  }
+
+  /** The columns of a Parquet file as SQL sees them. Rejects with the typed error of the file. */
+  describe(path: string): Promise<readonly Column[]> {
+    if (this.#state === 'dead') return Promise.reject(this.#crashed('it has ended'))
+    const request = this.#request++
+    const answer = deferred<readonly Column[]>()
+    this.#requests.set(request, answer)
+    this.#send({ kind: 'describe', request, path })
+    return answer.promise
+  }
+
+  /** Ends the process at once; tasks fail with `kernel_crashed`. Idempotent. */
+  kill(reason: string): void {
+    if (this.#state === 'dead') return
+    this.#options.log.info('kernelKilled', { kernel: this.pid, reason })
+    this.#process.kill('SIGKILL')
+    this.#onExit(reason)
+  }
+
+  #send(message: ToKernel): void {
+    this.#pipe.send(message)
+  }
+
+  #onMessage(message: FromKernel): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#version = message.version
+        this.#state = 'ready'
+        return this.#ready.resolve()
+      case 'columns':
+        return this.#listeners.get(message.task)?.onColumns(message.columns)
+      case 'progress':
+        return this.#listeners.get(message.task)?.onProgress(message.progress)
+      case 'finished':
+        return this.#take(message.task)?.onFinished(message.result)
+      case 'failed':
+        return this.#take(message.task)?.onFailed(fromErrorBody(message.error))
+      case 'described':
+        return this.#answer(message.request)?.resolve(message.columns)
+      case 'refused':
+        return this.#answer(message.request)?.reject(fromErrorBody(message.error))
+      default:
+        return unreachable(message)
+    }
+  }
+
+  /** The listener of a task that has ended. */
+  #take(task: number): KernelListener | undefined {
+    this.#deadlines.get(task)?.()
+    this.#deadlines.delete(task)
+    const listener = this.#listeners.get(task)
+    this.#listeners.delete(task)
+    return listener
+  }
+
+  #answer(request: number): Deferred<readonly Column[]> | undefined {
+    const answer = this.#requests.get(request)
+    this.#requests.delete(request)
+    return answer
+  }
+
+  #onExit(reason: string): void {
+    if (this.#state === 'dead') return
+    this.#state = 'dead'
+    if (this.#stderr !== '')
+      this.#options.log.warn('kernelSaid', { kernel: this.pid, text: this.#stderr })
+    const error = this.#crashed(reason)
+    this.#ready.reject(error)
+    for (const task of [...this.#listeners.keys()]) this.#take(task)?.onFailed(error)
+    for (const request of [...this.#requests.keys()]) this.#answer(request)?.reject(error)
+    this.#pipe.close()
+    this.#options.onExit(this)
+  }
+
+  #crashed(reason: string): SqlError {
+    return new SqlError('kernel_crashed', `the kernel process ${this.pid} ended: ${reason}`, {
+      hint: 'the task is run again by itself; send the statement again if this persists',
+    })
+  }
+}

@@ -1,0 +1,158 @@
+import { mkdir } from 'node:fs/promises'
+import duckdb, { type Connection, type Database } from '@duckdb/node-bindings'
+import { assert } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import type { KernelSettings } from './kernel-protocol.ts'
+import { readRows } from './read-rows.ts'
+import { TypeNames } from './sql-type-name.ts'
+
+/** Connections kept ready for the next task: opening and preparing one costs half a millisecond. */
+const IDLE_CONNECTIONS_MAX = 8
+
+/** Settings that a task may bring along, by where the kernel keeps them. */
+const TASK_SETTINGS: ReadonlyMap<string, 'connection' | 'instance'> = new Map([
+  ['timezone', 'connection'],
+  ['calendar', 'connection'],
+  ['default_null_order', 'instance'],
+  ['default_order', 'instance'],
+  ['ieee_floating_point_ops', 'instance'],
+  ['integer_division', 'instance'],
+  ['preserve_insertion_order', 'instance'],
+])
+
+/** What our own code sets on connections after the configuration is locked. */
+const CONNECTION_SETTINGS = [
+  'TimeZone',
+  'Calendar',
+  'enable_progress_bar',
+  'enable_progress_bar_print',
+  'enable_profiling',
+  'profiling_output',
+  'profiling_coverage',
+  'custom_profiling_settings',
+]
+
+export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`
+export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+/**
+ * One DuckDB instance behind its jail: no extensions, no network, no file outside the given directories, a memory and
+ * a spill limit, and a configuration that nothing can change any more.
+ */
+export class KernelInstance {
+  readonly typeNames: TypeNames
+  readonly #database: Database
+  readonly #idle: Connection[] = []
+
+  private constructor(database: Database, typeNames: TypeNames) {
+    this.#database = database
+    this.typeNames = typeNames
+  }
+
+  /** `taskSettings`: those of the task this instance is for, if it is for one alone. */
+  static async open(
+    settings: KernelSettings,
+    taskSettings: Readonly<Record<string, string>> = {},
+  ): Promise<KernelInstance> {
+    await mkdir(settings.spillDirectory, { recursive: true })
+    const config = duckdb.create_config()
+    for (const [name, value] of Object.entries(openingConfig(settings))) {
+      duckdb.set_config(config, name, value)
+    }
+    const database = await duckdb.open(':memory:', config)
+    const connection = await duckdb.connect(database)
+    try {
+      await duckdb.query(connection, jail(settings, taskSettings))
+      const words = await readRows(connection, RESERVED_WORDS)
+      const names = new TypeNames(new Set(words.map((row) => String(row[0]))))
+      return new KernelInstance(database, names)
+    } finally {
+      duckdb.disconnect_sync(connection)
+    }
+  }
+
+  /** A connection for one task, with the task's settings applied. */
+  async acquire(taskSettings: Readonly<Record<string, string>>): Promise<Connection> {
+    const connection = this.#idle.pop() ?? (await this.#connect())
+    const own = settingsOf(taskSettings, 'connection')
+    if (own.length > 0) await duckdb.query(connection, own.map(setStatement).join(';'))
+    return connection
+  }
+
+  /** Takes a connection back; it must be idle. One that failed or was set up specially is closed. */
+  release(connection: Connection, reusable: boolean): void {
+    if (reusable && this.#idle.length < IDLE_CONNECTIONS_MAX) this.#idle.push(connection)
+    else duckdb.disconnect_sync(connection)
+  }
+
+  /** Closes an instance without running queries. */
+  close(): void {
+    for (const connection of this.#idle) duckdb.disconnect_sync(connection)
+    this.#idle.length = 0
+    duckdb.close_sync(this.#database)
+  }
+
+  async #connect(): Promise<Connection> {
+    const connection = await duckdb.connect(this.#database)
+    await duckdb.query(connection, PREPARE_CONNECTION)
+    return connection
+  }
+}
+
+/** True where settings of a task are kept by the instance, so that it needs one of its own. */
+export function needsOwnInstance(taskSettings: Readonly<Record<string, string>>): boolean {
+  return settingsOf(taskSettings, 'instance').length > 0
+}
+
+/** Refuses settings that a task may not bring. */
+export function checkTaskSettings(taskSettings: Readonly<Record<string, string>>): void {
+  for (const name of Object.keys(taskSettings)) {
+    if (TASK_SETTINGS.has(name.toLowerCase())) continue
+    throw new SqlError('invalid_parameter_value', `setting "${name}" is not one of the kernel`, {
+      hint: `the kernel takes ${[...TASK_SETTINGS.keys()].join(', ')}`,
+    })
+  }
+}
+
+// Progress is only counted where a progress bar is on; printing it is another matter.
+const PREPARE_CONNECTION = 'SET enable_progress_bar = true; SET enable_progress_bar_print = false'
+
+const RESERVED_WORDS = `
+  SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'`
+
+type Setting = readonly [name: string, value: string]
+
+const settingsOf = (
+  settings: Readonly<Record<string, string>>,
+  scope: 'connection' | 'instance',
+): readonly Setting[] =>
+  Object.entries(settings).filter(([name]) => TASK_SETTINGS.get(name.toLowerCase()) === scope)
+
+function setStatement([name, value]: Setting): string {
+  assert(TASK_SETTINGS.has(name.toLowerCase()), () => `setting ${name} was not checked`)
+  return `SET ${quoteName(name)} = ${quoteText(value)}`
+}
+
+const openingConfig = (settings: KernelSettings): Readonly<Record<string, string>> => ({
+  threads: String(settings.threads),
+  memory_limit: `${settings.memoryLimitBytes}B`,
+  temp_directory: settings.spillDirectory,
+  max_temp_directory_size: `${settings.spillLimitBytes}B`,
+  autoinstall_known_extensions: 'false',
+  autoload_known_extensions: 'false',
+  allow_community_extensions: 'false',
+  allow_persistent_secrets: 'false',
+  errors_as_json: 'true',
+})
+
+/** The order matters: each line takes away what the next ones would need. */
+function jail(settings: KernelSettings, taskSettings: Readonly<Record<string, string>>): string {
+  const directories = [...settings.directories, settings.spillDirectory]
+  return [
+    ...settingsOf(taskSettings, 'instance').map(setStatement),
+    `SET allowed_directories = [${directories.map(quoteText).join(', ')}]`,
+    `SET allowed_configs = [${CONNECTION_SETTINGS.map(quoteText).join(', ')}]`,
+    'SET enable_external_access = false',
+    'SET lock_configuration = true',
+  ].join(';')
+}

@@ -1,0 +1,219 @@
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import duckdb, { type Connection } from '@duckdb/node-bindings'
+import { type Clock } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import { runExchangeTask } from './exchange-task.ts'
+import { type FramePool, FrameWriter } from './frame-writer.ts'
+import {
+  checkTaskSettings,
+  KernelInstance,
+  needsOwnInstance,
+  quoteText,
+} from './kernel-instance.ts'
+import type { KernelPipe } from './kernel-pipe.ts'
+import type {
+  FromKernel,
+  KernelResult,
+  KernelSettings,
+  KernelTask as Spec,
+  WrittenFile,
+} from './kernel-protocol.ts'
+import { readRows } from './read-rows.ts'
+import { ResultTask } from './result-task.ts'
+
+const PROFILING = [
+  "SET enable_profiling = 'json'",
+  "SET profiling_coverage = 'ALL'",
+  `SET custom_profiling_settings = '{"OPERATOR_TIMING":"true","OPERATOR_CARDINALITY":"true","OPERATOR_ROWS_SCANNED":"true","OPERATOR_NAME":"true","OPERATOR_TYPE":"true","EXTRA_INFO":"true","CPU_TIME":"true","LATENCY":"true","ROWS_RETURNED":"true","RESULT_SET_SIZE":"true","SYSTEM_PEAK_BUFFER_MEMORY":"true","SYSTEM_PEAK_TEMP_DIR_SIZE":"true","BLOCKED_THREAD_TIME":"true","TOTAL_MEMORY_ALLOCATED":"true"}'`,
+]
+
+const MEMORY = `
+  SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT, coalesce(sum(temporary_storage_bytes), 0)::BIGINT
+  FROM duckdb_memory()`
+
+export interface KernelTaskContext {
+  readonly settings: KernelSettings
+  readonly shared: KernelInstance
+  readonly pipe: KernelPipe
+  readonly pool: FramePool
+  readonly clock: Clock
+}
+
+/** One task in the kernel: its connection, its instance where it needs one of its own, and what is watched about it. */
+export class KernelTask {
+  readonly #spec: Spec
+  readonly #context: KernelTaskContext
+  readonly #frames: FrameWriter
+  #canceled = false
+  #connection: Connection | undefined
+  #instance: KernelInstance | undefined
+  #result: ResultTask | undefined
+  #watcher: Connection | undefined
+  #sampling: Promise<void> | undefined
+  #peakMemoryBytes = 0
+  #spillBytes = 0
+  #memoryBytes = 0
+
+  constructor(spec: Spec, context: KernelTaskContext) {
+    this.#spec = spec
+    this.#context = context
+    const creditBytes = spec.output.kind === 'result' ? spec.output.creditBytes : 0
+    this.#frames = new FrameWriter(spec.task, creditBytes, context.pipe, context.pool)
+  }
+
+  addCredit(bytes: number): void {
+    this.#frames.addCredit(bytes)
+  }
+
+  /** Asks the task to end; it still ends in a result or an error. */
+  cancel(): void {
+    this.#canceled = true
+    this.#frames.fail(canceled())
+    this.#interrupt()
+  }
+
+  async run(): Promise<KernelResult> {
+    const { clock } = this.#context
+    const startedAt = clock.now()
+    const cpuBefore = process.cpuUsage()
+    checkTaskSettings(this.#spec.settings)
+    let files: readonly WrittenFile[] = []
+    let profile: string | undefined
+    let ok = false
+    try {
+      const connection = await this.#open()
+      files = await this.#execute(connection)
+      profile = this.#spec.profile ? await this.#readProfile() : undefined
+      ok = true
+    } finally {
+      await this.#close(ok)
+    }
+    const cpu = process.cpuUsage(cpuBefore)
+    return {
+      rows: this.#result?.rows ?? files.reduce((sum, file) => sum + file.rows, 0),
+      frames: this.#frames.frames,
+      bytes: this.#frames.bytes + files.reduce((sum, file) => sum + file.bytes, 0),
+      files,
+      elapsedMs: clock.now() - startedAt,
+      cpuMs: (cpu.user + cpu.system) / 1000,
+      peakMemoryBytes: this.#peakMemoryBytes,
+      spillBytes: this.#spillBytes,
+      ...(profile === undefined ? {} : { profile }),
+    }
+  }
+
+  /** Tells how far the task is, and takes the next look at its memory; called every tenth of a second or so. */
+  tick(): FromKernel | undefined {
+    // An interrupt between two statements is forgotten, so it is repeated until the task has ended.
+    if (this.#canceled) this.#interrupt()
+    this.#result?.flushIfIdle()
+    this.#sampling ??= this.#sample()
+    if (this.#connection === undefined) return undefined
+    const progress = duckdb.query_progress(this.#connection)
+    const known = progress.percentage >= 0
+    return {
+      kind: 'progress',
+      task: this.#spec.task,
+      progress: {
+        fraction: known ? Math.min(1, progress.percentage / 100) : null,
+        rowsRead: known ? Number(progress.rows_processed) : 0,
+        memoryBytes: this.#memoryBytes,
+      },
+    }
+  }
+
+  async #open(): Promise<Connection> {
+    const { memoryLimitBytes, threads, settings } = this.#spec
+    const own = memoryLimitBytes > 0 || threads > 0 || needsOwnInstance(settings)
+    if (own) this.#instance = await this.#openInstance()
+    const instance = this.#instance ?? this.#context.shared
+    this.#connection = await instance.acquire(settings)
+    this.#throwIfCanceled()
+    if (this.#spec.profile) {
+      const output = `SET profiling_output = ${quoteText(this.#profilePath)}`
+      await duckdb.query(this.#connection, [output, ...PROFILING].join(';'))
+    }
+    return this.#connection
+  }
+
+  async #openInstance(): Promise<KernelInstance> {
+    const { settings } = this.#context
+    const instance = await KernelInstance.open(
+      {
+        ...settings,
+        memoryLimitBytes: this.#spec.memoryLimitBytes || settings.memoryLimitBytes,
+        threads: this.#spec.threads || settings.threads,
+        spillDirectory: join(settings.spillDirectory, `task-${this.#spec.task}`),
+      },
+      this.#spec.settings,
+    )
+    return instance
+  }
+
+  async #execute(connection: Connection): Promise<readonly WrittenFile[]> {
+    const { pipe, clock, shared } = this.#context
+    const { task, sql, output } = this.#spec
+    const context = {
+      connection,
+      typeNames: (this.#instance ?? shared).typeNames,
+      onColumns: (columns: Extract<FromKernel, { kind: 'columns' }>['columns']) =>
+        pipe.send({ kind: 'columns', task, columns }),
+      throwIfCanceled: () => this.#throwIfCanceled(),
+    }
+    if (output.kind === 'exchange') return await runExchangeTask(sql, output, context)
+    this.#result = new ResultTask(sql, { ...context, frames: this.#frames, clock })
+    await this.#result.run()
+    return []
+  }
+
+  get #profilePath(): string {
+    return join(
+      this.#context.settings.spillDirectory,
+      `profile-${process.pid}-${this.#spec.task}.json`,
+    )
+  }
+
+  async #readProfile(): Promise<string> {
+    const path = this.#profilePath
+    const text = await readFile(path, 'utf8')
+    await rm(path, { force: true })
+    return text
+  }
+
+  async #close(ok: boolean): Promise<void> {
+    await this.#sampling
+    if (this.#watcher !== undefined) duckdb.disconnect_sync(this.#watcher)
+    const connection = this.#connection
+    this.#connection = undefined
+    if (connection !== undefined) {
+      const plain = Object.keys(this.#spec.settings).length === 0 && !this.#spec.profile
+      ;(this.#instance ?? this.#context.shared).release(connection, ok && plain)
+    }
+    this.#instance?.close()
+  }
+
+  async #sample(): Promise<void> {
+    try {
+      const instance = this.#instance ?? this.#context.shared
+      if (this.#connection === undefined) return
+      this.#watcher ??= await instance.acquire({})
+      const [row] = await readRows(this.#watcher, MEMORY)
+      this.#memoryBytes = Number(row?.[0] ?? 0)
+      this.#peakMemoryBytes = Math.max(this.#peakMemoryBytes, this.#memoryBytes)
+      this.#spillBytes = Math.max(this.#spillBytes, Number(row?.[1] ?? 0))
+    } finally {
+      this.#sampling = undefined
+    }
+  }
+
+  #interrupt(): void {
+    if (this.#connection !== undefined) duckdb.interrupt(this.#connection)
+  }
+
+  #throwIfCanceled(): void {
+    if (this.#canceled) throw canceled()
+  }
+}
+
+const canceled = (): SqlError => new SqlError('query_canceled', 'the task was canceled')

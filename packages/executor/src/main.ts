@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs'
+import { mkdir, readFile, statfs } from 'node:fs/promises'
+import { availableParallelism, hostname, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import { lineLog, type Log, systemClock as clock } from '@nyala/client/base'
+import { isMemberId, SqlError } from '@nyala/client/protocol'
+import { connectKv, type EtcdKv, Keys } from '@nyala/metastore'
+import { Executor, type ExecutorOptions } from './executor.ts'
+
+const USAGE = `usage: node main.js --id ID --cluster NAME --etcd http://host:port[,…] --listen host:port --dir DIR --root DIR…
+  --advertise HOST:PORT   address that others dial (default: the one listened on)
+  --threads N             threads of the kernel (default: the cores of the machine)
+  --memory BYTES          memory for tasks (default: half of the machine's)
+  --spill-limit BYTES     disk for spilled data (default: half of what is free)
+`
+
+const EXIT_FAILED = 1
+const EXIT_USAGE = 3
+/** Part of the machine that an executor takes unless told otherwise. */
+const DEFAULT_SHARE = 0.5
+/** How often an absent etcd is mentioned. */
+const ETCD_PATIENCE_MS = 2_000
+
+class UsageError extends Error {}
+
+const log: Log = lineLog((line) => process.stderr.write(line), clock.wall, {
+  level: 'info',
+  base: { pid: process.pid },
+})
+
+interface Flags {
+  readonly etcd: readonly string[]
+  readonly executor: Omit<ExecutorOptions, 'kv' | 'host' | 'spillLimitBytes' | 'onSuperseded'>
+  readonly spillLimitBytes: number | undefined
+}
+
+function readFlags(args: readonly string[]): Flags {
+  const one = { type: 'string' } as const
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      id: one,
+      cluster: one,
+      etcd: one,
+      listen: one,
+      advertise: one,
+      dir: one,
+      root: { type: 'string', multiple: true },
+      threads: one,
+      memory: one,
+      'spill-limit': one,
+    },
+  })
+  const id = required(values.id, '--id')
+  if (!isMemberId(id)) throw new UsageError(`--id "${id}" is not a member id`)
+  const limit = values['spill-limit']
+  return {
+    etcd: required(values.etcd, '--etcd').split(','),
+    spillLimitBytes: limit === undefined ? undefined : positive(limit, '--spill-limit'),
+    executor: {
+      id,
+      keys: new Keys(required(values.cluster, '--cluster')),
+      listen: place(required(values.listen, '--listen')),
+      advertise: values.advertise,
+      directory: required(values.dir, '--dir'),
+      roots: values.root ?? [],
+      threads: positive(values.threads ?? String(availableParallelism()), '--threads'),
+      memoryLimitBytes: positive(
+        values.memory ?? String(Math.floor(totalmem() * DEFAULT_SHARE)),
+        '--memory',
+      ),
+      version: version(),
+      pid: process.pid,
+      clock,
+      log,
+      seed: process.pid,
+    },
+  }
+}
+
+function required(value: string | undefined, flag: string): string {
+  if (value === undefined || value === '') throw new UsageError(`${flag} is missing`)
+  return value
+}
+
+function positive(text: string, flag: string): number {
+  const value = Number(text)
+  if (Number.isSafeInteger(value) && value > 0) return value
+  throw new UsageError(`${flag} "${text}" is not a positive whole number`)
+}
+
+function place(text: string): { readonly host: string; readonly port: number } {
+  const found = /^(.+):(\d{1,5})$/.exec(text)
+  if (found === null) throw new UsageError(`--listen "${text}" is not host:port`)
+  return { host: found[1] ?? '', port: Number(found[2]) }
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return String((JSON.parse(text) as { readonly version?: unknown }).version)
+}
+
+/** Two members with the same name and boot of the machine see the same files. */
+async function machine(): Promise<string> {
+  try {
+    return `${hostname()}/${(await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()}`
+  } catch (error) {
+    log.debug('noBootId', { error })
+    return hostname()
+  }
+}
+
+async function freeDiskShare(directory: string): Promise<number> {
+  await mkdir(directory, { recursive: true })
+  const { bavail, bsize } = await statfs(directory)
+  return Math.floor(bavail * bsize * DEFAULT_SHARE)
+}
+
+/** Waits for etcd as long as it takes, and says so. */
+async function waitForEtcd(kv: EtcdKv, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      return await kv.waitReady({ timeoutMs: ETCD_PATIENCE_MS, signal })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof SqlError)) throw error
+      log.warn('etcdNotReached', { endpoints: kv.endpoints, message: error.message })
+    }
+  }
+}
+
+async function run(flags: Flags): Promise<void> {
+  const stop = new AbortController()
+  let executor: Executor | undefined
+  let signals = 0
+  const onSignal = (name: string): void => {
+    log.info('signal', { name })
+    if (++signals > 1) process.exit(EXIT_FAILED)
+    if (executor === undefined) return stop.abort(new Error(`stopped by ${name}`))
+    executor.drain().then(() => process.exit(0), fail)
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  const kv = await connectKv({ endpoints: flags.etcd, clock, log })
+  const spillLimitBytes = flags.spillLimitBytes ?? (await freeDiskShare(flags.executor.directory))
+  const options: ExecutorOptions = {
+    ...flags.executor,
+    kv,
+    host: await machine(),
+    spillLimitBytes,
+    onSuperseded: () =>
+      fail(new Error(`another process registered as executor "${flags.executor.id}"`)),
+  }
+  await waitForEtcd(kv, stop.signal)
+  executor = await Executor.start(options, { signal: stop.signal })
+  const { id, address } = executor
+  process.stdout.write(`${JSON.stringify({ ready: true, id, address, pid: process.pid })}\n`)
+}
+
+/** Kernels end by themselves when this process is gone. */
+function fail(error: unknown): never {
+  log.error('executorFailed', { error })
+  process.exit(EXIT_FAILED)
+}
+
+function main(): void {
+  let flags: Flags
+  try {
+    flags = readFlags(process.argv.slice(2))
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`)
+    process.exit(EXIT_USAGE)
+  }
+  run(flags).catch(fail)
+}
+
+main()

@@ -1,0 +1,146 @@
+import { assert } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+
+/** What a task's result may occupy here: the kernel is given credit only for what fits. */
+export const RESULT_BUFFER_BYTES_MAX: number = 8 * 1024 * 1024
+/** Below this much outstanding credit, frames that were sent already make room for new ones. */
+const KERNEL_CREDIT_BYTES_MIN: number = 4 * 1024 * 1024
+
+/** Takes the frames of one result in order, from the frame it asked for on. One of `ended` and `failed` comes last. */
+export interface ResultConsumer {
+  /** True while it has credit and its socket takes more. */
+  readonly wantsMore: boolean
+  /** The frame must not be changed but for its call, which is the consumer's. */
+  frame(frame: Buffer): void
+  ended(frames: number): void
+  failed(error: SqlError): void
+}
+
+type End = { readonly kind: 'complete' } | { readonly kind: 'failed'; readonly error: SqlError }
+
+/**
+ * The frames of one result between the kernel and its consumer.
+ *
+ *   dropped │ sent, held for a consumer that comes back │ not sent │ (credit of the kernel)
+ *           first                                      next       end
+ *
+ * Bytes held and bytes of credit together never pass {@link RESULT_BUFFER_BYTES_MAX}. What was sent is kept as long as
+ * there is room, so that a small result can be read again whole by whoever takes the query over.
+ */
+export class ResultBuffer {
+  readonly #grant: (bytes: number) => void
+  readonly #frames: Buffer[] = []
+  #first = 0
+  #next = 0
+  #heldBytes = 0
+  #creditBytes = RESULT_BUFFER_BYTES_MAX
+  #end: End | undefined
+  #consumer: ResultConsumer | undefined
+
+  /** `grant` gives the kernel credit beyond the first {@link RESULT_BUFFER_BYTES_MAX}. */
+  constructor(grant: (bytes: number) => void) {
+    this.#grant = grant
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  /** Number of the first frame that is still here. */
+  get firstFrame(): number {
+    return this.#first
+  }
+
+  /** Frames made so far. */
+  get frames(): number {
+    return this.#first + this.#frames.length
+  }
+
+  push(frame: Buffer): void {
+    assert(this.#end === undefined, 'a result goes on after its end')
+    this.#frames.push(frame)
+    this.#heldBytes += frame.byteLength
+    this.#creditBytes -= frame.byteLength
+    this.#pump()
+    this.#makeRoom()
+  }
+
+  complete(): void {
+    this.#finish({ kind: 'complete' })
+  }
+
+  fail(error: SqlError): void {
+    this.#finish({ kind: 'failed', error })
+  }
+
+  /**
+   * Sends to this consumer from frame `from` on, and to no other any more. False when frames from there on have been
+   * dropped.
+   */
+  attach(consumer: ResultConsumer, from: number): boolean {
+    if (from < this.#first || from > this.frames) return false
+    const previous = this.#consumer
+    this.#consumer = consumer
+    previous?.failed(new SqlError('task_superseded', 'the result is read by another consumer now'))
+    this.#next = from
+    this.pump()
+    return true
+  }
+
+  /** The consumer has gone; what was not sent waits for the next one. */
+  detach(consumer: ResultConsumer): void {
+    if (this.#consumer === consumer) this.#consumer = undefined
+  }
+
+  /** Called when the consumer wants more again. */
+  pump(): void {
+    this.#pump()
+    this.#makeRoom()
+  }
+
+  /** The frames that are held, where they are all of the result. */
+  whole(): readonly Buffer[] | undefined {
+    return this.#end?.kind === 'complete' && this.#first === 0 ? this.#frames : undefined
+  }
+
+  #finish(end: End): void {
+    if (this.#end !== undefined) return
+    this.#end = end
+    this.#pump()
+  }
+
+  #pump(): void {
+    const consumer = this.#consumer
+    if (consumer === undefined) return
+    while (this.#next < this.frames && consumer.wantsMore) {
+      const frame = this.#frames[this.#next - this.#first]
+      assert(frame !== undefined, 'a frame that was not sent is held')
+      this.#next++
+      consumer.frame(frame)
+    }
+    if (this.#end?.kind === 'failed') {
+      this.#consumer = undefined
+      return consumer.failed(this.#end.error)
+    }
+    if (this.#end === undefined || this.#next < this.frames) return
+    this.#consumer = undefined
+    consumer.ended(this.frames)
+  }
+
+  #makeRoom(): void {
+    let granted = 0
+    while (
+      this.#end === undefined &&
+      this.#first < this.#next &&
+      this.#creditBytes < KERNEL_CREDIT_BYTES_MIN
+    ) {
+      const frame = this.#frames.shift()
+      assert(frame !== undefined, 'a frame that was sent is held')
+      this.#first++
+      this.#heldBytes -= frame.byteLength
+      this.#creditBytes += frame.byteLength
+      granted += frame.byteLength
+    }
+    if (granted > 0) this.#grant(granted)
+  }
+}

@@ -1,0 +1,278 @@
+import type { Clock, Log } from '@nyala/client/base'
+import { SqlError, toErrorBody } from '@nyala/client/protocol'
+import type { SegmentPuller } from '../exchange/segment-puller.ts'
+import type { SegmentStore } from '../exchange/segment-store.ts'
+import type { KernelSet } from '../kernel/kernel-set.ts'
+import type { FromExecutor, TaskSpec } from '../protocol/index.ts'
+import type { ResultConsumer } from './result-buffer.ts'
+import { type OwnerLink, TaskRun } from './task-run.ts'
+
+/** Tasks under way at once; far more than a coordinator hands out, and a bound on what one gone mad can cost. */
+export const TASKS_MAX = 200
+/** How long the queries of a coordinator that has gone wait for another one to ask for them. */
+export const OWNER_GRACE_MS = 5_000
+/** Queries that have ended are remembered this long back, so that a late command of an old owner finds its answer. */
+const RELEASED_QUERIES_MAX = 10_000
+
+export type TaskReference = Pick<TaskSpec, 'queryId' | 'task' | 'attempt'>
+
+export interface TaskManagerOptions {
+  readonly kernels: KernelSet
+  readonly store: SegmentStore
+  readonly puller: SegmentPuller
+  readonly clock: Clock
+  readonly log: Log
+  /** Called when the numbers of {@link TaskManager.load} may have changed. */
+  readonly onLoadChange: () => void
+}
+
+export interface TaskLoad {
+  readonly tasksRunning: number
+  readonly memoryReservedBytes: number
+  readonly queuedBytes: number
+}
+
+interface Query {
+  readonly id: string
+  epoch: number
+  owner: OwnerLink
+  /** The newest attempt of each task, and older ones until they have ended. */
+  readonly tasks: Map<string, TaskRun>
+  readonly newest: Map<number, number>
+  stopGrace: (() => void) | undefined
+}
+
+/**
+ * All tasks of this executor, by query.
+ *
+ * A query is owned by the coordinator that last spoke of it under the highest epoch; an older epoch is refused with
+ * `task_superseded`. It lives until it is released, or until its owner's socket has been gone for
+ * {@link OWNER_GRACE_MS} and nobody has spoken of it; then its tasks stop and its segments go.
+ *
+ * ```
+ *   startTask ──► owned ──owner's socket closes──► orphaned ──grace──► released
+ *                  ▲  └───────releaseQuery──────────┼───────────────────►┘
+ *                  └──any command of a valid epoch──┘
+ * ```
+ */
+export class TaskManager {
+  readonly #options: TaskManagerOptions
+  readonly #queries = new Map<string, Query>()
+  readonly #releasedEpochs = new Map<string, number>()
+  #running = 0
+  #draining = false
+  #onIdle: (() => void) | undefined
+
+  constructor(options: TaskManagerOptions) {
+    this.#options = options
+  }
+
+  load(): TaskLoad {
+    let memoryReservedBytes = 0
+    let queuedBytes = 0
+    for (const query of this.#queries.values()) {
+      for (const task of query.tasks.values()) {
+        queuedBytes += task.heldBytes
+        if (!task.ended) memoryReservedBytes += task.spec.memoryLimitBytes
+      }
+    }
+    return { tasksRunning: this.#running, memoryReservedBytes, queuedBytes }
+  }
+
+  /** Runs a task and tells its owner of it; a start that was seen before is only answered again. */
+  startTask(
+    owner: OwnerLink,
+    command: { readonly epoch: number; readonly call: number; readonly spec: TaskSpec },
+  ): void {
+    const { epoch, call, spec } = command
+    const refusal = this.#refusal(spec, epoch)
+    if (refusal !== undefined) return owner.send(taskFailed(spec, refusal))
+    const query = this.#own(spec.queryId, epoch, owner)
+    const known = query.tasks.get(keyOf(spec))
+    if (known !== undefined) return known.repeat(call)
+    const overload = this.#overload()
+    if (overload !== undefined) return owner.send(taskFailed(spec, overload))
+    this.#cancelOlderAttempts(query, spec)
+    query.newest.set(spec.task, spec.attempt)
+    const task = new TaskRun(spec, call, {
+      ...this.#options,
+      owner: () => query.owner,
+      onEnd: () => this.#onTaskEnd(query),
+    })
+    query.tasks.set(keyOf(spec), task)
+    this.#running++
+    this.#options.onLoadChange()
+    task.start()
+  }
+
+  cancelTask(
+    owner: OwnerLink,
+    command: { readonly epoch: number; readonly ref: TaskReference },
+  ): void {
+    const query = this.#queries.get(command.ref.queryId)
+    if (query === undefined || command.epoch < query.epoch) return
+    this.#own(query.id, command.epoch, owner)
+    query.tasks.get(keyOf(command.ref))?.cancel()
+  }
+
+  /** Stops the tasks of a query and deletes what it left. A query that is not here is only remembered. */
+  releaseQuery(queryId: string, epoch: number): void {
+    const query = this.#queries.get(queryId)
+    if (query !== undefined && epoch < query.epoch) return
+    this.#remember(queryId, epoch)
+    if (query !== undefined) this.#release(query)
+    else void this.#deleteSegments(queryId)
+  }
+
+  /** The socket of an owner has closed. */
+  onLinkClosed(owner: OwnerLink): void {
+    for (const query of this.#queries.values()) {
+      if (query.owner !== owner || query.stopGrace !== undefined) continue
+      query.stopGrace = this.#options.clock.after(OWNER_GRACE_MS, () => {
+        this.#options.log.info('queryOrphaned', { query: query.id, graceMs: OWNER_GRACE_MS })
+        this.#remember(query.id, query.epoch)
+        this.#release(query)
+      })
+    }
+  }
+
+  /** Sends the frames of a result to a consumer. Returns how to end that, or why it cannot be. */
+  attach(ref: TaskReference, fromFrame: number, consumer: ResultConsumer): (() => void) | SqlError {
+    const buffer = this.#queries.get(ref.queryId)?.tasks.get(keyOf(ref))?.buffer
+    if (buffer === undefined) {
+      return new SqlError('executor_lost', `executor has no result of ${describe(ref)}`, {
+        hint: 'the task must be run again',
+      })
+    }
+    if (!buffer.attach(consumer, fromFrame)) {
+      return new SqlError(
+        'executor_lost',
+        `frame ${fromFrame} of ${describe(ref)} is not held: the first one is ${buffer.firstFrame}`,
+        { hint: 'the task must be run again' },
+      )
+    }
+    return () => buffer.detach(consumer)
+  }
+
+  /** The consumer of a result wants more again. */
+  pump(ref: TaskReference): void {
+    this.#queries.get(ref.queryId)?.tasks.get(keyOf(ref))?.buffer?.pump()
+  }
+
+  /**
+   * Refuses new tasks from now on; resolves when all queries have been released, as others may still
+   * need what their tasks have made.
+   */
+  drain(): Promise<void> {
+    this.#draining = true
+    if (this.#queries.size === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onIdle = resolve
+    })
+  }
+
+  /** Forgets all queries at once, without a word to their owners. */
+  stop(): void {
+    for (const query of [...this.#queries.values()]) this.#release(query)
+  }
+
+  /** The query under its present owner, made where it is new. */
+  #own(id: string, epoch: number, owner: OwnerLink): Query {
+    const query = this.#queries.get(id) ?? {
+      id,
+      epoch,
+      owner,
+      tasks: new Map<string, TaskRun>(),
+      newest: new Map<number, number>(),
+      stopGrace: undefined,
+    }
+    this.#queries.set(id, query)
+    query.epoch = epoch
+    query.owner = owner
+    query.stopGrace?.()
+    query.stopGrace = undefined
+    return query
+  }
+
+  #refusal(spec: TaskSpec, epoch: number): SqlError | undefined {
+    const query = this.#queries.get(spec.queryId)
+    const known = query?.epoch ?? this.#releasedEpochs.get(spec.queryId)
+    if (known !== undefined && epoch < known) {
+      return new SqlError(
+        'task_superseded',
+        `${describe(spec)} was started under epoch ${epoch}, but the query is at epoch ${known}`,
+      )
+    }
+    const newest = query?.newest.get(spec.task)
+    if (newest === undefined || spec.attempt >= newest) return undefined
+    return new SqlError('task_superseded', `${describe(spec)} comes after attempt ${newest}`)
+  }
+
+  #overload(): SqlError | undefined {
+    if (this.#draining) {
+      return new SqlError('executor_lost', 'the executor is draining and takes no new tasks')
+    }
+    if (this.#running < TASKS_MAX) return undefined
+    return new SqlError(
+      'too_many_queries',
+      `${this.#running} tasks run on this executor, the limit`,
+      {
+        hint: 'send the statement again later',
+      },
+    )
+  }
+
+  #cancelOlderAttempts(query: Query, spec: TaskSpec): void {
+    for (const task of query.tasks.values()) {
+      if (task.spec.task === spec.task && task.spec.attempt < spec.attempt) task.cancel()
+    }
+  }
+
+  #onTaskEnd(query: Query): void {
+    this.#running--
+    // What it wrote between the release and its end goes too.
+    if (this.#queries.get(query.id) !== query) void this.#deleteSegments(query.id)
+    this.#options.onLoadChange()
+  }
+
+  #release(query: Query): void {
+    query.stopGrace?.()
+    this.#queries.delete(query.id)
+    const running = [...query.tasks.values()].filter((task) => !task.ended)
+    for (const task of running) task.cancel()
+    void this.#deleteSegments(query.id)
+    this.#options.onLoadChange()
+    if (this.#queries.size === 0) this.#onIdle?.()
+  }
+
+  async #deleteSegments(queryId: string): Promise<void> {
+    try {
+      await this.#options.store.deleteQuery(queryId)
+    } catch (error) {
+      // The directory is cleared as a whole when the executor starts again.
+      this.#options.log.warn('segmentsNotDeleted', { query: queryId, error })
+    }
+  }
+
+  #remember(queryId: string, epoch: number): void {
+    this.#releasedEpochs.delete(queryId)
+    this.#releasedEpochs.set(queryId, epoch)
+    if (this.#releasedEpochs.size <= RELEASED_QUERIES_MAX) return
+    const oldest = this.#releasedEpochs.keys().next()
+    if (oldest.done !== true) this.#releasedEpochs.delete(oldest.value)
+  }
+}
+
+const keyOf = (ref: { readonly task: number; readonly attempt: number }): string =>
+  `${ref.task}-${ref.attempt}`
+
+const describe = (ref: TaskReference): string =>
+  `task ${ref.task} attempt ${ref.attempt} of query "${ref.queryId}"`
+
+const taskFailed = ({ queryId, task, attempt }: TaskReference, error: SqlError): FromExecutor => ({
+  kind: 'taskFailed',
+  queryId,
+  task,
+  attempt,
+  error: toErrorBody(error),
+})

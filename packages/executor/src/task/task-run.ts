@@ -1,0 +1,248 @@
+import type { Clock } from '@nyala/client/base'
+import { type Column, SqlError, toErrorBody } from '@nyala/client/protocol'
+import { setFrameCall } from '@nyala/client/wire'
+import type { SegmentStore } from '../exchange/segment-store.ts'
+import type { PulledInputs, SegmentPuller } from '../exchange/segment-puller.ts'
+import type { KernelListener } from '../kernel/kernel-handle.ts'
+import type { KernelOutput, KernelProgress, KernelResult } from '../kernel/kernel-protocol.ts'
+import type { KernelSet, RunningTask } from '../kernel/kernel-set.ts'
+import {
+  type FromExecutor,
+  INLINE_RESULT_BYTES_MAX,
+  renderTaskSql,
+  type Segment,
+  type TaskSpec,
+} from '../protocol/index.ts'
+import { ResultBuffer, RESULT_BUFFER_BYTES_MAX } from './result-buffer.ts'
+
+/** Where a task's messages go: the control socket of the coordinator that owns the query now. */
+export interface OwnerLink {
+  send(message: FromExecutor): void
+  sendFrame(frame: Uint8Array): void
+}
+
+export interface TaskRunContext {
+  readonly kernels: KernelSet
+  readonly store: SegmentStore
+  readonly puller: SegmentPuller
+  readonly clock: Clock
+  /** The link of the query's present owner. */
+  readonly owner: () => OwnerLink
+  /** Called once, when the task has finished or failed. */
+  readonly onEnd: () => void
+}
+
+/** How far a task is. A result is `held` until it is known whether it is small enough for the control socket. */
+type State =
+  | { readonly kind: 'pulling' }
+  | { readonly kind: 'running'; readonly delivery: 'held' | 'streaming' }
+  | {
+      readonly kind: 'finished'
+      readonly message: FromExecutor
+      readonly delivery: 'held' | 'streaming'
+    }
+  | { readonly kind: 'failed'; readonly message: FromExecutor }
+
+/**
+ * One attempt of a task.
+ *
+ * ```
+ *   pulling ──inputs are here──► running, held ──large or slow──► running, streaming
+ *      │                              │                                │
+ *      └────────► failed ◄────────────┴──────► finished ◄──────────────┘
+ * ```
+ */
+export class TaskRun {
+  readonly spec: TaskSpec
+  readonly #context: TaskRunContext
+  readonly #ref: Pick<TaskSpec, 'queryId' | 'task' | 'attempt'>
+  readonly #abort = new AbortController()
+  readonly #buffer: ResultBuffer | undefined
+  #call: number
+  #state: State = { kind: 'pulling' }
+  #columns: readonly Column[] | undefined
+  #running: RunningTask | undefined
+  #canceled = false
+  #pulledBytes = 0
+
+  constructor(spec: TaskSpec, call: number, context: TaskRunContext) {
+    this.spec = spec
+    this.#call = call
+    this.#context = context
+    this.#ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
+    if (spec.output.kind === 'result') {
+      this.#buffer = new ResultBuffer((bytes) => this.#running?.credit(bytes))
+    }
+  }
+
+  get ended(): boolean {
+    return this.#state.kind === 'finished' || this.#state.kind === 'failed'
+  }
+
+  get heldBytes(): number {
+    return this.#buffer?.heldBytes ?? 0
+  }
+
+  /** The frames of the result; undefined for an exchange. */
+  get buffer(): ResultBuffer | undefined {
+    return this.#buffer
+  }
+
+  /** Without inputs the kernel gets the task in this same turn. */
+  start(): void {
+    if (this.spec.inputs.length === 0) return this.#startKernel([])
+    const { puller } = this.#context
+    puller.pull(this.spec.queryId, this.spec.inputs, { signal: this.#abort.signal }).then(
+      (inputs) => this.#startKernel(inputs),
+      (error: unknown) => this.#onFailed(asSqlError(error)),
+    )
+  }
+
+  /** Asks the task to end; it still ends in `taskFailed`, or `taskFinished` where that came first. Idempotent. */
+  cancel(): void {
+    if (this.ended || this.#canceled) return
+    this.#canceled = true
+    this.#abort.abort(new SqlError('query_canceled', 'the task was canceled'))
+    this.#running?.cancel()
+  }
+
+  /** The same start was asked for again, perhaps by a new owner: says again what has been said so far. */
+  repeat(call: number): void {
+    this.#call = call
+    const owner = this.#context.owner()
+    if (this.#columns !== undefined && this.#buffer !== undefined) this.#sendColumns(this.#columns)
+    if (this.#state.kind === 'running' && this.#state.delivery === 'streaming')
+      this.#sendStreaming()
+    if (this.#state.kind === 'failed') owner.send(this.#state.message)
+    if (this.#state.kind !== 'finished') return
+    if (this.#state.delivery === 'held') this.#sendInline()
+    else this.#sendStreaming()
+    owner.send(this.#state.message)
+  }
+
+  #startKernel(inputs: PulledInputs): void {
+    if (this.#canceled) {
+      return this.#onFailed(new SqlError('query_canceled', 'the task was canceled'))
+    }
+    const { spec } = this
+    const paths = new Map(inputs.map((input) => [input.exchange, input.paths]))
+    this.#pulledBytes = inputs.reduce((sum, input) => sum + input.pulledBytes, 0)
+    this.#state = { kind: 'running', delivery: 'held' }
+    this.#running = this.#context.kernels.start(
+      {
+        sql: renderTaskSql(spec.sql, (exchange) => paths.get(exchange) ?? []),
+        output: this.#kernelOutput(),
+        memoryLimitBytes: spec.memoryLimitBytes,
+        threads: spec.threads,
+        profile: spec.profile,
+        settings: spec.kernelSettings,
+      },
+      this.#listener(),
+    )
+  }
+
+  #kernelOutput(): KernelOutput {
+    const { output } = this.spec
+    if (output.kind === 'result') return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX }
+    const { partitions, keys } = output
+    const directory = this.#context.store.attemptDirectory(this.#ref)
+    return { kind: 'exchange', directory, partitions: Math.max(1, partitions), keys }
+  }
+
+  #listener(): KernelListener {
+    return {
+      onColumns: (columns) => {
+        this.#columns = columns
+        if (this.#buffer !== undefined) this.#sendColumns(columns)
+      },
+      onFrame: (frame) => this.#onFrame(frame),
+      onProgress: (progress) => this.#onProgress(progress),
+      onFinished: (result) => this.#onFinished(result),
+      onFailed: (error) => this.#onFailed(error),
+    }
+  }
+
+  #onFrame(frame: Buffer): void {
+    const buffer = this.#buffer
+    if (buffer === undefined) return
+    buffer.push(frame)
+    if (buffer.heldBytes > INLINE_RESULT_BYTES_MAX) this.#toStreaming()
+  }
+
+  #onProgress(progress: KernelProgress): void {
+    // A result that takes this long to end is not held back any longer, small as it may be.
+    if ((this.#buffer?.frames ?? 0) > 0) this.#toStreaming()
+    this.#context.owner().send({ kind: 'taskProgress', ...this.#ref, ...progress })
+  }
+
+  #toStreaming(): void {
+    if (this.#state.kind !== 'running' || this.#state.delivery === 'streaming') return
+    this.#state = { kind: 'running', delivery: 'streaming' }
+    this.#sendStreaming()
+  }
+
+  #onFinished(result: KernelResult): void {
+    if (this.#state.kind !== 'running') return
+    const { delivery } = this.#state
+    const message: FromExecutor = {
+      kind: 'taskFinished',
+      ...this.#ref,
+      rows: result.rows,
+      frames: result.frames,
+      segments: this.#segments(result),
+      statistics: {
+        elapsedMs: result.elapsedMs,
+        cpuMs: result.cpuMs,
+        rows: result.rows,
+        bytes: result.bytes,
+        peakMemoryBytes: result.peakMemoryBytes,
+        spillBytes: result.spillBytes,
+        pulledBytes: this.#pulledBytes,
+      },
+      ...(result.profile === undefined ? {} : { profile: result.profile }),
+    }
+    this.#state = { kind: 'finished', message, delivery }
+    this.#buffer?.complete()
+    if (delivery === 'held') this.#sendInline()
+    this.#context.owner().send(message)
+    this.#context.onEnd()
+  }
+
+  #onFailed(error: SqlError): void {
+    if (this.ended) return
+    error.queryId = this.#ref.queryId
+    const message: FromExecutor = { kind: 'taskFailed', ...this.#ref, error: toErrorBody(error) }
+    this.#state = { kind: 'failed', message }
+    this.#buffer?.fail(error)
+    this.#context.owner().send(message)
+    this.#context.onEnd()
+  }
+
+  #segments(result: KernelResult): readonly Segment[] {
+    const { store } = this.#context
+    return result.files.map((file) => ({ ...store.place, ...file }))
+  }
+
+  #sendColumns(columns: readonly Column[]): void {
+    this.#context.owner().send({ kind: 'taskColumns', ...this.#ref, columns })
+  }
+
+  #sendStreaming(): void {
+    this.#context.owner().send({ kind: 'taskStreaming', ...this.#ref })
+  }
+
+  #sendInline(): void {
+    const owner = this.#context.owner()
+    for (const frame of this.#buffer?.whole() ?? []) {
+      setFrameCall(frame, this.#call)
+      owner.sendFrame(frame)
+    }
+  }
+}
+
+const asSqlError = (error: unknown): SqlError =>
+  error instanceof SqlError
+    ? error
+    : new SqlError('internal_error', error instanceof Error ? error.message : String(error), {
+        cause: error,
+      })
