@@ -2,7 +2,7 @@ import { Prng } from '../base/prng.ts'
 import { SqlError } from '../protocol/errors.ts'
 import type { Endpoint } from '../protocol/messages.ts'
 import { randomHex } from '../protocol/ids.ts'
-import { abortError } from './errors.ts'
+import { abortError, ConnectionError, typedError } from './errors.ts'
 import type { EventHub } from './events.ts'
 import { Link, type LinkEvents } from './link.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -10,6 +10,9 @@ import type { Platform } from './platform.ts'
 
 /** The first connection is given up after this many rounds: where nothing listens, nobody wants to wait. */
 export const FIRST_CONNECT_ROUNDS = 3
+
+/** After a failure an address is dialled after the others for so long. */
+const DOUBT_MS = 10_000
 
 /**
  * The coordinators that this client knows and the one link that it uses. Any coordinator can take any statement, so one
@@ -20,6 +23,7 @@ export class Coordinators {
   readonly #platform: Platform
   readonly #events: EventHub
   readonly #prng = new Prng(Number.parseInt(randomHex(4), 16))
+  readonly #failedAt = new Map<string, number>()
   readonly #links = new Set<Link>()
   readonly #linkEvents: LinkEvents
   readonly #closing = new AbortController()
@@ -68,13 +72,14 @@ export class Coordinators {
     let last: unknown
     for (let round = 0; round < rounds; round++) {
       if (round > 0) await this.#pause(round)
-      for (const address of shuffled(this.addresses(), this.#prng)) {
+      for (const address of this.#dialOrder()) {
         if (this.#closing.signal.aborted) throw closedDatabase()
         try {
           return await this.#open(address)
         } catch (error) {
           if (!(error instanceof SqlError)) throw error
-          last = error
+          last = typedError(error)
+          this.#failedAt.set(address, this.#platform.clock.now())
           this.#events.emit({ kind: 'unreachable', address, reason: error.message })
         }
       }
@@ -83,9 +88,22 @@ export class Coordinators {
     throw this.#unreachable(last)
   }
 
+  /**
+   * At random, so that clients spread; those that drain or have failed lately come last, as a dial to a coordinator that
+   * hangs takes its whole time-out.
+   */
+  #dialOrder(): readonly string[] {
+    const now = this.#platform.clock.now()
+    const draining = new Set([...this.#links].map((link) => link.address))
+    const doubtful = (address: string): boolean =>
+      draining.has(address) || now - (this.#failedAt.get(address) ?? -Infinity) < DOUBT_MS
+    const addresses = shuffled(this.addresses(), this.#prng)
+    return [...addresses.filter((a) => !doubtful(a)), ...addresses.filter(doubtful)]
+  }
+
   #unreachable(last: unknown): SqlError {
     const reason = last instanceof Error ? last.message : 'no coordinator is known'
-    return new SqlError('connection_failure', reason, {
+    return new ConnectionError('connection_failure', reason, {
       hint: `none of ${this.addresses().join(', ')} answered; is the cluster up?`,
       cause: last,
     })
@@ -133,6 +151,7 @@ export class Coordinators {
 
   #onClosed(link: Link, reason: string): void {
     this.#links.delete(link)
+    this.#failedAt.set(link.address, this.#platform.clock.now())
     if (this.#current === link) this.#current = undefined
     if (this.#closing.signal.aborted) return
     const { coordinator, address } = link
@@ -147,7 +166,7 @@ export class Coordinators {
 }
 
 const closedDatabase = (): SqlError =>
-  new SqlError('connection_exception', 'the database handle is closed')
+  new ConnectionError('connection_exception', 'the database handle is closed')
 
 function shuffled<T>(items: readonly T[], prng: Prng): T[] {
   const result = [...items]

@@ -5,6 +5,7 @@ import { down, type Down, type Endpoint, fromErrorBody, type Up } from '../proto
 import { PROTOCOL_VERSION } from '../protocol/version.ts'
 import { CLOSE, Connection, PING_INTERVAL_MS, PING_MISSES_MAX } from '../wire/connection.ts'
 import type { Frame } from '../wire/frames.ts'
+import { typedError } from './errors.ts'
 import type { Platform } from './platform.ts'
 
 /** How long a coordinator may take to answer `hello`; one that hangs must not hold a client. */
@@ -134,7 +135,7 @@ export class Link {
     const call = this.begin({
       onMessage(message) {
         if (message.kind === 'reply') answer.resolve(message.body)
-        else if (message.kind === 'failed') answer.reject(fromErrorBody(message.error))
+        else if (message.kind === 'failed') answer.reject(typedError(fromErrorBody(message.error)))
         else answer.reject(new SqlError('protocol_violation', `${message.kind} is not a reply`))
       },
       onFrame() {

@@ -23,11 +23,13 @@ export function streamOutput(stream: Writable): Output & { readonly flush: () =>
   stream.on('error', (error: NodeJS.ErrnoException) => {
     failed.error = error.code === 'EPIPE' ? new OutputClosed('output was closed') : error
   })
+  const throwFailure = (): void => {
+    if (failed.error !== undefined) throw failed.error
+  }
   const send = async (data: string | Uint8Array): Promise<void> => {
-    if (failed.error !== undefined) throw failed.error
-    if (stream.write(data)) return
-    await Promise.race([once(stream, 'drain'), once(stream, 'close')]).catch(() => undefined)
-    if (failed.error !== undefined) throw failed.error
+    throwFailure()
+    if (!stream.write(data)) await drainedOrClosed(stream)
+    throwFailure()
   }
   const flush = async (): Promise<void> => {
     if (gathered === '') return
@@ -48,7 +50,17 @@ export function streamOutput(stream: Writable): Output & { readonly flush: () =>
     flush,
     async end() {
       await flush()
-      if (failed.error !== undefined) throw failed.error
+      throwFailure()
     },
   }
+}
+
+/** Whichever comes first: a closed stream never drains. An error is kept by whoever listens for errors. */
+async function drainedOrClosed(stream: Writable): Promise<void> {
+  const ended = new AbortController()
+  const { signal } = ended
+  await Promise.race([once(stream, 'drain', { signal }), once(stream, 'close', { signal })]).catch(
+    () => undefined,
+  )
+  ended.abort()
 }

@@ -55,6 +55,7 @@ export class FakeCoordinator implements AsyncDisposable {
   readonly #options: FakeOptions
   readonly #listener: Listener
   readonly #peers: Set<Peer>
+  #hung = false
 
   private constructor(options: FakeOptions, listener: Listener, peers: Set<Peer>) {
     this.#options = options
@@ -104,6 +105,11 @@ export class FakeCoordinator implements AsyncDisposable {
     for (const peer of this.#peers) peer.terminate()
   }
 
+  /** From now on nothing that comes is looked at: neither messages nor pings are answered. */
+  hang(): void {
+    this.#hung = true
+  }
+
   async close(): Promise<void> {
     this.cutClients()
     await this.#listener.close()
@@ -116,7 +122,7 @@ export class FakeCoordinator implements AsyncDisposable {
   #onClient(transport: Transport): void {
     if (this.#options.silent === true) return
     const calls = new Map<number, FakeCall>()
-    const peer: Peer = new Connection<Up, Down>(transport, {
+    const peer: Peer = new Connection<Up, Down>(this.#deafWhenHung(transport), {
       schema: up,
       clock: systemClock,
       log: silentLog,
@@ -130,6 +136,28 @@ export class FakeCoordinator implements AsyncDisposable {
       },
     })
     this.#peers.add(peer)
+  }
+
+  #deafWhenHung(transport: Transport): Transport {
+    return {
+      send: (data) => transport.send(data),
+      get bufferedBytes() {
+        return transport.bufferedBytes
+      },
+      drained: () => transport.drained(),
+      close: (code, reason) => transport.close(code, reason),
+      terminate: () => transport.terminate(),
+      start: (events) =>
+        transport.start({
+          onText: (text) => {
+            if (!this.#hung) events.onText(text)
+          },
+          onBinary: (bytes) => {
+            if (!this.#hung) events.onBinary(bytes)
+          },
+          onClose: (code, reason) => events.onClose(code, reason),
+        }),
+    }
   }
 
   #onMessage(peer: Peer, calls: Map<number, FakeCall>, message: Up): void {

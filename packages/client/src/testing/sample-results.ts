@@ -3,8 +3,8 @@ import type { Column } from '../protocol/messages.ts'
 import type { FakeAnswer } from './fake-coordinator.ts'
 import { messagesOf } from './arrow-messages.ts'
 
-/** A result of whole numbers and texts, cut into batches. */
-export function numbersAnswer(rows: number, batchRows: number): FakeAnswer {
+/** A result of whole numbers and texts, cut into batches. `padding` makes every text longer. */
+export function numbersAnswer(rows: number, batchRows: number, padding = ''): FakeAnswer {
   const columns: Column[] = [
     { name: 'n', type: 'BIGINT' },
     { name: 'text', type: 'VARCHAR' },
@@ -17,7 +17,7 @@ export function numbersAnswer(rows: number, batchRows: number): FakeAnswer {
       new Table({
         n: vectorFromArray(ids.map(BigInt), new Int64()),
         text: vectorFromArray(
-          ids.map((id) => `row ${id}`),
+          ids.map((id) => `row ${id}${padding}`),
           new Utf8(),
         ),
       }),

@@ -1,6 +1,9 @@
 import { SqlError } from '../../protocol/errors.ts'
 import type { RawBatch } from './message.ts'
 
+/** Columns of a batch may take no bytes at all, so its rows need a limit of their own. */
+const BATCH_ROWS_MAX = 16 * 1024 * 1024
+
 /** Walks the field nodes and buffers of one batch in the order in which its columns own them. */
 export class BatchCursor {
   readonly #batch: RawBatch
@@ -8,12 +11,19 @@ export class BatchCursor {
   #buffer = 0
 
   constructor(batch: RawBatch) {
+    if (batch.length > BATCH_ROWS_MAX) {
+      throw new SqlError('protocol_violation', `arrow batch of ${batch.length} rows is too long`)
+    }
     this.#batch = batch
   }
 
   node(): { readonly length: number; readonly nullCount: number } {
     const node = this.#batch.nodes[this.#node++]
     if (node === undefined) throw new SqlError('protocol_violation', 'arrow batch lacks a column')
+    // A bit is the least that a value of a list takes; the values of other columns are as many as the rows.
+    if (node[0] > Math.max(this.#batch.length, this.#batch.body.byteLength * 8)) {
+      throw new SqlError('protocol_violation', `arrow column of ${node[0]} values is too long`)
+    }
     return { length: node[0], nullCount: node[1] }
   }
 

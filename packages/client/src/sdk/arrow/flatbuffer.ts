@@ -70,11 +70,18 @@ export class FlatTable {
     const at = this.#field(slot)
     if (at === 0) return []
     const start = at + this.#view.getUint32(at, true)
-    const count = this.#view.getUint32(start, true)
+    const count = this.#count(start, 4)
     return Array.from({ length: count }, (_, i) => {
       const item = start + 4 + i * 4
       return new FlatTable(this.#view, item + this.#view.getUint32(item, true))
     })
+  }
+
+  /** The number of items of a vector, which must lie within the message. */
+  #count(start: number, itemBytes: number): number {
+    const count = this.#view.getUint32(start, true)
+    if (start + 4 + count * itemBytes <= this.#view.byteLength) return count
+    throw new RangeError(`vector of ${count} items reaches beyond its message`)
   }
 
   /** A vector of structs that are two int64 each: field nodes and buffers. */
@@ -82,7 +89,7 @@ export class FlatTable {
     const at = this.#field(slot)
     if (at === 0) return []
     const start = at + this.#view.getUint32(at, true)
-    const count = this.#view.getUint32(start, true)
+    const count = this.#count(start, 16)
     return Array.from({ length: count }, (_, i) => {
       const item = start + 4 + i * 16
       return [safeInt64(this.#view, item), safeInt64(this.#view, item + 8)] as const

@@ -1,0 +1,119 @@
+import { Int32, Table, vectorFromArray } from 'apache-arrow'
+import t from 'tap'
+import { SqlError } from '../protocol/errors.ts'
+import type { FinishedMessage } from '../protocol/messages.ts'
+import { messagesOf } from '../testing/arrow-messages.ts'
+import { crc32 } from '../wire/crc32-node.ts'
+import { chainCrc } from '../wire/crc32.ts'
+import { FRAME_HEADER_BYTES, type Frame } from '../wire/frames.ts'
+import { FrameBuffer } from './frame-buffer.ts'
+
+const [SCHEMA = new Uint8Array(), BATCH = new Uint8Array()] = messagesOf(
+  new Table({ n: vectorFromArray([1, 2, 3], new Int32()) }),
+)
+
+const frame = (sequence: number, payload: Uint8Array, change: Partial<Frame> = {}): Frame => ({
+  kind: 'arrow',
+  last: false,
+  call: 1,
+  sequence,
+  crc: crc32(payload),
+  payload,
+  ...change,
+})
+
+const chain = (...payloads: Uint8Array[]): number =>
+  payloads.reduce((crc, payload) => chainCrc(crc32, crc, crc32(payload)), 0)
+
+const end = (frames: number, rows: number, crc: number): FinishedMessage =>
+  ({ kind: 'finished', frames, rows, crc }) as FinishedMessage
+
+function setUp(windowBytes = 1_000_000) {
+  const grants: (readonly [number, number])[] = []
+  const buffer = new FrameBuffer({
+    crc32,
+    windowBytes,
+    grant: (bytes, acknowledged) => grants.push([bytes, acknowledged]),
+  })
+  return { buffer, grants }
+}
+
+t.test('a complete stream is given out in order and then ends', async (t) => {
+  const { buffer } = setUp()
+  t.equal(buffer.push(frame(0, SCHEMA)), undefined)
+  t.equal(buffer.push(frame(1, BATCH)), undefined)
+  t.equal(buffer.finish(end(2, 3, chain(SCHEMA, BATCH))), undefined)
+  t.match(await buffer.take(), { sequence: 0, rows: 0 })
+  t.match(await buffer.take(), { sequence: 1, rows: 3 })
+  t.equal(await buffer.take(), undefined)
+  t.equal(await buffer.take(), undefined)
+})
+
+t.test('a stream that lost anything does not look complete', async (t) => {
+  const { buffer } = setUp()
+  buffer.push(frame(0, SCHEMA))
+  buffer.push(frame(1, BATCH))
+  const good = chain(SCHEMA, BATCH)
+  t.match(buffer.finish(end(3, 3, good)), /frames 3, but 2 came/)
+  t.match(buffer.finish(end(2, 4, good)), /rows 4, but 3 came/)
+  t.match(buffer.finish(end(2, 3, good ^ 1)), /checksum .* but .* came/)
+  t.match(buffer.finish(end(2, 3, chain(BATCH, SCHEMA))), /checksum/)
+  t.equal(buffer.finish(end(2, 3, good)), undefined)
+})
+
+t.test('a frame that is damaged, repeated, skipped or of another kind is refused', async (t) => {
+  const { buffer } = setUp()
+  t.match(buffer.push(frame(1, SCHEMA)), /frame 1 came where 0 was due/)
+  t.match(buffer.push(frame(0, SCHEMA, { crc: 1 })), /frame 0 has a wrong checksum/)
+  t.match(buffer.push(frame(0, SCHEMA, { kind: 'segment' })), /is not arrow data/)
+  t.equal(buffer.push(frame(0, SCHEMA)), undefined)
+  t.match(buffer.push(frame(0, SCHEMA)), /frame 0 came where 1 was due/)
+  const noise = new Uint8Array(64)
+  t.match(buffer.push(frame(1, noise)), /does not hold an arrow message/)
+})
+
+t.test('no more than the window and one frame is held', async (t) => {
+  const size = FRAME_HEADER_BYTES + BATCH.byteLength
+  const { buffer, grants } = setUp(size * 4)
+  for (let i = 0; i < 4; i++) t.equal(buffer.push(frame(i, BATCH)), undefined)
+  t.match(buffer.push(frame(4, BATCH)), /frame 4 came without credit/)
+  t.strictSame(grants, [])
+  const taken = await buffer.take()
+  t.strictSame(grants, [], 'taking is not consuming')
+  if (taken !== undefined) buffer.release(taken)
+  t.strictSame(grants, [[size, 1]])
+  t.equal(buffer.push(frame(4, BATCH)), undefined)
+})
+
+t.test('a frame larger than the window is not stuck', async (t) => {
+  const { buffer, grants } = setUp(8)
+  t.equal(buffer.push(frame(0, SCHEMA)), undefined)
+  t.match(buffer.push(frame(1, BATCH)), /without credit/)
+  const taken = await buffer.take()
+  if (taken !== undefined) buffer.release(taken)
+  t.strictSame(grants, [[FRAME_HEADER_BYTES + SCHEMA.byteLength, 1]])
+  t.equal(buffer.push(frame(1, BATCH)), undefined)
+})
+
+t.test('a reader that waits gets the frame, the end or the error', async (t) => {
+  const { buffer } = setUp()
+  const waiting = buffer.take()
+  t.notOk(buffer.started)
+  buffer.push(frame(0, SCHEMA))
+  t.ok(buffer.started, 'it counts as handed out before the reader has run')
+  t.match(await waiting, { sequence: 0 })
+  const next = buffer.take()
+  const error = new SqlError('connection_failure', 'cut')
+  buffer.fail(error)
+  await t.rejects(next, error)
+  await t.rejects(buffer.take(), error)
+  t.equal(buffer.push(frame(1, BATCH)), undefined, 'what comes after the end is dropped')
+})
+
+t.test('frames that nobody has taken are dropped when the stream fails', async (t) => {
+  const { buffer } = setUp()
+  buffer.push(frame(0, SCHEMA))
+  const error = new SqlError('executor_lost', 'gone')
+  buffer.fail(error)
+  await t.rejects(buffer.take(), error)
+})

@@ -1,0 +1,28 @@
+import t from 'tap'
+import { statementKind } from './statement-kind.ts'
+
+const CASES: readonly (readonly [string, string])[] = [
+  ['select 1', 'read'],
+  ['  -- a comment\n /* and\n another */ SELECT 1', 'read'],
+  ['(select 1) union (select 2)', 'read'],
+  ['values (1)', 'read'],
+  ['from t', 'read'],
+  ['show tables', 'read'],
+  ['describe t', 'read'],
+  ['with a as (select 1) select * from a', 'read'],
+  ['explain select 1', 'read'],
+  ['with a as (select 1) insert into t select * from a', 'write'],
+  ['explain analyze delete from t', 'write'],
+  ['insert into t values (1)', 'write'],
+  ['create table t (a int)', 'write'],
+  ["copy t to 'x'", 'write'],
+  ['set a = 1', 'session'],
+  ['USE sales', 'session'],
+  ['reset all', 'session'],
+  ['', 'write'],
+  ['anything else', 'write'],
+]
+
+t.test('a statement is a read only where it surely changes nothing', async (t) => {
+  for (const [sql, kind] of CASES) t.equal(statementKind(sql), kind, sql)
+})
