@@ -1,5 +1,6 @@
 import { SqlError } from '@nyala/client/protocol'
-import type { CatalogSnapshot, Database, Relation, Versioned } from './catalog-snapshot.ts'
+import { type Guard, guardOf, isUnchanged, remember, type Versioned } from './catalog-guard.ts'
+import type { CatalogSnapshot, Database, Relation } from './catalog-snapshot.ts'
 import { DEFAULT_DATABASE } from './cluster.ts'
 import { foldName, type Keys } from './keys.ts'
 import type { Compare, Operation } from './kv.ts'
@@ -10,7 +11,6 @@ import {
   encodeRecord,
   NAME_LENGTH_MAX,
   nameRecord,
-  RECENT_WRITES_MAX,
   type RelationRecord,
   relationRecord,
   type TableRecord,
@@ -32,8 +32,8 @@ export type CatalogPlan<T> =
       readonly kind: 'write'
       readonly compares: readonly Compare[]
       readonly operations: readonly Operation[]
-      /** The guard in which the write leaves its id, and what that guard held before. */
-      readonly guard: { readonly key: string; readonly recentWrites: readonly string[] }
+      /** Where the write leaves its id. */
+      readonly guards: readonly Guard[]
       readonly value: T
     }
   /** Nothing to do, as IF EXISTS says; `compares` prove that this is still so. */
@@ -104,7 +104,7 @@ export function planCreateDatabase(
       { kind: 'deletePrefix', prefix: keys.names(database.name) },
       { kind: 'deletePrefix', prefix: keys.tables(database.name) },
     ],
-    guard: root.guard,
+    guards: [root.guard],
     value: { created: true, record },
   }
 }
@@ -142,7 +142,7 @@ export function planDropDatabase(
       { kind: 'deletePrefix', prefix: keys.names(name) },
       { kind: 'deletePrefix', prefix: keys.tables(name) },
     ],
-    guard: root.guard,
+    guards: [root.guard],
     value: { dropped: snapshot.relations(name).map((relation) => relation.record) },
   }
 }
@@ -195,7 +195,7 @@ export function planReplaceView(
       touched.put,
       { kind: 'put', key: existing.key, value: encodeRecord(relationRecord, record) },
     ],
-    guard: touched.guard,
+    guards: [touched.guard],
     value: { created: false, record },
   }
 }
@@ -231,7 +231,7 @@ export function planDropRelation(
       { kind: 'delete', key: keys.name(target.database, target.name) },
       { kind: 'delete', key: relation.key },
     ],
-    guard: touched.guard,
+    guards: [touched.guard],
     value: { dropped: relation.record },
   }
 }
@@ -272,6 +272,7 @@ export function planTableUpdate(
 ): {
   readonly compare: Compare
   readonly put: Operation
+  readonly guard: Guard
   readonly record: TableRecord
 } {
   const { id, kind, database, name, createdAt, recentWrites } = table.record
@@ -282,20 +283,12 @@ export function planTableUpdate(
     recentWrites: remember(recentWrites, writeId),
   }
   const value = encodeRecord(relationRecord, record)
-  return { compare: isUnchanged(table), put: { kind: 'put', key: table.key, value }, record }
-}
-
-/** Whether a write whose reply was lost can be seen in its guard: the guard may have forgotten it since. */
-export function wasApplied(
-  writeId: string,
-  before: readonly string[],
-  found: readonly string[],
-): 'yes' | 'no' | 'unknown' {
-  if (found.includes(writeId)) return 'yes'
-  const newestBefore = before[0]
-  // As long as the newest write of before is still remembered, so is everything after it.
-  if (newestBefore === undefined) return found.length < RECENT_WRITES_MAX ? 'no' : 'unknown'
-  return found.includes(newestBefore) ? 'no' : 'unknown'
+  return {
+    compare: isUnchanged(table),
+    put: { kind: 'put', key: table.key, value },
+    guard: guardOf(table),
+    record,
+  }
 }
 
 export const kindOf = (record: { readonly kind: 'external' | 'view' }): RelationKind =>
@@ -324,7 +317,7 @@ function writeNewRelation(
       { kind: 'put', key: name, value: encodeRecord(nameRecord, { id: record.id }) },
       { kind: 'put', key: head, value: encodeRecord(relationRecord, record) },
     ],
-    guard: touched.guard,
+    guards: [touched.guard],
     value: { created: true, record },
   }
 }
@@ -341,14 +334,17 @@ function writeRename(
   const { keys } = context
   const { source, target, relation, name } = rename
   const touched = touchDatabase(context, source)
-  const record = { ...relation.record, database: target.record.name, name }
+  const recentWrites = remember(relation.record.recentWrites, context.writeId)
+  const record = { ...relation.record, database: target.record.name, name, recentWrites }
   const value = encodeRecord(relationRecord, record)
   const compares: Compare[] = [touched.compare, isUnchanged(relation)]
   const operations: Operation[] = [touched.put]
+  const guards = [touched.guard]
   const head = keys.table(target.record.name, record.id)
   if (target.key !== source.key) {
     const other = touchDatabase(context, target)
     compares.push(other.compare)
+    guards.push(other.guard)
     operations.push(other.put, { kind: 'delete', key: relation.key })
   }
   operations.push({ kind: 'put', key: head, value })
@@ -361,13 +357,13 @@ function writeRename(
       { kind: 'put', key: newName, value: encodeRecord(nameRecord, { id: record.id }) },
     )
   }
-  return { kind: 'write', compares, operations, guard: touched.guard, value: { record } }
+  return { kind: 'write', compares, operations, guards: [touched.guard], value: { record } }
 }
 
 interface Touched {
   readonly compare: Compare
   readonly put: Operation
-  readonly guard: { readonly key: string; readonly recentWrites: readonly string[] }
+  readonly guard: Guard
 }
 
 function touchDatabase({ writeId }: PlanContext, database: Database): Touched {
@@ -376,7 +372,7 @@ function touchDatabase({ writeId }: PlanContext, database: Database): Touched {
   return {
     compare: isUnchanged(database),
     put: { kind: 'put', key, value: encodeRecord(databaseRecord, next) },
-    guard: { key, recentWrites: record.recentWrites },
+    guard: guardOf(database),
   }
 }
 
@@ -391,18 +387,9 @@ function touchRoot({ snapshot, writeId }: PlanContext): Touched {
   return {
     compare: isUnchanged(root),
     put: { kind: 'put', key: root.key, value: encodeRecord(catalogRootRecord, next) },
-    guard: { key: root.key, recentWrites: root.record.recentWrites },
+    guard: guardOf(root),
   }
 }
-
-const remember = (recent: readonly string[], writeId: string): readonly string[] =>
-  [writeId, ...recent].slice(0, RECENT_WRITES_MAX)
-
-const isUnchanged = ({ key, modRevision }: Versioned<unknown>): Compare => ({
-  kind: 'modRevision',
-  key,
-  equals: modRevision,
-})
 
 function undefinedDatabase(context: PlanContext, name: string): CatalogPlan<never> {
   checkName('database', name)

@@ -1,5 +1,6 @@
 import { DecodeError, type Schema } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
+import type { Versioned } from './catalog-guard.ts'
 import { foldName, type Keys, parseCatalogKey } from './keys.ts'
 import type { KeyValue } from './kv.ts'
 import {
@@ -13,13 +14,6 @@ import {
   relationRecord,
 } from './records.ts'
 import type { ViewChange } from './prefix-view.ts'
-
-/** A record with the revision of its last change, which a guarded write compares. */
-export interface Versioned<T> {
-  readonly record: T
-  readonly key: string
-  readonly modRevision: number
-}
 
 export type Database = Versioned<DatabaseRecord>
 export type Relation = Versioned<RelationRecord>
@@ -211,7 +205,8 @@ function resolve(
 function decode<T>(schema: Schema<T>, item: KeyValue): Versioned<T> | Unreadable {
   try {
     const record = decodeRecord(schema, item.value, item.key)
-    return { record, key: item.key, modRevision: item.modRevision }
+    const { key, createRevision, modRevision } = item
+    return { record, key, createRevision, modRevision }
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error
     return { unreadable: error.message }

@@ -1,4 +1,4 @@
-import { assert, type Clock, DecodeError, type Log } from '@nyala/client/base'
+import { assert, type Clock, type Log } from '@nyala/client/base'
 import { randomHex, SqlError } from '@nyala/client/protocol'
 import {
   type CatalogPlan,
@@ -17,21 +17,13 @@ import {
   type RelationKind,
   type RelationName,
   undefinedRelation,
-  wasApplied,
 } from './catalog-plan.ts'
-import { type CatalogSnapshot, CatalogState, type Versioned } from './catalog-snapshot.ts'
+import { resolveWrite, type Versioned } from './catalog-guard.ts'
+import { type CatalogSnapshot, CatalogState } from './catalog-snapshot.ts'
 import type { Keys } from './keys.ts'
 import type { CommitResult, Compare, KeyValue, Kv } from './kv.ts'
 import { PrefixView } from './prefix-view.ts'
-import {
-  catalogRootRecord,
-  databaseRecord,
-  type DatabaseRecord,
-  decodeRecord,
-  type RelationRecord,
-  relationRecord,
-  type TableRecord,
-} from './records.ts'
+import { type DatabaseRecord, type RelationRecord, type TableRecord } from './records.ts'
 import { repeatCommit } from './retry.ts'
 
 /** Attempts of one DDL before it is called a conflict; each lost one means that another statement got through. */
@@ -54,7 +46,7 @@ export interface Abortable {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a verb did. The change is visible in every snapshot from `revision` on, and already in this catalog's. */
+/** What a verb did. The change is in every snapshot from `revision` on; this catalog's shows it unless etcd lags. */
 export type Committed<T> = T & { readonly revision: number }
 
 /**
@@ -71,6 +63,7 @@ export class Catalog implements AsyncDisposable {
   readonly #kv: Kv
   readonly #keys: Keys
   readonly #clock: Clock
+  readonly #log: Log
   readonly #newId: () => string
   readonly #view: PrefixView
   readonly #state: CatalogState
@@ -79,6 +72,7 @@ export class Catalog implements AsyncDisposable {
     this.#kv = options.kv
     this.#keys = options.keys
     this.#clock = options.clock
+    this.#log = options.log
     this.#newId = options.newId ?? (() => randomHex(12))
     this.#state = new CatalogState(options.keys)
     this.#view = new PrefixView({ ...options, prefix: options.keys.catalog })
@@ -198,7 +192,7 @@ export class Catalog implements AsyncDisposable {
         kind: 'write',
         compares: [update.compare],
         operations: [update.put],
-        guard: { key: table.key, recentWrites: table.record.recentWrites },
+        guards: [update.guard],
         value: { record: update.record },
       }
     }, options)
@@ -220,10 +214,20 @@ export class Catalog implements AsyncDisposable {
         continue
       }
       if (planned.kind === 'refuse') throw planned.error
-      await this.atLeast(outcome.revision, options)
+      await this.#show(outcome.revision, options)
       return { ...planned.value, revision: outcome.revision }
     }
     throw conflict(`other statements changed the catalog ${ATTEMPTS_MAX} times meanwhile`)
+  }
+
+  /** Lets the change be seen here. What is committed is committed, so a view that lags or an abort is no failure. */
+  async #show(revision: number, { signal }: Abortable): Promise<void> {
+    try {
+      await this.atLeast(revision, { signal })
+    } catch (error) {
+      if (!(error instanceof SqlError) && signal?.aborted !== true) throw error
+      this.#log.warn('catalog does not show its own change yet', { revision, error })
+    }
   }
 
   async #commit<T>(
@@ -250,35 +254,16 @@ export class Catalog implements AsyncDisposable {
     }
     const found = readGuards(guards, result)
     if (!ambiguous || planned.kind !== 'write') return { kind: 'stale', found }
-    const guard = found.get(planned.guard.key)
-    if (guard === undefined) return { kind: 'stale', found }
-    switch (wasApplied(writeId, planned.guard.recentWrites, this.#recentWrites(guard))) {
-      case 'yes':
-        return { kind: 'done', revision: guard.modRevision }
-      case 'no':
+    const resolution = resolveWrite(this.#keys, writeId, planned.guards, found)
+    switch (resolution.kind) {
+      case 'applied':
+        return { kind: 'done', revision: resolution.revision }
+      case 'notApplied':
         return { kind: 'stale', found }
       case 'unknown':
         throw new SqlError('commit_outcome_unknown', 'the reply to a catalog change was lost', {
           hint: 'look whether the change is there before trying again',
         })
-    }
-  }
-
-  #recentWrites(guard: KeyValue): readonly string[] {
-    try {
-      if (guard.key === this.#keys.catalogRoot) {
-        return decodeRecord(catalogRootRecord, guard.value, guard.key).recentWrites
-      }
-      const isDatabase = guard.key.startsWith(this.#keys.databases)
-      const schema = isDatabase ? databaseRecord : relationRecord
-      return decodeRecord<DatabaseRecord | RelationRecord>(schema, guard.value, guard.key)
-        .recentWrites
-    } catch (cause) {
-      if (!(cause instanceof DecodeError)) throw cause
-      throw new SqlError('commit_outcome_unknown', `a record cannot be read: ${cause.message}`, {
-        hint: 'all coordinators must run the same version; see which one wrote it',
-        cause,
-      })
     }
   }
 
@@ -362,7 +347,7 @@ function findTable(
     return { kind: 'refuse', compares, error: undefinedRelation('table', target) }
   }
   const { record, key, modRevision } = relation
-  if (record.kind === 'external') return { record, key, modRevision }
+  if (record.kind === 'external') return { ...relation, record }
   const compares: readonly Compare[] = [{ kind: 'modRevision', key, equals: modRevision }]
   const error = new SqlError('undefined_table', `"${name}" is a ${kindOf(record)}, not a table`)
   return { kind: 'refuse', compares, error }

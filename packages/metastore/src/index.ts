@@ -8,12 +8,8 @@ export {
   type RelationKind,
   type RelationName,
 } from './catalog-plan.ts'
-export {
-  type CatalogSnapshot,
-  type Database,
-  type Relation,
-  type Versioned,
-} from './catalog-snapshot.ts'
+export type { Guard, Versioned } from './catalog-guard.ts'
+export type { CatalogSnapshot, Database, Relation } from './catalog-snapshot.ts'
 export * from './cluster.ts'
 export * from './election.ts'
 export type { EtcdCredentials } from './etcd-client.ts'
