@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { median, type Measurement, round } from './measurement.ts'
+import { cpuSeconds, familyOf, residentBytes } from './processes.ts'
+import { pidOf, type World } from './world.ts'
+
+const CLIENT = fileURLToPath(new URL('./stream-client.js', import.meta.url))
+const RUNS = 3
+const ROWS_PER_CPU_SECOND_GOAL = 0.9
+const BUFFERS_GOAL_MIB = 200
+const SAMPLE_EVERY_MS = 50
+const MIB = 1024 * 1024
+const STATEMENT = 'SELECT * FROM lineitem'
+
+interface StreamRun {
+  readonly rows: number
+  readonly columns: number
+  readonly wallMs: number
+  readonly cpu: Readonly<Record<Part, number>>
+  readonly growthMib: number
+}
+
+type Part = 'client' | 'coordinator' | 'executor' | 'kernel'
+
+/** All columns of the largest table to a client in a process of its own, as Arrow batches. */
+export async function measureStreaming(world: World): Promise<readonly Measurement[]> {
+  const runs: StreamRun[] = []
+  for (let i = 0; i < RUNS; i++) runs.push(await streamOnce(world))
+  const last = runs.at(-1)
+  if (last === undefined) return []
+  const rate = median(runs.map((run) => run.rows / 1e6 / total(run)))
+  const parts = Object.entries(last.cpu).map(([part, seconds]) => `${part} ${round(seconds)} s`)
+  return [
+    {
+      name: 'streaming all columns of lineitem',
+      value: rate,
+      unit: 'M rows per CPU-second',
+      goal: { kind: 'least', value: ROWS_PER_CPU_SECOND_GOAL },
+      detail: `${last.rows} rows of ${last.columns} columns in ${round(last.wallMs / 1000)} s; CPU ${parts.join(', ')}`,
+    },
+    {
+      name: 'memory while streaming',
+      value: Math.max(...runs.map((run) => run.growthMib)),
+      unit: 'MiB',
+      goal: { kind: 'most', value: BUFFERS_GOAL_MIB },
+      detail: `largest growth of client, coordinator, executor and kernel together in any of ${RUNS} runs`,
+    },
+  ]
+}
+
+async function streamOnce(world: World): Promise<StreamRun> {
+  const client = spawn(process.execPath, [CLIENT, world.cluster.url, STATEMENT], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...world.variables },
+  })
+  try {
+    const lines = createInterface({ input: client.stdout })[Symbol.asyncIterator]()
+    await lines.next()
+    const pids = partsOf(world, client)
+    const before = timesOf(pids)
+    const startBytes = residentBytes(Object.values(pids).flat())
+    const memory = watchPeak(world, Object.values(pids).flat())
+    const started = world.clock.now()
+    client.stdin.write('\n')
+    const answer = await lines.next()
+    const wallMs = world.clock.now() - started
+    const peakBytes = memory.stop()
+    const after = timesOf(pids)
+    const { rows, columns } = JSON.parse(String(answer.value)) as { rows: number; columns: number }
+    const spent = (part: Part): number => after[part] - before[part]
+    return {
+      rows,
+      columns,
+      wallMs,
+      cpu: {
+        client: spent('client'),
+        coordinator: spent('coordinator'),
+        executor: spent('executor'),
+        kernel: spent('kernel'),
+      },
+      growthMib: (peakBytes - startBytes) / MIB,
+    }
+  } finally {
+    client.stdin.end()
+    await new Promise((resolve) => client.once('close', resolve))
+  }
+}
+
+function partsOf(world: World, client: ChildProcess): Readonly<Record<Part, readonly number[]>> {
+  const [executor = 0, ...kernel] = familyOf(pidOf(world.cluster, 'e1'))
+  return {
+    client: [client.pid ?? 0],
+    coordinator: [pidOf(world.cluster, 'c1')],
+    executor: [executor],
+    kernel,
+  }
+}
+
+const timesOf = (
+  pids: Readonly<Record<Part, readonly number[]>>,
+): Readonly<Record<Part, number>> => ({
+  client: cpuSeconds(pids.client),
+  coordinator: cpuSeconds(pids.coordinator),
+  executor: cpuSeconds(pids.executor),
+  kernel: cpuSeconds(pids.kernel),
+})
+
+const total = ({ cpu }: StreamRun): number =>
+  cpu.client + cpu.coordinator + cpu.executor + cpu.kernel
+
+function watchPeak(world: World, pids: readonly number[]): { readonly stop: () => number } {
+  let peak = 0
+  let cancel = (): void => {}
+  const look = (): void => {
+    peak = Math.max(peak, residentBytes(pids))
+    cancel = world.clock.after(SAMPLE_EVERY_MS, look)
+  }
+  look()
+  return {
+    stop: () => {
+      cancel()
+      return peak
+    },
+  }
+}
