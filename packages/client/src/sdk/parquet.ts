@@ -1,4 +1,5 @@
 import type { Table } from 'apache-arrow'
+import { SqlError } from '../protocol/errors.ts'
 
 export type ParquetCompression = 'uncompressed' | 'snappy' | 'gzip' | 'brotli' | 'lz4_raw' | 'zstd'
 
@@ -30,15 +31,27 @@ const COMPRESSIONS: Readonly<Record<ParquetCompression, keyof Wasm['Compression'
 
 /** The codec over a loaded and initialised parquet-wasm. */
 export const codecOf = (wasm: Wasm): ParquetCodec => ({
-  toIpc: (file) => wasm.readParquet(file).intoIPCStream(),
-  fromIpc(stream, options) {
-    const properties = new wasm.WriterPropertiesBuilder()
-      .setCompression(wasm.Compression[COMPRESSIONS[options.compression ?? 'snappy']])
-      .setMaxRowGroupSize(options.rowGroupRows ?? ROW_GROUP_ROWS)
-      .build()
-    return wasm.writeParquet(wasm.Table.fromIPCStream(stream), properties)
-  },
+  toIpc: (file) => translated('read', () => wasm.readParquet(file).intoIPCStream()),
+  fromIpc: (stream, options) => translated('write', () => encode(wasm, stream, options)),
 })
+
+function encode(wasm: Wasm, stream: Uint8Array, options: ParquetWriteOptions): Uint8Array {
+  const properties = new wasm.WriterPropertiesBuilder()
+    .setCompression(wasm.Compression[COMPRESSIONS[options.compression ?? 'snappy']])
+    .setMaxRowGroupSize(options.rowGroupRows ?? ROW_GROUP_ROWS)
+    .build()
+  return wasm.writeParquet(wasm.Table.fromIPCStream(stream), properties)
+}
+
+/** The codec throws bare strings and errors of its own. */
+function translated<T>(verb: 'read' | 'write', action: () => T): T {
+  try {
+    return action()
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new SqlError('data_exception', `cannot ${verb} parquet: ${reason}`, { cause: error })
+  }
+}
 
 /** The two functions that users call, over whichever codec the platform loads. */
 export function parquetFunctions(load: () => Promise<ParquetCodec>): {

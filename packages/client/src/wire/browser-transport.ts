@@ -20,6 +20,8 @@ export function dial(
     if (signal?.aborted === true) return reject(signal.reason as Error)
     const socket = new WebSocket(`${scheme()}://${address}${path}`)
     socket.binaryType = 'arraybuffer'
+    // An error says nothing; the close that follows it says all there is.
+    socket.onerror = () => undefined
     const settle = (): void => {
       stopTimer()
       signal?.removeEventListener('abort', onAbort)
