@@ -252,7 +252,13 @@ export class ExecutorLink {
     const [call, task] = found
     const fail = (error: SqlError): void => this.#fail(call, task, error)
     task.streaming = this.#data?.fetchResult(
-      { ...ref, fromFrame: task.framesDelivered, creditBytes: task.grantedEarly },
+      {
+        queryId: ref.queryId,
+        task: ref.task,
+        attempt: ref.attempt,
+        fromFrame: task.framesDelivered,
+        creditBytes: task.grantedEarly,
+      },
       {
         frame: (frame, message) => {
           task.framesDelivered++
