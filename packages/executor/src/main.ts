@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir, readFile, statfs } from 'node:fs/promises'
 import { availableParallelism, hostname, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { lineLog, type Log, systemClock as clock } from '@nyala/client/base'
+import { lineLog, type Log, type LogLevel, systemClock as clock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
 import { connectKv, type EtcdKv, Keys } from '@nyala/metastore'
 import { Executor, type ExecutorOptions } from './executor.ts'
@@ -12,6 +12,7 @@ const USAGE = `usage: node main.js --id ID --cluster NAME --etcd http://host:por
   --threads N             threads of the kernel (default: the cores of the machine)
   --memory BYTES          memory for tasks (default: half of the machine's)
   --spill-limit BYTES     disk for spilled data (default: half of what is free)
+  --log-level LEVEL       debug, info, warn or error (default: info)
 `
 
 const EXIT_FAILED = 1
@@ -23,10 +24,16 @@ const ETCD_PATIENCE_MS = 2_000
 
 class UsageError extends Error {}
 
-const log: Log = lineLog((line) => process.stderr.write(line), clock.wall, {
-  level: 'info',
-  base: { pid: process.pid },
-})
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+
+let log: Log = logAt('info')
+
+function logAt(level: LogLevel): Log {
+  return lineLog((line) => process.stderr.write(line), clock.wall, {
+    level,
+    base: { pid: process.pid },
+  })
+}
 
 interface Flags {
   readonly etcd: readonly string[]
@@ -49,11 +56,13 @@ function readFlags(args: readonly string[]): Flags {
       threads: one,
       memory: one,
       'spill-limit': one,
+      'log-level': one,
     },
   })
   const id = required(values.id, '--id')
   if (!isMemberId(id)) throw new UsageError(`--id "${id}" is not a member id`)
   const limit = values['spill-limit']
+  log = logAt(logLevel(values['log-level'] ?? 'info'))
   return {
     etcd: required(values.etcd, '--etcd').split(','),
     spillLimitBytes: limit === undefined ? undefined : positive(limit, '--spill-limit'),
@@ -87,6 +96,12 @@ function positive(text: string, flag: string): number {
   const value = Number(text)
   if (Number.isSafeInteger(value) && value > 0) return value
   throw new UsageError(`${flag} "${text}" is not a positive whole number`)
+}
+
+function logLevel(text: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text)
+  if (level !== undefined) return level
+  throw new UsageError(`--log-level "${text}" is not one of ${LOG_LEVELS.join(', ')}`)
 }
 
 function place(text: string): { readonly host: string; readonly port: number } {

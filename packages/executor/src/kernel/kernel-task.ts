@@ -22,11 +22,33 @@ import type {
 import { readRows } from './read-rows.ts'
 import { ResultTask } from './result-task.ts'
 
-const PROFILING = [
-  "SET enable_profiling = 'json'",
-  "SET profiling_coverage = 'ALL'",
-  `SET custom_profiling_settings = '{"OPERATOR_TIMING":"true","OPERATOR_CARDINALITY":"true","OPERATOR_ROWS_SCANNED":"true","OPERATOR_NAME":"true","OPERATOR_TYPE":"true","EXTRA_INFO":"true","CPU_TIME":"true","LATENCY":"true","ROWS_RETURNED":"true","RESULT_SET_SIZE":"true","SYSTEM_PEAK_BUFFER_MEMORY":"true","SYSTEM_PEAK_TEMP_DIR_SIZE":"true","BLOCKED_THREAD_TIME":"true","TOTAL_MEMORY_ALLOCATED":"true"}'`,
+const PROFILED = [
+  'OPERATOR_NAME',
+  'OPERATOR_TYPE',
+  'OPERATOR_TIMING',
+  'OPERATOR_CARDINALITY',
+  'OPERATOR_ROWS_SCANNED',
+  'EXTRA_INFO',
+  'CPU_TIME',
+  'LATENCY',
+  'ROWS_RETURNED',
+  'RESULT_SET_SIZE',
+  'BLOCKED_THREAD_TIME',
+  'TOTAL_MEMORY_ALLOCATED',
+  'SYSTEM_PEAK_BUFFER_MEMORY',
+  'SYSTEM_PEAK_TEMP_DIR_SIZE',
 ]
+
+/** Switched on last: each statement after that writes a profile, the last one being the task's. */
+const profiling = (path: string): string =>
+  [
+    `SET profiling_output = ${quoteText(path)}`,
+    "SET profiling_coverage = 'ALL'",
+    `SET custom_profiling_settings = ${quoteText(
+      JSON.stringify(Object.fromEntries(PROFILED.map((name) => [name, 'true']))),
+    )}`,
+    "SET enable_profiling = 'json'",
+  ].join(';')
 
 const MEMORY = `
   SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT, coalesce(sum(temporary_storage_bytes), 0)::BIGINT
@@ -131,8 +153,7 @@ export class KernelTask {
     this.#connection = await instance.acquire(settings)
     this.#throwIfCanceled()
     if (this.#spec.profile) {
-      const output = `SET profiling_output = ${quoteText(this.#profilePath)}`
-      await duckdb.query(this.#connection, [output, ...PROFILING].join(';'))
+      await duckdb.query(this.#connection, profiling(this.#profilePath))
     }
     return this.#connection
   }
@@ -167,10 +188,11 @@ export class KernelTask {
     return []
   }
 
+  /** The kernel takes JSON into a file of any type only where it is called a text. */
   get #profilePath(): string {
     return join(
       this.#context.settings.spillDirectory,
-      `profile-${process.pid}-${this.#spec.task}.json`,
+      `profile-${process.pid}-${this.#spec.task}.txt`,
     )
   }
 
