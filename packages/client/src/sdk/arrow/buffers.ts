@@ -69,6 +69,26 @@ export function readOffsets(buffer: Uint8Array, count: number, wide: boolean): A
   return Float64Array.from(elements(BigInt64Array, buffer, count + 1), Number)
 }
 
+/**
+ * The values of a column that has no children: read one at a time, or all at once. The loops over whole columns are
+ * there for the commonest types: a call through a function that changes with the column costs more than the value.
+ */
+export type LeafValues = unknown[] | ((row: number) => unknown)
+
+/** The values of a leaf with null where the validity bit is off. */
+export function leafColumn(
+  length: number,
+  validity: Uint8Array | undefined,
+  values: LeafValues,
+): unknown[] {
+  if (typeof values === 'function') return fill(length, validity, values)
+  if (validity === undefined) return values
+  for (let row = 0; row < length; row++) {
+    if ((((validity[row >> 3] as number) >> (row & 7)) & 1) === 0) values[row] = null
+  }
+  return values
+}
+
 /** One value a row, null where the validity bit is off. */
 export function fill(
   length: number,

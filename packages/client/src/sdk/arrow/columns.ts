@@ -1,11 +1,11 @@
 import { SqlError } from '../../protocol/errors.ts'
-import { BatchCursor, elements, fill, readOffsets } from './buffers.ts'
-import type { Converters } from './converters.ts'
+import { BatchCursor, elements, fill, leafColumn, type LeafValues, readOffsets } from './buffers.ts'
+import { type Converters, plainInt64 } from './converters.ts'
 import { decimalReader, wideIntegerReader } from './decimals.ts'
 import type { RawBatch } from './message.ts'
 import type { ArrowField, ArrowSchema, ArrowType, TimeUnit } from './schema.ts'
 import { Interval, timeText } from './temporal-text.ts'
-import { textReader } from './text.ts'
+import { readTexts } from './text.ts'
 
 /** Values of dictionaries by id, as the batches before have given them. */
 export type Dictionaries = ReadonlyMap<bigint, readonly unknown[]>
@@ -86,7 +86,7 @@ function readType(type: ArrowType, cursor: BatchCursor, context: FieldContext): 
       return fill(length, validity, (row) => build(columns, row))
     }
     default:
-      return fill(length, validity, leafReader(type, cursor, length, context))
+      return leafColumn(length, validity, readLeaf(type, cursor, length, context))
   }
 }
 
@@ -142,12 +142,12 @@ export function objectBuilder(
 
 type Leaf = Exclude<ArrowType, { kind: 'null' | 'list' | 'fixedList' | 'struct' | 'map' }>
 
-function leafReader(
+function readLeaf(
   type: Leaf,
   cursor: BatchCursor,
   length: number,
   context: FieldContext,
-): (row: number) => unknown {
+): LeafValues {
   const { converters, sqlType } = context
   switch (type.kind) {
     case 'boolean': {
@@ -163,7 +163,7 @@ function leafReader(
         ? wideIntegerReader(type, cursor.buffer(), length, converters.int64)
         : decimalReader(type, cursor.buffer(), length, converters.decimal)
     case 'text':
-      return hugeTextReader(sqlType, converters, textReader(cursor, length, type.wide))
+      return hugeTexts(sqlType, converters, readTexts(cursor, length, type.wide))
     case 'binary': {
       const offsets = readOffsets(cursor.buffer(), length, type.wide)
       const bytes = cursor.buffer()
@@ -189,14 +189,11 @@ function leafReader(
   }
 }
 
-const hugeTextReader = (
-  sqlType: string,
-  converters: Converters,
-  read: (row: number) => string,
-): ((row: number) => unknown) =>
+/** A HUGEINT may travel as text; a text that stands for null is empty. */
+const hugeTexts = (sqlType: string, converters: Converters, texts: string[]): LeafValues =>
   sqlType === 'HUGEINT' || sqlType === 'UHUGEINT'
-    ? (row) => converters.int64(BigInt(read(row)))
-    : read
+    ? (row) => converters.int64(BigInt(texts[row] as string))
+    : texts
 
 const integers = (bits: number, buffer: Uint8Array, length: number): Int32Array | BigInt64Array =>
   bits === 32 ? elements(Int32Array, buffer, length) : elements(BigInt64Array, buffer, length)
@@ -206,17 +203,18 @@ function integerReader(
   buffer: Uint8Array,
   length: number,
   converters: Converters,
-): (row: number) => unknown {
+): LeafValues {
   if (type.bits === 64) {
     const values = elements<ArrayLike<bigint>>(
       type.signed ? BigInt64Array : BigUint64Array,
       buffer,
       length,
     )
-    return (row) => converters.int64(values[row] as bigint)
+    return converters.int64 === plainInt64
+      ? Array.from(values)
+      : (row) => converters.int64(values[row] as bigint)
   }
-  const values = smallIntegers(type, buffer, length)
-  return (row) => values[row]
+  return Array.from(smallIntegers(type, buffer, length))
 }
 
 function smallIntegers(
@@ -283,10 +281,10 @@ function dateReader(
   buffer: Uint8Array,
   length: number,
   converters: Converters,
-): (row: number) => unknown {
+): LeafValues {
   if (unit === 'day') {
-    const days = elements(Int32Array, buffer, length)
-    return (row) => converters.date(days[row] as number)
+    const { date } = converters
+    return Array.from(elements(Int32Array, buffer, length), (days) => date(days))
   }
   const ms = elements(BigInt64Array, buffer, length)
   return (row) => converters.date(Number((ms[row] as bigint) / MS_PER_DAY))

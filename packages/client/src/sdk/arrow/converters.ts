@@ -37,9 +37,12 @@ export function convertersOf(types: TypeOptions): Converters {
   }
 }
 
+/** Leaves the value as it is; a column reader that sees it need not call it. */
+export const plainInt64 = (value: bigint): unknown => value
+
 function int64Converter(as: NonNullable<TypeOptions['int64']>): Converters['int64'] {
   if (typeof as === 'function') return as
-  if (as === 'bigint') return (value) => value
+  if (as === 'bigint') return plainInt64
   if (as === 'string') return String
   return (value) => {
     const number = Number(value)
@@ -52,9 +55,12 @@ function int64Converter(as: NonNullable<TypeOptions['int64']>): Converters['int6
   }
 }
 
+/** Leaves the text as it is; a column reader that sees it need not call it. */
+export const plainDecimal = (text: string): unknown => text
+
 function decimalConverter(as: NonNullable<TypeOptions['decimal']>): Converters['decimal'] {
   if (typeof as === 'function') return as
-  return as === 'number' ? Number : (text) => text
+  return as === 'number' ? Number : plainDecimal
 }
 
 const MS_PER_DAY = 86_400_000

@@ -1,5 +1,6 @@
 import { SqlError } from '../../protocol/errors.ts'
-import { elements } from './buffers.ts'
+import { elements, type LeafValues } from './buffers.ts'
+import { plainDecimal } from './converters.ts'
 
 interface DecimalType {
   readonly bits: number
@@ -36,28 +37,43 @@ export function wideIntegerReader(
   return (row) => convert(unscaled(row))
 }
 
+/** A scale beyond this has a power of ten that a number does not hold exactly beside the digits. */
+const SMALL_SCALE_MAX = 15
+
 /** Decimals as exact text. Most are small: those of up to 52 bits are made from numbers, without a bigint. */
 export function decimalReader(
   type: DecimalType,
   buffer: Uint8Array,
   length: number,
   convert: (text: string) => unknown,
-): (row: number) => unknown {
+): LeafValues {
   const { bits, scale } = type
   const unscaled = unscaledReader(bits, buffer, length)
-  if (bits !== 128) return (row) => convert(placePoint(String(unscaled(row)), scale))
+  const exact = (row: number): string => placePoint(String(unscaled(row)), scale)
+  if (bits !== 128 || scale < 0 || scale > SMALL_SCALE_MAX) return (row) => convert(exact(row))
   const words = elements(Int32Array, buffer, length * 4)
-  return (row) => {
+  const texts = new Array<unknown>(length)
+  const power = 10 ** scale
+  for (let row = 0; row < length; row++) {
     const at = row * 4
     const second = words[at + 1] as number
-    const sign = words[at + 3] as number
+    const sign = second >> 20
     // Both upper words only extend the sign, and the second holds at most 20 bits of its own.
-    const small = (words[at + 2] as number) === sign && sign === second >> 20
-    if (!small || (sign !== 0 && sign !== -1))
-      return convert(placePoint(String(unscaled(row)), scale))
-    const value = second * 4_294_967_296 + ((words[at] as number) >>> 0)
-    return convert(placePoint(String(value), scale))
+    const small = (sign === 0 || sign === -1) && words[at + 2] === sign && words[at + 3] === sign
+    texts[row] = small
+      ? smallText(second * 4_294_967_296 + ((words[at] as number) >>> 0), power)
+      : exact(row)
   }
+  return convert === plainDecimal ? texts : (row) => convert(texts[row] as string)
+}
+
+/** The text of an integer below 2^52 with its decimal point where `power`, a power of ten, puts it. */
+function smallText(value: number, power: number): string {
+  if (power === 1) return String(value)
+  const size = Math.abs(value)
+  const fraction = size % power
+  const whole = `${(size - fraction) / power}.${String(power + fraction).slice(1)}`
+  return value < 0 ? `-${whole}` : whole
 }
 
 /** The text of an integer with its decimal point `scale` digits from the right. */
