@@ -235,7 +235,7 @@ export interface AnySubquery extends Node {
 export interface Star extends Node {
   readonly kind: 'star'
   readonly table?: string | undefined
-  /** Paths of one name or more, in no particular order. */
+  /** Paths of one name or more; this list and the next two are sorted, their order means nothing. */
   readonly exclude: readonly (readonly string[])[]
   readonly replace: readonly { readonly name: string; readonly expression: Expression }[]
   readonly rename: readonly { readonly from: readonly string[]; readonly to: string }[]
@@ -430,7 +430,7 @@ export interface BaseTable extends TableRefBase {
   readonly catalog?: string | undefined
   readonly schema?: string | undefined
   readonly table: string
-  /** `AT (VERSION => 3)`. */
+  /** `AT (VERSION => 3)`, which stands after the alias. */
   readonly asOf?: { readonly unit: 'version' | 'timestamp'; readonly value: Expression } | undefined
 }
 

@@ -125,7 +125,8 @@ export const wrapInterval: Rule = ({ tokens, edits }, i) => {
   if (unit === undefined) return
   const first = tokens[i + 1]
   const isSimple = unit === i + 2 && (first?.kind === 'string' || /^\d+$/.test(first?.value ?? ''))
-  if (isSimple || closingIndex(tokens, i + 1) === unit - 1) return
+  const isWrapped = isSymbol(first, '(') && closingIndex(tokens, i + 1) === unit - 1
+  if (isSimple || isWrapped) return
   edits.before(i + 1, '(')
   edits.after(unit - 1, ')')
 }

@@ -255,17 +255,20 @@ function readStar(context: ReadContext, raw: Raw): Star {
   return {
     kind: 'star',
     table: context.optionalString(raw, 'relation_name'),
+    // The parser keeps these lists in hash tables; sorted, equal stars have equal trees.
     exclude: [
       ...context.strings(raw, 'exclude_list').map((name) => [name]),
       ...qualified.map((entry) => readPath(context, entry)),
-    ],
-    replace,
-    rename,
+    ].toSorted((a, b) => compareTexts(a.join(), b.join())),
+    replace: replace.toSorted((a, b) => compareTexts(a.name, b.name)),
+    rename: rename.toSorted((a, b) => compareTexts(a.to, b.to)),
     columns: context.boolean(raw, 'columns'),
     pattern: context.optional(raw['expr']),
     ...placed(context.at(raw)),
   }
 }
+
+const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 function readSubquery(context: ReadContext, raw: Raw): Expression {
   expectType(context, raw, 'SUBQUERY')

@@ -1,6 +1,7 @@
 import type {
   Cte,
   Distinct,
+  Expression,
   GroupBy,
   Limit,
   OrderItem,
@@ -165,7 +166,23 @@ function readGroupBy(context: ReadContext, raw: Raw): GroupBy | undefined {
     return isIndexes ? (set as readonly number[]) : context.unknown('a grouping set')
   })
   if (all && sets.length > 0) context.unknown('GROUP BY ALL with grouping sets')
-  return all || sets.length > 0 ? { all, expressions, sets } : undefined
+  return all || sets.length > 0 ? { all, ...inOrderOfSets(expressions, sets) } : undefined
+}
+
+/**
+ * Expressions numbered by their first use in a set. The parser numbers ROLLUP (a), CUBE (b) by the text
+ * and GROUPING SETS by use; with one numbering for both, equal groupings have equal trees.
+ */
+function inOrderOfSets(
+  expressions: readonly Expression[],
+  sets: readonly (readonly number[])[],
+): Pick<GroupBy, 'expressions' | 'sets'> {
+  const order = [...new Set([...sets.flat(), ...expressions.keys()])]
+  const numbers = new Map(order.map((old, i) => [old, i]))
+  return {
+    expressions: order.flatMap((old) => expressions[old] ?? []),
+    sets: sets.map((set) => set.map((old) => numbers.get(old) ?? old).toSorted((a, b) => a - b)),
+  }
 }
 
 const MAP_KEYS = keySet('map')

@@ -17,11 +17,11 @@ import { renderCallOf, renderItem, renderRows } from './render-parts.ts'
 export function renderTable(table: TableRef, layout: Layout): string {
   switch (table.kind) {
     case 'table':
-      return `${renderName(table, layout)}${tail(table)}`
+      return `${renderName(table)}${name(table)}${asOf(table, layout)}${sampleOf(table)}`
     case 'subquery':
       return `${layout.subquery(table.query)}${tail(table)}`
     case 'join':
-      return renderJoin(table, layout)
+      return renderJoin(table, layout, true)
     case 'tableFunction': {
       const ordinality = table.withOrdinality ? ' WITH ORDINALITY' : ''
       return `${renderCallOf(table.call, layout)}${ordinality}${tail(table)}`
@@ -35,21 +35,25 @@ export function renderTable(table: TableRef, layout: Layout): string {
   }
 }
 
-function renderName(table: BaseTable, layout: Layout): string {
-  const path = [table.catalog, table.schema, table.table].filter((part) => part !== undefined)
-  const { asOf } = table
-  if (asOf === undefined) return quotePath(path)
-  return `${quotePath(path)} AT (${asOf.unit.toUpperCase()} => ${layout.expression(asOf.value)})`
-}
+const renderName = (table: BaseTable): string =>
+  quotePath([table.catalog, table.schema, table.table].filter((part) => part !== undefined))
 
 /** Alias, column aliases and sample, which all references but joins may have. */
-function tail(table: TableRef): string {
-  const { alias, columnAliases, sample } = table
+const tail = (table: TableRef): string => `${name(table)}${sampleOf(table)}`
+
+function name({ alias, columnAliases }: TableRef): string {
   assert(alias !== undefined || columnAliases.length === 0, 'column aliases need an alias')
-  const columns =
-    columnAliases.length === 0 ? '' : `(${columnAliases.map(quoteIdentifier).join(', ')})`
-  const name = alias === undefined ? '' : ` AS ${quoteIdentifier(alias)}${columns}`
-  return `${name}${sample === undefined ? '' : ` TABLESAMPLE ${renderSample(sample)}`}`
+  if (alias === undefined) return ''
+  const columns = columnAliases.map(quoteIdentifier).join(', ')
+  return ` AS ${quoteIdentifier(alias)}${columns === '' ? '' : `(${columns})`}`
+}
+
+const sampleOf = ({ sample }: TableRef): string =>
+  sample === undefined ? '' : ` TABLESAMPLE ${renderSample(sample)}`
+
+function asOf(table: BaseTable, layout: Layout): string {
+  if (table.asOf === undefined) return ''
+  return ` AT (${table.asOf.unit.toUpperCase()} => ${layout.expression(table.asOf.value)})`
 }
 
 /** `reservoir(20 ROWS) REPEATABLE (3)`. */
@@ -68,13 +72,27 @@ const FORMS: Readonly<Record<Join['form'], string>> = {
   positional: 'POSITIONAL ',
 }
 
-function renderJoin(join: Join, layout: Layout): string {
+/**
+ * A PIVOT cannot be in parentheses and, after JOIN, would apply to the whole join. So it follows a comma
+ * where the comma list allows it, and is a subquery elsewhere.
+ */
+function renderJoin(join: Join, layout: Layout, isInCommaList: boolean): string {
   assert(join.alias === undefined && join.sample === undefined, 'a join has no alias and no sample')
+  const isComma = isInCommaList && join.form === 'cross' && join.right.kind === 'pivot'
+  const left =
+    join.left.kind === 'join'
+      ? renderJoin(join.left, layout, isComma)
+      : renderTable(join.left, layout)
+  if (isComma) return `${left},${layout.line}${renderTable(join.right, layout)}`
   const type = join.type === 'inner' ? '' : `${join.type.toUpperCase()} `
-  const left = renderTable(join.left, layout)
-  const right = renderTable(join.right, layout)
-  const operand = join.right.kind === 'join' ? `(${right})` : right
-  return `${left}${layout.line}${FORMS[join.form]}${type}JOIN ${operand}${on(join, layout)}`
+  const operator = `${FORMS[join.form]}${type}JOIN`
+  return `${left}${layout.line}${operator} ${rightOperand(join.right, layout)}${on(join, layout)}`
+}
+
+function rightOperand(table: TableRef, layout: Layout): string {
+  if (table.kind === 'join') return `(${renderJoin(table, layout, false)})`
+  if (table.kind !== 'pivot') return renderTable(table, layout)
+  return `(SELECT * FROM ${renderPivot(table, layout)})${tail(table)}`
 }
 
 function on(join: Join, layout: Layout): string {
