@@ -82,8 +82,8 @@ export const SETTINGS: readonly Setting[] = [
   natural('max_rows', 0, 'rows after which a query fails; 0 no limit'),
   choice(
     'profile',
-    ['on', 'off'],
-    'whether executors collect the operator profile that `profile;` shows',
+    ['auto', 'on', 'off'],
+    'whether executors collect the operator profile that `profile;` shows; auto where the input is not tiny',
   ),
   choice(
     'sql_dialect',

@@ -7,6 +7,7 @@ import { QueryRun } from '../schedule/query-run.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
 import { countTasks } from '../schedule/stage.ts'
 import type { QueryBody } from '../sql/statement.ts'
+import { totalBytes } from '../table/manifest.ts'
 import type { Dialect } from '../sql/token.ts'
 import { profileOf, type QueryProfile } from './profile.ts'
 import type { Services } from './services.ts'
@@ -102,11 +103,8 @@ export class Queries {
     })
   }
 
-  async run(
-    planned: PlannedQuery,
-    context: StatementContext,
-    profile: boolean,
-  ): Promise<StatementOutcome> {
+  async run(planned: PlannedQuery, context: StatementContext): Promise<StatementOutcome> {
+    const profile = wantsProfile(planned.plan, context)
     const run = this.#start(planned, context, { profile, relay: context.relay })
     await run.run()
     return {
@@ -209,6 +207,17 @@ export class Queries {
       sql,
     ].join('\u0000')
   }
+}
+
+/** Inputs below this take less time to read than their operator profile takes to write. */
+const PROFILE_BYTES_MIN = 1024 * 1024
+
+function wantsProfile(plan: PhysicalPlan, context: StatementContext): boolean {
+  const wanted = context.settings.get('profile')
+  if (wanted !== 'auto') return wanted === 'on'
+  let bytes = 0
+  for (const scan of plan.scans.values()) bytes += totalBytes(scan.files)
+  return bytes >= PROFILE_BYTES_MIN
 }
 
 /** Settings that the kernel itself has to know; a default is not sent. */

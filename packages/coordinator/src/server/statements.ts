@@ -43,8 +43,7 @@ export class Statements {
     const inner = { ...context, sql: bound.sql }
     try {
       const cached = this.#queries.cachedPlan(bound.sql, inner)
-      const profile = context.settings.get('profile') === 'on'
-      if (cached !== undefined) return await this.#queries.run(cached, inner, profile)
+      if (cached !== undefined) return await this.#queries.run(cached, inner)
       const statement = await this.#services.frontEnd.parse(bound.sql, {
         dialect: context.settings.dialect,
       })
@@ -71,7 +70,7 @@ export class Statements {
 
   async #query(statement: QueryStatement, context: StatementContext): Promise<StatementOutcome> {
     const planned = await this.#queries.plan(statement, context, context.sql)
-    return this.#queries.run(planned, context, context.settings.get('profile') === 'on')
+    return this.#queries.run(planned, context)
   }
 
   async #explain(
