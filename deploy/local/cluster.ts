@@ -5,6 +5,7 @@ import { clusterUrl, engineMembers, installedPrograms, type Programs } from './e
 import { etcdHealthy, etcdMembers, etcdUrls } from './etcd-member.ts'
 import { LauncherError } from './launcher-error.ts'
 import { type Layout, pathsOf, settleLayout } from './layout.ts'
+import { membersJoined } from './membership.ts'
 import { MemberProcess, type MemberRole, type MemberSpec } from './member-process.ts'
 import { requireFreePorts } from './ports.ts'
 import { isAlive, processBirth } from './process-identity.ts'
@@ -146,6 +147,11 @@ export class LocalCluster implements AsyncDisposable {
     if (this.#options.restart) member.supervise()
   }
 
+  /** Resolves when every coordinator knows a leader and is connected with every executor of the cluster. */
+  async joined(): Promise<void> {
+    await membersJoined(this.#layout, this.#clock, { signal: this.#options.signal })
+  }
+
   /** Stops all members in order and gives the directory free. The data stays. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop()
@@ -168,6 +174,8 @@ export class LocalCluster implements AsyncDisposable {
     await this.#etcdHealthy()
     const engine = this.#members.filter((member) => member.spec.role !== 'etcd')
     await Promise.all(engine.map((member) => member.start({ signal })))
+    // Programs that stand in for the engine do not know of one another.
+    if (this.#options.programs === undefined) await this.joined()
     if (this.#options.restart) for (const member of this.#members) member.supervise()
     await this.#saveState({ state: 'ready' })
   }

@@ -1,4 +1,3 @@
-import { connect } from '@nyala/client'
 import { median, type Measurement, round, spread } from './measurement.ts'
 import { familyOf, proportionalBytes, residentBytes } from './processes.ts'
 import { pidOf, type World } from './world.ts'
@@ -15,9 +14,9 @@ const START_GOAL_MS = 1_500
 export async function measureFootprint(world: World): Promise<readonly Measurement[]> {
   const coordinatorStarts = await startTimes(world, 'c1')
   const executorStarts = await startTimes(world, 'e1')
-  // Everything is fresh now; a client finds out whether the cluster serves.
-  await using db = await connect({ url: world.cluster.url })
-  await db.query('SELECT count(*) FROM nation')
+  // Everything is fresh now, and has served once.
+  await world.cluster.joined()
+  await world.db.query('SELECT count(*) FROM nation')
   await world.clock.sleep(SETTLE_MS)
   return [
     resident('idle coordinator', [pidOf(world.cluster, 'c1')], COORDINATOR_GOAL_MIB),
