@@ -2,14 +2,17 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { silentLog, systemClock } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
+import { Etcd3 } from 'etcd3'
 import t from 'tap'
 import { Catalog } from './catalog.ts'
 import { openCluster } from './cluster.ts'
 import { connectKv, type EtcdKv } from './etcd-kv.ts'
 import { Keys } from './keys.ts'
 import { EtcdProcess, findEtcd } from './testing/etcd-process.ts'
-import { failsKv } from './testing/failures.ts'
-import { tableOf } from './testing/world.ts'
+import { KvError } from './kv.ts'
+import { Registration } from './registration.ts'
+import { fails, failsKv } from './testing/failures.ts'
+import { memberRecordOf, tableOf } from './testing/world.ts'
 
 const open = (endpoint: string): Promise<EtcdKv> =>
   connectKv({ endpoints: [endpoint], clock: systemClock, log: silentLog })
@@ -180,3 +183,105 @@ await t.test('on etcd, one of two concurrent creations wins and both catalogs ag
   t.equal(dropped?.length, 1)
   t.equal((await kvA.range(on.keys.tables('d'))).items.length, 0)
 })
+
+await t.test(
+  'endpoints of different clusters are refused before anything is written',
+  async (t) => {
+    await using ours = await EtcdProcess.start(process.env)
+    await using other = await EtcdProcess.start(process.env)
+    const endpoints = [ours.endpoint, other.endpoint]
+    await using kv = await connectKv({ endpoints, clock: systemClock, log: silentLog })
+    await fails(t, 'metastore_unavailable', kv.waitReady({ timeoutMs: 5000 }))
+    await failsKv(t, 'misconfigured', kv.commitIf(put))
+    for (const endpoint of endpoints) {
+      await using alone = await open(endpoint)
+      t.equal((await alone.get('/a')).item, undefined)
+    }
+  },
+)
+
+await t.test('a stray member that answers later is noticed by its answers', async (t) => {
+  await using ours = await EtcdProcess.start(process.env)
+  await using other = await EtcdProcess.start(process.env)
+  await other.kill()
+  const endpoints = [ours.endpoint, other.endpoint]
+  await using kv = await connectKv({ endpoints, clock: systemClock, log: silentLog })
+  await kv.waitReady({ timeoutMs: 5000 })
+  await other.restart()
+  const asked = async (): Promise<string> => {
+    for (;;) {
+      try {
+        await kv.get('/a')
+      } catch (error) {
+        if (error instanceof KvError && error.kind !== 'unavailable') return error.kind
+      }
+      await systemClock.sleep(20)
+    }
+  }
+  t.equal(await asked(), 'misconfigured')
+})
+
+await t.test(
+  'DDL, membership and views outlive a member that hangs and the loss of the leader',
+  async (t) => {
+    const members = await EtcdProcess.startCluster(process.env, 3)
+    t.teardown(() => Promise.all(members.map((member) => member[Symbol.asyncDispose]())))
+    const endpoints = members.map((member) => member.endpoint)
+    const options = { endpoints, clock: systemClock, log: silentLog }
+    await using kv = await connectKv(options)
+    await using otherKv = await connectKv(options)
+    await kv.waitReady({ timeoutMs: 10_000 })
+    const on = { keys: new Keys('test'), clock: systemClock, log: silentLog }
+    await openCluster({ ...on, kv })
+    await using catalog = await Catalog.open({ ...on, kv })
+    await using other = await Catalog.open({ ...on, kv: otherKv })
+    const losses: string[] = []
+    const record = memberRecordOf('c1')
+    const onLost = ({ reason }: { readonly reason: string }): unknown => losses.push(reason)
+    const registration = new Registration({ ...on, kv, record, onLost })
+    await registration.start()
+
+    const acknowledged: string[] = []
+    let slowestMs = 0
+    const createSome = async (prefix: string, forMs: number): Promise<void> => {
+      const end = systemClock.now() + forMs
+      for (let i = 0; systemClock.now() < end; i++) {
+        const began = systemClock.now()
+        await catalog.createRelation(tableOf('default', `${prefix}${i}`))
+        acknowledged.push(`${prefix}${i}`)
+        slowestMs = Math.max(slowestMs, systemClock.now() - began)
+      }
+    }
+    await createSome('calm', 300)
+    const leader = await leaderOf(members)
+    const follower = members.find((member) => member !== leader)
+    follower?.pause()
+    await createSome('paused', 2000)
+    follower?.resume()
+    await createSome('resumed', 500)
+    await leader.kill()
+    await createSome('killed', 3000)
+
+    const snapshot = await other.atLeast(catalog.snapshot().revision)
+    const seen = new Set(snapshot.relations('default').map((relation) => relation.record.name))
+    t.same(
+      acknowledged.filter((name) => !seen.has(name)),
+      [],
+    )
+    t.equal(seen.size, acknowledged.length)
+    t.comment(`${seen.size} tables, slowest ${Math.round(slowestMs)} ms, losses: ${losses.join()}`)
+    t.ok(slowestMs < 8000)
+    t.ok(registration.incarnation !== undefined)
+    await registration.stop()
+  },
+)
+
+async function leaderOf(members: readonly EtcdProcess[]): Promise<EtcdProcess> {
+  for (;;) {
+    for (const member of members) {
+      const client = new Etcd3({ hosts: member.endpoint })
+      const status = await client.maintenance.status().finally(() => client.close())
+      if (status.leader === status.header.member_id) return member
+    }
+  }
+}

@@ -1,6 +1,6 @@
 import { type Clock, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import type { Etcd3 } from 'etcd3'
+import type { Etcd3, IResponseHeader } from 'etcd3'
 import { type EtcdCredentials, makeEtcdClient, toKvError } from './etcd-client.ts'
 import { prefixEnd, toCompare, toKeyValue, toOperationResult, toRequestOp } from './etcd-codec.ts'
 import { watchEtcd } from './etcd-watch.ts'
@@ -21,11 +21,16 @@ import {
   type RangeResult,
   type WatchHandlers,
 } from './kv.ts'
+import { toSqlError } from './retry.ts'
 
 /** etcd counts the rest of the range for each page, so small pages make a large range quadratic. */
 const PAGE_KEYS = 10_000
 /** A range of many keys takes longer than a single key. */
-const RANGE_TIMEOUT_MS = 5000
+const RANGE_TIMEOUT_MS = 2000
+/** A member that is down must not hold up a start that the others suffice for. */
+const MEMBER_TIMEOUT_MS = 500
+/** Never written; reading it proves that etcd answers. */
+const PROBE_KEY = '/nyala/ready'
 const READY_RETRY_MIN_MS = 20
 const READY_RETRY_MAX_MS = 300
 
@@ -48,7 +53,11 @@ export class EtcdKv implements Kv, AsyncDisposable {
   readonly #client: Etcd3
   readonly #clock: Clock
   readonly #log: Log
+  readonly #credentials: EtcdCredentials | undefined
   readonly #watches = new Set<() => void>()
+  /** Id of the etcd cluster that answered first; every other answer must come from the same. */
+  #clusterId: string | undefined
+  #misconfigured: KvError | undefined
   #closed = false
 
   constructor(client: Etcd3, options: EtcdKvOptions) {
@@ -56,10 +65,12 @@ export class EtcdKv implements Kv, AsyncDisposable {
     this.#client = client
     this.#clock = options.clock
     this.#log = options.log
+    this.#credentials = options.credentials
   }
 
   /**
-   * Resolves when etcd has answered a linearizable read. Fails with `metastore_unavailable` after `timeoutMs`.
+   * Resolves when etcd has answered a linearizable read, and every endpoint that answers alone is of the same cluster.
+   * Fails with `metastore_unavailable` after `timeoutMs`.
    */
   async waitReady(options: {
     readonly timeoutMs: number
@@ -70,9 +81,11 @@ export class EtcdKv implements Kv, AsyncDisposable {
       options.signal?.throwIfAborted()
       const left = end - this.#clock.now()
       try {
-        await this.get('/nyala/ready', { timeoutMs: Math.max(1, Math.min(left, CALL_TIMEOUT_MS)) })
-        return
+        const timeoutMs = Math.max(1, Math.min(left, CALL_TIMEOUT_MS))
+        await this.get(PROBE_KEY, { timeoutMs })
+        return await this.#checkMembers()
       } catch (cause) {
+        if (this.#misconfigured !== undefined) throw toSqlError(this.#misconfigured, false)
         if (this.#clock.now() + pause >= end) throw this.#notReady(options.timeoutMs, cause)
         this.#log.debug('metastore not ready', { endpoints: this.endpoints, cause })
       }
@@ -142,8 +155,9 @@ export class EtcdKv implements Kv, AsyncDisposable {
     return new Promise((resolve, reject) => {
       const fail = (cause: unknown): void => reject(toKvError(cause, 'renew lease', 'write'))
       stream.on('data', (reply) => {
-        resolve(Math.max(0, Number(reply.TTL)))
         stream.end()
+        if (this.#admit(reply.header)) resolve(Math.max(0, Number(reply.TTL)))
+        else fail(this.#misconfigured)
       })
       // Stays attached after the answer: an error event without a listener would end the process.
       stream.on('error', fail)
@@ -164,7 +178,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
   }
 
   watch(prefix: string, fromRevision: number, handlers: WatchHandlers): () => void {
-    if (this.#closed) throw new KvError('closed', 'the connection to etcd is closed')
+    this.#check()
     const stop = watchEtcd({
       open: () => this.#client.watchClient.watch(),
       clock: this.#clock,
@@ -172,6 +186,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
       rangeEnd: prefixEnd(prefix),
       fromRevision,
       handlers,
+      check: (header) => (this.#admit(header) ? undefined : this.#misconfigured),
       ended: () => this.#watches.delete(stop),
     })
     this.#watches.add(stop)
@@ -190,12 +205,61 @@ export class EtcdKv implements Kv, AsyncDisposable {
     return this.close()
   }
 
-  async #call<T>(what: string, access: 'read' | 'write', call: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new KvError('closed', 'the connection to etcd is closed')
+  async #call<T extends object>(
+    what: string,
+    access: 'read' | 'write',
+    call: () => Promise<T>,
+  ): Promise<T> {
+    this.#check()
     try {
-      return await call()
+      const response = await call()
+      const header = 'header' in response ? (response.header as IResponseHeader) : undefined
+      if (header !== undefined && !this.#admit(header)) this.#check()
+      return response
     } catch (cause) {
       throw toKvError(cause, what, access)
+    }
+  }
+
+  #check(): void {
+    if (this.#closed) throw new KvError('closed', 'the connection to etcd is closed')
+    if (this.#misconfigured !== undefined) throw this.#misconfigured
+  }
+
+  /**
+   * False when an answer comes from another etcd cluster than the first one did. A stray member, for example on a
+   * port that was taken by another cluster, would show us its own keys and take our writes.
+   */
+  #admit(header: IResponseHeader): boolean {
+    this.#clusterId ??= header.cluster_id
+    if (this.#clusterId === header.cluster_id) return true
+    this.#misconfigured ??= new KvError(
+      'misconfigured',
+      `the etcd endpoints ${this.endpoints.join(', ')} belong to different clusters`,
+    )
+    return false
+  }
+
+  /** Asks each endpoint by itself, since a call goes to any of them. One that does not answer is checked when it does. */
+  async #checkMembers(): Promise<void> {
+    if (this.endpoints.length === 1) return
+    const headers = await Promise.all(this.endpoints.map((endpoint) => this.#headerOf(endpoint)))
+    for (const header of headers) {
+      if (header !== undefined && !this.#admit(header)) this.#check()
+    }
+  }
+
+  async #headerOf(endpoint: string): Promise<IResponseHeader | undefined> {
+    const client = await makeEtcdClient([endpoint], this.#clock, this.#credentials)
+    try {
+      const request = { key: Buffer.from(PROBE_KEY), serializable: true }
+      const { header } = await client.kv.range(request, this.#deadline({}, MEMBER_TIMEOUT_MS))
+      return header
+    } catch (error) {
+      this.#log.info('etcd member does not answer', { endpoint, error })
+      return undefined
+    } finally {
+      client.close()
     }
   }
 

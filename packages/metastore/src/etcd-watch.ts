@@ -1,5 +1,5 @@
 import { type Clock } from '@nyala/client/base'
-import type { IDuplexStream, IWatchRequest, IWatchResponse } from 'etcd3'
+import type { IDuplexStream, IResponseHeader, IWatchRequest, IWatchResponse } from 'etcd3'
 import { toKvError } from './etcd-client.ts'
 import { toKeyValue } from './etcd-codec.ts'
 import { KvError, parseRevision, type WatchEvent, type WatchHandlers } from './kv.ts'
@@ -18,6 +18,8 @@ export interface EtcdWatchOptions {
   readonly rangeEnd: Buffer
   readonly fromRevision: number
   readonly handlers: WatchHandlers
+  /** An error when a response comes from another cluster. */
+  readonly check: (header: IResponseHeader) => KvError | undefined
   /** Called once when the watch is over, whatever the reason. */
   readonly ended: () => void
 }
@@ -72,6 +74,8 @@ class EtcdWatch {
   #onResponse(response: IWatchResponse): void {
     if (this.#over) return
     this.#lastHeard = this.#options.clock.now()
+    const stray = this.#options.check(response.header)
+    if (stray !== undefined) return this.#disconnect(stray)
     const compactRevision = parseRevision(response.compact_revision)
     if (compactRevision > 0) {
       this.stop()

@@ -131,6 +131,8 @@ export type KvErrorKind =
   | 'tooLarge'
   | 'leaseNotFound'
   | 'unauthorized'
+  /** The endpoints belong to different stores; nothing read or written through them can be trusted. */
+  | 'misconfigured'
   /** The request breaks a rule of the store; a bug of the caller. */
   | 'invalid'
   /** The `Kv` was closed. */
@@ -146,8 +148,8 @@ export class KvError extends Error {
   }
 }
 
-/** Deadline of a call unless it says otherwise: longer than etcd's election, so that a lost etcd leader costs one retry. */
-export const CALL_TIMEOUT_MS = 1500
+/** Deadline of a call unless it says otherwise: about twice an election, so that a member that hangs costs little. */
+export const CALL_TIMEOUT_MS = 1000
 /** etcd's default --max-txn-ops, which counts each list by itself. */
 export const COMMIT_OPERATIONS_MAX = 128
 /** Below etcd's 1.5 MiB --max-request-bytes, so that the refusal is ours and typed. */

@@ -191,14 +191,15 @@ export class PrefixView {
     const over = deferred<'relist' | 'stopped'>()
     const onAbort = (): void => over.resolve('stopped')
     signal.addEventListener('abort', onAbort, { once: true })
-    this.#restart = () => over.resolve('relist')
-    this.#following = true
-    const stop = this.#kv.watch(this.#prefix, this.#revision, {
-      events: (events) => this.#apply(events),
-      compacted: () => over.resolve('relist'),
-      disconnected: (error) => over.reject(error),
-    })
+    let stop = (): void => undefined
     try {
+      stop = this.#kv.watch(this.#prefix, this.#revision, {
+        events: (events) => this.#apply(events),
+        compacted: () => over.resolve('relist'),
+        disconnected: (error) => over.reject(error),
+      })
+      this.#restart = () => over.resolve('relist')
+      this.#following = true
       return await over.promise
     } finally {
       this.#following = false

@@ -63,6 +63,7 @@ t.test('every kind of failure has an error that a user can act on', async (t) =>
     tooLarge: 'program_limit_exceeded',
     leaseNotFound: 'metastore_unavailable',
     unauthorized: 'metastore_unavailable',
+    misconfigured: 'metastore_unavailable',
     invalid: 'internal_error',
     closed: 'metastore_unavailable',
   }

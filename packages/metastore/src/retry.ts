@@ -85,6 +85,11 @@ export function toSqlError(error: KvError, ambiguous: boolean): SqlError {
       return new SqlError('program_limit_exceeded', error.message, { cause: error })
     case 'invalid':
       return new SqlError('internal_error', error.message, { cause: error })
+    case 'misconfigured':
+      return new SqlError('metastore_unavailable', error.message, {
+        hint: 'list the members of one etcd cluster only, and check for ports that are used twice',
+        cause: error,
+      })
     case 'unavailable':
     case 'compacted':
     case 'leaseNotFound':

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { silentLog, systemClock } from '@nyala/client/base'
+import { assert, silentLog, systemClock } from '@nyala/client/base'
 import { connectKv } from '../etcd-kv.ts'
 
 const READY_TIMEOUT_MS = 20_000
@@ -16,7 +16,7 @@ const REPOSITORY = join(import.meta.dirname, '../../../..')
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** A single etcd member on loopback with its own directory, for tests: killed and removed when disposed of. */
+/** An etcd member on loopback with its own directory, for tests: killed and removed when disposed of. */
 export class EtcdProcess implements AsyncDisposable {
   readonly endpoint: string
   readonly #directory: string
@@ -27,17 +27,17 @@ export class EtcdProcess implements AsyncDisposable {
     this.#child.kill('SIGKILL')
   }
 
-  private constructor(binary: string, directory: string, ports: readonly [number, number]) {
-    const client = `http://127.0.0.1:${ports[0]}`
-    const peer = `http://127.0.0.1:${ports[1]}`
-    this.endpoint = client
+  private constructor(binary: string, place: Place, peers: readonly Place[]) {
+    this.endpoint = place.client
     this.#binary = binary
-    this.#directory = directory
+    this.#directory = place.directory
+    const cluster = peers.map(({ name, peer }) => `${name}=${peer}`).join()
+    const { name, client, peer, directory } = place
     this.#arguments = [
-      ...['--name', 'test', '--data-dir', join(directory, 'data')],
+      ...['--name', name, '--data-dir', join(directory, 'data')],
       ...['--listen-client-urls', client, '--advertise-client-urls', client],
       ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
-      ...['--initial-cluster', `test=${peer}`, '--initial-cluster-token', directory],
+      ...['--initial-cluster', cluster, '--initial-cluster-token', peers[0]?.directory ?? ''],
       ...['--unsafe-no-fsync', '--pre-vote=true'],
       ...['--heartbeat-interval', '50', '--election-timeout', '500'],
       ...['--logger', 'zap', '--log-level', 'warn'],
@@ -47,20 +47,30 @@ export class EtcdProcess implements AsyncDisposable {
     process.once('exit', this.#killAtExit)
   }
 
-  /** Starts and waits until it answers. Fails, naming what was looked for, where there is no etcd. */
+  /** Starts one and waits until it answers. Fails, naming what was looked for, where there is no etcd. */
   static async start(environment: Environment): Promise<EtcdProcess> {
+    const [etcd] = await EtcdProcess.startCluster(environment, 1)
+    assert(etcd !== undefined, 'one member was started')
+    return etcd
+  }
+
+  /** Starts a cluster of several members and waits until each answers. */
+  static async startCluster(
+    environment: Environment,
+    count: number,
+  ): Promise<readonly EtcdProcess[]> {
     const binary = findEtcd(environment)
     for (let attempt = 1; ; attempt++) {
-      const directory = await mkdtemp(join(tmpdir(), 'nyala-etcd-'))
-      const etcd = new EtcdProcess(binary, directory, [await freePort(), await freePort()])
+      const places = await Promise.all(Array.from({ length: count }, (_, i) => newPlace(i)))
+      const members = places.map((place) => new EtcdProcess(binary, place, places))
       try {
-        await etcd.#waitReady()
-        return etcd
+        await Promise.all(members.map((member) => member.#waitReady()))
+        return members
       } catch (cause) {
-        const log = await readFile(join(directory, 'etcd.log'), 'utf8').catch(() => '(no log)')
-        await etcd[Symbol.asyncDispose]()
+        const logs = await Promise.all(members.map((member) => member.#log()))
+        await Promise.all(members.map((member) => member[Symbol.asyncDispose]()))
         if (attempt === START_ATTEMPTS) {
-          throw new Error(`etcd did not start: ${log.slice(-2000)}`, { cause })
+          throw new Error(`etcd did not start: ${logs.join('\n')}`, { cause })
         }
       }
     }
@@ -96,6 +106,11 @@ export class EtcdProcess implements AsyncDisposable {
     await rm(this.#directory, { recursive: true, force: true })
   }
 
+  async #log(): Promise<string> {
+    const log = await readFile(join(this.#directory, 'etcd.log'), 'utf8').catch(() => '(no log)')
+    return log.slice(-2000)
+  }
+
   #spawn(): ChildProcess {
     return spawn(this.#binary, this.#arguments, { stdio: 'ignore' })
   }
@@ -104,8 +119,11 @@ export class EtcdProcess implements AsyncDisposable {
     const endpoints = [this.endpoint]
     await using kv = await connectKv({ endpoints, clock: systemClock, log: silentLog })
     const ended = new AbortController()
-    this.#child.once('exit', () => ended.abort(new Error('etcd ended')))
+    const child = this.#child
+    const onExit = (): void => ended.abort(new Error('etcd ended'))
+    child.once('exit', onExit)
     await kv.waitReady({ timeoutMs: READY_TIMEOUT_MS, signal: ended.signal })
+    child.off('exit', onExit)
   }
 }
 
@@ -133,6 +151,20 @@ function isExecutable(path: string): boolean {
   } catch {
     return false
   }
+}
+
+interface Place {
+  readonly name: string
+  readonly directory: string
+  readonly client: string
+  readonly peer: string
+}
+
+async function newPlace(number: number): Promise<Place> {
+  const directory = await mkdtemp(join(tmpdir(), 'nyala-etcd-'))
+  const client = `http://127.0.0.1:${await freePort()}`
+  const peer = `http://127.0.0.1:${await freePort()}`
+  return { name: `test${number}`, directory, client, peer }
 }
 
 async function freePort(): Promise<number> {
