@@ -109,7 +109,7 @@ export class SqlFrontEnd {
     if (first === undefined || last === undefined) throw syntaxErrorAt(script, script.length, '')
     const prepared = prepareText({ script, tokens }, dialect)
     const serialized = await this.parser.serialize(prepared.sql)
-    const query = readSerialized(serialized, { text: script, toUser: prepared.toUser })
+    const query = readSerialized(serialized, { text: script, ...prepared })
     const sql = await guardQuery(query, serialized, (text) => this.parser.serialize(text))
     return {
       query,

@@ -8,7 +8,7 @@ import { QueryGenerator } from './testing/query-generator.ts'
 
 const SEEDS = 1_000
 /** Depths that give texts of some lines; deeper ones only repeat the same shapes. */
-const DEPTHS = [1, 2, 3, 4]
+const DEPTHS = [1, 2, 2, 3]
 
 const frontEnd = await SqlFrontEnd.open()
 t.teardown(() => frontEnd.close())

@@ -39,7 +39,7 @@ function nearText(text: string, offset: number): string | undefined {
 function parseError(result: Raw, source: SourceText): SqlError {
   const message = String(result['error_message'])
   const place = Number(result['position'] ?? NaN)
-  const offset = Number.isNaN(place) ? undefined : source.toUser(place)
+  const offset = Number.isNaN(place) ? undefined : source.errorToUser(place)
   const position = offset === undefined ? undefined : positionAt(source.text, offset)
   if (/expression depth limit|memory exhausted/i.test(message)) {
     return new SqlError(
@@ -56,7 +56,9 @@ function parseError(result: Raw, source: SourceText): SqlError {
   if (/Only SELECT statements can be serialized/.test(message)) {
     return new SqlError('feature_not_supported', 'this form of query is not supported', {
       position,
-      hint: 'PIVOT needs its values listed: FROM t PIVOT (… FOR column IN (value, …))',
+      hint: /pivot/i.test(source.text)
+        ? 'PIVOT needs its values listed: FROM t PIVOT (… FOR column IN (value, …))'
+        : 'a WITH is followed by a SELECT',
     })
   }
   if (result['error_type'] === 'not implemented' || /not supported/i.test(message)) {

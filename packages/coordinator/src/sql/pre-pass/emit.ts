@@ -5,8 +5,10 @@ import type { Edits } from './edits.ts'
 /** Text for DuckDB and the way back: which offset of the user's text an offset in it stands for. */
 export interface DuckdbText {
   readonly sql: string
-  /** From a byte offset (UTF-8) in `sql` to a UTF-16 offset in the user's script. */
+  /** From a byte offset (UTF-8) in `sql`, as nodes have it, to a UTF-16 offset in the user's script. */
   readonly toUser: (byteOffset: number) => number
+  /** The same from a code point offset, as errors have it. */
+  readonly errorToUser: (codePointOffset: number) => number
 }
 
 /** Pieces that are copied keep their inner offsets; a rewritten one stands for its token's start. */
@@ -47,8 +49,14 @@ export function emit(script: string, tokens: readonly Token[], edits: Edits): Du
   }
   const sql = texts.join('')
   const end = tokens.at(-1)?.end ?? 0
-  const toUtf16 = byteOffsets(sql)
-  return { sql, toUser: (byte) => userOffset(pieces, toUtf16(byte), sql.length, end) }
+  const user = (offset: number): number => userOffset(pieces, offset, sql.length, end)
+  const fromBytes = offsetsBy(sql, utf8Length)
+  const fromCodePoints = offsetsBy(sql, () => 1)
+  return {
+    sql,
+    toUser: (byte) => user(fromBytes(byte)),
+    errorToUser: (codePoint) => user(fromCodePoints(codePoint)),
+  }
 }
 
 function gap(script: string, previous: Token, token: Token): string {
@@ -103,23 +111,28 @@ function userOffset(pieces: readonly Piece[], out: number, length: number, end: 
   return piece.isCopy ? piece.user + out - piece.out : piece.user
 }
 
-/** From UTF-8 bytes to UTF-16 units; the table is only built for texts beyond ASCII, and only when asked. */
-function byteOffsets(text: string): (byte: number) => number {
-  if (/^[\x00-\x7f]*$/.test(text)) return (byte) => byte
+const utf8Length = (code: number): number =>
+  code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
+
+/**
+ * From units of another encoding to UTF-16 units. The table is only built for texts beyond ASCII, and
+ * only when asked.
+ */
+function offsetsBy(text: string, width: (code: number) => number): (offset: number) => number {
+  if (/^[\x00-\x7f]*$/.test(text)) return (offset) => offset
   let table: Uint32Array | undefined
-  return (byte) => {
-    table ??= buildTable(text)
-    return table[Math.min(byte, table.length - 1)] ?? text.length
+  return (offset) => {
+    table ??= buildTable(text, width)
+    return table[Math.min(offset, table.length - 1)] ?? text.length
   }
 }
 
-function buildTable(text: string): Uint32Array {
+function buildTable(text: string, width: (code: number) => number): Uint32Array {
   const offsets: number[] = []
   let index = 0
   for (const character of text) {
-    const code = character.codePointAt(0) ?? 0
-    const bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
-    for (let i = 0; i < bytes; i++) offsets.push(index)
+    const units = width(character.codePointAt(0) ?? 0)
+    for (let i = 0; i < units; i++) offsets.push(index)
     index += character.length
   }
   offsets.push(index)

@@ -13,6 +13,8 @@ export interface SourceText {
   readonly text: string
   /** From a byte offset in the text DuckDB parsed to an offset in `text`. */
   readonly toUser: (byteOffset: number) => number
+  /** From a code point offset in it: the places of errors are counted in another unit than those of nodes. */
+  readonly errorToUser: (codePointOffset: number) => number
 }
 
 /** The two recursions of the grammar, so that the files of one family need not import each other. */
