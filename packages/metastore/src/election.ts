@@ -103,8 +103,7 @@ export class Leadership {
  *
  * ```
  *   waiting ──key absent──► campaigning ──created it──► leading ──lease lost, key gone, resigned──► waiting
- *      ▲                        └──another did────────────┐
- *      └─────────────────────────────────────────────────-┘
+ *                               └──another created it──► waiting
  * ```
  *
  * A candidate that waits holds neither key nor lease, so there is no queue that could go wrong.

@@ -1,6 +1,5 @@
 import { type Clock } from '@nyala/client/base'
-import { type Interceptor, InterceptingCall } from '@grpc/grpc-js'
-import { circuitBreaker, ConsecutiveBreaker, handleWhen, noop } from 'cockatiel'
+import type { Interceptor } from '@grpc/grpc-js'
 import type { Etcd3, IOptions } from 'etcd3'
 import { CALL_TIMEOUT_MS, KvError, type KvErrorKind } from './kv.ts'
 
@@ -21,15 +20,6 @@ export interface EtcdCredentials {
   readonly certChain?: Buffer
 }
 
-/** Makes a member that has lost its quorum end calls and streams instead of going silently stale. */
-const requireLeader: Interceptor = (options, next) =>
-  new InterceptingCall(next(options), {
-    start(metadata, listener, start) {
-      metadata.set('hasleader', 'true')
-      start(metadata, listener)
-    },
-  })
-
 /**
  * The npm client as a transport. Its retries are switched off, because a repeated write can make a won
  * comparison look lost; its Watcher, Lease and Election are not used at all. Loaded on demand: it costs
@@ -41,6 +31,16 @@ export async function makeEtcdClient(
   credentials: EtcdCredentials | undefined,
 ): Promise<Etcd3> {
   const { Etcd3, isRecoverableError } = await import('etcd3')
+  const { InterceptingCall } = await import('@grpc/grpc-js')
+  const { circuitBreaker, ConsecutiveBreaker, handleWhen, noop } = await import('cockatiel')
+  /** Makes a member that has lost its quorum end calls and streams instead of going silently stale. */
+  const requireLeader: Interceptor = (call, next) =>
+    new InterceptingCall(next(call), {
+      start(metadata, listener, start) {
+        metadata.set('hasleader', 'true')
+        start(metadata, listener)
+      },
+    })
   const channel = {
     'grpc.max_receive_message_length': RECEIVE_BYTES_MAX,
     'grpc.initial_reconnect_backoff_ms': RECONNECT_MIN_MS,

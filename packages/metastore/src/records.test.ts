@@ -12,7 +12,7 @@ import { memberRecordOf, tableOf, viewOf } from './testing/world.ts'
 
 const made = { id: 'i', createdAt: 1, recentWrites: [] }
 
-t.test('records come back as they were written', async (t) => {
+await t.test('records come back as they were written', async (t) => {
   const table = {
     ...tableOf('d', 't'),
     ...made,
@@ -27,7 +27,7 @@ t.test('records come back as they were written', async (t) => {
   t.same(decodeRecord(memberRecord, encodeRecord(memberRecord, member), 'k'), member)
 })
 
-t.test('a record that is not fully understood is refused, naming its key', async (t) => {
+await t.test('a record that is not fully understood is refused, naming its key', async (t) => {
   const text = encodeRecord(memberRecord, memberRecordOf('c1'))
   const throwsNamingKey = (bad: string): void => {
     try {
@@ -45,7 +45,7 @@ t.test('a record that is not fully understood is refused, naming its key', async
   throwsNamingKey(text.replace('"coordinator"', '"other"'))
 })
 
-t.test('a record that is too large for the store is refused with a hint', async (t) => {
+await t.test('a record that is too large for the store is refused with a hint', async (t) => {
   const view = { ...viewOf('d', 'v', 'x'.repeat(RECORD_BYTES_MAX)), ...made }
   try {
     encodeRecord(relationRecord, view)

@@ -54,7 +54,7 @@ await inWorld(t, 'a refusal for good is not repeated', async (t, world) => {
   t.equal(world.clock.now(), began)
 })
 
-t.test('every kind of failure has an error that a user can act on', async (t) => {
+await t.test('every kind of failure has an error that a user can act on', async (t) => {
   const expected: Readonly<Record<KvErrorKind, string>> = {
     unavailable: 'metastore_unavailable',
     unknownOutcome: 'commit_outcome_unknown',

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { MemoryKv } from './memory-kv.ts'
+import type { MemoryKv } from './memory-kv.ts'
 import { Session } from './session.ts'
 import { inWorld, type World } from './testing/world.ts'
 
