@@ -10,6 +10,8 @@ import { Session } from './session.ts'
 export interface SessionOptions {
   readonly database?: string | undefined
   readonly set?: Readonly<Record<string, string | number | boolean>> | undefined
+  /** The `revision` of a session whose changes this one must see, perhaps of another process; default none. */
+  readonly revision?: number | undefined
 }
 
 /**
@@ -60,7 +62,7 @@ export class Database extends Session {
     const session = new Session(this.context, {
       database: options.database ?? this.#options.database,
       settings: { ...this.#options.settings, ...Object.fromEntries(set) },
-      revision: this.revision,
+      revision: Math.max(this.revision, options.revision ?? 0),
     })
     this.#sessions.add(session)
     return Promise.resolve(session)

@@ -1,0 +1,167 @@
+import { connect, isSqlError, SqlError } from '@nyala/client'
+import { systemClock } from '@nyala/client/base'
+import t from 'tap'
+import { childrenOf, EVENT_ROWS, isAlive, openWorld, pidOf, until, type World } from './world.ts'
+
+/** Runs for minutes on its own: eighty billion pairs, none of which is kept. */
+const LONG = 'SELECT count(*) FROM events a, events b WHERE a.id + b.id = -1'
+const GROUPED =
+  'SELECT city, count(*) AS n, sum(amount) AS total FROM events GROUP BY city ORDER BY city'
+
+const tasksRunning = async (world: World): Promise<number> => {
+  const { members } = await world.db.status()
+  return members
+    .filter((m) => m.role === 'executor')
+    .reduce((sum, m) => sum + (m.load['tasksRunning'] ?? 0), 0)
+}
+
+const errorOf = async (promise: Promise<unknown>): Promise<SqlError> => {
+  try {
+    await promise
+  } catch (error) {
+    if (error instanceof SqlError) return error
+    throw error
+  }
+  throw new Error('the statement did not fail')
+}
+
+t.test('a cluster of two coordinators and two executors', async (t) => {
+  const world = await openWorld({ coordinators: 2, executors: 2 })
+  t.teardown(() => world[Symbol.asyncDispose]())
+  const { db, cluster } = world
+
+  await t.test('a query of the whole table counts every row once, divided or not', async (t) => {
+    for (const distribution of ['single', 'force', 'auto']) {
+      const session = await db.session({ set: { distribution } })
+      const { rows } = await session.query('SELECT count(*) AS n, sum(id) AS s FROM events')
+      t.strictSame(rows, [
+        { n: BigInt(EVENT_ROWS), s: (BigInt(EVENT_ROWS) * BigInt(EVENT_ROWS - 1)) / 2n },
+      ])
+    }
+  })
+
+  await t.test('what one coordinator creates, the next statement at another sees', async (t) => {
+    const [first, second] = cluster.url
+      .replace(/^nyala:\/\//, '')
+      .replace(/\/.*$/, '')
+      .split(',')
+    await using a = await connect(`nyala://${first}/default`)
+    await using b = await connect(`nyala://${second}/default`)
+    for (let i = 0; i < 20; i++) {
+      const made = await a.session()
+      await made.execute(`CREATE VIEW seen_${i} AS SELECT ${i} AS n`)
+      const other = await b.session({ revision: made.revision })
+      t.strictSame((await other.query(`SELECT n FROM seen_${i}`)).rows, [{ n: i }])
+    }
+  })
+
+  await t.test(
+    'a canceled query fails at once and its tasks are gone within two seconds',
+    async (t) => {
+      const controller = new AbortController()
+      const running = errorOf(db.query(LONG, [], { signal: controller.signal }))
+      await until('the task runs', async () => (await tasksRunning(world)) > 0)
+      const started = systemClock.now()
+      controller.abort()
+      t.equal((await running).code, '57014')
+      await until('the task is gone', async () => (await tasksRunning(world)) === 0)
+      // The promise is two seconds for the kernel; what the status shows comes a report later.
+      t.ok(systemClock.now() - started < 10_000)
+    },
+  )
+
+  await t.test('any client can cancel any query by its id', async (t) => {
+    const stream = db.stream(LONG)
+    const failed = errorOf(stream.drain())
+    await until('the query is listed', async () =>
+      (await db.status()).queries.some((q) => q.id === stream.id),
+    )
+    await db.cancelQuery(String(stream.id))
+    t.equal((await failed).code, '57014')
+  })
+
+  await t.test('the queries of a client that goes away are stopped', async () => {
+    const other = await connect(cluster.url)
+    const lost = errorOf(other.query(LONG))
+    await until('the task runs', async () => (await tasksRunning(world)) > 0)
+    await other.close()
+    await lost
+    await until('the task is gone', async () => (await tasksRunning(world)) === 0)
+  })
+
+  await t.test('a query_timeout_s ends a query that runs longer', async (t) => {
+    const session = await db.session({ set: { query_timeout_s: '1' } })
+    const error = await errorOf(session.query(LONG))
+    t.equal(error.error, 'statement_timeout')
+    t.match(error.hint, /query_timeout_s/)
+  })
+
+  await t.test('a killed kernel is replaced and its query runs again elsewhere', async (t) => {
+    const executors = ['e1', 'e2'].map((id) => pidOf(cluster, id))
+    const answers = Array.from({ length: 8 }, () => db.query(GROUPED))
+    for (const executor of executors) {
+      const [kernel] = childrenOf(executor)
+      if (kernel !== undefined) process.kill(kernel, 'SIGKILL')
+    }
+    for (const answer of await Promise.all(answers)) t.equal(answer.rows.length, 97)
+    await until('both executors have a kernel again', () =>
+      executors.every((pid) => childrenOf(pid).length > 0),
+    )
+    t.equal((await db.query(GROUPED)).rows.length, 97)
+  })
+
+  await t.test('an executor killed under divided queries does not change their rows', async (t) => {
+    const session = await db.session({ set: { distribution: 'force' } })
+    const expected = (await session.query(GROUPED)).rows
+    const dead = pidOf(cluster, 'e2')
+    const answers = Array.from({ length: 6 }, () => session.query(GROUPED))
+    process.kill(dead, 'SIGKILL')
+    for (const answer of await Promise.all(answers)) t.strictSame(answer.rows, expected)
+    await until('another process serves as e2', () => {
+      const found = cluster.processes.find((p) => p.id === 'e2')
+      return found !== undefined && found.pid !== dead
+    })
+    await until('it is connected', async () => {
+      const { members } = await db.status()
+      return members.filter((m) => m.role === 'executor' && m.state === 'alive').length === 2
+    })
+  })
+
+  await t.test('no kernel outlives its executor', async () => {
+    const executor = pidOf(cluster, 'e1')
+    const kernels = childrenOf(executor)
+    process.kill(executor, 'SIGKILL')
+    await until('its kernels are gone', () => !kernels.some(isAlive))
+    await until('e1 serves again', async () => {
+      const { members } = await db.status()
+      return members.filter((m) => m.role === 'executor' && m.state === 'alive').length === 2
+    })
+  })
+
+  await t.test(
+    'a read goes on at another coordinator when the one it was sent to is killed',
+    async (t) => {
+      const id = db.coordinator
+      if (id === undefined) throw new Error('the client is connected to no coordinator')
+      process.kill(pidOf(cluster, id), 'SIGKILL')
+      t.equal((await db.query(GROUPED)).rows.length, 97)
+      t.not(db.coordinator, id)
+      await until('it serves again', async () => {
+        const { members } = await db.status()
+        return members.filter((m) => m.role === 'coordinator').length === 2
+      })
+    },
+  )
+
+  await t.test('nothing is left of queries that have ended', async () => {
+    await until('no task, query or segment is left', async () => {
+      const { queries } = await db.status()
+      return queries.length === 0 && (await tasksRunning(world)) === 0
+    })
+  })
+})
+
+t.test('errors are typed', (t) => {
+  t.ok(isSqlError(new SqlError('syntax_error', 'x')))
+  t.end()
+})
