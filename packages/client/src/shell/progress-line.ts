@@ -6,6 +6,8 @@ const BAR_COLUMNS = 20
 const REPAINT_MS = 100
 const ERASE_LINE = '\r\u001b[2K'
 const DEFAULT_COLUMNS = 80
+/** The terminal echoes Ctrl-C as `^C`; that must not wrap, or the line could not be erased. */
+const CARET_C_COLUMNS = 4
 
 /** One line on standard error that shows how far the statement is: repainted in place on a terminal, and erased. */
 export class ProgressLine {
@@ -28,7 +30,7 @@ export class ProgressLine {
       return
     }
     const columns = this.#io.stderr.columns ?? DEFAULT_COLUMNS
-    this.#io.stderr.write(`${ERASE_LINE}${[...text].slice(0, columns - 1).join('')}`)
+    this.#io.stderr.write(`${ERASE_LINE}${[...text].slice(0, columns - CARET_C_COLUMNS).join('')}`)
     this.#visible = true
   }
 

@@ -73,7 +73,8 @@ interface Token {
   readonly open: Split['open']
 }
 
-function skipToken(text: string, at: number): Token {
+/** Where the string, quoted name, comment or single character at `at` ends, and whether it is left open. */
+export function skipToken(text: string, at: number): Token {
   switch (text[at]) {
     case "'":
       return skipQuoted(text, at, { kind: 'string', backslashes: isEscapeString(text, at) })

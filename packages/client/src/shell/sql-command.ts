@@ -1,11 +1,10 @@
-import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { finished } from 'node:stream/promises'
 import type { Readable } from 'node:stream'
 import { SqlError } from '../protocol/errors.ts'
 import type { Database } from '../sdk/database.ts'
 import { errorReport, exitCodeOf, jsonErrorReport } from './error-report.ts'
-import { type Output, OutputClosed, streamOutput } from './output.ts'
+import { openOutput } from './output-file.ts'
+import { OutputClosed } from './output.ts'
 import { EXIT, type ShellIo, UsageError } from './shell-io.ts'
 import { allStatements } from './split-statements.ts'
 import { parseSqlOptions, SQL_USAGE, type SqlOptions } from './sql-options.ts'
@@ -111,25 +110,5 @@ function runnerOptions(options: SqlOptions, io: ShellIo): RunnerOptions {
     progress: options.progress,
     timing: options.timing,
     jsonErrors: options.jsonErrors,
-  }
-}
-
-/** Standard output, or the file that `-o` and `\o` name; disposing of it closes the file. */
-export function openOutput(
-  file: string | undefined,
-  io: ShellIo,
-): AsyncDisposable & { readonly output: Output } {
-  if (file === undefined) {
-    return { output: streamOutput(io.stdout), [Symbol.asyncDispose]: () => Promise.resolve() }
-  }
-  const stream = createWriteStream(file)
-  const output = streamOutput(stream)
-  return {
-    output,
-    async [Symbol.asyncDispose]() {
-      await output.end()
-      stream.end()
-      await finished(stream)
-    },
   }
 }

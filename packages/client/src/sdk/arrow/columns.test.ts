@@ -33,7 +33,7 @@ import {
   Uint64,
   Uint8,
   Utf8,
-  Vector,
+  type Vector,
   vectorFromArray,
 } from 'apache-arrow'
 import t from 'tap'

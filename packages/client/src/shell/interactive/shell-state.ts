@@ -1,0 +1,141 @@
+import type { Database } from '../../sdk/database.ts'
+import type { Session } from '../../sdk/session.ts'
+import { DEFAULT_DATABASE } from '../../sdk/options.ts'
+import { openOutput } from '../output-file.ts'
+import type { FormatName } from '../formats/format.ts'
+import type { ShellIo } from '../shell-io.ts'
+import { splitStatements } from '../split-statements.ts'
+import type { SqlOptions } from '../sql-options.ts'
+import { StatementRunner } from '../statement-runner.ts'
+import { HISTORY_LINES_MAX } from './history-file.ts'
+import { interpolate } from './variables.ts'
+
+/** What the shell is set to, and the statement that is being typed. */
+export class ShellState {
+  readonly variables = new Map<string, string>()
+  /** The lines of the statement so far. */
+  buffer = ''
+  /** The last statement that ran, for `\g`, `\watch` and `\e`. */
+  last: string | undefined
+  format: FormatName
+  expanded = false
+  timing: boolean
+  readonly #options: SqlOptions
+  readonly #io: ShellIo
+  readonly #lines: string[]
+  #database: Database
+  #ownsDatabase = false
+  #runner: StatementRunner
+  #target: ReturnType<typeof openOutput>
+
+  constructor(database: Database, options: SqlOptions, io: ShellIo, lines: string[]) {
+    this.#database = database
+    this.#options = options
+    this.#io = io
+    this.#lines = lines
+    this.format = options.format ?? 'table'
+    this.timing = options.timing
+    this.#target = openOutput(undefined, io)
+    this.#runner = this.#newRunner()
+  }
+
+  get database(): Database {
+    return this.#database
+  }
+
+  get session(): Session {
+    return this.#database
+  }
+
+  get runner(): StatementRunner {
+    return this.#runner
+  }
+
+  /** Lines typed so far, in this shell and before, oldest first. */
+  get lines(): readonly string[] {
+    return this.#lines
+  }
+
+  typed(line: string): void {
+    if (line.trim() === '') return
+    this.#lines.push(line)
+    if (this.#lines.length > HISTORY_LINES_MAX) this.#lines.shift()
+  }
+
+  /** Drops the statement that is being typed. */
+  forget(): void {
+    this.buffer = ''
+  }
+
+  prompt(): string {
+    const { database } = this.session
+    const name = database === DEFAULT_DATABASE ? 'nyala' : `nyala:${database}`
+    const { rest, open } = splitStatements(this.buffer)
+    if (rest.text === '' && open === 'nothing') return `${name}> `
+    const mark = { nothing: '-', string: "'", name: '"', comment: '*' }[open]
+    return `${' '.repeat(Math.max(0, name.length - 1))}${mark}> `
+  }
+
+  /** Adds text to the statement and runs all statements that are complete now. */
+  async addText(text: string): Promise<void> {
+    const { statements, rest, open } = splitStatements(this.buffer + text)
+    // What follows the last semicolon begins the next statement; blanks alone begin none.
+    const remaining = (this.buffer + text).slice(rest.offset)
+    this.buffer = rest.text === '' && open === 'nothing' ? '' : remaining
+    for (const statement of statements) await this.runStatement(statement.text)
+  }
+
+  /** Runs one statement as the shell is set now. Resolves with an exit code. */
+  async runStatement(text: string, options: { readonly expanded?: boolean } = {}): Promise<number> {
+    this.last = text
+    return this.runSql(interpolate(text, this.variables), options)
+  }
+
+  /** Runs SQL that nobody typed; it is not the "last statement". */
+  async runSql(sql: string, options: { readonly expanded?: boolean } = {}): Promise<number> {
+    const expanded = options.expanded ?? this.expanded
+    const { runner } = this
+    runner.output = this.#target.output
+    runner.options = {
+      ...runner.options,
+      format: expanded ? 'vertical' : this.format,
+      timing: this.timing,
+    }
+    return runner.run(sql)
+  }
+
+  /** Sends results to a file, or back to the screen. Rejects with Node's error when the file cannot be written. */
+  async redirect(file: string | undefined): Promise<void> {
+    await this.#target[Symbol.asyncDispose]()
+    this.#target = openOutput(file, this.#io)
+  }
+
+  async connect(url: string): Promise<void> {
+    const next = await this.#io.connect({ url, application: 'nyala sql' })
+    await this.#closeDatabase()
+    this.#database = next
+    this.#ownsDatabase = true
+    this.#runner = this.#newRunner()
+  }
+
+  async close(): Promise<void> {
+    await this.#target[Symbol.asyncDispose]()
+    await this.#closeDatabase()
+  }
+
+  /** The first database is its opener's to close. */
+  async #closeDatabase(): Promise<void> {
+    if (this.#ownsDatabase) await this.#database.close()
+  }
+
+  #newRunner(): StatementRunner {
+    const noColor = this.#options.noColor || (this.#io.environment('NO_COLOR') ?? '') !== ''
+    return new StatementRunner(this.#database, this.#io, this.#target.output, {
+      format: this.format,
+      color: !noColor,
+      progress: true,
+      timing: this.timing,
+      jsonErrors: this.#options.jsonErrors,
+    })
+  }
+}
