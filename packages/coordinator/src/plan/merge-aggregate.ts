@@ -35,7 +35,9 @@ const SELF_MERGING: ReadonlySet<string> = new Set([
   'arbitrary',
 ])
 
-const COUNTS: ReadonlySet<string> = new Set(['count', 'count_star', 'count_if', 'countif'])
+const COUNTS: ReadonlySet<string> = new Set(['count', 'count_star'])
+/** A sum of ones to the kernel, hence NULL where there is nothing to count. */
+const CONDITIONAL_COUNTS: ReadonlySet<string> = new Set(['count_if', 'countif'])
 
 /**
  * The merge of one aggregate, or the reason why it has none. FILTER goes into the parts. The sum of an average is
@@ -57,6 +59,9 @@ export function mergeAggregate(aggregate: FunctionCall): Merge | string {
         try: false,
       }),
     }
+  }
+  if (CONDITIONAL_COUNTS.has(name)) {
+    return { partials: [aggregate], final: ([n]) => call('sum', of(n)) }
   }
   if (SELF_MERGING.has(name) && aggregate.args.length === 1) {
     return { partials: [aggregate], final: ([value]) => call(name, of(value)) }

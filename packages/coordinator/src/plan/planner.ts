@@ -17,8 +17,11 @@ const TASK_BYTES_TARGET = 16 * 1024 * 1024
 const TASKS_PER_SLOT_MAX = 4
 /** With `auto`, reading the other tables once a task may cost this part of what dividing saves. */
 const REPEATED_READ_MAX = 0.5
-/** Types that a Parquet segment cannot hold without loss. */
-const NOT_EXCHANGEABLE = /TIME WITH TIME ZONE|UNION|BIT\b|BIGNUM|ENUM|VARIANT/
+/** Types that do not come back from a Parquet segment as they went in. */
+const NOT_EXCHANGEABLE =
+  /TIME WITH TIME ZONE|TIMESTAMP_S|TIMESTAMP_MS|UNION|BIT\b|BIGNUM|ENUM|VARIANT|\[\d+\]/
+/** Written as a decimal where it is a column's own type; inside another it would become a DOUBLE. */
+const WIDE_INTEGER = /^U?HUGEINT$/
 
 export interface PlanInput {
   readonly query: Query
@@ -121,7 +124,7 @@ async function finalQuery(
       renderQuery(overMirror(division.partial, input.scans)),
       relations,
     )
-    const unfit = partial.find((c) => NOT_EXCHANGEABLE.test(c.type))
+    const unfit = partial.find((c) => !isExchangeable(c.type))
     if (unfit !== undefined) return `a value of type ${unfit.type} cannot be exchanged without loss`
     const exchange = partial.map((c) => ({ name: c.name, type: exchangeType(c.type) }))
     const relation: MirroredRelation = {
@@ -138,8 +141,11 @@ async function finalQuery(
   }
 }
 
+const isExchangeable = (type: string): boolean =>
+  !NOT_EXCHANGEABLE.test(type) && (WIDE_INTEGER.test(type) || !type.includes('HUGEINT'))
+
 /** What becomes of a type in a Parquet segment: 128-bit integers are written as decimals, so that no digit is lost. */
-const exchangeType = (type: string): string => type.replace(/\bU?HUGEINT\b/g, 'DECIMAL(38,0)')
+const exchangeType = (type: string): string => (WIDE_INTEGER.test(type) ? 'DECIMAL(38,0)' : type)
 
 function castItems(
   query: Query,

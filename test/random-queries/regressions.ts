@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises'
+import { type Infer, s } from '@nyala/client/base'
+import { type Case, checkText, type Verdict } from './check.ts'
+import { orderOf, queryText } from './query.ts'
+import type { RandomWorld } from './world.ts'
+
+/** A query that once had a wrong answer: a line of `regressions.jsonl`. */
+const regression = s.object({
+  /** What was wrong, for people. */
+  why: s.string,
+  slots: s.natural,
+  executors: s.natural,
+  /** Output columns that its ORDER BY orders by. */
+  ordered: s.array(s.natural),
+  complete: s.boolean,
+  sql: s.string,
+})
+export type Regression = Infer<typeof regression>
+
+/** The file lies with the sources, which are one level above what is compiled of them. */
+const FILE = new URL('../../random-queries/regressions.jsonl', import.meta.url)
+
+export async function readRegressions(): Promise<readonly Regression[]> {
+  const lines = (await readFile(FILE, 'utf8')).split('\n').filter((line) => line !== '')
+  return lines.map((line, i) => regression.decode(JSON.parse(line), `regressions.jsonl:${i + 1}`))
+}
+
+export const checkRegression = (world: RandomWorld, found: Regression): Promise<Verdict> =>
+  checkText(world, found.sql, {
+    options: {
+      distribution: 'force',
+      distributionMinBytes: 0,
+      broadcastMaxBytes: 2 ** 40,
+      slots: found.slots,
+      executors: found.executors,
+    },
+    expectation: { ordered: found.ordered, complete: found.complete },
+  })
+
+/** The line that keeps a failed case. */
+export function regressionLine({ query, options }: Case, why: string): string {
+  const { columns, total } = orderOf(query)
+  const kept: Regression = {
+    why,
+    slots: options.slots,
+    executors: options.executors,
+    ordered: columns,
+    complete: query.limit === undefined || total,
+    sql: queryText(query),
+  }
+  return JSON.stringify(kept)
+}

@@ -1,0 +1,248 @@
+import type { Prng } from '@nyala/client/base'
+import type { ColumnRecord } from '@nyala/metastore'
+
+/** What an expression of the generator can do with a value. */
+export type Kind =
+  'int' | 'big' | 'decimal' | 'wide' | 'double' | 'text' | 'date' | 'timestamp' | 'bool'
+
+export interface GeneratedColumn {
+  readonly name: string
+  readonly kind: Kind
+  /** As DuckDB prints it. */
+  readonly type: string
+  value(random: Prng, row: number): string
+}
+
+export interface GeneratedTable {
+  readonly name: string
+  readonly columns: readonly GeneratedColumn[]
+  readonly partitionColumns: readonly GeneratedColumn[]
+  /** Rows of each file; none where the table is an empty directory. */
+  readonly files: readonly FileShape[]
+}
+
+/** A file: rows of its row groups, and how its columns differ from the table's. */
+export interface FileShape {
+  readonly rowGroups: readonly number[]
+  /** The select list that writes it; absent where it is the table's own. */
+  readonly drift?: string | undefined
+  /** Columns that the file does not have, and which therefore are NULL in these rows. */
+  readonly missing?: readonly string[] | undefined
+}
+
+const NULL_CHANCE = 0.1
+
+const orNull = (random: Prng, value: () => string): string =>
+  random.chance(NULL_CHANCE) ? 'NULL' : value()
+
+const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+const NAMES = [
+  'ann',
+  'Bob',
+  '',
+  "o'hara",
+  'zoë',
+  'ann',
+  'a_b',
+  '100%',
+  'Ann',
+  ' pad',
+  'same',
+  '"q"',
+]
+const WORDS = ['x', 'y', 'long enough to be out of line', 'z z', 'x']
+const DOUBLES = ['0.0', '-0.0', "'NaN'::DOUBLE", "'inf'::DOUBLE", "'-inf'::DOUBLE"]
+
+type Value = GeneratedColumn['value']
+
+/** A join key: one value is far more common than all others. */
+const skewed =
+  (domain: number): Value =>
+  (random) =>
+    orNull(random, () => String(random.chance(0.15) ? 1 : random.below(domain)))
+
+const below =
+  (domain: number): Value =>
+  (random) =>
+    orNull(random, () => String(random.below(domain)))
+
+const rowNumber: Value = (_random, row) => String(row)
+
+/** Near both ends of BIGINT, where a sum needs more bits and a DOUBLE would lose digits. */
+const huge: Value = (random) =>
+  orNull(random, () => {
+    const offset = BigInt(random.below(1000))
+    return String(random.chance(0.5) ? 2n ** 63n - 1n - offset : -(2n ** 63n) + 1n + offset)
+  })
+
+const decimal =
+  (scale: number): Value =>
+  (random) =>
+    orNull(random, () => ((random.below(200_000) - 100_000) / 10 ** scale).toFixed(scale))
+
+/** Sums of quarters are exact in any order, so that two ways to add them up can be compared. */
+const double: Value = (random) =>
+  orNull(random, () =>
+    random.chance(0.08)
+      ? random.pick(DOUBLES)
+      : `${((random.below(4000) - 2000) / 4).toFixed(2)}::DOUBLE`,
+  )
+
+const date: Value = (random) =>
+  orNull(random, () => `DATE '2020-01-01' + ${random.below(random.chance(0.9) ? 40 : 4000)}`)
+
+const timestamp: Value = (random) =>
+  orNull(
+    random,
+    () => `TIMESTAMP '2020-01-01 00:00:00' + INTERVAL (${random.below(5_000_000)}) SECOND`,
+  )
+
+const text =
+  (values: readonly string[]): Value =>
+  (random) =>
+    orNull(random, () => quote(random.pick(values)))
+
+const bool: Value = (random) => orNull(random, () => (random.chance(0.5) ? 'true' : 'false'))
+
+const column = (name: string, kind: Kind, type: string, value: Value): GeneratedColumn => ({
+  name,
+  kind,
+  type,
+  value,
+})
+
+export const TABLES: readonly GeneratedTable[] = [
+  {
+    name: 'events',
+    columns: [
+      column('id', 'int', 'BIGINT', rowNumber),
+      column('k', 'int', 'INTEGER', skewed(40)),
+      column('g', 'int', 'SMALLINT', below(6)),
+      column('big', 'big', 'BIGINT', huge),
+      column('amount', 'decimal', 'DECIMAL(12,2)', decimal(2)),
+      column('ratio', 'double', 'DOUBLE', double),
+      column('day', 'date', 'DATE', date),
+      column('moment', 'timestamp', 'TIMESTAMP', timestamp),
+      column('name', 'text', 'VARCHAR', text(NAMES)),
+      column('ok', 'bool', 'BOOLEAN', bool),
+    ],
+    partitionColumns: [],
+    files: [{ rowGroups: [40, 40, 20] }, { rowGroups: [60] }, { rowGroups: [30, 30, 30, 30] }],
+  },
+  {
+    name: 'people',
+    columns: [
+      column('id', 'int', 'INTEGER', rowNumber),
+      column('k', 'int', 'INTEGER', skewed(40)),
+      column('g', 'int', 'SMALLINT', below(6)),
+      column('name', 'text', 'VARCHAR', text(NAMES)),
+      column('since', 'date', 'DATE', date),
+      column('score', 'double', 'FLOAT', double),
+      column('rich', 'wide', 'DECIMAL(38,6)', decimal(6)),
+    ],
+    partitionColumns: [],
+    files: [{ rowGroups: [50] }],
+  },
+  {
+    name: 'sales',
+    columns: [
+      column('id', 'int', 'BIGINT', rowNumber),
+      column('k', 'int', 'INTEGER', skewed(40)),
+      column('amount', 'decimal', 'DECIMAL(10,2)', decimal(2)),
+      column('note', 'text', 'VARCHAR', text(WORDS)),
+    ],
+    partitionColumns: [
+      column('region', 'text', 'VARCHAR', text(['north', 'south, west', 'ümlaut', 'a=b/c%', '7'])),
+      column('y', 'int', 'INTEGER', (random) =>
+        orNull(random, () => String(2020 + random.below(3))),
+      ),
+    ],
+    files: [{ rowGroups: [120] }],
+  },
+  {
+    name: 'drift',
+    columns: [
+      column('id', 'int', 'BIGINT', rowNumber),
+      column('k', 'int', 'BIGINT', skewed(40)),
+      column('amount', 'decimal', 'DECIMAL(12,2)', decimal(2)),
+      column('extra', 'text', 'VARCHAR', text(WORDS)),
+      column('Mixed', 'bool', 'BOOLEAN', bool),
+    ],
+    partitionColumns: [],
+    files: [
+      { rowGroups: [20, 20], drift: 'id, k, amount, "Mixed"', missing: ['extra'] },
+      {
+        rowGroups: [30],
+        drift:
+          'extra AS "EXTRA", CAST(k AS SMALLINT) AS K, CAST(amount AS DECIMAL(9,1)) AS Amount, id, 7 AS more',
+        missing: ['Mixed'],
+      },
+      { rowGroups: [10, 10] },
+    ],
+  },
+  {
+    name: 'nothing',
+    columns: [
+      column('k', 'int', 'INTEGER', skewed(40)),
+      column('name', 'text', 'VARCHAR', text(NAMES)),
+    ],
+    partitionColumns: [],
+    files: [],
+  },
+  {
+    name: 'hollow',
+    columns: [column('k', 'int', 'INTEGER', skewed(40)), column('g', 'int', 'SMALLINT', below(6))],
+    partitionColumns: [],
+    files: [{ rowGroups: [0] }],
+  },
+  {
+    // Names that the planner itself uses for what it makes.
+    name: 'tricky',
+    columns: [
+      column('key_0', 'int', 'INTEGER', below(5)),
+      column('key_1', 'int', 'INTEGER', below(5)),
+      column('value_0', 'int', 'BIGINT', below(9)),
+      column('order_0', 'int', 'INTEGER', below(9)),
+      column('Group', 'text', 'VARCHAR', text(WORDS)),
+      column('part', 'decimal', 'DECIMAL(5,1)', decimal(2)),
+    ],
+    partitionColumns: [],
+    files: [{ rowGroups: [30] }, { rowGroups: [25] }],
+  },
+]
+
+/** Views over the tables, each as a query's author sees it. */
+export const VIEWS: readonly {
+  readonly name: string
+  readonly sql: string
+  readonly columns: readonly Pick<GeneratedColumn, 'name' | 'kind'>[]
+}[] = [
+  {
+    name: 'recent',
+    sql: 'SELECT id, k AS key, amount, name FROM events WHERE g >= 2',
+    columns: [
+      { name: 'id', kind: 'int' },
+      { name: 'key', kind: 'int' },
+      { name: 'amount', kind: 'decimal' },
+      { name: 'name', kind: 'text' },
+    ],
+  },
+  {
+    name: 'totals',
+    sql: 'WITH events AS (SELECT * FROM recent) SELECT key AS k, count(*) AS n, max(name) AS name FROM events GROUP BY key',
+    columns: [
+      { name: 'k', kind: 'int' },
+      { name: 'n', kind: 'int' },
+      { name: 'name', kind: 'text' },
+    ],
+  },
+]
+
+export const allColumns = (table: GeneratedTable): readonly GeneratedColumn[] => [
+  ...table.columns,
+  ...table.partitionColumns,
+]
+
+export const columnRecords = (columns: readonly GeneratedColumn[]): readonly ColumnRecord[] =>
+  columns.map(({ name, type }) => ({ name, type }))
