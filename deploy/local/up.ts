@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { assert, deferred, s } from '@nyala/client/base'
 import { LocalCluster } from './cluster.ts'
 import type { Environment } from './environment.ts'
-import { requireEtcd } from './etcd-install.ts'
+import { installEtcd, requireEtcd } from './etcd-install.ts'
 import { EXIT_INTERRUPTED, LauncherError } from './launcher-error.ts'
 import { pathsOf } from './layout.ts'
 import { openSupervisorLog } from './supervisor-log.ts'
@@ -33,6 +33,8 @@ export async function up(args: readonly string[], environment: Environment): Pro
     environment.print(UP_USAGE)
     return 0
   }
+  // Before anything goes into the background, where nobody would see what is fetched.
+  await installEtcd(environment.variables, environment.report)
   if (detach) return startInBackground(options, environment)
   return supervise(options, environment, {
     onReady: (url) => {

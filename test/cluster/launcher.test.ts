@@ -13,6 +13,9 @@ const run = promisify(execFile)
 const shell = fileURLToPath(new URL('../../../packages/client/bin/nyala.js', import.meta.url))
 const SCALE_FACTOR = 0.01
 
+/** Ten programs start, some several times over, on machines that may have other work. */
+t.setTimeout(120_000)
+
 async function temporaryDirectory(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
   t.teardown(() => rm(dir, { recursive: true, force: true }))
@@ -94,6 +97,7 @@ t.test(
     t.equal(await count(), 15_000n)
     for (const id of ['e1', 'c2', 'etcd1', 'c1', 'e2']) {
       const before = cluster.processes.find((one) => one.id === id)?.pid
+      const killed = systemClock.now()
       cluster.kill(id)
       const deadline = systemClock.now() + 30_000
       const isBack = (): boolean => {
@@ -102,6 +106,7 @@ t.test(
       }
       while (!isBack() && systemClock.now() < deadline) await systemClock.sleep(20)
       await cluster.joined()
+      t.comment(`${id} back after ${Math.round(systemClock.now() - killed)} ms`)
       t.equal(await count(), 15_000n, `after ${id}`)
     }
   },

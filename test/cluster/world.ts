@@ -68,7 +68,7 @@ async function writeEvents(directory: string): Promise<void> {
   const rows = EVENT_ROWS / 4
   for (let file = 0; file < 4; file++) {
     await connection.run(
-      `COPY (SELECT i AS id, 'city ' || (i % 97) AS city, CAST(i % 1000 AS DECIMAL(12,2)) / 100 AS amount
+      `COPY (SELECT i AS id, 'city ' || (i % 97) AS city, CAST((i % 1000) / 100.0 AS DECIMAL(12,2)) AS amount
              FROM range(${file * rows}, ${(file + 1) * rows}) t(i))
        TO '${join(directory, `part-${file}.parquet`)}' (FORMAT parquet, ROW_GROUP_SIZE 20480)`,
     )
