@@ -6,6 +6,7 @@ import { mapQuery, type Rewriter } from './ir/walk.ts'
 import { lex } from './lexer.ts'
 import { prepareText } from './pre-pass.ts'
 import { CORPUS } from './testing/corpus.ts'
+import { PORTABLE_QUERIES } from './testing/portable-queries.ts'
 import { SALES_QUERIES } from './testing/sales-queries.ts'
 import { sqlErrorOf } from './testing/sql-error-of.ts'
 
@@ -255,7 +256,7 @@ function mutate(query: Query, mutation: Mutation, n: number): Query | undefined 
 const PLACES_MAX = 4
 
 const read = await Promise.all(
-  [...CORPUS, ...SALES_QUERIES].map(async ({ name, sql }) => {
+  [...CORPUS, ...SALES_QUERIES, ...PORTABLE_QUERIES].map(async ({ name, sql }) => {
     const { query } = await frontEnd.parseQuery(sql)
     const { sql: text } = prepareText({ script: sql, tokens: lex(sql) }, 'ansi')
     return { name, query, serialized: await frontEnd.parser.serialize(text) }
