@@ -90,17 +90,9 @@ export class SqlFrontEnd {
   }
 
   async #complete(draft: StatementDraft, script: string, dialect: Dialect): Promise<Statement> {
-    switch (draft.kind) {
-      case 'query':
-      case 'explain':
-      case 'describeQuery':
-      case 'createView': {
-        const { body, ...header } = draft
-        return { ...header, ...(await this.#readQuery(body, script, dialect)) }
-      }
-      default:
-        return draft
-    }
+    if (!('body' in draft)) return draft
+    const { body, ...header } = draft
+    return { ...header, ...(await this.#readQuery(body, script, dialect)) }
   }
 
   async #readQuery(tokens: readonly Token[], script: string, dialect: Dialect): Promise<QueryBody> {

@@ -1,4 +1,4 @@
-import { SqlError } from '@nyala/client/protocol'
+import type { SqlError } from '@nyala/client/protocol'
 import { notSupported, syntaxError, syntaxErrorAt } from './errors.ts'
 import { checkTextSize, LimitCounter } from './limit-counter.ts'
 import { DEFAULT_SQL_LIMITS, type SqlLimits } from './limits.ts'

@@ -134,7 +134,7 @@ async function timed(sql: string): Promise<{ error: unknown; ms: number }> {
 for (const [name, sql, code, limit] of REFUSED) {
   await t.test(`${name} end in an error that names ${limit}`, async (t) => {
     const { error, ms } = await timed(sql)
-    if (!(error instanceof SqlError)) throw error ?? new Error('accepted')
+    if (!(error instanceof SqlError)) throw new Error('accepted', { cause: error })
     t.equal(error.error, code)
     t.match(error.message, limit)
     t.ok(error.hint !== undefined, 'a hint says what to do')

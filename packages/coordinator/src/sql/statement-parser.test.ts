@@ -1,8 +1,9 @@
 import t from 'tap'
-import { lex, splitStatements } from './lexer.ts'
+import { splitStatements } from './lexer.ts'
 import { decimalType, simpleType } from './sql-types.ts'
 import { parseStatement } from './statement-parser.ts'
 import { sqlErrorOf } from './testing/sql-error-of.ts'
+import type { Token } from './token.ts'
 
 function parse(sql: string): unknown {
   const [statement] = splitStatements(sql)
@@ -11,7 +12,7 @@ function parse(sql: string): unknown {
   return withoutPlaces({ ...draft, ...('body' in draft ? { body: textOf(sql, draft.body) } : {}) })
 }
 
-const textOf = (sql: string, tokens: ReturnType<typeof lex>): string =>
+const textOf = (sql: string, tokens: readonly Token[]): string =>
   sql.slice(tokens[0]?.start, tokens.at(-1)?.end)
 
 /** Places have their own test; fields that are undefined are as good as absent. */

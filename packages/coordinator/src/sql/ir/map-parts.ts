@@ -1,5 +1,6 @@
 import { unreachable } from '@nyala/client/base'
 import type {
+  Case,
   Cte,
   Expression,
   FrameBound,
@@ -49,78 +50,85 @@ const mapOrder = (items: readonly OrderItem[], m: PartMapper): readonly OrderIte
 const mapItems = (items: readonly SelectItem[], m: PartMapper): readonly SelectItem[] =>
   mapList(items, (item) => withFields(item, { expression: m.expression(item.expression) }))
 
+type PartsOf<E extends Expression> = (e: E, m: PartMapper) => Expression
+
+type WithOperand = Extract<
+  Expression,
+  { readonly kind: 'cast' | 'not' | 'isNull' | 'isTruth' | 'collate' | 'field' | 'try' | 'unpack' }
+>
+
+const leaf = (e: Expression): Expression => e
+const list = (items: readonly Expression[], m: PartMapper): readonly Expression[] =>
+  mapList(items, m.expression)
+const operand = (e: WithOperand, m: PartMapper): Expression =>
+  withFields(e, { operand: m.expression(e.operand) })
+
+/** One mapper a kind; a new kind does not compile without one. */
+const MAPPERS: {
+  readonly [K in Expression['kind']]: PartsOf<Extract<Expression, { readonly kind: K }>>
+} = {
+  column: leaf,
+  constant: leaf,
+  parameter: leaf,
+  positional: leaf,
+  cast: operand,
+  not: operand,
+  isNull: operand,
+  isTruth: operand,
+  collate: operand,
+  field: operand,
+  try: operand,
+  unpack: operand,
+  function: (e, m) =>
+    withFields(e, {
+      args: list(e.args, m),
+      filter: maybe(e.filter, m.expression),
+      orderBy: mapOrder(e.orderBy, m),
+    }),
+  window: mapWindow,
+  comparison: (e, m) => withFields(e, { left: m.expression(e.left), right: m.expression(e.right) }),
+  conjunction: (e, m) => withFields(e, { operands: list(e.operands, m) }),
+  coalesce: (e, m) => withFields(e, { args: list(e.args, m) }),
+  grouping: (e, m) => withFields(e, { args: list(e.args, m) }),
+  array: (e, m) => withFields(e, { elements: list(e.elements, m) }),
+  between: (e, m) =>
+    withFields(e, {
+      operand: m.expression(e.operand),
+      lower: m.expression(e.lower),
+      upper: m.expression(e.upper),
+    }),
+  in: (e, m) => withFields(e, { operand: m.expression(e.operand), list: list(e.list, m) }),
+  case: mapCase,
+  interval: (e, m) => withFields(e, { value: m.expression(e.value) }),
+  scalarSubquery: (e, m) => withFields(e, { query: m.query(e.query) }),
+  exists: (e, m) => withFields(e, { query: m.query(e.query) }),
+  anySubquery: (e, m) =>
+    withFields(e, { operand: m.expression(e.operand), query: m.query(e.query) }),
+  star: mapStar,
+  lambda: (e, m) => withFields(e, { body: m.expression(e.body) }),
+  subscript: (e, m) =>
+    withFields(e, { operand: m.expression(e.operand), index: m.expression(e.index) }),
+  slice: (e, m) =>
+    withFields(e, {
+      operand: m.expression(e.operand),
+      lower: maybe(e.lower, m.expression),
+      upper: maybe(e.upper, m.expression),
+      step: maybe(e.step, m.expression),
+    }),
+}
+
 /** The expression with its direct parts mapped: operands, arguments, and the query of a subquery. */
 export function mapExpressionParts(e: Expression, m: PartMapper): Expression {
-  const list = (items: readonly Expression[]): readonly Expression[] => mapList(items, m.expression)
-  switch (e.kind) {
-    case 'column':
-    case 'constant':
-    case 'parameter':
-    case 'positional':
-      return e
-    case 'cast':
-    case 'not':
-    case 'isNull':
-    case 'isTruth':
-    case 'collate':
-    case 'field':
-    case 'try':
-    case 'unpack':
-      return withFields(e, { operand: m.expression(e.operand) })
-    case 'function':
-      return withFields(e, {
-        args: list(e.args),
-        filter: maybe(e.filter, m.expression),
-        orderBy: mapOrder(e.orderBy, m),
-      })
-    case 'window':
-      return mapWindow(e, m)
-    case 'comparison':
-      return withFields(e, { left: m.expression(e.left), right: m.expression(e.right) })
-    case 'conjunction':
-      return withFields(e, { operands: list(e.operands) })
-    case 'coalesce':
-    case 'grouping':
-      return withFields(e, { args: list(e.args) })
-    case 'array':
-      return withFields(e, { elements: list(e.elements) })
-    case 'between':
-      return withFields(e, {
-        operand: m.expression(e.operand),
-        lower: m.expression(e.lower),
-        upper: m.expression(e.upper),
-      })
-    case 'in':
-      return withFields(e, { operand: m.expression(e.operand), list: list(e.list) })
-    case 'case': {
-      const branches = mapList(e.branches, (branch) =>
-        withFields(branch, { when: m.expression(branch.when), then: m.expression(branch.then) }),
-      )
-      return withFields(e, { branches, else: m.expression(e.else) })
-    }
-    case 'interval':
-      return withFields(e, { value: m.expression(e.value) })
-    case 'scalarSubquery':
-    case 'exists':
-      return withFields(e, { query: m.query(e.query) })
-    case 'anySubquery':
-      return withFields(e, { operand: m.expression(e.operand), query: m.query(e.query) })
-    case 'star':
-      return mapStar(e, m)
-    case 'lambda':
-      return withFields(e, { body: m.expression(e.body) })
-    case 'subscript':
-      return withFields(e, { operand: m.expression(e.operand), index: m.expression(e.index) })
-    case 'slice':
-      return withFields(e, {
-        operand: m.expression(e.operand),
-        lower: maybe(e.lower, m.expression),
-        upper: maybe(e.upper, m.expression),
-        step: maybe(e.step, m.expression),
-      })
-    default:
-      return unreachable(e)
-  }
+  // The table gives each kind its own mapper, which the type of a lookup cannot say.
+  const map = MAPPERS[e.kind] as PartsOf<Expression>
+  return map(e, m)
+}
+
+function mapCase(e: Case, m: PartMapper): Case {
+  const branches = mapList(e.branches, (branch) =>
+    withFields(branch, { when: m.expression(branch.when), then: m.expression(branch.then) }),
+  )
+  return withFields(e, { branches, else: m.expression(e.else) })
 }
 
 function mapWindow(e: WindowCall, m: PartMapper): WindowCall {
@@ -138,11 +146,12 @@ function mapWindow(e: WindowCall, m: PartMapper): WindowCall {
   })
 }
 
-const mapStar = (e: Star, m: PartMapper): Star =>
-  withFields(e, {
-    replace: mapList(e.replace, (r) => withFields(r, { expression: m.expression(r.expression) })),
-    pattern: maybe(e.pattern, m.expression),
-  })
+function mapStar(e: Star, m: PartMapper): Star {
+  const replace = mapList(e.replace, (r) =>
+    withFields(r, { expression: m.expression(r.expression) }),
+  )
+  return withFields(e, { replace, pattern: maybe(e.pattern, m.expression) })
+}
 
 const mapLimit = (limit: Limit, m: PartMapper): Limit =>
   withFields(limit, {

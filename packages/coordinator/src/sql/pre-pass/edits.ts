@@ -42,33 +42,16 @@ export const isSymbol = (token: Token | undefined, symbol: string): boolean =>
   token?.kind === 'symbol' && token.value === symbol
 
 /** True where an operand may end before an infix operator: a name, a literal, or a closing bracket. */
-export function endsOperand(token: Token | undefined): boolean {
-  if (token === undefined) return false
-  switch (token.kind) {
-    case 'symbol':
-      return token.value === ')' || token.value === ']' || token.value === '}'
-    case 'hint':
-      return false
-    case 'word':
-      return !CLAUSE_WORDS.has(token.word ?? '')
-    default:
-      return true
-  }
-}
+export const endsOperand = (token: Token | undefined): boolean => isOperand(token, [')', ']', '}'])
 
 /** True where an operand may begin after an infix operator. */
-export function startsOperand(token: Token | undefined): boolean {
-  if (token === undefined) return false
-  switch (token.kind) {
-    case 'symbol':
-      return token.value === '(' || token.value === '-' || token.value === '+'
-    case 'hint':
-      return false
-    case 'word':
-      return !CLAUSE_WORDS.has(token.word ?? '')
-    default:
-      return true
-  }
+export const startsOperand = (token: Token | undefined): boolean =>
+  isOperand(token, ['(', '-', '+'])
+
+function isOperand(token: Token | undefined, symbols: readonly string[]): boolean {
+  if (token === undefined || token.kind === 'hint') return false
+  if (token.kind === 'symbol') return symbols.includes(token.value)
+  return token.word === undefined || !CLAUSE_WORDS.has(token.word)
 }
 
 /** Keywords that are never a name and never an operand. */

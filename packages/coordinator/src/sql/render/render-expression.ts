@@ -1,114 +1,74 @@
-import { assert, unreachable } from '@nyala/client/base'
+import { assert } from '@nyala/client/base'
 import { quoteIdentifier, quotePath } from '../escape.ts'
-import type { Case, Expression, Interval, Slice, Star } from '../ir.ts'
+import type { Case, Conjunction, Expression, Lambda, Slice, Star } from '../ir.ts'
 import { typeText } from '../sql-types.ts'
 import type { Layout } from './layout.ts'
 import { renderConstant } from './render-constant.ts'
 import { renderFunction, renderWindow } from './render-function.ts'
 
-/** An expression as SQL. Every operator is in parentheses, so no precedence of any reader matters. */
-export function renderExpression(e: Expression, layout: Layout): string {
-  const text = (operand: Expression): string => layout.expression(operand)
-  switch (e.kind) {
-    case 'column':
-      return quotePath(e.path)
-    case 'constant':
-      return renderConstant(e)
-    case 'function':
-      return renderFunction(e, layout)
-    case 'window':
-      return renderWindow(e, layout)
-    case 'cast':
-      return `${e.try ? 'TRY_CAST' : 'CAST'}(${text(e.operand)} AS ${typeText(e.type)})`
-    case 'comparison':
-      return `(${text(e.left)} ${e.operator.toUpperCase()} ${text(e.right)})`
-    case 'conjunction':
-      assert(e.operands.length > 1, 'a conjunction has two operands or more')
-      return `(${e.operands.map(text).join(` ${e.operator.toUpperCase()} `)})`
-    case 'not':
-      return `(NOT ${text(e.operand)})`
-    case 'isNull':
-      return `(${text(e.operand)} IS ${e.negated ? 'NOT ' : ''}NULL)`
-    case 'isTruth': {
-      const words = `${e.negated ? 'NOT ' : ''}${e.value ? 'TRUE' : 'FALSE'}`
-      return `(${text(e.operand)} IS ${words})`
-    }
-    case 'between':
-      return `(${text(e.operand)} BETWEEN ${text(e.lower)} AND ${text(e.upper)})`
-    case 'in':
-      return `(${text(e.operand)} ${e.negated ? 'NOT IN' : 'IN'} (${layout.expressions(e.list)}))`
-    case 'case':
-      return renderCase(e, layout)
-    case 'coalesce':
-      return `COALESCE(${layout.expressions(e.args)})`
-    case 'interval':
-      return renderInterval(e, layout)
-    case 'scalarSubquery':
-      return layout.subquery(e.query)
-    case 'exists':
-      return `EXISTS ${layout.subquery(e.query)}`
-    case 'anySubquery': {
-      const operator = e.operator === '=' ? 'IN' : `${e.operator.toUpperCase()} ANY`
-      return `(${text(e.operand)} ${operator} ${layout.subquery(e.query)})`
-    }
-    default:
-      return renderRare(e, layout)
-  }
+type Renderer<E extends Expression> = (e: E, layout: Layout) => string
+
+/** One renderer a kind; a new kind does not compile without one. */
+const RENDERERS: {
+  readonly [K in Expression['kind']]: Renderer<Extract<Expression, { readonly kind: K }>>
+} = {
+  column: (e) => quotePath(e.path),
+  constant: renderConstant,
+  function: renderFunction,
+  window: renderWindow,
+  cast: (e, l) =>
+    `${e.try ? 'TRY_CAST' : 'CAST'}(${l.expression(e.operand)} AS ${typeText(e.type)})`,
+  comparison: (e, l) =>
+    `(${l.expression(e.left)} ${e.operator.toUpperCase()} ${l.expression(e.right)})`,
+  conjunction: renderConjunction,
+  not: (e, l) => `(NOT ${l.expression(e.operand)})`,
+  isNull: (e, l) => `(${l.expression(e.operand)} IS ${e.negated ? 'NOT ' : ''}NULL)`,
+  isTruth: (e, l) =>
+    `(${l.expression(e.operand)} IS ${e.negated ? 'NOT ' : ''}${e.value ? 'TRUE' : 'FALSE'})`,
+  between: (e, l) =>
+    `(${l.expression(e.operand)} BETWEEN ${l.expression(e.lower)} AND ${l.expression(e.upper)})`,
+  in: (e, l) =>
+    `(${l.expression(e.operand)} ${e.negated ? 'NOT IN' : 'IN'} (${l.expressions(e.list)}))`,
+  case: renderCase,
+  coalesce: (e, l) => `COALESCE(${l.expressions(e.args)})`,
+  interval: (e, l) => `INTERVAL (${l.expression(e.value)}) ${e.unit.toUpperCase()}`,
+  scalarSubquery: (e, l) => l.subquery(e.query),
+  exists: (e, l) => `EXISTS ${l.subquery(e.query)}`,
+  anySubquery(e, l) {
+    const operator = e.operator === '=' ? 'IN' : `${e.operator.toUpperCase()} ANY`
+    return `(${l.expression(e.operand)} ${operator} ${l.subquery(e.query)})`
+  },
+  star: renderStar,
+  lambda: renderLambda,
+  parameter: (e) => `$${e.name}`,
+  positional: (e) => `#${e.index}`,
+  collate: (e, l) => `(${l.expression(e.operand)} COLLATE ${quotePath(e.collation.split('.'))})`,
+  array: (e, l) => `ARRAY[${l.expressions(e.elements)}]`,
+  subscript: (e, l) => `(${l.expression(e.operand)})[${l.expression(e.index)}]`,
+  slice: renderSlice,
+  field: (e, l) => `(${l.expression(e.operand)}).${quoteIdentifier(e.field)}`,
+  grouping: (e, l) => `GROUPING(${l.expressions(e.args)})`,
+  try: (e, l) => `TRY(${l.expression(e.operand)})`,
+  unpack: (e, l) => `UNPACK(${l.expression(e.operand)})`,
 }
 
-type Common =
-  | 'column'
-  | 'constant'
-  | 'function'
-  | 'window'
-  | 'cast'
-  | 'comparison'
-  | 'conjunction'
-  | 'not'
-  | 'isNull'
-  | 'isTruth'
-  | 'between'
-  | 'in'
-  | 'case'
-  | 'coalesce'
-  | 'interval'
-  | 'scalarSubquery'
-  | 'exists'
-  | 'anySubquery'
+/** An expression as SQL. Every operator is in parentheses, so no precedence of any reader matters. */
+export function renderExpression(e: Expression, layout: Layout): string {
+  // The table gives each kind its own renderer, which the type of a lookup cannot say.
+  const render = RENDERERS[e.kind] as Renderer<Expression>
+  return render(e, layout)
+}
 
-function renderRare(e: Exclude<Expression, { readonly kind: Common }>, layout: Layout): string {
-  const text = (operand: Expression): string => layout.expression(operand)
-  switch (e.kind) {
-    case 'star':
-      return renderStar(e, layout)
-    case 'lambda': {
-      const names = e.parameters.map(quoteIdentifier).join(', ')
-      if (e.syntax === 'keyword') return `lambda ${names}: ${text(e.body)}`
-      return `${e.parameters.length > 1 ? `(${names})` : names} -> ${text(e.body)}`
-    }
-    case 'parameter':
-      return `$${e.name}`
-    case 'positional':
-      return `#${e.index}`
-    case 'collate':
-      return `(${text(e.operand)} COLLATE ${quotePath(e.collation.split('.'))})`
-    case 'array':
-      return `ARRAY[${layout.expressions(e.elements)}]`
-    case 'subscript':
-      return `(${text(e.operand)})[${text(e.index)}]`
-    case 'slice':
-      return renderSlice(e, layout)
-    case 'field':
-      return `(${text(e.operand)}).${quoteIdentifier(e.field)}`
-    case 'grouping':
-      return `GROUPING(${layout.expressions(e.args)})`
-    case 'try':
-      return `TRY(${text(e.operand)})`
-    case 'unpack':
-      return `UNPACK(${text(e.operand)})`
-    default:
-      return unreachable(e)
-  }
+function renderConjunction(e: Conjunction, layout: Layout): string {
+  assert(e.operands.length > 1, 'a conjunction has two operands or more')
+  const texts = e.operands.map((operand) => layout.expression(operand))
+  return `(${texts.join(` ${e.operator.toUpperCase()} `)})`
+}
+
+function renderLambda(e: Lambda, layout: Layout): string {
+  const names = e.parameters.map(quoteIdentifier).join(', ')
+  if (e.syntax === 'keyword') return `lambda ${names}: ${layout.expression(e.body)}`
+  return `${e.parameters.length > 1 ? `(${names})` : names} -> ${layout.expression(e.body)}`
 }
 
 function renderCase(e: Case, layout: Layout): string {
@@ -117,9 +77,6 @@ function renderCase(e: Case, layout: Layout): string {
   )
   return `CASE ${branches.join(' ')} ELSE ${layout.expression(e.else)} END`
 }
-
-const renderInterval = (e: Interval, layout: Layout): string =>
-  `INTERVAL (${layout.expression(e.value)}) ${e.unit.toUpperCase()}`
 
 function renderSlice(e: Slice, layout: Layout): string {
   const bound = (value: Expression | undefined): string =>
