@@ -190,6 +190,8 @@ export class Expressions {
       `CAST(CASE WHEN ${int} > 2 THEN 'lo' ELSE 'hi' END AS ENUM('hi', 'lo'))`,
       `to_json(${int})`,
       `CAST(${int} AS VARIANT)`,
+      `list_transform([1, ${int}], lambda k: k + 1)`,
+      `list_filter([1, 2], lambda x: x > ${int})`,
     ])
   }
 

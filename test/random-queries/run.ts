@@ -42,6 +42,9 @@ const SEGMENT_TYPES: Readonly<Record<string, string>> = {
  * Runs a plan task by task as executors would: the same statements, segments of Parquet between fragments, segments
  * without rows left out. Rows of the last fragment's tasks come in the order of the tasks.
  */
+/** No path is used twice: the kernel keeps what it has read of a file. */
+let runs = 0
+
 export async function runPlan(
   plan: PhysicalPlan,
   kernel: DuckDBConnection,
@@ -49,6 +52,7 @@ export async function runPlan(
 ): Promise<Rows> {
   const segments = new Map<number, string[]>()
   const written: string[] = []
+  runs++
   let result: Rows = { columns: [], rows: [] }
   try {
     for (const fragment of plan.fragments) {
@@ -57,7 +61,7 @@ export async function runPlan(
         const sql = renderTaskSql(parts, (exchange) => segments.get(exchange) ?? [])
         if (fragment.output.kind === 'result') result = append(result, await runText(kernel, sql))
         else {
-          const path = join(directory, `f${fragment.id}-t${task}.parquet`)
+          const path = join(directory, `r${runs}-f${fragment.id}-t${task}.parquet`)
           written.push(path)
           const rows = await writeSegment(kernel, sql, path)
           if (rows > 0) push(segments, fragment, path)

@@ -140,7 +140,9 @@ function scanPredicates(query: Query, scan: number): readonly Expression[] {
  * keep rows whether or not the scan has a partner, so that a filter on it is no filter on its rows.
  */
 function requiredConditions(from: TableRef, scan: number): readonly Expression[] | undefined {
-  if (from.kind === 'table') return scanId(from) === scan ? [] : undefined
+  // Where columns are renamed, the name of a partition column may be that of another.
+  if (from.kind === 'table')
+    return scanId(from) === scan && from.columnAliases.length === 0 ? [] : undefined
   if (from.kind !== 'join' || from.form === 'positional' || from.form === 'asof') return undefined
   const left = requiredConditions(from.left, scan)
   const right = requiredConditions(from.right, scan)

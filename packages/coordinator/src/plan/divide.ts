@@ -35,6 +35,9 @@ export interface Division {
   readonly final?: ((exchange: BaseTable) => Query) | undefined
 }
 
+/** The name of the exchange in a final query. */
+export const EXCHANGE_ALIAS = 'parts'
+
 export interface DivideContext {
   /** Columns of the result, as the user sees them. */
   readonly columns: readonly Column[]
@@ -50,7 +53,8 @@ export function divide(query: Query, context: DivideContext): Division | string 
   if (query.kind !== 'select') return 'set operations run as one fragment'
   if (isUnrepeatable(query, context.functions))
     return 'it calls a function whose value differs between tasks'
-  if (query.sample !== undefined) return 'it takes a sample'
+  if (someNode(query, (n) => (n as { sample?: unknown }).sample !== undefined))
+    return 'it takes a sample, which would differ between tasks'
   if (query.from === undefined) return 'it reads no table'
   if (query.limit?.percent === true) return 'LIMIT in per cent needs all rows'
   const candidates = dividableScans(query.from, context.functions)
@@ -202,6 +206,8 @@ function canonical(select: Select, context: DivideContext): Select {
   const change = <T>(tree: T): T =>
     mapTree(tree, (node) => {
       if (node.kind === 'select' || node.kind === 'setOperation') return node
+      // Its parameters hide columns of the same names.
+      if (node.kind === 'lambda') return node
       return node.kind === 'column' ? qualify(node as ColumnRef) : undefined
     })
   const { groupBy, having } = select
@@ -294,7 +300,7 @@ function divideAggregate(select: Select, scan: number, context: DivideContext): 
         : {
             groupBy: {
               all: false,
-              expressions: keys.map((_, i) => column(keyName(i))),
+              expressions: keys.map((_, i) => part(keyName(i))),
               sets: [keys.map((_, i) => i)],
             },
           }),
@@ -320,15 +326,12 @@ function groupKeys(select: Select, context: DivideContext): readonly Expression[
   const { groupBy } = select
   if (groupBy === undefined) return []
   if (groupBy.all) {
-    return select.items
-      .map((item) => item.expression)
-      .filter(
-        (e) =>
-          !someNode(
-            e,
-            (n) => n.kind === 'function' && isAggregate(n as FunctionCall, context.functions),
-          ),
-      )
+    const isAggregated = (e: Expression): boolean =>
+      someNode(e, (n) => n.kind === 'function' && isAggregate(n as FunctionCall, context.functions))
+    const all = select.items.map((item) => item.expression).filter((e) => !isAggregated(e))
+    // The kernel does not group by these, so that without rows there is one group or none.
+    const isConstant = (e: Expression): boolean => !someNode(e, (n) => n.kind === 'column')
+    return all.some(isConstant) ? 'GROUP BY ALL over a constant' : all
   }
   const all = groupBy.expressions.map((_, i) => i)
   if (groupBy.sets.length !== 1 || !sameTree(groupBy.sets[0], all))
@@ -364,7 +367,12 @@ function groupKey(expression: Expression, select: Select): Expression | string {
 
 const keyName = (i: number): string => `key_${i}`
 const valueName = (i: number): string => `value_${i}`
-const column = (...path: readonly string[]): ColumnRef => ({ kind: 'column', path })
+
+/**
+ * A column of the exchange. It is named with its table, as an alias of the user's may be spelt like it, and in ORDER BY
+ * and HAVING an alias comes before a column.
+ */
+const part = (name: string): ColumnRef => ({ kind: 'column', path: [EXCHANGE_ALIAS, name] })
 
 /** Rewrites expressions above an aggregation to ones over the columns of the exchange. */
 class AggregateRewrite {
@@ -384,12 +392,16 @@ class AggregateRewrite {
   rewrite<T>(tree: T): T {
     const out = mapTree(tree, (node) => {
       const key = this.#keys.findIndex((k) => sameTree(k, node))
-      if (key >= 0) return column(keyName(key))
+      if (key >= 0) return part(keyName(key))
       if (node.kind === 'function' && isAggregate(node as FunctionCall, this.#functions)) {
         return this.#merge(node as FunctionCall)
       }
       if (node.kind === 'grouping') this.refusal ??= 'GROUPING needs grouping sets'
-      if (node.kind === 'column' && !isOwn(node as ColumnRef)) {
+      if (node.kind === 'lambda') {
+        this.refusal ??= 'a lambda beside aggregates'
+        return node
+      }
+      if (node.kind === 'column') {
         this.refusal ??= `column "${(node as ColumnRef).path.join('.')}" beside aggregates is not a group key as written`
       }
       return undefined
@@ -426,7 +438,7 @@ class AggregateRewrite {
         foldName(k.path[1] ?? '') === last &&
         (ref.path.length === 1 || foldName(ref.path[0] ?? '') === foldName(k.path[0] ?? '')),
     )
-    return found < 0 ? undefined : column(keyName(found))
+    return found < 0 ? undefined : part(keyName(found))
   }
 
   #merge(call: FunctionCall): Expression {
@@ -440,16 +452,12 @@ class AggregateRewrite {
     }
     const first = this.partials.length
     this.partials.push(...merge.partials)
-    const merged = merge.final(merge.partials.map((_, i) => column(valueName(first + i))))
+    const merged = merge.final(merge.partials.map((_, i) => part(valueName(first + i))))
     this.#seen.push(call)
     this.#merged.push(merged)
     return merged
   }
 }
-
-/** A column of the exchange, put there by an earlier rewriting. */
-const isOwn = (ref: ColumnRef): boolean =>
-  ref.path.length === 1 && /^(key|value)_\d+$/.test(ref.path[0] ?? '')
 
 const ordinal = (index: number): Constant => ({
   kind: 'constant',
@@ -520,9 +528,10 @@ function divideTopN(select: Select, scan: number, context: DivideContext): Divis
       if (item.expression.kind === 'star' || item.expression.kind === 'constant')
         return 'ORDER BY ALL'
       if (usesAlias(item.expression, select)) return 'an ORDER BY expression over an alias'
-      hidden.push({ expression: item.expression, alias: `order_${hidden.length}` })
+      // Without an alias, which another ORDER BY item could be taken for.
+      hidden.push({ expression: item.expression })
     }
-    order.push({ ...item, expression: column(keyName(known ?? width + hidden.length - 1)) })
+    order.push({ ...item, expression: part(keyName(known ?? width + hidden.length - 1)) })
   }
   const partial: Query = {
     ...select,
@@ -545,7 +554,7 @@ function divideTopN(select: Select, scan: number, context: DivideContext): Divis
 }
 
 const outputs = (context: DivideContext): readonly SelectItem[] =>
-  context.columns.map((c, i) => ({ expression: column(keyName(i)), alias: c.name }))
+  context.columns.map((c, i) => ({ expression: part(keyName(i)), alias: c.name }))
 
 /** Rows that a part may have to give: LIMIT plus OFFSET, where both are plain numbers. */
 function limitRows(select: Select): number | undefined {
@@ -575,7 +584,7 @@ function outputOrder(select: Select, context: DivideContext): readonly OrderItem
   for (const item of select.orderBy) {
     const index = outputIndex(select, item.expression, context)
     if (index === undefined) return undefined
-    order.push({ ...item, expression: column(keyName(index)) })
+    order.push({ ...item, expression: part(keyName(index)) })
   }
   return order
 }

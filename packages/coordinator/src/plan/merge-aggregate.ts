@@ -32,7 +32,6 @@ const SELF_MERGING: ReadonlySet<string> = new Set([
   'bit_or',
   'bit_xor',
   'any_value',
-  'arbitrary',
 ])
 
 const COUNTS: ReadonlySet<string> = new Set(['count', 'count_star'])

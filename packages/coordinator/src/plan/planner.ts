@@ -6,7 +6,7 @@ import { mapTree, visitTree } from '../bind/tree.ts'
 import type { BaseTable, Query, Select, SelectItem } from '../sql/ir.ts'
 import { renderQuery } from '../sql/renderer.ts'
 import { decimalType, SIMPLE_TYPES, simpleType, type SqlType } from '../sql/sql-types.ts'
-import { divide, type Division, scanId } from './divide.ts'
+import { divide, type Division, EXCHANGE_ALIAS, scanId } from './divide.ts'
 import { type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
 import { type Scan, scanColumns } from './scan.ts'
 import { divideSplits } from './splits.ts'
@@ -132,7 +132,7 @@ async function finalQuery(
       name: 'exchange',
       columns: exchange,
     }
-    const draft = division.final(exchangeTable(0, 'parts'))
+    const draft = division.final(exchangeTable(0, EXCHANGE_ALIAS))
     const types = await describe(renderQuery(overExchange(draft)), [relation])
     const query = castItems(draft, types, columns)
     return typeof query === 'string' ? query : { query, columns: exchange }
