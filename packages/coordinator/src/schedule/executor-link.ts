@@ -1,5 +1,5 @@
 import type { Clock, Deferred, Log } from '@nyala/client/base'
-import { deferred } from '@nyala/client/base'
+import { assert, deferred } from '@nyala/client/base'
 import { type Column, fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
 import {
   CLOSE,
@@ -40,6 +40,8 @@ export interface RunningTask {
   grant(bytes: number): void
   /** Asks the executor to stop; the task still ends in `failed`, at the latest when the executor is lost. */
   cancel(): void
+  /** Stops it and hears no more of it. */
+  abandon(): void
 }
 
 interface Task extends RunningTask {
@@ -110,7 +112,9 @@ export class ExecutorLink {
     return this.#tasks.size
   }
 
+  /** The link must not be closed; whoever holds it was told by `onClose`. */
   startTask(spec: TaskSpec, epoch: number, events: TaskEvents): RunningTask {
+    assert(!this.#connection.closed, 'tasks are given to open links')
     const call = this.#next++
     const ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
     const task: Task = {
@@ -126,6 +130,11 @@ export class ExecutorLink {
         else task.streaming.grant(bytes)
       },
       cancel: () => this.#connection.send({ kind: 'cancelTask', epoch, ...ref }),
+      abandon: () => {
+        if (!this.#tasks.delete(call)) return
+        task.streaming?.stop()
+        task.cancel()
+      },
     }
     this.#tasks.set(call, task)
     this.#connection.send({ kind: 'startTask', epoch, call, spec })
@@ -298,10 +307,11 @@ export class ExecutorLink {
       'executor_lost',
       `connection to executor ${name} was lost (${code} ${reason})`,
     )
+    // First of all nobody may be given this link any more: what fails here is placed anew at once.
+    if (this.#hello !== undefined) this.#options.onClose(this)
     for (const [call, task] of [...this.#tasks]) this.#fail(call, task, error)
     for (const answer of this.#inspections.values()) answer.reject(error)
     this.#inspections.clear()
     this.#data?.close()
-    if (this.#hello !== undefined) this.#options.onClose(this)
   }
 }

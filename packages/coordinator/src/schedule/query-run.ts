@@ -6,18 +6,20 @@ import {
   type Fragment,
   type PhysicalPlan,
   taskAffinity,
-  taskBytes,
   taskCount,
   taskSql,
 } from '../plan/physical-plan.ts'
-import type { ExecutorLink, RunningTask, TaskFinished, TaskProgress } from './executor-link.ts'
+import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
 import { type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
+import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
 
 /** How long a task waits for any executor to be connected. */
 const NO_EXECUTORS_TIMEOUT_MS = 10_000
 const EPOCH = 1
+/** Times that stages run again because an executor was lost with their output. */
+const REPAIRS_MAX = 5
 
 export interface QueryRunOptions {
   readonly clock: Clock
@@ -42,13 +44,12 @@ export interface StageReport {
   readonly endedMs: number | undefined
 }
 
-interface Live {
+type Report = { -readonly [K in keyof StageReport]: StageReport[K] }
+
+interface Live extends LiveTask {
   readonly task: RunningTask
-  readonly index: number
-  readonly fragment: Fragment
   /** True once a row of it went to the client: from then on it cannot be run again. */
   delivered: boolean
-  progress: TaskProgress | undefined
 }
 
 /**
@@ -63,7 +64,10 @@ export class QueryRun {
   readonly #live = new Map<number, Live>()
   readonly #used = new Set<string>()
   readonly #segments = new Map<number, readonly Segment[]>()
-  readonly #reports: { -readonly [K in keyof StageReport]: StageReport[K] }[] = []
+  readonly #reports: Report[] = []
+  /** The life of the executor to which each attempt of a task was given; segments do not outlive it. */
+  readonly #incarnations = new Map<string, number>()
+  #repairs = 0
   #columnsSent = false
   #rows = 0
 
@@ -87,38 +91,9 @@ export class QueryRun {
     return this.#used.size
   }
 
-  /** Where the query stands: tasks, and bytes of the splits of what is done or under way. */
-  progress(): {
-    readonly tasksDone: number
-    readonly tasksRunning: number
-    readonly rowsRead: number
-    readonly bytesRead: number
-    readonly bytesTotal: number
-  } {
-    const { plan } = this.#options
-    let [tasksDone, bytesRead, rowsRead] = [0, 0, 0]
-    for (const { fragment, state } of this.#reports) {
-      state.tasks.forEach((task, index) => {
-        if (task.kind !== 'finished') return
-        tasksDone++
-        bytesRead += taskBytes(plan, fragment, index)
-      })
-    }
-    for (const live of this.#live.values()) {
-      const fraction = live.progress?.fraction ?? 0
-      bytesRead += Math.round(taskBytes(plan, live.fragment, live.index) * fraction)
-      rowsRead += live.progress?.rowsRead ?? 0
-    }
-    const bytesTotal = plan.fragments.reduce(
-      (sum, f) =>
-        sum +
-        Array.from({ length: taskCount(f) }, (_, i) => taskBytes(plan, f, i)).reduce(
-          (a, b) => a + b,
-          0,
-        ),
-      0,
-    )
-    return { tasksDone, tasksRunning: this.#live.size, rowsRead, bytesRead, bytesTotal }
+  /** Where the query stands. */
+  progress(): RunProgress {
+    return runProgress(this.#options.plan, this.#reports, this.#live.values())
   }
 
   async run(): Promise<void> {
@@ -129,7 +104,7 @@ export class QueryRun {
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      for (const fragment of plan.fragments) await this.#runStage(fragment)
+      for (let next = 0; next < plan.fragments.length;) next = await this.#advanceFrom(next)
       await relay.empty()
       signal.throwIfAborted()
     } finally {
@@ -144,23 +119,91 @@ export class QueryRun {
     for (const id of this.#used) executors.get(id)?.releaseQuery(queryId, EPOCH)
   }
 
-  async #runStage(fragment: Fragment): Promise<void> {
-    const { plan, clock, executors, signal } = this.#options
+  /** Runs one stage. The number of the next to run: the following one, or an earlier one whose output was lost. */
+  async #advanceFrom(index: number): Promise<number> {
+    const report = this.#reportOf(index)
+    try {
+      await this.#runStage(report)
+      return index + 1
+    } catch (error) {
+      const lost = this.#lostExecutors(index)
+      const isRepairable =
+        error instanceof SqlError && error.retryable && lost.size > 0 && !this.#hasDelivered()
+      if (this.#options.signal.aborted || !isRepairable || ++this.#repairs > REPAIRS_MAX)
+        throw error
+      this.#options.log.warn('stagesRepaired', { query: this.#options.queryId, lost: [...lost] })
+      this.#stopStage(report)
+      return this.#loseOutputs(index, lost)
+    }
+  }
+
+  #reportOf(index: number): Report {
+    const known = this.#reports[index]
+    if (known !== undefined) return known
+    const { plan, clock, queryId } = this.#options
+    const fragment = plan.fragments[index]
+    assert(fragment !== undefined, 'stages are those of the plan')
     const affinities = Array.from(
       { length: taskCount(fragment) },
-      (_, task) => taskAffinity(plan, fragment, task) ?? this.#options.queryId,
+      (_, task) => taskAffinity(plan, fragment, task) ?? queryId,
     )
-    const report = {
+    const report: Report = {
       fragment,
       state: stages.newStage(affinities),
       startedMs: clock.now(),
-      endedMs: undefined as number | undefined,
+      endedMs: undefined,
     }
     this.#reports.push(report)
+    return report
+  }
+
+  /** Executors whose segments are needed by a stage but that are gone, or are back in another life. */
+  #lostExecutors(index: number): ReadonlySet<string> {
+    const lost = new Set<string>()
+    for (const { state, fragment } of this.#reports.slice(0, index)) {
+      if (fragment.output.kind !== 'exchange') continue
+      state.tasks.forEach((task, i) => {
+        if (task.kind !== 'finished') return
+        const life = this.#incarnations.get(attemptKey(fragment, i, task.attempt))
+        if (this.#options.executors.get(task.executor)?.hello.incarnation !== life) {
+          lost.add(task.executor)
+        }
+      })
+    }
+    return lost
+  }
+
+  #hasDelivered(): boolean {
+    return this.#rows > 0 || [...this.#live.values()].some((live) => live.delivered)
+  }
+
+  /** Tasks of a stage whose inputs went: what they still say is about attempts that no longer count. */
+  #stopStage(report: Report): void {
+    for (const [number, live] of [...this.#live]) {
+      if (live.fragment !== report.fragment) continue
+      this.#live.delete(number)
+      live.task.abandon()
+    }
+    report.state = stages.toRestarted(report.state)
+  }
+
+  /** Marks what was lost as not yet run; the number of the earliest stage that has to run again. */
+  #loseOutputs(index: number, lost: ReadonlySet<string>): number {
+    let first = index
+    this.#reports.slice(0, index).forEach((report, i) => {
+      for (const executor of lost) report.state = stages.onExecutorLost(report.state, executor)
+      if (!stages.isDone(report.state)) first = Math.min(first, i)
+    })
+    return first
+  }
+
+  async #runStage(report: Report): Promise<void> {
+    const { clock, executors, signal } = this.#options
     const ended = deferred<undefined>()
     const watch = this.#watchExecutors(ended)
     const advance = (): void => {
       watch.check()
+      this.#checkInputs(report, ended)
       this.#dispatch(report, ended, advance)
     }
     const stopWatching = executors.onChange(advance)
@@ -171,9 +214,9 @@ export class QueryRun {
       advance()
       await ended.promise
       report.endedMs = clock.now()
-      if (fragment.output.kind === 'exchange') {
+      if (report.fragment.output.kind === 'exchange') {
         this.#segments.set(
-          fragment.output.exchange,
+          report.fragment.output.exchange,
           report.state.tasks.flatMap((task) => (task.kind === 'finished' ? task.segments : [])),
         )
       }
@@ -182,6 +225,14 @@ export class QueryRun {
       stopWatching()
       signal.removeEventListener('abort', onAbort)
     }
+  }
+
+  /** A stage whose inputs lay on a lost executor need not wait until a task fails to read them. */
+  #checkInputs(report: Report, ended: Deferred<undefined>): void {
+    if (report.fragment.exchanges.length === 0 || stages.isDone(report.state)) return
+    const [lost] = this.#lostExecutors(this.#reports.indexOf(report))
+    if (lost === undefined || this.#hasDelivered()) return
+    ended.reject(new SqlError('executor_lost', `executor ${lost} was lost with its segments`))
   }
 
   /** A cluster that has lost its executors answers with an error in time, not with silence. Called on every change. */
@@ -207,11 +258,7 @@ export class QueryRun {
     return { check, stop }
   }
 
-  #dispatch(
-    report: StageReport & { state: stages.StageState },
-    ended: Deferred<undefined>,
-    advance: () => void,
-  ): void {
+  #dispatch(report: Report, ended: Deferred<undefined>, advance: () => void): void {
     if (this.#options.signal.aborted) return
     if (stages.isDone(report.state)) return ended.resolve(undefined)
     const { executors } = this.#options
@@ -229,12 +276,14 @@ export class QueryRun {
   }
 
   #start(
-    report: StageReport & { state: stages.StageState },
+    report: Report,
     assignment: stages.Assignment,
     link: ExecutorLink,
     control: { readonly ended: Deferred<undefined>; readonly advance: () => void },
   ): void {
     const { task: index } = assignment
+    const key = attemptKey(report.fragment, index, assignment.attempt)
+    this.#incarnations.set(key, link.hello.incarnation)
     const number = this.#taskNumber(report.fragment, index)
     this.#used.add(link.id)
     const end = (): void => {
@@ -280,7 +329,7 @@ export class QueryRun {
   }
 
   #onFinished(
-    report: StageReport & { state: stages.StageState },
+    report: Report,
     index: number,
     result: TaskFinished,
     control: { readonly ended: Deferred<undefined>; readonly advance: () => void },
@@ -306,12 +355,14 @@ export class QueryRun {
   }
 
   #onFailed(
-    report: StageReport & { state: stages.StageState },
+    report: Report,
     index: number,
     failure: { readonly error: SqlError; readonly delivered: boolean },
     control: { readonly ended: Deferred<undefined>; readonly advance: () => void },
   ): void {
     if (this.#options.signal.aborted) return
+    // Whatever a task says of inputs that are gone, the cause is that they are gone.
+    this.#checkInputs(report, control.ended)
     const outcome = stages.onTaskFailed(report.state, index, failure)
     if (outcome.kind === 'fail')
       return control.ended.reject(failureError(outcome.why, failure.error))
@@ -358,6 +409,9 @@ export class QueryRun {
     }
   }
 }
+
+const attemptKey = (fragment: Fragment, index: number, attempt: number): string =>
+  `${fragment.id}/${index}/${attempt}`
 
 function failureError(why: stages.FailReason, error: SqlError): SqlError {
   switch (why) {

@@ -11,6 +11,7 @@ import { type ExecutorState, placeTask } from './placement.ts'
  *              └──── retry ───────┤  (a transient failure, attempts left, nothing of it delivered)
  *                                 └──fail──► the stage has failed
  *   finished ──lose──► pending    (its segments went with their executor)
+ *   running ──restart──► pending  (what it reads is being made again)
  */
 export type TaskState =
   | { readonly kind: 'pending'; readonly attempt: number; readonly avoid: ReadonlySet<string> }
@@ -157,6 +158,17 @@ export function onExecutorLost(stage: StageState, executor: string): StageState 
     tasks: stage.tasks.map((task): TaskState => {
       if (task.kind !== 'finished' || task.executor !== executor) return task
       return { kind: 'pending', attempt: task.attempt + 1, avoid: new Set([executor]) }
+    }),
+  }
+}
+
+/** Tasks that were running when their inputs went begin again, under a new attempt, so that late words of the old count for nothing. */
+export function toRestarted(stage: StageState): StageState {
+  return {
+    ...stage,
+    tasks: stage.tasks.map((task): TaskState => {
+      if (task.kind !== 'running') return task
+      return { kind: 'pending', attempt: task.attempt + 1, avoid: task.avoid }
     }),
   }
 }
