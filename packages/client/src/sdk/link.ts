@@ -235,9 +235,12 @@ const versionError = (address: string, why: string): SqlError =>
     hint: 'use the client that came with the cluster',
   })
 
+/** What a WebSocket says of a connection that ended without a closing handshake. */
+const CUT = 1006
+
 function closedError(address: string, code: number, reason: string): SqlError {
   if (code === CLOSE.versionRefused || code === CLOSE.notWelcome)
     return versionError(address, reason)
-  const why = reason === '' ? `code ${code}` : reason
+  const why = reason !== '' ? reason : code === CUT ? 'it was cut' : `code ${code}`
   return new SqlError('connection_failure', `connection to ${address} was lost: ${why}`)
 }

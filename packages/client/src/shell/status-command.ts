@@ -59,13 +59,16 @@ const membersText = (members: ClusterStatus['members']): string =>
       m.id,
       m.role,
       m.address,
-      m.host,
+      hostName(m.host),
       String(m.pid),
       String(m.incarnation),
       m.state,
       loadText(m.load),
     ]),
   )
+
+/** A host is told by its name and an id of its boot, which is for programs. */
+const hostName = (host: string): string => host.split('/')[0] ?? host
 
 const loadText = (load: Readonly<Record<string, number>>): string =>
   Object.entries(load)

@@ -144,6 +144,8 @@ t.test('a HUGEINT travels as a decimal and comes out whole', async (t) => {
     12345678901234567890n,
     null,
   ])
+  const list = vector([['1', '-5'], null], new List(new Field('item', new Utf8(), true)))
+  t.strictSame(read(list, 'HUGEINT[]'), [[1n, -5n], null])
 })
 
 t.test('texts come whole, whether ASCII or not', async (t) => {

@@ -69,7 +69,7 @@ function readType(type: ArrowType, cursor: BatchCursor, context: FieldContext): 
   switch (type.kind) {
     case 'list':
       return readList(cursor, { length, validity, wide: type.wide }, () =>
-        readField(type.item, cursor, nested),
+        readField(type.item, cursor, ofItem(context)),
       )
     case 'map': {
       const offsets = readOffsets(cursor.buffer(), length, false)
@@ -77,7 +77,7 @@ function readType(type: ArrowType, cursor: BatchCursor, context: FieldContext): 
       return fill(length, validity, (row) => new Map(cut(entries, offsets, row)))
     }
     case 'fixedList': {
-      const items = readField(type.item, cursor, nested)
+      const items = readField(type.item, cursor, ofItem(context))
       return fill(length, validity, (row) => items.slice(row * type.size, (row + 1) * type.size))
     }
     case 'struct': {
@@ -89,6 +89,12 @@ function readType(type: ArrowType, cursor: BatchCursor, context: FieldContext): 
       return leafColumn(length, validity, readLeaf(type, cursor, length, context))
   }
 }
+
+/** `HUGEINT[]` is a list of HUGEINT, and `UUID[3]` one of UUID. */
+const ofItem = (context: FieldContext): FieldContext => ({
+  ...context,
+  sqlType: context.sqlType.replace(/\[\d*\]$/, ''),
+})
 
 function readList(
   cursor: BatchCursor,

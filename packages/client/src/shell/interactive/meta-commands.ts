@@ -51,7 +51,7 @@ export function parseMeta(line: string): MetaCall | string {
 }
 
 function splitWords(text: string): string[] {
-  const words = text.match(/'(?:[^']|'')*'|"(?:[^"]|"")*"|\S+/g) ?? []
+  const words = text.match(/(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|\S)+?(?=\s|$)/g) ?? []
   return words.map((word) =>
     word.startsWith("'") && word.length > 1 ? word.slice(1, -1).replaceAll("''", "'") : word,
   )

@@ -1,0 +1,410 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  Bool,
+  DateDay,
+  Field,
+  Float64,
+  Int64,
+  List,
+  Struct,
+  Table,
+  tableFromIPC,
+  TimestampMicrosecond,
+  Utf8,
+  vectorFromArray,
+} from 'apache-arrow'
+import t, { type Test } from 'tap'
+import { positionAt, SqlError } from '../protocol/errors.ts'
+import { messagesOf } from '../testing/arrow-messages.ts'
+import { type FakeAnswer, type FakeCall, FakeCoordinator } from '../testing/fake-coordinator.ts'
+import { FakeShell, type FakeShellOptions } from '../testing/fake-shell.ts'
+import { numbersAnswer } from '../testing/sample-results.ts'
+import { runCommand } from './commands.ts'
+
+/** Runs the program against a coordinator that plays `onStatement`. */
+async function run(
+  test: Test,
+  args: readonly string[],
+  onStatement: (call: FakeCall) => void | Promise<void>,
+  options: FakeShellOptions & { readonly input?: string } = {},
+) {
+  const fake = await FakeCoordinator.start({ onStatement })
+  test.teardown(() => fake.close())
+  const shell = new FakeShell({ environment: { NYALA_URL: fake.url }, ...options })
+  shell.stdin.end(options.input ?? '')
+  const code = await runCommand(args, shell.io)
+  const sent = fake.receivedOf('statement')
+  return { code, out: shell.stdout.text, err: shell.stderr.text, sent, fake, shell }
+}
+
+const struct = new Struct([new Field('x', new Int64(), true), new Field('y', new Utf8(), true)])
+
+/** One column of each kind that is printed in its own way; two rows, the second all null. */
+const KINDS: FakeAnswer = {
+  columns: [
+    { name: 'n', type: 'BIGINT' },
+    { name: 'big', type: 'BIGINT' },
+    { name: 'text', type: 'VARCHAR' },
+    { name: 'ratio', type: 'DOUBLE' },
+    { name: 'flag', type: 'BOOLEAN' },
+    { name: 'day', type: 'DATE' },
+    { name: 'at', type: 'TIMESTAMP' },
+    { name: 'list', type: 'VARCHAR[]' },
+    { name: 'struct', type: 'STRUCT(x BIGINT, y VARCHAR)' },
+  ],
+  messages: messagesOf(
+    new Table({
+      n: vectorFromArray([1n, null], new Int64()),
+      big: vectorFromArray([2n ** 53n + 1n, null], new Int64()),
+      text: vectorFromArray(['a "b", c\nd', null], new Utf8()),
+      ratio: vectorFromArray([1, null], new Float64()),
+      flag: vectorFromArray([true, null], new Bool()),
+      day: vectorFromArray([new Date('1998-09-02'), null], new DateDay()),
+      at: vectorFromArray([new Date('1998-09-02T01:02:03Z'), null], new TimestampMicrosecond()),
+      list: vectorFromArray([['p', 'q'], null], new List(new Field('item', new Utf8(), true))),
+      struct: vectorFromArray([{ x: 5n, y: 'z' }, null], struct),
+    }),
+  ),
+}
+
+const kinds = (call: FakeCall): Promise<void> => call.answer(KINDS)
+const numbers =
+  (rows: number, batchRows = 1000) =>
+  (call: FakeCall): Promise<void> =>
+    call.answer(numbersAnswer(rows, batchRows))
+
+t.test('jsonl is one object a line with every digit kept', async (t) => {
+  const { code, out } = await run(t, ['sql', '-e', 'select 1', '--format', 'jsonl'], kinds)
+  t.equal(code, 0)
+  t.equal(
+    out,
+    '{"n":1,"big":"9007199254740993","text":"a \\"b\\", c\\nd","ratio":1,"flag":true,"day":"1998-09-02",' +
+      '"at":"1998-09-02T01:02:03","list":["p","q"],"struct":{"x":5,"y":"z"}}\n' +
+      '{"n":null,"big":null,"text":null,"ratio":null,"flag":null,"day":null,"at":null,"list":null,"struct":null}\n',
+  )
+})
+
+t.test('json is one array a result, empty or not', async (t) => {
+  const many = await run(t, ['sql', '-e', 'select 1', '--format', 'json'], numbers(3, 2))
+  t.strictSame(JSON.parse(many.out), [
+    { n: 0, text: 'row 0' },
+    { n: 1, text: 'row 1' },
+    { n: 2, text: 'row 2' },
+  ])
+  const none = await run(t, ['sql', '-e', 'select 1', '--format', 'json'], numbers(0))
+  t.equal(none.out, '[]\n')
+  const command = await run(t, ['sql', '-e', 'create x', '--format', 'json'], (call) =>
+    call.answer({ command: 'CREATE TABLE' }),
+  )
+  t.equal(command.out, '', 'a statement without a result prints nothing')
+})
+
+t.test('csv quotes what needs it and leaves NULL empty', async (t) => {
+  const { out } = await run(t, ['sql', '-e', 'select 1', '--format', 'csv'], kinds)
+  t.equal(
+    out,
+    'n,big,text,ratio,flag,day,at,list,struct\n' +
+      `1,9007199254740993,"a ""b"", c\nd",1.0,true,1998-09-02,1998-09-02 01:02:03,"[p, q]","{'x': 5, 'y': z}"\n` +
+      ',,,,,,,,\n',
+  )
+  const batch = await run(t, ['sql', '-e', 'select 1'], numbers(1))
+  t.equal(batch.out, 'n,text\n0,row 0\n', 'it is the default where nobody looks on')
+})
+
+t.test('a table has aligned columns and counts its rows', async (t) => {
+  const { out } = await run(t, ['sql', '-e', 'select 1', '--format', 'table'], numbers(2))
+  t.equal(
+    out,
+    '┌───┬───────┐\n│ n │ text  │\n├───┼───────┤\n│ 0 │ row 0 │\n│ 1 │ row 1 │\n└───┴───────┘\n(2 rows)\n',
+  )
+  const wide = await run(t, ['sql', '-e', 'select 1', '--format', 'table'], (call) =>
+    call.answer({
+      columns: [{ name: 'größe', type: 'VARCHAR' }],
+      messages: messagesOf(new Table({ c: vectorFromArray(['日本', 'a\tb', null], new Utf8()) })),
+    }),
+  )
+  t.equal(
+    wide.out,
+    '┌───────┐\n│ größe │\n├───────┤\n│ 日本  │\n│ a\\tb  │\n│ NULL  │\n└───────┘\n(3 rows)\n',
+  )
+})
+
+t.test('a table longer than its sample is printed whole', async (t) => {
+  const { out } = await run(t, ['sql', '-e', 'select 1', '--format', 'table'], numbers(12_000))
+  t.equal(out.split('\n').length, 12_000 + 6)
+  t.match(out, /│ row 11999 │\n└─.*┘\n\(12000 rows\)\n$/)
+})
+
+t.test('vertical has one line a value', async (t) => {
+  const { out } = await run(t, ['sql', '-e', 'select 1', '--format', 'vertical'], numbers(1))
+  t.equal(out, '─── row 1 ───\n   n: 0\ntext: row 0\n(1 row)\n')
+})
+
+t.test('arrow is the IPC stream itself', async (t) => {
+  const fake = await FakeCoordinator.start({ onStatement: numbers(2500) })
+  t.teardown(() => fake.close())
+  const dir = await mkdtemp(join(tmpdir(), 'nyala-sql-'))
+  t.teardown(() => rm(dir, { recursive: true }))
+  const file = join(dir, 'out.arrow')
+  const shell = new FakeShell()
+  const args = ['sql', '--url', fake.url, '-e', 'select 1', '--format', 'arrow', '-o', file]
+  t.equal(await runCommand(args, shell.io), 0)
+  const table = tableFromIPC(await readFile(file))
+  t.equal(table.numRows, 2500)
+  t.equal(shell.stdout.text, '')
+})
+
+t.test('several statements run in one session, in order', async (t) => {
+  const { code, out, sent } = await run(
+    t,
+    ['sql', '-e', "use sales; select ';'", '-e', 'select 3', '--format', 'jsonl'],
+    (call) =>
+      call.sql.startsWith('use')
+        ? call.answer({ command: 'USE', session: { ...call.statement.session, database: 'sales' } })
+        : call.answer(numbersAnswer(1, 1)),
+  )
+  t.equal(code, 0)
+  t.strictSame(
+    sent.map(({ sql, session }) => [sql, session.database]),
+    [
+      ['use sales', 'default'],
+      ["select ';'", 'sales'],
+      ['select 3', 'sales'],
+    ],
+  )
+  t.equal(out.split('\n').length, 3)
+})
+
+t.test(
+  'statements come from a file, from standard input, or from a pipe without options',
+  async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'nyala-sql-'))
+    t.teardown(() => rm(dir, { recursive: true }))
+    const file = join(dir, 'a.sql')
+    await writeFile(file, '-- comment\nselect 1;\nselect 2')
+    const fromFile = await run(t, ['sql', '-f', file], numbers(0))
+    t.strictSame(
+      fromFile.sent.map(({ sql }) => sql),
+      ['-- comment\nselect 1', 'select 2'],
+    )
+    const fromDash = await run(t, ['sql', '-f', '-'], numbers(0), { input: 'select 3' })
+    t.strictSame(
+      fromDash.sent.map(({ sql }) => sql),
+      ['select 3'],
+    )
+    const fromPipe = await run(t, ['sql'], numbers(0), { input: 'select 4;' })
+    t.strictSame(
+      fromPipe.sent.map(({ sql }) => sql),
+      ['select 4'],
+    )
+    const missing = await run(t, ['sql', '-f', join(dir, 'no.sql')], numbers(0))
+    t.equal(missing.code, 3)
+    t.match(missing.err, /cannot read ".*no.sql"/)
+  },
+)
+
+const refuse = (call: FakeCall): void => {
+  call.accept()
+  throw new SqlError('undefined_column', 'column "foo" does not exist', {
+    position: positionAt(call.sql, call.sql.indexOf('foo')),
+    hint: 'perhaps you meant "bar"',
+    detail: 'more',
+    queryId: call.queryId,
+    coordinator: 'c1',
+  })
+}
+
+t.test('an error shows its place in the statement and ends the run with 1', async (t) => {
+  const { code, out, err, sent } = await run(
+    t,
+    ['sql', '-e', 'select 1,\n\t foo from t; select 2'],
+    refuse,
+  )
+  t.equal(code, 1)
+  t.equal(out, '')
+  t.match(
+    err,
+    /^ERROR 42703: column "foo" does not exist\nLINE 2: {3}foo from t\n {10}\^\nDETAIL: more\nHINT: perhaps you meant "bar"\nquery q[0-9a-f]{24} on c1\n$/,
+  )
+  t.equal(sent.length, 1, 'what follows is not run')
+})
+
+t.test('with --continue-on-error what follows is run, and the code still tells', async (t) => {
+  const { code, out, sent } = await run(
+    t,
+    ['sql', '-c', '-e', 'select foo; select 2', '--format', 'jsonl'],
+    (call) => (call.sql.includes('foo') ? refuse(call) : call.answer(numbersAnswer(1, 1))),
+  )
+  t.equal(code, 1)
+  t.equal(sent.length, 2)
+  t.equal(out, '{"n":0,"text":"row 0"}\n')
+})
+
+t.test('errors as JSON have all that the error has', async (t) => {
+  const { err } = await run(t, ['sql', '--json-errors', '-e', 'select foo'], refuse)
+  t.match(JSON.parse(err), {
+    code: '42703',
+    error: 'undefined_column',
+    category: 'user',
+    retryable: false,
+    message: 'column "foo" does not exist',
+    hint: 'perhaps you meant "bar"',
+    position: { line: 1, column: 8, offset: 7 },
+  })
+})
+
+t.test('a long line is shown around the error only', async (t) => {
+  const sql = `select ${'a, '.repeat(200)}foo${', b'.repeat(200)}`
+  const { err } = await run(t, ['sql', '-e', sql], refuse)
+  const [, line = '', caret = ''] = err.split('\n')
+  t.ok(line.length < 130)
+  t.equal(line.slice(caret.length - 1, caret.length + 2), 'foo')
+})
+
+t.test('exit codes tell what went wrong', async (t) => {
+  const nowhere = new FakeShell()
+  t.equal(
+    await runCommand(['sql', '--url', 'nyala://127.0.0.1:1', '-e', 'select 1'], nowhere.io),
+    2,
+  )
+  t.match(nowhere.stderr.text, /ERROR 08006: cannot connect to 127.0.0.1:1/)
+  const unknown = await run(t, ['sql', '-e', 'insert into t values (1)'], (call) => {
+    call.accept()
+    call.coordinator.cutClients()
+  })
+  t.equal(unknown.code, 4)
+  for (const args of [
+    [],
+    ['dance'],
+    ['drill'],
+    ['sql', '--dance'],
+    ['sql', 'select 1'],
+    ['sql', '--format', 'xml', '-e', 'x'],
+    ['sql', '--set', 'x', '-e', 'x'],
+    ['sql', '--url', 'http://x', '-e', 'x'],
+    ['sql', '--dir', '/nowhere', '-e', 'x'],
+    ['status', '--dance'],
+  ]) {
+    const shell = new FakeShell()
+    shell.stdin.end()
+    t.equal(await runCommand(args, shell.io), 3, args.join(' '))
+    t.match(shell.stderr.text, /nyala/)
+  }
+})
+
+t.test('Ctrl-C cancels the statement and ends the run with 130', async (t) => {
+  const fake = await FakeCoordinator.start({
+    async onStatement(call) {
+      call.accept()
+      await call.untilStopped()
+    },
+  })
+  t.teardown(() => fake.close())
+  const shell = new FakeShell()
+  const args = ['sql', '-c', '--url', fake.url, '-e', 'select 1; select 2']
+  const running = runCommand(args, shell.io)
+  while (fake.receivedOf('statement').length === 0) await shell.io.clock.sleep(5)
+  shell.interrupt()
+  t.equal(await running, 130)
+  t.equal(fake.receivedOf('statement').length, 1, 'nothing follows, not even with -c')
+  t.match(shell.stderr.text, /57014/)
+})
+
+t.test('the session takes its database and settings from the options', async (t) => {
+  const { sent } = await run(
+    t,
+    ['sql', '-d', 'sales', '--set', 'mem_limit=2GB', '--set', 'a=b=c', '-e', 'select 1'],
+    numbers(0),
+  )
+  t.match(sent[0]?.session, { database: 'sales', settings: { mem_limit: '2GB', a: 'b=c' } })
+})
+
+t.test('notices, times and progress go to standard error', async (t) => {
+  const { out, err } = await run(
+    t,
+    ['sql', '--timing', '--progress', '--format', 'table', '-e', 'create x'],
+    (call) => {
+      call.accept()
+      call.progress(1, 4)
+      return call.answer({ command: 'CREATE TABLE', notices: ['it is slow'] })
+    },
+  )
+  t.equal(out, 'CREATE TABLE\n')
+  t.match(
+    err,
+    /0:01 ▕█████░+▏ 25 % running {2}1.00k rows · 1.00k rows\/s · 1.00MB\/s · tasks 1\/4 \(1 running\) · 3 executors\n/,
+  )
+  t.match(err, /NOTICE: it is slow\nTime: \d+\.\d ms\n/)
+})
+
+t.test('the cluster of a directory is found by its cluster.json', async (t) => {
+  const fake = await FakeCoordinator.start({ onStatement: numbers(1) })
+  t.teardown(() => fake.close())
+  const dir = await mkdtemp(join(tmpdir(), 'nyala-dir-'))
+  t.teardown(() => rm(dir, { recursive: true }))
+  await mkdir(join(dir, 'c'))
+  await writeFile(join(dir, 'c', 'cluster.json'), JSON.stringify({ url: fake.url, pid: 1 }))
+  const shell = new FakeShell({ environment: { NYALA_URL: 'nyala://127.0.0.1:1' } })
+  t.equal(await runCommand(['sql', '--dir', join(dir, 'c'), '-e', 'select 1'], shell.io), 0)
+  await writeFile(join(dir, 'c', 'cluster.json'), '{}')
+  t.equal(await runCommand(['sql', '--dir', join(dir, 'c'), '-e', 'select 1'], shell.io), 3)
+  t.match(shell.stderr.text, /names no url/)
+})
+
+t.test('help and version', async (t) => {
+  const shell = new FakeShell()
+  t.equal(await runCommand(['help'], shell.io), 0)
+  t.match(shell.stdout.text, /sql {6}run statements/)
+  t.notMatch(shell.stdout.text, /drill/)
+  t.equal(await runCommand(['--version'], shell.io), 0)
+  t.match(shell.stdout.text, /nyala \d+\.\d+\.\d+\n/)
+  t.equal(await runCommand(['sql', '--help'], shell.io), 0)
+  t.match(shell.stdout.text, /--continue-on-error/)
+})
+
+t.test(
+  'status as JSON is what the coordinator said, and as text what people ask for',
+  async (t) => {
+    const status = {
+      cluster: 'fake',
+      leader: 'c1',
+      epoch: 7,
+      members: [
+        {
+          id: 'c1',
+          role: 'coordinator',
+          address: '127.0.0.1:7701',
+          host: 'vm/boot',
+          pid: 12,
+          incarnation: 5,
+          state: 'alive',
+          load: { queriesRunning: 1 },
+        },
+        {
+          id: 'e1',
+          role: 'executor',
+          address: '127.0.0.1:7721',
+          host: 'vm/boot',
+          pid: 13,
+          incarnation: 6,
+          state: 'suspect',
+          load: {},
+        },
+      ],
+      etcd: [{ id: 'm1', address: '127.0.0.1:2379', pid: null, leader: true, healthy: true }],
+      queries: [],
+      transactions: [],
+    }
+    const fake = await FakeCoordinator.start({ onRequest: () => status })
+    t.teardown(() => fake.close())
+    const json = new FakeShell()
+    t.equal(await runCommand(['status', '--json', '--url', fake.url], json.io), 0)
+    t.strictSame(JSON.parse(json.stdout.text), status)
+    const text = new FakeShell()
+    t.equal(await runCommand(['status', '--url', fake.url], text.io), 0)
+    t.match(text.stdout.text, /cluster fake {3}leader c1 {3}epoch 7 {3}e1 suspect\n/)
+    t.match(text.stdout.text, /c1 {2}coordinator {2}127.0.0.1:7701 {2}vm {4}12 {3}5/)
+  },
+)
