@@ -6,6 +6,7 @@ import {
   Election,
   Keys,
   type Kv,
+  type MemberRecord,
   Membership,
   openCluster,
   Registration,
@@ -36,6 +37,8 @@ export interface CoordinatorOptions {
   readonly pid: number
   readonly version: string
   readonly ttlSeconds?: number | undefined
+  /** Another process has registered under this id: this one is to stop. */
+  readonly onSuperseded?: ((reason: string) => void) | undefined
 }
 
 /** What a drain waits for running statements before it ends them. */
@@ -98,33 +101,16 @@ export class Coordinator {
       },
       health: () => ({ id, cluster, role: 'coordinator' }),
     })
-    const election = new Election({
-      kv,
-      keys,
-      clock,
-      log,
-      candidate: { id, address: listener.address },
-      ttlSeconds: options.ttlSeconds,
-    })
+    const store = { kv, keys, clock, log, ttlSeconds: options.ttlSeconds }
+    const candidate = { id, address: listener.address }
+    const election = new Election({ ...store, candidate })
     await election.start({ signal })
     const registration = new Registration({
-      kv,
-      keys,
-      clock,
-      log,
-      ttlSeconds: options.ttlSeconds,
-      record: {
-        id,
-        role: 'coordinator',
-        address: listener.address,
-        host: options.machine,
-        pid: options.pid,
-        version: options.version,
-        protocol: PROTOCOL_VERSION,
-        startedAt: clock.wall(),
-        state: 'active',
-        threads: 1,
-        memoryBytes: 0,
+      ...store,
+      record: memberRecord(options, listener.address),
+      onLost: ({ kind, reason }) => {
+        log.warn('registrationLost', { kind, reason })
+        if (kind === 'superseded') options.onSuperseded?.(reason)
       },
     })
     const services: Services = {
@@ -206,6 +192,22 @@ export class Coordinator {
     return isListed || this.#draining
       ? known
       : [...known, { id: this.#options.id, address: this.address }]
+  }
+}
+
+function memberRecord(options: CoordinatorOptions, address: string): MemberRecord {
+  return {
+    id: options.id,
+    role: 'coordinator',
+    address,
+    host: options.machine,
+    pid: options.pid,
+    version: options.version,
+    protocol: PROTOCOL_VERSION,
+    startedAt: options.clock.wall(),
+    state: 'active',
+    threads: 1,
+    memoryBytes: 0,
   }
 }
 

@@ -99,6 +99,7 @@ async function main(): Promise<number> {
       log,
       pid: process.pid,
       version: '0.1.0',
+      onSuperseded: () => process.kill(process.pid, 'SIGTERM'),
     },
     stopping.signal,
   )

@@ -60,14 +60,12 @@ function parseReport(text: string): KernelReport | undefined {
 
 function nameOf(report: KernelReport): ErrorName {
   const message = report.exception_message ?? ''
-  switch (report.error_subtype) {
-    case 'COLUMN_NOT_FOUND':
-      return 'undefined_column'
-    case 'MISSING_ENTRY':
-      return /function/i.test(report.type ?? '') ? 'undefined_function' : 'undefined_table'
-    case 'NO_MATCHING_FUNCTION':
-      return 'undefined_function'
+  const subtype = report.error_subtype
+  if (subtype === 'COLUMN_NOT_FOUND') return 'undefined_column'
+  if (subtype === 'MISSING_ENTRY') {
+    return /function/i.test(report.type ?? '') ? 'undefined_function' : 'undefined_table'
   }
+  if (subtype === 'NO_MATCHING_FUNCTION') return 'undefined_function'
   if (/^Ambiguous reference/i.test(message)) return 'ambiguous_column'
   if (
     /must appear in the GROUP BY clause|aggregate/i.test(message) &&

@@ -150,7 +150,7 @@ function resolveTable(ref: BaseTable, scope: Scope, found: Found, views: Views):
   if (scope.views.length === 0) remember(found, ref.schema ?? scope.database, ref.table, relation)
   if (ref.schema !== undefined)
     found.qualifiers.add(`${foldName(ref.schema)}.${foldName(ref.table)}`)
-  if (relation.kind === 'view') return expandView(ref, relation, scope, found, views)
+  if (relation.kind === 'view') return expandView({ ref, view: relation }, scope, found, views)
   const id = found.scans.length
   const alias = ref.alias ?? ref.table
   found.scans.push({ id, table: relation, alias })
@@ -172,8 +172,7 @@ function remember(
 }
 
 function expandView(
-  ref: BaseTable,
-  view: ViewRecord,
+  { ref, view }: { readonly ref: BaseTable; readonly view: ViewRecord },
   scope: Scope,
   found: Found,
   views: Views,

@@ -1,5 +1,4 @@
-import { crc32 } from 'node:zlib'
-import { type Frame, FRAME_HEADER_BYTES } from '@nyala/client/wire'
+import { chainCrc, crc32, type Frame, FRAME_HEADER_BYTES } from '@nyala/client/wire'
 
 /** What one task may have on its way to this coordinator: enough to keep a socket busy while the client thinks. */
 export const TASK_WINDOW_BYTES = 2 * 1024 * 1024
@@ -19,7 +18,6 @@ export class ResultRelay {
   readonly #call: number
   readonly #send: (message: Uint8Array) => void
   readonly #waiting: Waiting[] = []
-  readonly #scratch = Buffer.alloc(4)
   #credit: number
   #frames = 0
   #crc = 0
@@ -104,7 +102,6 @@ export class ResultRelay {
     const header = new DataView(message.buffer, message.byteOffset, FRAME_HEADER_BYTES)
     header.setUint32(4, this.#call, true)
     header.setUint32(8, this.#frames++, true)
-    this.#scratch.writeUInt32LE(crc)
-    this.#crc = crc32(this.#scratch, this.#crc)
+    this.#crc = chainCrc(crc32, this.#crc, crc)
   }
 }

@@ -1,8 +1,6 @@
 import { unreachable } from '@nyala/client/base'
 import { positionAt, SqlError } from '@nyala/client/protocol'
 import { bindParameters } from '../bind/parameters.ts'
-import { parseSetting, settingOf } from '../bind/settings.ts'
-import { didYouMean } from '../bind/nearest.ts'
 import type {
   CreateViewStatement,
   DescribeQueryStatement,
@@ -12,6 +10,7 @@ import type {
   Statement,
 } from '../sql/statement.ts'
 import { checkDistinct } from '../table/external-table.ts'
+import { CatalogVerbs, resetSetting, setSetting } from './catalog-verbs.ts'
 import { computeStats } from './compute-stats.ts'
 import { planText, profileText } from './profile.ts'
 import { Queries } from './query-statement.ts'
@@ -21,6 +20,12 @@ import { Listings } from './show.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import { TableVerbs } from './table-verbs.ts'
 
+/** What of the plain statements is left for {@link Listings}. */
+type ListingStatement = Extract<
+  PlainStatement,
+  { readonly kind: `show${string}` | `describe${string}` }
+>
+
 /** Tables that INVALIDATE METADATA lists again at the same time. */
 const REFRESHES_AT_ONCE = 4
 
@@ -29,12 +34,14 @@ export class Statements {
   readonly #services: Services
   readonly #queries: Queries
   readonly #tables: TableVerbs
+  readonly #catalog: CatalogVerbs
   readonly #listings: Listings
 
   constructor(services: Services) {
     this.#services = services
     this.#queries = new Queries(services)
     this.#tables = new TableVerbs(services)
+    this.#catalog = new CatalogVerbs(services, this.#tables)
     this.#listings = new Listings(services, this.#tables)
   }
 
@@ -153,61 +160,21 @@ export class Statements {
   }
 
   async #plain(statement: PlainStatement, context: StatementContext): Promise<StatementOutcome> {
-    const { catalog } = this.#services
-    const { signal } = context
     switch (statement.kind) {
-      case 'createDatabase': {
-        const { database, ifNotExists, comment, location } = statement
-        const done = await catalog.createDatabase(
-          {
-            name: database.name,
-            ...(comment === undefined ? {} : { comment }),
-            ...(location === undefined ? {} : { location }),
-          },
-          { ifNotExists, signal },
-        )
-        if (!done.created)
-          context.notices.push(`database "${database.name}" already exists, skipping`)
-        return { command: 'CREATE DATABASE', revision: done.revision }
-      }
-      case 'dropDatabase': {
-        const { database, ifExists, cascade } = statement
-        const done = await catalog.dropDatabase(database.name, { ifExists, cascade, signal })
-        if (done.dropped === undefined)
-          context.notices.push(`database "${database.name}" does not exist, skipping`)
-        return { command: 'DROP DATABASE', revision: done.revision }
-      }
+      case 'createDatabase':
+        return this.#catalog.createDatabase(statement, context)
+      case 'dropDatabase':
+        return this.#catalog.dropDatabase(statement, context)
       case 'use':
-        return this.#use(statement.database, context)
-      case 'describeDatabase':
-        return local(this.#listings.describeDatabase(statement.database.name, context))
+        return this.#catalog.use(statement, context)
+      case 'dropTable':
+      case 'dropView':
+        return this.#catalog.drop(statement, context)
+      case 'renameTable':
+      case 'renameView':
+        return this.#catalog.rename(statement, context)
       case 'createExternalTable':
         return this.#tables.create(statement, context)
-      case 'dropTable':
-      case 'dropView': {
-        const name = statement.kind === 'dropTable' ? statement.table : statement.view
-        const expect = statement.kind === 'dropTable' ? 'table' : 'view'
-        const target = this.#tables.target(name, context)
-        const done = await catalog.dropRelation(target, {
-          expect,
-          ifExists: statement.ifExists,
-          signal,
-        })
-        if (done.dropped === undefined)
-          context.notices.push(`${expect} "${name.name}" does not exist, skipping`)
-        return { command: `DROP ${expect.toUpperCase()}`, revision: done.revision }
-      }
-      case 'renameTable':
-      case 'renameView': {
-        const kind = statement.kind === 'renameTable' ? 'table' : 'view'
-        const from = this.#tables.target(
-          statement.kind === 'renameTable' ? statement.table : statement.view,
-          context,
-        )
-        const to = { database: statement.to.database ?? from.database, name: statement.to.name }
-        const done = await catalog.renameRelation(from, to, { expect: kind, signal })
-        return { command: `ALTER ${kind.toUpperCase()}`, revision: done.revision }
-      }
       case 'recoverPartitions':
         return this.#tables.refresh(statement.table, context, 'ALTER TABLE')
       case 'refresh':
@@ -220,66 +187,45 @@ export class Statements {
           tables: this.#tables,
           queries: this.#queries,
         })
-      case 'dropStats': {
-        const { database, name } = this.#tables.table(statement.table, context)
-        const done = await catalog.updateTable(
-          { database, name },
-          (t) => ({ ...t, statistics: null }),
-          { signal },
-        )
-        return { command: 'DROP STATS', revision: done.revision }
-      }
+      case 'dropStats':
+        return this.#tables.dropStatistics(statement.table, context)
+      case 'set':
+        return setSetting(statement, context)
+      case 'reset':
+        return resetSetting(statement, context)
+      default:
+        return local(await this.#list(statement, context))
+    }
+  }
+
+  /** Statements that only tell what is there. */
+  async #list(statement: ListingStatement, context: StatementContext): Promise<LocalResult> {
+    switch (statement.kind) {
+      case 'describeDatabase':
+        return this.#listings.describeDatabase(statement.database.name, context)
+      case 'describeTable':
+        return this.#listings.describe(statement, context)
       case 'showDatabases':
       case 'showTables':
       case 'showViews':
       case 'showFunctions':
-        return local(await this.#listings.show(statement, context))
+        return this.#listings.show(statement, context)
       case 'showCreateTable':
       case 'showCreateView':
       case 'showPartitions':
       case 'showTableStats':
       case 'showColumnStats':
       case 'showColumns':
-        return local(await this.#listings.object(statement, context))
+        return this.#listings.object(statement, context)
       case 'showFiles':
-        return local(await this.#listings.files(statement, context))
-      case 'describeTable':
-        return local(await this.#listings.describe(statement, context))
-      case 'set': {
-        const { name } = settingOf(statement.name)
-        const value = parseSetting(name, statement.value)
-        return { command: 'SET', settings: { ...context.session.settings, [name]: value } }
-      }
-      case 'reset': {
-        if (statement.name === undefined) return { command: 'RESET', settings: {} }
-        const { name } = settingOf(statement.name)
-        const rest = Object.entries(context.session.settings).filter(
-          ([key]) => key.toLowerCase() !== name,
-        )
-        return { command: 'RESET', settings: Object.fromEntries(rest) }
-      }
+        return this.#listings.files(statement, context)
       case 'showSettings':
-        return local(this.#listings.settings(context))
+        return this.#listings.settings(context)
       case 'showSetting':
-        return local(this.#listings.setting(statement.name, context))
+        return this.#listings.setting(statement.name, context)
       default:
         return unreachable(statement)
     }
-  }
-
-  #use(
-    database: { readonly name: string; readonly at: number },
-    context: StatementContext,
-  ): Promise<StatementOutcome> {
-    const found = context.catalog.database(database.name)
-    if (found === undefined) {
-      const names = context.catalog.databases().map((d) => d.record.name)
-      throw new SqlError('undefined_database', `database "${database.name}" does not exist`, {
-        position: positionAt(context.sql, database.at),
-        hint: didYouMean(database.name, names) ?? 'SHOW DATABASES lists them',
-      })
-    }
-    return Promise.resolve({ command: 'USE', database: found.record.name })
   }
 
   /** With a table it is REFRESH; without one, REFRESH of every table there is. */

@@ -115,6 +115,16 @@ export class TableVerbs {
     }
   }
 
+  async dropStatistics(name: ObjectName, context: StatementContext): Promise<StatementOutcome> {
+    const { database, name: table } = this.table(name, context)
+    const done = await this.#services.catalog.updateTable(
+      { database, name: table },
+      (current) => ({ ...current, statistics: null }),
+      { signal: context.signal },
+    )
+    return { command: 'DROP STATS', revision: done.revision }
+  }
+
   /** Database and name of a relation as the session means them. */
   target(
     name: ObjectName,
