@@ -94,6 +94,7 @@ const ERRORS: readonly (readonly [text: string, message: string, line: number, c
     ["select '🎉' \\ 1", 'syntax error at or near "\\"', 1, 12],
     ['select $', 'syntax error at or near "$"', 1, 8],
     ["select E'\\x80'", 'invalid character escape "\\x80"', 1, 10],
+    ["select E'\\u12'", 'invalid character escape "\\u"', 1, 10],
     ["select E'\\0'", 'invalid character escape "\\0"', 1, 10],
     ['select a\0b', 'invalid character in the SQL text', 1, 9],
     ["select '\ud800'", 'invalid character in the SQL text', 1, 9],

@@ -88,7 +88,11 @@ function readEscape(text: string, backslashAt: number, dialect: Dialect): Quoted
   if (known !== undefined) return { value: known, end: backslashAt + 2 }
   NUMERIC_ESCAPE.lastIndex = backslashAt + 1
   const numeric = dialect === 'ansi' ? NUMERIC_ESCAPE.exec(text)?.[0] : undefined
-  if (numeric === undefined) return { value: character, end: backslashAt + 2 }
+  if (numeric === undefined) {
+    if (dialect === 'ansi' && /[uU]/.test(character))
+      throw invalidEscape(text, backslashAt, character)
+    return { value: character, end: backslashAt + 2 }
+  }
   const isHex = /^[xuU]/.test(numeric)
   const code = isHex ? Number.parseInt(numeric.slice(1), 16) : Number.parseInt(numeric, 8)
   const isByte = !/^[uU]/.test(numeric)
@@ -98,15 +102,18 @@ function readEscape(text: string, backslashAt: number, dialect: Dialect): Quoted
     (isByte && code > 0x7f) ||
     (code >= 0xd800 && code < 0xe000)
   ) {
-    throw syntaxError(
-      text,
-      backslashAt,
-      `invalid character escape "\\${numeric}"`,
-      "write the character itself, or a BLOB '\\xAB'::BLOB for bytes",
-    )
+    throw invalidEscape(text, backslashAt, numeric)
   }
   return { value: String.fromCodePoint(code), end: backslashAt + 1 + numeric.length }
 }
+
+const invalidEscape = (text: string, at: number, escape: string): Error =>
+  syntaxError(
+    text,
+    at,
+    `invalid character escape "\\${escape}"`,
+    "write the character itself, or a BLOB '\\xAB'::BLOB for bytes",
+  )
 
 const unterminated = (text: string, at: number, what: string): Error =>
   syntaxError(text, at, `unterminated ${what} at or near "${text.slice(at, at + 20)}"`)

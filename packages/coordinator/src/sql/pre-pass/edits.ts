@@ -42,7 +42,8 @@ export const isSymbol = (token: Token | undefined, symbol: string): boolean =>
   token?.kind === 'symbol' && token.value === symbol
 
 /** True where an operand may end before an infix operator: a name, a literal, or a closing bracket. */
-export const endsOperand = (token: Token | undefined): boolean => isOperand(token, [')', ']', '}'])
+export const endsOperand = (token: Token | undefined): boolean =>
+  isOperand(token, [')', ']', '}']) || token?.word === 'END'
 
 /** True where an operand may begin after an infix operator. */
 export const startsOperand = (token: Token | undefined): boolean =>

@@ -56,15 +56,33 @@ export const rewriteSemiJoin: Rule = ({ script, tokens, edits }, i) => {
   }
 }
 
-/** `query MINUS query` is EXCEPT. */
+/** `query MINUS query` is EXCEPT. In `FROM t minus SELECT a` it is the alias of the table. */
 export const rewriteMinus: Rule = ({ tokens, edits }, i) => {
-  if (wordOf(tokens[i]) !== 'MINUS' || !endsOperand(tokens[i - 1])) return
+  if (wordOf(tokens[i]) !== 'MINUS') return
   const next = wordOf(tokens[i + 1])
   const startsQuery =
     next === 'SELECT' || next === 'VALUES' || next === 'ALL' || next === 'DISTINCT'
-  const opens =
-    isSymbol(tokens[i + 1], '(') && /^(?:SELECT|WITH|VALUES)$/.test(wordOf(tokens[i + 2]) ?? '')
-  if (startsQuery || opens) edits.replace(i, 'EXCEPT')
+  const opens = isSymbol(tokens[i + 1], '(') && isQueryWord(tokens[i + 2])
+  if ((startsQuery || opens) && endsQuery(tokens, i - 1)) edits.replace(i, 'EXCEPT')
+}
+
+const isQueryWord = (token: Token | undefined): boolean =>
+  /^(?:SELECT|WITH|VALUES|FROM)$/.test(wordOf(token) ?? '') || isSymbol(token, '(')
+
+/** True when the token at `end` ends a query: in its parentheses, or with a SELECT or VALUES before it. */
+function endsQuery(tokens: readonly Token[], end: number): boolean {
+  let depth = 0
+  for (let i = end; i >= 0; i--) {
+    const token = tokens[i]
+    if (token?.kind === 'symbol' && ')]}'.includes(token.value)) depth += 1
+    else if (token?.kind === 'symbol' && '([{'.includes(token.value)) {
+      depth -= 1
+      if (depth < 0) return false
+      const isWhole = depth === 0 && isSymbol(tokens[end], ')') && closingIndex(tokens, i) === end
+      if (isWhole && isQueryWord(tokens[i + 1]) && !endsOperand(tokens[i - 1])) return true
+    } else if (depth === 0 && /^(?:SELECT|VALUES)$/.test(wordOf(token) ?? '')) return true
+  }
+  return false
 }
 
 /** `a DIV b` is `a // b`. */
