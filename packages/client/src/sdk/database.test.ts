@@ -179,6 +179,7 @@ t.test('an error keeps all that the coordinator said, in its class', async (t) =
     retryable: false,
   })
   t.match((error as SqlError).queryId, /^q/)
+  t.match((error as SqlError).stack, /database\.test/, 'the stack is that of the call')
 })
 
 t.test('an aborted signal ends the statement here and there', async (t) => {

@@ -73,25 +73,32 @@ const CLASSES: Readonly<Partial<Record<ErrorName, ErrorClass>>> = {
   protocol_violation: ConnectionError,
 }
 
-/** The same error as an object of the class that its code has here; one that has no class of its own stays as it is. */
-export function typedError(error: SqlError): SqlError {
-  const Typed = CLASSES[error.error]
-  if (Typed === undefined || error.constructor === Typed) return error
-  return new Typed(error.error, error.message, optionsOf(error))
+/** What a statement knows of an error that ends it. */
+export interface ErrorContext {
+  readonly queryId?: string | undefined
+  readonly coordinator?: string | undefined
+  /** Rows that had been handed out when the connection was lost. */
+  readonly rowsDelivered?: number | undefined
 }
 
-const optionsOf = (error: SqlError): SqlErrorOptions => ({
-  detail: error.detail,
-  hint: error.hint,
-  position: error.position,
-  queryId: error.queryId,
-  coordinator: error.coordinator,
-  cause: error.cause,
-})
-
-/** A lost connection, told to whoever was reading: how much had been delivered, and that the statement may be sent again. */
-export const connectionError = (error: SqlError, rowsDelivered: number): ConnectionError =>
-  new ConnectionError(error.error, error.message, { ...optionsOf(error), rowsDelivered })
+/**
+ * The error as a new object of the class that its code has here, with what is known of where it happened. Never the
+ * same object: one error, such as a closed session, may end several statements.
+ */
+export function typedError(error: SqlError, context: ErrorContext = {}): SqlError {
+  const options = {
+    detail: error.detail,
+    hint: error.hint,
+    position: error.position,
+    queryId: error.queryId ?? context.queryId,
+    coordinator: error.coordinator ?? context.coordinator,
+    cause: error.cause,
+  }
+  const Typed = CLASSES[error.error] ?? SqlError
+  if (Typed !== ConnectionError) return new Typed(error.error, error.message, options)
+  const { rowsDelivered } = context
+  return new ConnectionError(error.error, error.message, { ...options, rowsDelivered })
+}
 
 /** Why a statement ends when its signal aborts: a time-out keeps its own name. */
 export function abortError(signal: AbortSignal): SqlError {

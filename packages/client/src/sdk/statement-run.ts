@@ -12,7 +12,7 @@ import {
 } from '../protocol/messages.ts'
 import { INITIAL_CREDIT_BYTES } from '../wire/limits.ts'
 import type { Coordinators } from './coordinators.ts'
-import { abortError, CommitUnknownError, connectionError, typedError } from './errors.ts'
+import { abortError, CommitUnknownError, typedError } from './errors.ts'
 import type { EventHub } from './events.ts'
 import { FrameBuffer, type HeldFrame } from './frame-buffer.ts'
 import type { CallMessage, Link } from './link.ts'
@@ -70,6 +70,8 @@ export class StatementRun {
   readonly #columns = deferred<readonly Column[]>()
   readonly #finished = deferred<FinishedMessage>()
   readonly #stop = new AbortController()
+  /** Where the statement was begun: an error made by a socket's event would tell the user nothing of that. */
+  readonly #origin = new Error('origin')
   #attempt: Attempt | undefined
   /** Wakes a reader that waits for the next attempt. */
   #nextAttempt = deferred<Attempt>()
@@ -319,14 +321,16 @@ export class StatementRun {
     this.#attempt?.buffer.fail(told)
   }
 
+  /** The error as the user gets it: with where it happened, and the stack of the call that began the statement. */
   #described(error: SqlError): SqlError {
-    const typed =
-      error.error === 'connection_failure'
-        ? connectionError(error, this.#rowsDelivered)
-        : typedError(error)
-    typed.queryId ??= this.#queryId
-    typed.coordinator ??= this.#coordinator
-    return typed
+    const told = typedError(error, {
+      queryId: this.#queryId,
+      coordinator: this.#coordinator,
+      rowsDelivered: this.#rowsDelivered,
+    })
+    const [, ...frames] = (this.#origin.stack ?? '').split('\n')
+    told.stack = [`${told.name}: ${told.message}`, ...frames].join('\n')
+    return told
   }
 }
 
