@@ -6,7 +6,7 @@ import type { ColumnRef, Expression, Query, TableFunction, TableRef } from '../s
 import { renderExpression } from '../sql/renderer.ts'
 import type { Manifest } from '../table/manifest.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
-import { scanId } from '../plan/divide.ts'
+import { scanId } from '../plan/query-shape.ts'
 import { isUnrepeatable, type KernelFunctions } from './functions.ts'
 import type { SourceMap } from './kernel-errors.ts'
 import type { Mirror, MirroredRelation } from './mirror.ts'
