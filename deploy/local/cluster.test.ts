@@ -42,6 +42,8 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   }
 }
 
+t.setTimeout(120_000)
+
 t.test('a cluster runs the processes it was asked for and leaves none', async (t) => {
   const dir = await temporaryDirectory(t)
   const cluster = await start(dir, { etcd: 3, threads: 2, memoryBytes: 1 << 28, roots: ['/usr'] })

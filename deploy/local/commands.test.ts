@@ -6,8 +6,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '@nyala/client/base'
 import t from 'tap'
+import { runCommand } from './commands.ts'
 import { isAlive } from './process-identity.ts'
 import { readState, survivors } from './state-file.ts'
+import { fakePrograms } from './testing/fake-programs.ts'
 import { temporaryDirectory } from './testing/temporary-directory.ts'
 
 const program = fileURLToPath(new URL('./testing/fake-launcher.js', import.meta.url))
@@ -32,7 +34,25 @@ async function finish(child: ChildProcess): Promise<Finished> {
   return { code, ...text }
 }
 
+/** The same without a process of its own. */
+async function runHere(args: readonly string[], directory: string): Promise<Finished> {
+  const text = { out: '', err: '' }
+  const code = await runCommand(args, {
+    clock: systemClock,
+    variables: process.env,
+    directory,
+    print: (line) => void (text.out += `${line}\n`),
+    report: (line) => void (text.err += `${line}\n`),
+    program,
+    programs: fakePrograms,
+  })
+  return { code, ...text }
+}
+
 const nyala = (args: readonly string[], cwd: string): Promise<Finished> => finish(launch(args, cwd))
+
+/** Ten programs and more are started, on machines that may have other work. */
+t.setTimeout(120_000)
 
 t.test('up --detach leaves a cluster that down stops', async (t) => {
   const dir = await temporaryDirectory(t)
@@ -122,14 +142,14 @@ t.test('wrong options are told with exit code 3', async (t) => {
     [['sideways'], /unknown command "sideways"/],
   ]
   for (const [args, message] of wrong) {
-    t.match(await nyala(args, dir), { code: 3, out: '', err: message }, args.join(' '))
+    t.match(await runHere(args, dir), { code: 3, out: '', err: message }, args.join(' '))
   }
 })
 
 t.test('down where nothing runs says so', async (t) => {
   const dir = await temporaryDirectory(t)
-  t.match(await nyala(['down'], dir), { code: 0, out: `no cluster runs in "${dir}/.nyala"\n` })
-  const purge = await nyala(['down', '--dir', '.', '--purge'], dir)
+  t.match(await runHere(['down'], dir), { code: 0, out: `no cluster runs in "${dir}/.nyala"\n` })
+  const purge = await runHere(['down', '--dir', '.', '--purge'], dir)
   t.match(purge, { code: 0, out: /holds no cluster's data/ })
   t.ok(existsSync(dir))
 })

@@ -34,6 +34,8 @@ async function contentsOf(dir: string): Promise<Readonly<Record<string, string>>
   return Object.fromEntries(await Promise.all(entries))
 }
 
+t.setTimeout(120_000)
+
 t.test('the sample', async (t) => {
   const dir = await temporaryDirectory(t)
   const made = await generateSample({ dir, scaleFactor: SCALE_FACTOR, variables: process.env })
