@@ -44,7 +44,7 @@ const BOTH: readonly (readonly [text: string, tokens: string])[] = [
   ],
   ['[1:2]{a:1}(x,y);', '[ n:1 : n:2 ] { w:a : n:1 } ( w:x , w:y ) ;'],
   ['a -- b\nc -- d', 'w:a w:c'],
-  ['a /* b /* c */ -- d\n */ e/**/f', 'w:a w:e w:f'],
+  ['a /* b -- c */ e/**/f', 'w:a w:e w:f'],
   ['/*+ SHUFFLE */ a -- +broadcast\nb', 'h:SHUFFLE w:a h:broadcast w:b'],
   ['\ufeffselect\t1\r\n', 'w:select n:1'],
   ["date'2024-01-01'", 'w:date s:2024-01-01'],
@@ -58,6 +58,7 @@ const BY_DIALECT: readonly (readonly [text: string, ansi: string, impala: string
   ["'a\\nb'", 's:a\\nb', 's:a\nb'],
   ["'\\\\d\\%\\_\\q'", 's:\\\\d\\%\\_\\q', 's:\\d\\%\\_q'],
   [`"it's"`, "q:it's", "s:it's"],
+  ['/* a /* b */ c */ d', 'w:d', 'w:c * / w:d'],
 ]
 
 await t.test('tokens are the same in both dialects where no quote is involved', (t) => {

@@ -233,8 +233,10 @@ class Lexer {
     this.#at = end
   }
 
-  /** Block comments nest, as in PostgreSQL. */
+  /** Block comments nest, as in PostgreSQL; Impala's end at the first end. */
   #blockEnd(): number {
+    const first = this.#text.indexOf('*/', this.#at + 2)
+    if (this.#dialect === 'impala' && first >= 0) return first + 2
     const edge = /\/\*|\*\//g
     edge.lastIndex = this.#at
     let depth = 0

@@ -40,6 +40,9 @@ function parseCreateView(cursor: Cursor, orReplace: boolean): StatementDraft {
   const view = cursor.objectName('a view name')
   const columns = cursor.isSymbol('(') ? cursor.list(() => parseViewColumn(cursor)) : []
   const comment = cursor.takeWords('COMMENT') ? cursor.string('a comment') : undefined
+  if (cursor.isWord('TBLPROPERTIES')) {
+    throw notSupported(cursor.script, cursor.at, 'TBLPROPERTIES of a view is not supported')
+  }
   cursor.expectWords('AS')
   if (cursor.isAtEnd) throw cursor.error()
   return { kind: 'createView', view, orReplace, ifNotExists, columns, comment, body: cursor.rest() }

@@ -1,4 +1,5 @@
 import type { Cursor } from '../cursor.ts'
+import { notSupported } from '../errors.ts'
 import type { DatabaseName, ObjectName, PartitionSpec, PlainStatement } from '../statement.ts'
 
 /** After REFRESH. */
@@ -76,8 +77,24 @@ export function parseShow(cursor: Cursor): PlainStatement {
   if (cursor.takeWords('FILES')) return parseShowFiles(cursor)
   if (cursor.takeOneOf('SETTINGS', 'ALL') !== undefined) return { kind: 'showSettings' }
   const at = cursor.at
+  const word = cursor.word()
+  if (word !== undefined && UNKNOWN_OBJECTS.has(word)) {
+    throw notSupported(
+      cursor.script,
+      at,
+      `SHOW ${word} is not supported`,
+      'SHOW takes DATABASES, TABLES, VIEWS, FUNCTIONS, PARTITIONS, FILES, COLUMNS, STATS, CREATE or a setting',
+    )
+  }
   return { kind: 'showSetting', name: parseSettingName(cursor), at }
 }
+
+/** What other engines show. */
+const UNKNOWN_OBJECTS = new Set(
+  'DATA METADATA RANGE ROLES ROLE CURRENT GRANT GRANTS AGGREGATE ANALYTIC INDEX INDEXES CATALOGS'.split(
+    ' ',
+  ),
+)
 
 const showObject = (
   kind:
