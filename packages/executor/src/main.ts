@@ -166,8 +166,14 @@ async function run(flags: Flags): Promise<void> {
     onSuperseded: () =>
       fail(new Error(`another process registered as executor "${flags.executor.id}"`)),
   }
-  await waitForEtcd(kv, stop.signal)
-  executor = await Executor.start(options, { signal: stop.signal })
+  try {
+    await waitForEtcd(kv, stop.signal)
+    executor = await Executor.start(options, { signal: stop.signal })
+  } catch (error) {
+    // Stopped before it had begun: as asked, not a failure.
+    if (stop.signal.aborted) process.exit(0)
+    throw error
+  }
   const { id, address } = executor
   process.stdout.write(`${JSON.stringify({ ready: true, id, address, pid: process.pid })}\n`)
 }

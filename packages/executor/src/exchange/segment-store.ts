@@ -27,6 +27,8 @@ export class SegmentStore {
   /** Directory of all executors. */
   readonly root: string
   readonly #own: string
+  /** Queries that may have a directory: most have none, and then there is nothing to delete. */
+  readonly #queries = new Set<string>()
 
   private constructor(root: string, place: SegmentPlace) {
     assert(isMemberId(place.executor), () => `invalid executor id ${place.executor}`)
@@ -44,19 +46,23 @@ export class SegmentStore {
     return store
   }
 
+  /** A new directory for an attempt, to be made by its writer. */
   attemptDirectory(ref: {
     readonly queryId: string
     readonly task: number
     readonly attempt: number
   }): string {
+    this.#queries.add(ref.queryId)
     return join(this.#queryDirectory(ref.queryId), `${ref.task}-${ref.attempt}`)
   }
 
   pulledDirectory(queryId: string): string {
+    this.#queries.add(queryId)
     return join(this.#queryDirectory(queryId), 'pulled')
   }
 
   async deleteQuery(queryId: string): Promise<void> {
+    if (!this.#queries.delete(queryId)) return
     await rm(this.#queryDirectory(queryId), { recursive: true, force: true })
   }
 

@@ -16,9 +16,11 @@ export function toSqlError(error: unknown): SqlError {
   const text = error instanceof Error ? error.message : String(error)
   const complaint = parseComplaint(text)
   const [first = '', ...rest] = complaint.message.split('\n')
-  const detail = rest.join('\n').trim()
-  const hint = hintOf(complaint)
-  return new SqlError(nameOf(complaint), lowerFirst(first.trim()) || 'the kernel gave no reason', {
+  const name = nameOf(complaint)
+  const hint = HINTS[name]
+  // Where we have advice of our own, the kernel's would only name settings that cannot be reached.
+  const detail = hint === undefined ? rest.join('\n').trim() : ''
+  return new SqlError(name, lowerFirst(first.trim()) || 'the kernel gave no reason', {
     ...(detail === '' ? {} : { detail }),
     ...(hint === undefined ? {} : { hint }),
     cause: error,
@@ -115,16 +117,18 @@ function nameOf(complaint: KernelComplaint): ErrorName {
     case 'FATAL':
       return 'kernel_crashed'
   }
-  return 'internal_error'
+  // Damage to a footer is reported without a class.
+  return DAMAGE.test(message) ? 'data_corrupted' : 'internal_error'
 }
 
 const OUT_OF_RANGE =
-  /out of range|overflow|could not (be )?cast.*(because|range)|can't be cast because/i
+  /^(?!date|time).*out of range|overflow|^could not cast value|can't be cast because/i
 const BAD_FILE =
-  /no magic bytes|not a parquet file|too small to be a parquet|footer|corrupt|truncated|invalid parquet|snappy|decompress|checksum|unexpected end|thrift|read beyond|out of buffer/i
+  /no magic bytes|not a parquet file|too small to be a parquet|invalid parquet|parquet file.*(corrupt|damaged|invalid)/i
+const DAMAGE =
+  /corrupt|truncated|snappy|lz4|zstd|gzip|decompress|checksum|thrift|don't know what type|out of buffer|read beyond|footer/i
 const NO_FILE = /no files found|no such file|cannot open file|could not open file|does not exist/i
-const NO_SPACE =
-  /no space left|disk full|failed to offload|max_temp_directory_size|temp(orary)? directory.*(limit|size)/i
+const NO_SPACE = /no space left|disk full/i
 
 const isSpillLimit = (message: string): boolean =>
   /max_temp_directory_size|failed to offload data block|temporary directory|no space left/i.test(
@@ -156,7 +160,7 @@ function catalogName({ message }: KernelComplaint): ErrorName {
 function ioName(message: string): ErrorName {
   if (NO_SPACE.test(message)) return 'disk_full'
   if (NO_FILE.test(message)) return 'undefined_file'
-  return BAD_FILE.test(message) ? 'data_corrupted' : 'io_error'
+  return BAD_FILE.test(message) || DAMAGE.test(message) ? 'data_corrupted' : 'io_error'
 }
 
 function invalidInputName(message: string): ErrorName {
@@ -168,16 +172,10 @@ function invalidInputName(message: string): ErrorName {
   return 'data_exception'
 }
 
-function hintOf(complaint: KernelComplaint): string | undefined {
-  switch (nameOf(complaint)) {
-    case 'out_of_memory':
-      return 'raise the limit with SET mem_limit, or read fewer columns and rows at once'
-    case 'disk_full':
-      return 'the query spilled more than the executor allows: raise its --spill-limit or its SET mem_limit'
-    case 'data_corrupted':
-      return 'the file is not whole Parquet: write it again, or take it out of the table and REFRESH'
-    case 'undefined_file':
-      return 'the file went away after it was listed: REFRESH the table'
-  }
-  return undefined
+const HINTS: Readonly<Partial<Record<ErrorName, string>>> = {
+  out_of_memory: 'raise the limit with SET mem_limit, or read fewer columns and rows at once',
+  disk_full:
+    'start the executors with a higher --spill-limit, or raise SET mem_limit to spill less',
+  data_corrupted: 'write the file again, or take it out of the table and REFRESH it',
+  undefined_file: 'where the file went away after it was listed, REFRESH the table',
 }

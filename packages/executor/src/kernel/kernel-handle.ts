@@ -65,6 +65,7 @@ export class KernelHandle {
   readonly #listeners = new Map<number, KernelListener>()
   readonly #requests = new Map<number, Deferred<readonly Column[]>>()
   readonly #deadlines = new Map<number, () => void>()
+  readonly #canceled = new Set<number>()
   #state: 'starting' | 'ready' | 'dead' = 'starting'
   #version = ''
   #request = 0
@@ -82,8 +83,8 @@ export class KernelHandle {
     this.#pipe = new KernelPipe(stream as unknown as Duplex, {
       onMessage: (message) => this.#onMessage(fromKernel.decode(message, 'kernel')),
       onFrame: (task, frame) => this.#listeners.get(task)?.onFrame(frame),
-      // The process may live on without a pipe for a moment; without one it is of no use.
-      onClose: () => this.kill('its pipe closed'),
+      // Without its pipe it is of no use; how it ended is told by its exit.
+      onClose: () => this.#process.kill('SIGKILL'),
     })
     this.#process.stderr?.on('data', (bytes: Buffer) => {
       this.#stderr = (this.#stderr + bytes.toString('utf8')).slice(-STDERR_BYTES_MAX)
@@ -130,7 +131,8 @@ export class KernelHandle {
 
   /** Ends a task; its listener still hears how. Idempotent. */
   cancel(task: number): void {
-    if (!this.#listeners.has(task) || this.#deadlines.has(task)) return
+    if (!this.#listeners.has(task) || this.#canceled.has(task)) return
+    this.#canceled.add(task)
     this.#send({ kind: 'cancel', task })
     const stop = this.#options.clock.after(CANCEL_GRACE_MS, () => {
       this.#deadlines.delete(task)
@@ -188,6 +190,7 @@ export class KernelHandle {
   #take(task: number): KernelListener | undefined {
     this.#deadlines.get(task)?.()
     this.#deadlines.delete(task)
+    this.#canceled.delete(task)
     const listener = this.#listeners.get(task)
     this.#listeners.delete(task)
     return listener
@@ -206,7 +209,10 @@ export class KernelHandle {
       this.#options.log.warn('kernelSaid', { kernel: this.pid, text: this.#stderr })
     const error = this.#crashed(reason)
     this.#ready.reject(error)
-    for (const task of [...this.#listeners.keys()]) this.#take(task)?.onFailed(error)
+    for (const task of [...this.#listeners.keys()]) {
+      const wanted = this.#canceled.has(task)
+      this.#take(task)?.onFailed(wanted ? canceledError() : error)
+    }
     for (const request of [...this.#requests.keys()]) this.#answer(request)?.reject(error)
     this.#pipe.close()
     this.#options.onExit(this)
@@ -218,3 +224,5 @@ export class KernelHandle {
     })
   }
 }
+
+const canceledError = (): SqlError => new SqlError('query_canceled', 'the task was canceled')

@@ -26,6 +26,7 @@ const CONNECTION_SETTINGS = [
   'Calendar',
   'enable_progress_bar',
   'enable_progress_bar_print',
+  'streaming_buffer_size',
   'enable_profiling',
   'profiling_output',
   'profiling_coverage',
@@ -63,7 +64,7 @@ export class KernelInstance {
     const connection = await duckdb.connect(database)
     try {
       await duckdb.query(connection, jail(settings, taskSettings))
-      const words = await readRows(connection, RESERVED_WORDS)
+      const words = await readRows(connection, KEYWORDS)
       const names = new TypeNames(new Set(words.map((row) => String(row[0]))))
       return new KernelInstance(database, names)
     } finally {
@@ -117,8 +118,7 @@ export function checkTaskSettings(taskSettings: Readonly<Record<string, string>>
 // Progress is only counted where a progress bar is on; printing it is another matter.
 const PREPARE_CONNECTION = 'SET enable_progress_bar = true; SET enable_progress_bar_print = false'
 
-const RESERVED_WORDS = `
-  SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'`
+const KEYWORDS = 'SELECT keyword_name FROM duckdb_keywords()'
 
 type Setting = readonly [name: string, value: string]
 
@@ -137,7 +137,6 @@ const openingConfig = (settings: KernelSettings): Readonly<Record<string, string
   threads: String(settings.threads),
   memory_limit: `${settings.memoryLimitBytes}B`,
   temp_directory: settings.spillDirectory,
-  max_temp_directory_size: `${settings.spillLimitBytes}B`,
   autoinstall_known_extensions: 'false',
   autoload_known_extensions: 'false',
   allow_community_extensions: 'false',
@@ -150,6 +149,8 @@ function jail(settings: KernelSettings, taskSettings: Readonly<Record<string, st
   const directories = [...settings.directories, settings.spillDirectory]
   return [
     ...settingsOf(taskSettings, 'instance').map(setStatement),
+    // Given when the instance is opened it would be shown as set, and not be kept to.
+    `SET max_temp_directory_size = ${quoteText(`${settings.spillLimitBytes}B`)}`,
     `SET allowed_directories = [${directories.map(quoteText).join(', ')}]`,
     `SET allowed_configs = [${CONNECTION_SETTINGS.map(quoteText).join(', ')}]`,
     'SET enable_external_access = false',

@@ -130,8 +130,8 @@ export class KernelTask {
     // An interrupt between two statements is forgotten, so it is repeated until the task has ended.
     if (this.#canceled) this.#interrupt()
     this.#result?.flushIfIdle()
-    this.#sampling ??= this.#sample()
     if (this.#connection === undefined) return undefined
+    this.#sampling ??= this.#sample()
     const progress = duckdb.query_progress(this.#connection)
     const known = progress.percentage >= 0
     return {
@@ -218,12 +218,13 @@ export class KernelTask {
   async #sample(): Promise<void> {
     try {
       const instance = this.#instance ?? this.#context.shared
-      if (this.#connection === undefined) return
       this.#watcher ??= await instance.acquire({})
       const [row] = await readRows(this.#watcher, MEMORY)
       this.#memoryBytes = Number(row?.[0] ?? 0)
       this.#peakMemoryBytes = Math.max(this.#peakMemoryBytes, this.#memoryBytes)
       this.#spillBytes = Math.max(this.#spillBytes, Number(row?.[1] ?? 0))
+    } catch {
+      // Where memory is short this statement may be the one that gets none; the task itself will say so.
     } finally {
       this.#sampling = undefined
     }

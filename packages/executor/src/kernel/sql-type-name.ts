@@ -9,7 +9,7 @@ const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 export class TypeNames {
   readonly #keywords: ReadonlySet<string>
 
-  /** `keywords`: the words that cannot be a field's name without quotes. */
+  /** `keywords`: the words that the kernel quotes where they are names. */
   constructor(keywords: ReadonlySet<string>) {
     this.#keywords = keywords
   }

@@ -121,7 +121,6 @@ export class TaskManager {
     if (query !== undefined && epoch < query.epoch) return
     this.#remember(queryId, epoch)
     if (query !== undefined) this.#release(query)
-    else void this.#deleteSegments(queryId)
   }
 
   /** The socket of an owner has closed. */
@@ -173,7 +172,7 @@ export class TaskManager {
 
   /** Forgets all queries at once, without a word to their owners. */
   stop(): void {
-    for (const query of [...this.#queries.values()]) this.#release(query)
+    for (const query of this.#queries.values()) this.#release(query)
   }
 
   /** The query under its present owner, made where it is new. */
@@ -230,28 +229,26 @@ export class TaskManager {
 
   #onTaskEnd(query: Query): void {
     this.#running--
-    // What it wrote between the release and its end goes too.
-    if (this.#queries.get(query.id) !== query) void this.#deleteSegments(query.id)
+    if (this.#queries.get(query.id) !== query) this.#deleteWhenIdle(query)
     this.#options.onLoadChange()
   }
 
   #release(query: Query): void {
     query.stopGrace?.()
     this.#queries.delete(query.id)
-    const running = [...query.tasks.values()].filter((task) => !task.ended)
-    for (const task of running) task.cancel()
-    void this.#deleteSegments(query.id)
+    for (const task of query.tasks.values()) task.cancel()
+    this.#deleteWhenIdle(query)
     this.#options.onLoadChange()
     if (this.#queries.size === 0) this.#onIdle?.()
   }
 
-  async #deleteSegments(queryId: string): Promise<void> {
-    try {
-      await this.#options.store.deleteQuery(queryId)
-    } catch (error) {
+  /** Deletes the segments of a released query; a task that has not stopped yet may still write some. */
+  #deleteWhenIdle(query: Query): void {
+    if ([...query.tasks.values()].some((task) => !task.ended)) return
+    this.#options.store.deleteQuery(query.id).catch((error: unknown) => {
       // The directory is cleared as a whole when the executor starts again.
-      this.#options.log.warn('segmentsNotDeleted', { query: queryId, error })
-    }
+      this.#options.log.warn('segmentsNotDeleted', { query: query.id, error })
+    })
   }
 
   #remember(queryId: string, epoch: number): void {

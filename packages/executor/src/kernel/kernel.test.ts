@@ -1,0 +1,325 @@
+import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemClock as clock } from '@nyala/client/base'
+import t from 'tap'
+import { KernelWorld } from '../testing/kernel-world.ts'
+import { tableOf } from '../testing/world.ts'
+import { CANCEL_GRACE_MS } from './kernel-handle.ts'
+
+/** Runs until it is interrupted. */
+const ENDLESS = 'SELECT sum(sqrt(i) * sin(i)) FROM range(1000000000000) t(i)'
+/** One call of one function, which looks at no interrupt. */
+const DEAF = "SELECT levenshtein(repeat('a', 400000), repeat('b', 400000))"
+
+/** True when the process exists. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+t.test('an error in mid-stream ends the task with the message of the kernel', async (t) => {
+  await using world = await KernelWorld.start()
+  const outcome = await world.run(
+    "SELECT CASE WHEN i = 2000000 THEN CAST('x' AS INTEGER) ELSE i END FROM range(3000000) t(i)",
+  )
+  t.equal(outcome.result, undefined)
+  t.ok(outcome.frames.length > 1, 'frames were sent before')
+  t.match(outcome.error, {
+    error: 'invalid_text_representation',
+    message: "could not convert string 'x' to INT32",
+  })
+})
+
+t.test('first rows come before the query has ended', async (t) => {
+  await using world = await KernelWorld.start()
+  // Each row takes its time, and all of them together hours.
+  const slow = "levenshtein(repeat('a', 100), repeat('b', 100 + (i % 2)::INTEGER))"
+  const run = world.start(`SELECT i, ${slow} FROM range(1000000000) t(i)`)
+  await run.framesReach(3)
+  run.task.cancel()
+  const { error } = await run.outcome
+  t.match(error, { error: 'query_canceled' })
+})
+
+t.test('a cancelled statement ends by itself, and its neighbours do not notice', async (t) => {
+  await using world = await KernelWorld.start()
+  const [pid] = world.kernels.pids
+  const run = world.start(ENDLESS)
+  const neighbour = world.start('SELECT count(*) FROM range(300000000) t(i) WHERE i % 3 = 0')
+  await run.started
+  run.task.cancel()
+  t.match((await run.outcome).error, { error: 'query_canceled' })
+  t.equal((await neighbour.outcome).error, undefined)
+  t.equal(world.kernels.pids[0], pid)
+})
+
+t.test(
+  'a statement that hears no interrupt is killed in time, and the spare goes on',
+  async (t) => {
+    await using world = await KernelWorld.start()
+    const deaf = world.start(DEAF)
+    const neighbour = world.start(ENDLESS)
+    await Promise.all([deaf.started, neighbour.started])
+    const [pid = 0] = world.kernels.pids
+    const canceledAt = clock.now()
+    deaf.task.cancel()
+    t.match((await deaf.outcome).error, { error: 'query_canceled' })
+    const elapsedMs = clock.now() - canceledAt
+    t.ok(elapsedMs >= CANCEL_GRACE_MS - 5, `${elapsedMs} ms`)
+    t.ok(elapsedMs < CANCEL_GRACE_MS + 2_000, `${elapsedMs} ms`)
+    t.match((await neighbour.outcome).error, { error: 'kernel_crashed', retryable: true })
+    t.not(world.kernels.pids[0], pid)
+    t.equal((await world.table('SELECT 1 AS a')).numRows, 1)
+  },
+)
+
+t.test(
+  'a kernel that is killed fails its tasks, and the next task runs on the spare',
+  async (t) => {
+    await using world = await KernelWorld.start()
+    await world.run('SELECT 1')
+    const run = world.start(ENDLESS)
+    await run.started
+    const [pid = 0] = world.kernels.pids
+    process.kill(pid, 'SIGKILL')
+    const { error } = await run.outcome
+    t.match(error, { error: 'kernel_crashed', message: /SIGKILL/ })
+    t.equal((await world.table('SELECT 1 AS a')).numRows, 1)
+    t.equal(world.kernels.deaths, 1)
+  },
+)
+
+t.test('a task waits for a kernel that is still starting', async (t) => {
+  await using world = await KernelWorld.start()
+  for (const pid of world.kernels.pids) process.kill(pid, 'SIGKILL')
+  // The first of these may fail with the kernel that has died but is not known to be dead yet.
+  let outcome = await world.run('SELECT 1')
+  for (let i = 0; i < 10 && outcome.error !== undefined; i++) outcome = await world.run('SELECT 1')
+  t.equal(outcome.error, undefined)
+})
+
+t.test('without credit no frame comes, and a cancel ends the wait', async (t) => {
+  await using world = await KernelWorld.start()
+  const run = world.start('SELECT i FROM range(10000000) t(i)', {
+    output: { kind: 'result', creditBytes: 100_000 },
+  })
+  await run.framesReach(2)
+  await run.started
+  run.task.credit(1)
+  await clock.sleep(300)
+  const sent = await Promise.race([run.outcome, Promise.resolve(undefined)])
+  t.equal(sent, undefined, 'it waits')
+  run.task.cancel()
+  const { error, frames } = await run.outcome
+  t.match(error, { error: 'query_canceled' })
+  const bytes = frames.slice(0, -1).reduce((sum, frame) => sum + frame.byteLength, 0)
+  t.ok(bytes <= 100_001, `${bytes} bytes before the last frame`)
+})
+
+t.test('SQL reaches no file outside its directories and changes no setting', async (t) => {
+  await using world = await KernelWorld.start()
+  await symlink('/etc', join(world.directory, 'outside'))
+  for (const sql of [
+    "SELECT * FROM read_text('/etc/passwd')",
+    `SELECT * FROM read_text('${world.data}/../outside/passwd')`,
+    "COPY (SELECT 1) TO '/tmp/nyala-should-not-exist.parquet'",
+    `COPY (SELECT 1) TO '${world.data}/x.parquet'`,
+    'SET lock_configuration = false',
+    "SET memory_limit = '100GB'",
+    `ATTACH '${world.data}/x.db'`,
+    'INSTALL httpfs',
+    'CREATE TABLE x (a INTEGER)',
+  ]) {
+    t.match((await world.run(sql)).error, { error: 'insufficient_privilege' }, sql)
+  }
+  const { error } = await world.run('SELECT 1; SELECT 2')
+  t.match(error, { error: 'feature_not_supported' })
+  t.same(await readdir(world.data), [])
+})
+
+t.test('errors of files name the file', async (t) => {
+  await using world = await KernelWorld.start()
+  const [empty, cut, none] = ['empty', 'cut', 'none'].map((name) =>
+    join(world.data, `${name}.parquet`),
+  )
+  await writeFile(empty ?? '', '')
+  const made = await world.run(
+    'SELECT i FROM range(100000) t(i)',
+    exchange(join(world.data, 'made')),
+  )
+  await writeFile(cut ?? '', await readFile(made.result?.files[0]?.path ?? ''))
+  await truncate(cut ?? '', 1000)
+  for (const [path, error] of [
+    [empty, 'data_corrupted'],
+    [cut, 'data_corrupted'],
+    [none, 'undefined_file'],
+  ]) {
+    const outcome = await world.run(`SELECT * FROM read_parquet('${path}')`)
+    t.match(outcome.error, { error, message: path }, String(path))
+  }
+})
+
+const exchange = (directory: string, partitions = 1, keys: readonly string[] = []) =>
+  ({ output: { kind: 'exchange', directory, partitions, keys } }) as const
+
+t.test('errors have their own names', async (t) => {
+  await using world = await KernelWorld.start()
+  const expected: Readonly<Record<string, string>> = {
+    "SELECT CAST('x' AS INTEGER)": 'invalid_text_representation',
+    'SELECT CAST(300 AS TINYINT)': 'numeric_value_out_of_range',
+    'SELECT 9223372036854775807 + i FROM range(1, 2) t(i)': 'numeric_value_out_of_range',
+    'SELECT nope': 'undefined_column',
+    'SELECT nope(1)': 'undefined_function',
+    'SELECT * FROM nope': 'undefined_table',
+    'SELECT a.x FROM (SELECT 1 AS x) a, (SELECT 2 AS x) b WHERE x = 1': 'ambiguous_column',
+    'SELECT a, count(*) FROM (SELECT 1 AS a, 2 AS b) GROUP BY b': 'grouping_error',
+    'SELECT 1 +': 'syntax_error',
+    "SELECT error('own words')": 'data_exception',
+    'SELECT (SELECT i FROM range(2) t(i))': 'data_exception',
+  }
+  for (const [sql, error] of Object.entries(expected)) {
+    const outcome = await world.run(sql)
+    t.match(outcome.error, { error }, `${sql}: ${outcome.error?.message}`)
+  }
+})
+
+t.test('memory and spill limits are errors of their own, and the kernel lives on', async (t) => {
+  await using world = await KernelWorld.start({ spillLimitBytes: 10_000_000 })
+  const limited = { memoryLimitBytes: 60 * 1024 * 1024 }
+  const memory = await world.run('SELECT list(i) FROM range(100000000) t(i)', limited)
+  t.match(memory.error, { error: 'out_of_memory', hint: /SET mem_limit/ })
+  const spill = await world.run(
+    'SELECT max(m) FROM (SELECT md5(i::VARCHAR) AS m, i FROM range(5000000) t(i) ORDER BY m, i OFFSET 1)',
+    limited,
+  )
+  t.match(spill.error, { error: 'disk_full', hint: /--spill-limit/ })
+  t.equal((await world.run('SELECT 1', limited)).error, undefined)
+  t.equal(world.kernels.deaths, 0)
+})
+
+t.test('settings of a task hold for it alone', async (t) => {
+  await using world = await KernelWorld.start()
+  const sql = "SELECT current_setting('TimeZone') AS z"
+  const zone = async (settings: Readonly<Record<string, string>>): Promise<unknown> =>
+    (await world.table(sql, { settings })).get(0)?.toJSON()['z']
+  t.equal(await zone({ TimeZone: 'Asia/Tokyo' }), 'Asia/Tokyo')
+  t.equal(await zone({}), 'Etc/UTC')
+  const nulls = 'SELECT x FROM (VALUES (1), (NULL)) v(x) ORDER BY x'
+  const first = await world.table(nulls, { settings: { default_null_order: 'nulls_first' } })
+  t.equal(first.get(0)?.toJSON()['x'], null)
+  t.equal((await world.table(nulls)).get(0)?.toJSON()['x'], 1)
+  const { error } = await world.run('SELECT 1', { settings: { memory_limit: '1TB' } })
+  t.match(error, { error: 'invalid_parameter_value', message: /memory_limit/ })
+})
+
+t.test('a profile is the operator tree of the task', async (t) => {
+  await using world = await KernelWorld.start()
+  const made = join(world.data, 'made')
+  for (const options of [{}, exchange(made)]) {
+    const outcome = await world.run('SELECT count(*) AS n FROM range(1000000) t(i)', {
+      ...options,
+      profile: true,
+    })
+    t.equal(outcome.error, undefined)
+    const profile = JSON.parse(outcome.result?.profile ?? 'null') as {
+      children?: readonly unknown[]
+    }
+    t.match(JSON.stringify(profile), /AGGREGATE/)
+    t.ok((profile.children?.length ?? 0) > 0)
+  }
+})
+
+t.test('progress says how far a long task is', async (t) => {
+  await using world = await KernelWorld.start()
+  const made = await world.run(
+    'SELECT i, hash(i) AS h FROM range(2000000) t(i)',
+    exchange(join(world.data, 'made')),
+  )
+  const path = made.result?.files[0]?.path
+  const outcome = await world.run(
+    `SELECT count(*) FROM read_parquet('${path}') a JOIN range(60) b ON hash(a.h + b.range) % 3 = 0`,
+    { threads: 1 },
+  )
+  t.equal(outcome.error, undefined)
+  t.ok(outcome.progress.length > 0)
+  t.ok(outcome.progress.some(({ fraction }) => fraction !== null))
+  t.ok((outcome.result?.peakMemoryBytes ?? 0) > 0)
+  t.ok((outcome.result?.cpuMs ?? 0) > 0)
+})
+
+t.test('an exchange publishes every row once, in the partition of its key', async (t) => {
+  await using world = await KernelWorld.start()
+  const sql =
+    "SELECT i, i % 100 AS k, i::HUGEINT * 10000000000 AS h, 'text' AS s FROM range(50000) t(i)"
+  const outcome = await world.run(sql, exchange(join(world.data, 'q1'), 7, ['k']))
+  const files = outcome.result?.files ?? []
+  t.equal(
+    files.reduce((sum, file) => sum + file.rows, 0),
+    50_000,
+  )
+  for (const file of files) {
+    const table = await world.table(`
+      SELECT count(*) AS n, bool_and(hash(k) % 7 = ${file.partition}) AS right, any_value(typeof(h)) AS type
+      FROM read_parquet('${file.path}')`)
+    t.match(table.get(0)?.toJSON(), { n: BigInt(file.rows), right: true, type: 'DECIMAL(38,0)' })
+  }
+  const { columns } = await world.run(`SELECT * FROM read_parquet('${files[0]?.path}')`)
+  t.same(
+    columns.map((column) => column.name),
+    ['i', 'k', 'h', 's'],
+  )
+})
+
+t.test('an exchange without rows publishes nothing', async (t) => {
+  await using world = await KernelWorld.start()
+  for (const partitions of [1, 3]) {
+    const directory = join(world.data, `empty-${partitions}`)
+    const outcome = await world.run(
+      'SELECT 1 AS a WHERE false',
+      exchange(directory, partitions, ['a']),
+    )
+    t.equal(outcome.error, undefined)
+    t.same(outcome.result?.files, [])
+  }
+})
+
+t.test('more partitions than files that may be open lose no row', async (t) => {
+  await using world = await KernelWorld.start()
+  const outcome = await world.run(
+    'SELECT i FROM range(200000) t(i)',
+    exchange(join(world.data, 'many'), 300, ['i']),
+  )
+  const files = outcome.result?.files ?? []
+  t.equal(
+    files.reduce((sum, file) => sum + file.rows, 0),
+    200_000,
+  )
+  t.equal(new Set(files.map((file) => file.partition)).size, 300)
+})
+
+t.test('no kernel outlives the pipe to its executor', async (t) => {
+  const world = await KernelWorld.start()
+  const run = world.start(DEAF)
+  await run.started
+  const { pids } = world.kernels
+  await world[Symbol.asyncDispose]()
+  t.match((await run.outcome).error, { error: 'kernel_crashed' })
+  while (pids.some(isAlive)) await clock.sleep(10)
+  t.notOk(pids.some(isAlive))
+})
+
+t.test('many tasks at once all end right', async (t) => {
+  await using world = await KernelWorld.start()
+  await mkdir(join(world.data, 'x'))
+  const outcomes = await Promise.all(
+    Array.from({ length: 60 }, (_, i) =>
+      world.run(`SELECT sum(i) + ${i} AS s FROM range(100000) t(i)`),
+    ),
+  )
+  outcomes.forEach((outcome, i) => {
+    t.equal(tableOf(outcome.frames).get(0)?.toJSON()['s'], String(4999950000 + i))
+  })
+})
