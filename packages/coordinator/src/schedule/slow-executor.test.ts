@@ -18,6 +18,9 @@ const idealMs = (executors: readonly SimulatedExecutor[], work: readonly number[
   work.reduce((sum, w) => sum + w, 0) / executors.reduce((sum, e) => sum + e.threads * e.speed, 0)
 
 for (const [fast, threads, tasksPerThread] of [
+  [2, 2, 4],
+  [3, 1, 4],
+  [3, 4, 4],
   [2, 2, 8],
   [2, 2, 16],
   [3, 1, 12],

@@ -2,6 +2,7 @@ import { assert } from '@nyala/client/base'
 import type { SqlError } from '@nyala/client/protocol'
 import type { Segment, TaskStatistics } from '@nyala/executor/protocol'
 import { type ExecutorState, placeTask } from './placement.ts'
+import { stragglers } from './straggler.ts'
 
 /**
  * The runtime state of one fragment, pure: what its tasks are doing, which may start where, and what a failure means.
@@ -66,8 +67,9 @@ export interface Assignment {
 }
 
 /**
- * The pending tasks that can start now, and where. An executor is given at most one task of a stage more than it has
- * threads, so that the tasks of a large stage go to whoever is free first.
+ * The pending tasks that can start now, and where. An executor is given no more tasks of a stage than it has threads,
+ * so that the tasks of a large stage go to whoever is free first: what waits in the queue of a slow executor would be
+ * what everyone waits for at the end.
  */
 export function planDispatch(
   stage: StageState,
@@ -79,11 +81,13 @@ export function planDispatch(
     if (task.kind === 'running') own.set(task.executor, (own.get(task.executor) ?? 0) + 1)
   }
   const extra = new Map<string, number>()
+  const slow = stragglers(stage, executors, threadsOf)
+  const open = executors.filter((e) => !slow.has(e.id))
   const assignments: Assignment[] = []
   stage.tasks.forEach((task, index) => {
     if (task.kind !== 'pending') return
-    const states = executors
-      .filter((e) => (own.get(e.id) ?? 0) + (extra.get(e.id) ?? 0) <= threadsOf(e.id))
+    const states = open
+      .filter((e) => (own.get(e.id) ?? 0) + (extra.get(e.id) ?? 0) < threadsOf(e.id))
       .map((e) => ({ ...e, tasksRunning: e.tasksRunning + (extra.get(e.id) ?? 0) }))
     const executor = placeTask(states, { affinity: stage.affinities[index], avoid: task.avoid })
     if (executor === undefined) return

@@ -50,7 +50,7 @@ export async function simulateStage(
       running.set(executor.id, (running.get(executor.id) ?? 0) - 1)
       tasks?.set(executor.id, (tasks.get(executor.id) ?? 0) + 1)
       endedMs?.set(executor.id, clock.now() - started)
-      state = stages.toFinished(state, index, resultOf())
+      state = stages.toFinished(state, index, resultOf((work[index] ?? 0) / executor.speed))
       if (stages.isDone(state)) return resolve()
       dispatch()
       startNext(executor)
@@ -88,12 +88,12 @@ const stateOf = (executor: SimulatedExecutor, tasksRunning: number): ExecutorSta
   draining: false,
 })
 
-const resultOf = (): stages.TaskResult => ({
+const resultOf = (elapsedMs: number): stages.TaskResult => ({
   rows: 1,
   segments: [],
   statistics: {
-    elapsedMs: 0,
-    cpuMs: 0,
+    elapsedMs,
+    cpuMs: elapsedMs,
     rows: 1,
     bytes: 0,
     peakMemoryBytes: 0,

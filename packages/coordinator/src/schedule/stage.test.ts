@@ -1,0 +1,223 @@
+import { SqlError } from '@nyala/client/protocol'
+import t from 'tap'
+import type { ExecutorState } from './placement.ts'
+import {
+  type Assignment,
+  ATTEMPTS_MAX,
+  countTasks,
+  isDone,
+  KERNEL_CRASHES_MAX,
+  newStage,
+  onExecutorLost,
+  onTaskFailed,
+  planDispatch,
+  type StageState,
+  type TaskResult,
+  toFinished,
+  toRestarted,
+  toRunning,
+} from './stage.ts'
+
+const executor = (id: string, state: Partial<ExecutorState> = {}): ExecutorState => ({
+  id,
+  slots: 4,
+  tasksRunning: 0,
+  memoryReservedBytes: 0,
+  memoryLimitBytes: 0,
+  queuedBytes: 0,
+  draining: false,
+  ...state,
+})
+
+const result = (elapsedMs = 10): TaskResult => ({
+  rows: 1,
+  segments: [],
+  statistics: {
+    elapsedMs,
+    cpuMs: 0,
+    rows: 1,
+    bytes: 0,
+    peakMemoryBytes: 0,
+    spillBytes: 0,
+    pulledBytes: 0,
+  },
+  profile: undefined,
+})
+
+const crashed = new SqlError('kernel_crashed', 'the kernel died')
+const lost = new SqlError('executor_lost', 'executor a was lost')
+const wrong = new SqlError('invalid_text_representation', 'could not convert')
+const noThreads = 2
+
+const dispatch = (stage: StageState, executors: readonly ExecutorState[]): readonly Assignment[] =>
+  planDispatch(stage, executors, () => noThreads)
+
+/** A stage of one task that runs on `id`. */
+const running = (id: string, stage = newStage([undefined])): StageState => {
+  const attempt = stage.tasks[0]?.attempt ?? 0
+  return toRunning(stage, { task: 0, attempt, executor: id })
+}
+
+/** The stage after a failure that is to be tried again. */
+const retried = (stage: StageState, error: SqlError): StageState => {
+  const outcome = onTaskFailed(stage, 0, { error, delivered: false })
+  if (outcome.kind === 'fail') throw new Error(`failed: ${outcome.why}`)
+  return outcome.stage
+}
+
+t.test('all tasks of a new stage are pending, and one without tasks is done', async (t) => {
+  const stage = newStage(['f1', undefined])
+  t.equal(countTasks(stage, 'pending'), 2)
+  t.notOk(isDone(stage))
+  t.ok(isDone(newStage([])))
+})
+
+t.test('pending → running → finished', async (t) => {
+  const begun = running('a')
+  t.match(begun.tasks[0], { kind: 'running', executor: 'a', attempt: 0 })
+  const done = toFinished(begun, 0, result())
+  t.match(done.tasks[0], { kind: 'finished', executor: 'a', attempt: 0, rows: 1 })
+  t.ok(isDone(done))
+  t.equal(countTasks(begun, 'running'), 1, 'a transition leaves the state before it alone')
+})
+
+t.test('transitions that the drawing does not have are bugs', async (t) => {
+  const pending = newStage([undefined])
+  const finished = toFinished(running('a'), 0, result())
+  t.throws(() => toFinished(pending, 0, result()), /only a running task finishes/)
+  t.throws(() => toFinished(finished, 0, result()), /only a running task finishes/)
+  t.throws(() => running('b', finished), /only a pending task starts/)
+  t.throws(() => toRunning(pending, { task: 0, attempt: 1, executor: 'a' }), /pending task starts/)
+  t.throws(() => onTaskFailed(pending, 0, { error: lost, delivered: false }), /only a running/)
+  t.throws(() => toFinished(pending, 7, result()), /no such task/)
+})
+
+t.test('a transient failure is tried again elsewhere', async (t) => {
+  const again = retried(running('a'), lost)
+  t.match(again.tasks[0], { kind: 'pending', attempt: 1 })
+  t.same(dispatch(again, [executor('a'), executor('b', { tasksRunning: 3 })]), [
+    { task: 0, attempt: 1, executor: 'b' },
+  ])
+  t.same(
+    dispatch(again, [executor('a')]),
+    [{ task: 0, attempt: 1, executor: 'a' }],
+    'or in the same place, where there is no other',
+  )
+})
+
+t.test('all executors that failed a task are avoided', async (t) => {
+  const twice = retried(running('b', retried(running('a'), lost)), lost)
+  const all = ['a', 'b', 'c'].map((id) => executor(id, { tasksRunning: id === 'c' ? 3 : 0 }))
+  t.same(dispatch(twice, all), [{ task: 0, attempt: 2, executor: 'c' }])
+})
+
+t.test(`a task is tried ${ATTEMPTS_MAX} times`, async (t) => {
+  let stage = running('a')
+  for (let attempt = 1; attempt < ATTEMPTS_MAX; attempt++)
+    stage = running('a', retried(stage, lost))
+  t.same(onTaskFailed(stage, 0, { error: lost, delivered: false }), {
+    kind: 'fail',
+    why: 'attempts',
+  })
+})
+
+t.test('what is wrong with the query fails it at once', async (t) => {
+  t.same(onTaskFailed(running('a'), 0, { error: wrong, delivered: false }), {
+    kind: 'fail',
+    why: 'error',
+  })
+})
+
+t.test('a task whose rows went to the client is not run again', async (t) => {
+  t.same(onTaskFailed(running('a'), 0, { error: lost, delivered: true }), {
+    kind: 'fail',
+    why: 'delivered',
+  })
+})
+
+t.test(`after ${KERNEL_CRASHES_MAX} dead kernels the query is quarantined`, async (t) => {
+  const once = retried(running('a'), crashed)
+  t.same(once.crashes, [1])
+  t.same(onTaskFailed(running('b', once), 0, { error: crashed, delivered: false }), {
+    kind: 'fail',
+    why: 'quarantined',
+  })
+})
+
+t.test('deaths are counted by task, through other failures, and not forgotten', async (t) => {
+  const two = newStage([undefined, undefined])
+  const both = toRunning(running('a', two), { task: 1, attempt: 0, executor: 'b' })
+  const outcome = onTaskFailed(both, 0, { error: crashed, delivered: false })
+  t.equal(outcome.kind, 'retry')
+  if (outcome.kind !== 'retry') return
+  t.equal(
+    onTaskFailed(outcome.stage, 1, { error: crashed, delivered: false }).kind,
+    'retry',
+    'the first death under another task',
+  )
+  const between = retried(running('b', retried(running('a'), crashed)), lost)
+  t.same(onTaskFailed(running('c', between), 0, { error: crashed, delivered: false }), {
+    kind: 'fail',
+    why: 'quarantined',
+  })
+})
+
+t.test('finished → pending when the segments went with their executor', async (t) => {
+  const both = toRunning(running('a', newStage([undefined, undefined])), {
+    task: 1,
+    attempt: 0,
+    executor: 'b',
+  })
+  const done = toFinished(toFinished(both, 0, result()), 1, result())
+  const after = onExecutorLost(done, 'a')
+  t.match(after.tasks[0], { kind: 'pending', attempt: 1 })
+  t.equal(after.tasks[1], done.tasks[1], 'what lies elsewhere stays')
+  t.same(dispatch(after, [executor('a'), executor('c')]), [{ task: 0, attempt: 1, executor: 'c' }])
+})
+
+t.test('running → pending under a new attempt when the inputs went', async (t) => {
+  const after = toRestarted(running('a'))
+  t.match(after.tasks[0], { kind: 'pending', attempt: 1 })
+  const finished = toFinished(running('a'), 0, result())
+  t.same(toRestarted(finished), finished)
+})
+
+t.test('an executor is given no more tasks of a stage than it has threads', async (t) => {
+  const stage = newStage(Array.from({ length: 20 }, () => undefined))
+  const first = dispatch(stage, [executor('a', { slots: 16 }), executor('b', { slots: 16 })])
+  t.equal(first.length, 4)
+  let state = stage
+  for (const assignment of first) state = toRunning(state, assignment)
+  t.same(dispatch(state, [executor('a', { slots: 16 }), executor('b', { slots: 16 })]), [])
+})
+
+t.test('tasks of other queries take slots too', async (t) => {
+  const stage = newStage([undefined, undefined, undefined])
+  const full = executor('a', { tasksRunning: 4 })
+  t.same(dispatch(stage, [full]), [])
+  const placed = dispatch(stage, [full, executor('b', { tasksRunning: 3 })])
+  t.same(placed, [{ task: 0, attempt: 0, executor: 'b' }])
+})
+
+t.test('nothing is dispatched to a draining executor, or where there is none', async (t) => {
+  const stage = newStage([undefined])
+  t.same(dispatch(stage, [executor('a', { draining: true })]), [])
+  t.same(dispatch(stage, []), [])
+})
+
+t.test(
+  'an executor that would be the last to end takes no more, unless the others are full',
+  async (t) => {
+    const tasks = newStage([undefined, undefined, undefined])
+    let stage = toRunning(running('quick', tasks), { task: 1, attempt: 0, executor: 'slow' })
+    stage = toFinished(toFinished(stage, 0, result(10)), 1, result(1000))
+    const slow = executor('slow')
+    t.same(dispatch(stage, [slow, executor('quick', { tasksRunning: 3 })]), [
+      { task: 2, attempt: 0, executor: 'quick' },
+    ])
+    t.same(dispatch(stage, [slow, executor('quick', { tasksRunning: 4 })]), [
+      { task: 2, attempt: 0, executor: 'slow' },
+    ])
+    t.same(dispatch(stage, [slow]), [{ task: 2, attempt: 0, executor: 'slow' }])
+  },
+)
