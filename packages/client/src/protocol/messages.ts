@@ -176,11 +176,28 @@ export const up = s.union({
   }),
   /** Cancels a call of this connection. The call still ends in exactly one `finished` or `failed`. */
   cancel: s.object({ kind: s.literal('cancel'), call: s.natural }),
-  /** Cancels any query of the cluster by its id; answered by `reply`. */
-  cancelQuery: s.object({ kind: s.literal('cancelQuery'), call: s.natural, queryId: s.string }),
-  status: s.object({ kind: s.literal('status'), call: s.natural }),
-  /** The profile of a finished or running query, by id; answered by `reply` with a body as EXPLAIN ANALYZE JSON. */
-  profile: s.object({ kind: s.literal('profile'), call: s.natural, queryId: s.string }),
+  /**
+   * Cancels any query of the cluster by its id; answered by `reply`, or `failed` where no coordinator runs it.
+   * `local`, here and below: only what this coordinator itself runs or keeps is meant.
+   */
+  cancelQuery: s.object({
+    kind: s.literal('cancelQuery'),
+    call: s.natural,
+    queryId: s.string,
+    local: s.optional(s.boolean),
+  }),
+  status: s.object({
+    kind: s.literal('status'),
+    call: s.natural,
+    local: s.optional(s.boolean),
+  }),
+  /** The profile of a finished query, by id; answered by `reply` with a body as EXPLAIN ANALYZE JSON. */
+  profile: s.object({
+    kind: s.literal('profile'),
+    call: s.natural,
+    queryId: s.string,
+    local: s.optional(s.boolean),
+  }),
   /** Completions of the text before `offset`; answered by `reply` with `{ start, items: [{ text, kind }] }`. */
   complete: s.object({
     kind: s.literal('complete'),

@@ -6,4 +6,4 @@
  *  1  first version
  */
 export const PROTOCOL_VERSION = 1
-export const PROTOCOL_HASH = '8eec979fed0a9ef7'
+export const PROTOCOL_HASH = '67436b2f5073cfee'

@@ -71,7 +71,7 @@ export class Coordinators {
   async #search(rounds: number): Promise<Link> {
     let last: unknown
     for (let round = 0; round < rounds; round++) {
-      if (round > 0) await this.#pause(round)
+      if (round > 0) await this.backoff(round)
       for (const address of this.#dialOrder()) {
         if (this.#closing.signal.aborted) throw closedDatabase()
         try {
@@ -115,6 +115,10 @@ export class Coordinators {
       events: this.#linkEvents,
       signal: this.#closing.signal,
     })
+    if (this.#closing.signal.aborted) {
+      link.close()
+      throw closedDatabase()
+    }
     this.#links.add(link)
     this.#current = link
     const { coordinator, cluster } = link.welcome
@@ -123,7 +127,8 @@ export class Coordinators {
     return link
   }
 
-  #pause(round: number): Promise<void> {
+  /** Waits as long as the options say for the `round`-th try after a failed one, counted from 1. */
+  backoff(round: number): Promise<void> {
     const { minDelay, maxDelay, jitter } = this.#options.retry
     const delay = Math.min(maxDelay, minDelay * 2 ** (round - 1))
     const ms = jitter ? delay * (0.5 + this.#prng.next() / 2) : delay

@@ -121,6 +121,11 @@ export class Link {
   /** Registers a call and gives its number, under which its messages are to be sent. */
   begin(handler: CallHandler): number {
     const call = this.#nextCall++
+    if (this.#connection.closed) {
+      // Told later, as every loss is: the caller does not know its call yet.
+      queueMicrotask(() => handler.onLost(closedError(this.address, CUT, '')))
+      return call
+    }
     this.#calls.set(call, handler)
     return call
   }

@@ -164,6 +164,9 @@ export class StatementRun {
   ): Promise<void> {
     try {
       const { signal } = this.#stop
+      // The first repetition goes out at once; one that was lost again waits, as there is more amiss than one coordinator.
+      if (this.#attempts > 1) await this.#context.coordinators.backoff(this.#attempts - 1)
+      if (this.#ended) return
       const link = await this.#context.coordinators.acquire({ signal })
       if (this.#ended) return
       this.#coordinator = link.coordinator
