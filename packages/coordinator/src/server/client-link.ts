@@ -21,13 +21,12 @@ import {
 } from '@nyala/client/wire'
 import { SessionSettings } from '../bind/settings.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
-import { etcdStatus } from './etcd-status.ts'
+import { cancelQuery, clusterStatus, queryProfile } from './cluster-questions.ts'
 import type { QueryProgress } from './query-statement.ts'
 import { localFrames } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import type { Statements } from './statements.ts'
-import { clusterStatusOf } from './status.ts'
 
 /** How often a client that wants progress is told of it. */
 const PROGRESS_INTERVAL_MS = 100
@@ -111,13 +110,11 @@ export class ClientLink {
             new SqlError('query_canceled', 'the statement was canceled on request'),
           )
       case 'cancelQuery':
-        return this.#reply(message.call, () => ({
-          canceled: this.#options.services.queries.cancel(message.queryId),
-        }))
+        return this.#reply(message.call, () => cancelQuery(this.#options.services, message))
       case 'status':
-        return this.#reply(message.call, () => this.#status())
+        return this.#reply(message.call, () => clusterStatus(this.#options.services, message))
       case 'profile':
-        return this.#reply(message.call, () => this.#profile(message.queryId))
+        return this.#reply(message.call, () => queryProfile(this.#options.services, message))
       case 'complete':
         return this.#reply(message.call, () => this.#complete(message))
       default:
@@ -328,19 +325,6 @@ export class ClientLink {
         this.#connection.send({ kind: 'failed', call, error: toErrorBody(error) })
       }
     })()
-  }
-
-  async #status(): Promise<unknown> {
-    const { services } = this.#options
-    return clusterStatusOf(services, await etcdStatus(services.etcdEndpoints))
-  }
-
-  #profile(queryId: string): unknown {
-    const profile = this.#options.services.queries.profile(queryId)
-    if (profile !== undefined) return profile
-    throw new SqlError('undefined_object', `no profile of query "${queryId}" is kept here`, {
-      hint: 'a coordinator keeps the profiles of its last queries',
-    })
   }
 
   async #complete(message: Extract<Up, { kind: 'complete' }>): Promise<unknown> {

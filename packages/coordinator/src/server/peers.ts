@@ -1,0 +1,48 @@
+import { deferred } from '@nyala/client/base'
+import { type Down, down, PROTOCOL_VERSION, SqlError, type Up } from '@nyala/client/protocol'
+import { CLOSE, Connection, dial } from '@nyala/client/wire'
+import type { Services } from './services.ts'
+
+/** A coordinator that does not answer a question about itself in this time is left out of the answer. */
+const PEER_TIMEOUT_MS = 1_000
+
+type Question = Extract<Up, { kind: 'status' | 'cancelQuery' | 'profile' }>
+
+/** What each other coordinator replies to a question about itself, asked as a client would; those that fail are left out. */
+export async function askPeers(
+  services: Services,
+  question: Question,
+): Promise<readonly unknown[]> {
+  const peers = services.membership.coordinators().filter((member) => member.id !== services.id)
+  const answers = await Promise.allSettled(
+    peers.map((peer) => ask(peer.address, question, services)),
+  )
+  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+}
+
+async function ask(address: string, question: Question, services: Services): Promise<unknown> {
+  const { clock, log, id } = services
+  const answer = deferred<unknown>()
+  const transport = await dial(address, '/client', { timeoutMs: PEER_TIMEOUT_MS })
+  const connection = new Connection<Down, Up>(transport, {
+    schema: down,
+    clock,
+    log,
+    onMessage: (message) => {
+      if (message.kind === 'welcome') connection.send(question)
+      if (message.kind === 'reply') answer.resolve(message.body)
+      if (message.kind === 'failed') answer.reject(new Error(message.error.message))
+    },
+    onClose: (code, reason) => answer.reject(new Error(`closed with ${code} ${reason}`)),
+  })
+  const stop = clock.after(PEER_TIMEOUT_MS, () =>
+    answer.reject(new SqlError('connection_failure', `coordinator at ${address} does not answer`)),
+  )
+  connection.send({ kind: 'hello', protocol: PROTOCOL_VERSION, client: `coordinator ${id}` })
+  try {
+    return await answer.promise
+  } finally {
+    stop()
+    connection.close(CLOSE.normal)
+  }
+}
