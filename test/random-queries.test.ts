@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { caseOf, checkCase, isDivided } from './random-queries/check.ts'
+import { caseOf, checkCase, isDivided, KERNEL_BUG } from './random-queries/check.ts'
 import { queryText } from './random-queries/query.ts'
 import { checkRegression, readRegressions, regressionLine } from './random-queries/regressions.ts'
 import { shrink } from './random-queries/shrink.ts'
@@ -43,11 +43,14 @@ t.test(
       `random queries of seeds from ${FIRST_SEED} are right, and most are divided`,
       async (t) => {
         const byRule = new Map(RULES.map((rule) => [rule, 0]))
-        let [answered, divided] = [0, 0]
+        let [answered, divided, bugs] = [0, 0, 0]
         for (let seed = FIRST_SEED; seed < FIRST_SEED + QUERIES; seed++) {
           const found = caseOf(seed)
           const verdict = await checkCase(world, found)
-          if (verdict.kind === 'skipped') continue
+          if (verdict.kind === 'skipped') {
+            if (verdict.why === KERNEL_BUG) bugs++
+            continue
+          }
           answered++
           if (verdict.kind === 'wrong') {
             const isWrong = async (c: typeof found): Promise<boolean> =>
@@ -66,6 +69,7 @@ t.test(
           if (rule !== undefined) byRule.set(rule, (byRule.get(rule) ?? 0) + 1)
         }
         t.comment(`${answered} of ${QUERIES} have an answer, ${divided} were divided`, [...byRule])
+        t.ok(bugs <= QUERIES / 100, 'the kernel fails by itself in hardly any')
         t.ok(answered >= 300, 'the reference has answers to most of them')
         t.ok(divided >= answered * 0.4, 'a substantial share of them is divided')
         for (const [rule, n] of byRule) t.ok(n >= 15, `the rule "${rule}" was tried ${n} times`)

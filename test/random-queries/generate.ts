@@ -372,7 +372,7 @@ export class QueryGenerator {
       const merged = [...scope, { name: 'k', kind: 'int' as const }]
       return { source: join({ form: 'using', using: ['k'] }), scope: withoutNames(merged, ['k']) }
     }
-    if (common.length > 0 && random.chance(0.03)) {
+    if (common.length > 0 && isComparable(left.scope, right.scope) && random.chance(0.03)) {
       return { source: join({ form: 'natural' }), scope: withoutNames(scope, common) }
     }
     if (equal === undefined) return { source: join({ form: 'cross', type: 'inner' }), scope: both }
@@ -458,6 +458,12 @@ const sharedNames = (
 ): readonly string[] => [
   ...new Set(left.map((c) => c.name).filter((name) => right.some((d) => d.name === name))),
 ]
+
+/** False where NATURAL would compare columns of one name and different kinds. */
+const isComparable = (left: readonly ScopeColumn[], right: readonly ScopeColumn[]): boolean =>
+  left.every((c) =>
+    right.every((d) => c.name.toLowerCase() !== d.name.toLowerCase() || c.kind === d.kind),
+  )
 
 /** Without merged columns that another source has too: their name alone would be ambiguous. */
 const unmerged = (scope: readonly ScopeColumn[]): readonly ScopeColumn[] =>

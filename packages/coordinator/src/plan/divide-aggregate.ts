@@ -1,7 +1,7 @@
 import { foldName } from '@nyala/metastore'
 import { mergeAggregate } from './merge-aggregate.ts'
 import { isAggregate, type KernelFunctions } from '../bind/functions.ts'
-import { mapTree, sameTree, someNode } from '../bind/tree.ts'
+import { mapTree, sameTree, someNode, visitTree } from '../bind/tree.ts'
 import type {
   ColumnRef,
   Constant,
@@ -86,6 +86,16 @@ const levelOf = (select: Select): Pick<Select, 'kind' | 'ctes' | 'from' | 'where
   ...(select.where === undefined ? {} : { where: select.where }),
 })
 
+/** True when a column stands outside of any aggregate. */
+function hasBareColumn(tree: unknown, functions: KernelFunctions): boolean {
+  let found = false
+  visitTree(tree, (node) => {
+    found ||= node.kind === 'column'
+    return node.kind !== 'function' || !isAggregate(node as FunctionCall, functions)
+  })
+  return found
+}
+
 /** The expressions that are grouped by, with ordinals, aliases and GROUP BY ALL spelt out. */
 function groupKeys(select: Select, context: DivideContext): readonly Expression[] | string {
   const { groupBy } = select
@@ -96,7 +106,11 @@ function groupKeys(select: Select, context: DivideContext): readonly Expression[
     const all = select.items.map((item) => item.expression).filter((e) => !isAggregated(e))
     // The kernel does not group by these, so that without rows there is one group or none.
     const isConstant = (e: Expression): boolean => !someNode(e, (n) => n.kind === 'column')
-    return all.some(isConstant) ? 'GROUP BY ALL over a constant' : all
+    if (all.some(isConstant)) return 'GROUP BY ALL over a constant'
+    // The kernel groups by such columns as well, whether or not they are in the select list.
+    return hasBareColumn(select.having, context.functions)
+      ? 'GROUP BY ALL with columns in HAVING'
+      : all
   }
   const all = groupBy.expressions.map((_, i) => i)
   if (groupBy.sets.length !== 1 || !sameTree(groupBy.sets[0], all))
