@@ -27,6 +27,8 @@ export interface BindContext {
   readonly catalog: CatalogSnapshot
   readonly database: string
   readonly source: SourceMap
+  /** Of the session. */
+  readonly timezone: string
   readonly mirror: Mirror
   readonly manifests: ManifestStore
   readonly functions: KernelFunctions
@@ -116,8 +118,9 @@ async function prune(
   if (predicates.length === 0) return undefined
   const key = partitionKey(table)
   await context.mirror.loadPartitions(key, table.partitionColumns, manifest.partitions)
-  const text = predicates.map((p) => renderExpression(requalify(p, ref.alias))).join(' AND ')
-  return context.mirror.prune(key, ref.alias, text)
+  const predicate = predicates.map((p) => renderExpression(requalify(p, ref.alias))).join(' AND ')
+  const { timezone } = context
+  return context.mirror.prune(key, { alias: ref.alias, predicate, timezone })
 }
 
 /** Conjuncts that every row of a scan must satisfy to have any part in the result. */

@@ -13,6 +13,8 @@ const RELATIONS_MAX = 2_000
 const PRUNE_TIMEOUT_MS = 1_000
 const PARTITIONS_CACHED_MAX = 64
 const INSERT_ROWS = 500
+/** Of a session that does not say; that of the host is nobody's wish. */
+const DEFAULT_TIME_ZONE = 'UTC'
 
 /** A relation of the catalog as a query sees it: a name and its columns. */
 export interface MirroredRelation {
@@ -58,6 +60,7 @@ export class Mirror {
     const connection = await instance.connect()
     await connection.run('SET errors_as_json = true')
     await connection.run('PRAGMA disable_optimizer')
+    await connection.run(`SET TimeZone = ${quoteLiteral(DEFAULT_TIME_ZONE)}`)
     await connection.run('CREATE SCHEMA "$partitions"')
     await connection.run('CREATE SCHEMA "$none"')
     return new Mirror(instance, connection, clock)
@@ -132,12 +135,18 @@ export class Mirror {
    */
   async prune(
     key: string,
-    alias: string,
-    predicate: string,
+    by: {
+      readonly alias: string
+      readonly predicate: string
+      /** Of the session: a time of a day is another moment elsewhere. */
+      readonly timezone: string
+    },
   ): Promise<ReadonlySet<number> | undefined> {
+    const { alias, predicate, timezone } = by
     return this.#exclusive(async () => {
       const stop = this.#clock.after(PRUNE_TIMEOUT_MS, () => this.#connection.interrupt())
       try {
+        if (timezone !== DEFAULT_TIME_ZONE) await this.#setTimeZone(timezone)
         const sql = `SELECT "$ordinal" FROM ${partitionTable(key)} AS ${quoteIdentifier(alias)} WHERE ${predicate}`
         const reader = await this.#connection.runAndReadAll(sql)
         return new Set(reader.getColumns()[0]?.map(Number) ?? [])
@@ -146,6 +155,7 @@ export class Mirror {
         return undefined
       } finally {
         stop()
+        if (timezone !== DEFAULT_TIME_ZONE) await this.#setTimeZone(DEFAULT_TIME_ZONE)
       }
     })
   }
@@ -198,6 +208,10 @@ export class Mirror {
       )
       return reader.getRows().map((row) => row.map(String))
     })
+  }
+
+  async #setTimeZone(name: string): Promise<void> {
+    await this.#connection.run(`SET TimeZone = ${quoteLiteral(name)}`)
   }
 
   async #load(

@@ -120,6 +120,15 @@ export function parseSetting(name: string, text: string): string {
   })
 }
 
+/** Those that change a plan; the time zone by the partitions that a predicate leaves. */
+const PLAN_SETTINGS = [
+  'distribution',
+  'distribution_min_bytes',
+  'broadcast_max_bytes',
+  'sql_dialect',
+  'timezone',
+]
+
 /** A session's settings with their defaults, typed. */
 export class SessionSettings {
   readonly #values: Readonly<Record<string, string>>
@@ -157,8 +166,6 @@ export class SessionSettings {
 
   /** Everything that changes a plan, as one text; part of the key of the plan cache. */
   get planKey(): string {
-    return ['distribution', 'distribution_min_bytes', 'broadcast_max_bytes', 'sql_dialect']
-      .map((name) => this.get(name))
-      .join('|')
+    return PLAN_SETTINGS.map((name) => this.get(name)).join('|')
   }
 }

@@ -88,6 +88,7 @@ export class Queries {
     return bindQuery(body.query, body.source.sql, {
       catalog: context.catalog,
       database: context.session.database,
+      timezone: context.settings.get('timezone'),
       source: { text: context.sql, toUser: body.source.toUser },
       mirror,
       manifests,
@@ -220,11 +221,10 @@ function wantsProfile(plan: PhysicalPlan, context: StatementContext): boolean {
   return bytes >= PROFILE_BYTES_MIN
 }
 
-/** Settings that the kernel itself has to know; a default is not sent. */
-function kernelSettings(context: StatementContext): Readonly<Record<string, string>> {
-  const timezone = context.settings.get('timezone')
-  return timezone === 'UTC' ? {} : { TimeZone: timezone }
-}
+/** Settings that the kernel itself has to know. Without it, the time zone would be that of each executor's host. */
+const kernelSettings = (context: StatementContext): Readonly<Record<string, string>> => ({
+  TimeZone: context.settings.get('timezone'),
+})
 
 function statisticsOf(run: QueryRun): OutcomeStatistics {
   let [tasks, cpuMs, peakMemoryBytes, spillBytes] = [0, 0, 0, 0]

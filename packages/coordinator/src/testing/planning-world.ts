@@ -144,6 +144,7 @@ export class PlanningWorld implements AsyncDisposable {
     session: {
       readonly database?: string
       readonly dialect?: Dialect
+      readonly timezone?: string
       readonly findFiles?: BindContext['findFiles']
     } = {},
   ): Promise<BoundQuery> {
@@ -151,6 +152,7 @@ export class PlanningWorld implements AsyncDisposable {
     return bindQuery(body.query, body.source.sql, {
       catalog: this.catalog.snapshot(),
       database: session.database ?? 'default',
+      timezone: session.timezone ?? 'UTC',
       source: { text: sql, toUser: body.source.toUser },
       mirror: this.mirror,
       manifests: this.manifests,
