@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
+import { SqlError } from '../protocol/errors.ts'
 
 /** Where results go. `write` resolves when more may be written, so that a slow reader slows the query down. */
 export interface Output {
@@ -17,12 +18,12 @@ export class OutputClosed extends Error {
 const GATHER_CHARACTERS = 64 * 1024
 
 /** An output over a Node stream. The stream itself is not ended: it may be the process's own. */
-export function streamOutput(stream: Writable): Output & { readonly flush: () => Promise<void> } {
+export function streamOutput(stream: Writable): Output {
   let gathered = ''
   const failed: { error?: Error } = {}
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    failed.error = error.code === 'EPIPE' ? new OutputClosed('output was closed') : error
-  })
+  const onError = (error: NodeJS.ErrnoException): void => {
+    failed.error ??= failureOf(error)
+  }
   const throwFailure = (): void => {
     if (failed.error !== undefined) throw failed.error
   }
@@ -32,28 +33,36 @@ export function streamOutput(stream: Writable): Output & { readonly flush: () =>
     throwFailure()
   }
   const flush = async (): Promise<void> => {
-    if (gathered === '') return
     const text = gathered
     gathered = ''
-    await send(text)
+    if (text !== '') await send(text)
   }
+  stream.on('error', onError)
   return {
     async write(data) {
-      if (typeof data === 'string') {
-        gathered += data
-        if (gathered.length >= GATHER_CHARACTERS) await flush()
-        return
+      if (typeof data !== 'string') {
+        await flush()
+        return send(data)
       }
-      await flush()
-      await send(data)
+      gathered += data
+      if (gathered.length >= GATHER_CHARACTERS) await flush()
     },
-    flush,
     async end() {
       await flush()
+      // Writes are told of in order: when an empty one has been taken, so has all before it.
+      const error = await new Promise<Error | null | undefined>((resolve) => {
+        stream.write('', resolve)
+      })
+      if (error) onError(error)
       throwFailure()
     },
   }
 }
+
+const failureOf = (error: NodeJS.ErrnoException): Error =>
+  error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED'
+    ? new OutputClosed('output was closed')
+    : new SqlError('io_error', `cannot write results: ${error.message}`, { cause: error })
 
 /** Whichever comes first: a closed stream never drains. An error is kept by whoever listens for errors. */
 async function drainedOrClosed(stream: Writable): Promise<void> {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -285,6 +287,7 @@ t.test('exit codes tell what went wrong', async (t) => {
     ['sql', '--set', 'x', '-e', 'x'],
     ['sql', '--url', 'http://x', '-e', 'x'],
     ['sql', '--dir', '/nowhere', '-e', 'x'],
+    ['sql', '-f', '/nowhere/x.sql'],
     ['status', '--dance'],
   ]) {
     const shell = new FakeShell()
@@ -292,6 +295,15 @@ t.test('exit codes tell what went wrong', async (t) => {
     t.equal(await runCommand(args, shell.io), 3, args.join(' '))
     t.match(shell.stderr.text, /nyala/)
   }
+})
+
+t.test('results that cannot be written are an error', async (t) => {
+  const nowhere = await run(t, ['sql', '-e', 'select 1', '-o', '/nowhere/x'], numbers(1))
+  t.equal(nowhere.code, 3)
+  t.match(nowhere.err, /cannot write "\/nowhere\/x"/)
+  const full = await run(t, ['sql', '-e', 'select 1', '-o', '/dev/full'], numbers(1))
+  t.equal(full.code, 1)
+  t.match(full.err, /ERROR 58030: cannot write results: ENOSPC/)
 })
 
 t.test('Ctrl-C cancels the statement and ends the run with 130', async (t) => {
@@ -310,6 +322,42 @@ t.test('Ctrl-C cancels the statement and ends the run with 130', async (t) => {
   t.equal(await running, 130)
   t.equal(fake.receivedOf('statement').length, 1, 'nothing follows, not even with -c')
   t.match(shell.stderr.text, /57014/)
+})
+
+t.test(
+  'a reader that goes away, as head does, ends the run well and stops the query',
+  async (t) => {
+    const fake = await FakeCoordinator.start({
+      onStatement: (call) => call.answer(numbersAnswer(40_000, 2_000, '.'.repeat(600))),
+    })
+    t.teardown(() => fake.close())
+    const program = new URL('../../bin/nyala.js', import.meta.url).pathname
+    const child = spawn(process.execPath, [program, 'sql', '--url', fake.url, '-e', 'select 1'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let complaints = ''
+    child.stderr.on('data', (text: Buffer) => (complaints += text.toString()))
+    await once(child.stdout, 'data')
+    child.stdout.destroy()
+    const [code] = (await once(child, 'exit')) as [number]
+    t.equal(code, 0)
+    t.equal(complaints, '')
+  },
+)
+
+t.test('the program runs as a process, with its exit code', async (t) => {
+  const fake = await FakeCoordinator.start({ onStatement: numbers(2) })
+  t.teardown(() => fake.close())
+  const program = new URL('../../bin/nyala.js', import.meta.url).pathname
+  const child = spawn(process.execPath, [program, 'sql', '-e', 'select 1', '--format', 'jsonl'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NYALA_URL: fake.url },
+  })
+  let out = ''
+  child.stdout.on('data', (text: Buffer) => (out += text.toString()))
+  const [code] = (await once(child, 'close')) as [number]
+  t.equal(code, 0)
+  t.equal(out, '{"n":0,"text":"row 0"}\n{"n":1,"text":"row 1"}\n')
 })
 
 t.test('the session takes its database and settings from the options', async (t) => {

@@ -4,7 +4,7 @@ import { SqlError } from '../protocol/errors.ts'
 import type { Database } from '../sdk/database.ts'
 import { errorReport, exitCodeOf, jsonErrorReport } from './error-report.ts'
 import { openOutput } from './output-file.ts'
-import { OutputClosed } from './output.ts'
+import { type Output, OutputClosed } from './output.ts'
 import { EXIT, type ShellIo, UsageError } from './shell-io.ts'
 import { allStatements } from './split-statements.ts'
 import { parseSqlOptions, SQL_USAGE, type SqlOptions } from './sql-options.ts'
@@ -88,8 +88,22 @@ async function runBatch(
   options: SqlOptions,
   io: ShellIo,
 ): Promise<number> {
-  await using target = openOutput(options.output, io)
-  const runner = new StatementRunner(database, io, target.output, runnerOptions(options, io))
+  const target = await openOutput(options.output, io)
+  const code = await runSources(database, sources, options, { io, output: target.output })
+  // Not by `await using`: an output that was closed under a statement would be told a second time.
+  // What could not be written has been told with its statement then; only a first failure here is news.
+  const closed = target[Symbol.asyncDispose]()
+  await (code === EXIT.ok ? closed : closed.catch(() => undefined))
+  return code
+}
+
+async function runSources(
+  database: Database,
+  sources: readonly string[],
+  options: SqlOptions,
+  { io, output }: { readonly io: ShellIo; readonly output: Output },
+): Promise<number> {
+  const runner = new StatementRunner(database, io, output, runnerOptions(options, io))
   let worst: number = EXIT.ok
   for (const source of sources) {
     for (const { text } of allStatements(source)) {

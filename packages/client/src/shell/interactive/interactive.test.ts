@@ -215,12 +215,14 @@ t.test('\\timing, \\watch and \\g run the last statement again', async (t) => {
 })
 
 t.test('\\o writes results to a file and back to the screen', async (t) => {
-  const { home, type } = await sitDown(t)
+  const { home, shell, type } = await sitDown(t)
   const file = join(home, 'out.txt')
   await type(`\\o ${file}`)
   t.notMatch(await type('select 1;'), /row 0/)
   await type('\\o')
   t.match(await readFile(file, 'utf8'), /row 0/)
+  await type(`\\o ${home}/none/x`)
+  t.match(shell.stderr.text, /cannot write ".*none\/x"/)
   t.match(await type('select 1;'), /row 0/)
 })
 

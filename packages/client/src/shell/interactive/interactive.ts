@@ -29,6 +29,7 @@ export async function runInteractive(
   )
   const lines = [...(await history.load())]
   const state = new ShellState(database, options, io, lines)
+  if (options.output !== undefined) await state.redirect(options.output)
   const source = new LineSource(io, {
     history: lines,
     complete: (line) => completeLine(state.session, state.buffer, line),

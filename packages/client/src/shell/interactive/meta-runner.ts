@@ -139,7 +139,7 @@ export class MetaRunner {
     try {
       await this.#state.redirect(file)
     } catch (error) {
-      this.#complain(`cannot write results: ${(error as Error).message}`)
+      this.#complain((error as Error).message)
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Database } from '../../sdk/database.ts'
 import type { Session } from '../../sdk/session.ts'
 import { DEFAULT_DATABASE } from '../../sdk/options.ts'
-import { openOutput } from '../output-file.ts'
+import { type OpenedOutput, openOutput, standardOutput } from '../output-file.ts'
 import type { FormatName } from '../formats/format.ts'
 import type { ShellIo } from '../shell-io.ts'
 import { splitStatements } from '../split-statements.ts'
@@ -26,7 +26,7 @@ export class ShellState {
   #database: Database
   #ownsDatabase = false
   #runner: StatementRunner
-  #target: ReturnType<typeof openOutput>
+  #target: OpenedOutput
 
   constructor(database: Database, options: SqlOptions, io: ShellIo, lines: string[]) {
     this.#database = database
@@ -35,7 +35,7 @@ export class ShellState {
     this.#lines = lines
     this.format = options.format ?? 'table'
     this.timing = options.timing
-    this.#target = openOutput(undefined, io)
+    this.#target = standardOutput(io)
     this.#runner = this.#newRunner()
   }
 
@@ -104,10 +104,11 @@ export class ShellState {
     return runner.run(sql)
   }
 
-  /** Sends results to a file, or back to the screen. Rejects with Node's error when the file cannot be written. */
+  /** Sends results to a file, or back to the screen. Rejects, and changes nothing, when the file cannot be opened. */
   async redirect(file: string | undefined): Promise<void> {
+    const next = await openOutput(file, this.#io)
     await this.#target[Symbol.asyncDispose]()
-    this.#target = openOutput(file, this.#io)
+    this.#target = next
   }
 
   async connect(url: string): Promise<void> {
