@@ -92,7 +92,7 @@ async function runBatch(
   const code = await runSources(database, sources, options, { io, output: target.output })
   // Not by `await using`: an output that was closed under a statement would be told a second time.
   // What could not be written has been told with its statement then; only a first failure here is news.
-  const closed = target[Symbol.asyncDispose]()
+  const closed = Promise.resolve(target[Symbol.asyncDispose]())
   await (code === EXIT.ok ? closed : closed.catch(() => undefined))
   return code
 }
