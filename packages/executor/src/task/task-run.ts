@@ -64,6 +64,8 @@ export class TaskRun {
   #running: RunningTask | undefined
   #canceled = false
   #pulledBytes = 0
+  /** Rows were here at the last report of progress. */
+  #rowsWait = false
 
   constructor(spec: TaskSpec, call: number, context: TaskRunContext) {
     this.spec = spec
@@ -170,8 +172,9 @@ export class TaskRun {
   }
 
   #onProgress(progress: KernelProgress): void {
-    // A result that takes this long to end is not held back any longer, small as it may be.
-    if ((this.#buffer?.frames ?? 0) > 0) this.#toStreaming()
+    // Rows that have waited from one report to the next are not held back any longer; frame 0 is but the schema.
+    if (this.#rowsWait) this.#toStreaming()
+    this.#rowsWait = (this.#buffer?.frames ?? 0) > 1
     this.#context.owner().send({ kind: 'taskProgress', ...this.#ref, ...progress })
   }
 

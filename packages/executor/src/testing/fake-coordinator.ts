@@ -96,6 +96,38 @@ export class FakeCoordinator {
     return await watched.ended.promise
   }
 
+  /** Runs a task and returns the frames of its result, by whichever way they come. */
+  async fetch(
+    spec: TaskSpec,
+  ): Promise<{ readonly outcome: TaskOutcome; readonly frames: readonly Uint8Array[] }> {
+    const outcome = await this.run(spec)
+    if (outcome.error !== undefined) throw outcome.error
+    if (!outcome.messages.some((message) => message.kind === 'taskStreaming')) {
+      return { outcome, frames: outcome.inline }
+    }
+    const address = this.#hello?.dataAddress ?? ''
+    const consumer = await FakeConsumer.connect({
+      address,
+      cluster: this.#cluster,
+      clock: this.#clock,
+    })
+    const { queryId, task, attempt } = spec
+    const creditBytes = Number.MAX_SAFE_INTEGER
+    consumer.connection.send({
+      kind: 'fetchResult',
+      call: 0,
+      queryId,
+      task,
+      attempt,
+      fromFrame: 0,
+      creditBytes,
+    })
+    const end = await consumer.end(0)
+    consumer.close()
+    if (end.kind === 'failed') throw fromErrorBody(end.error)
+    return { outcome, frames: consumer.frames.map(({ bytes }) => bytes) }
+  }
+
   /** Resolves when a task has said something of this kind. */
   async heard(ref: Ref, kind: FromExecutor['kind']): Promise<void> {
     await this.until(

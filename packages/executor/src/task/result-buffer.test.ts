@@ -1,0 +1,138 @@
+import { SqlError } from '@nyala/client/protocol'
+import t from 'tap'
+import { ResultBuffer, RESULT_BUFFER_BYTES_MAX, type ResultConsumer } from './result-buffer.ts'
+
+const MIB = 1024 * 1024
+
+class FakeConsumer implements ResultConsumer {
+  readonly frames: number[] = []
+  readonly ends: unknown[] = []
+  room: number
+
+  constructor(room = Number.POSITIVE_INFINITY) {
+    this.room = room
+  }
+
+  get wantsMore(): boolean {
+    return this.room > 0
+  }
+
+  frame(frame: Buffer): void {
+    this.room--
+    this.frames.push(frame.readUInt32LE(0))
+  }
+
+  ended(frames: number): void {
+    this.ends.push(frames)
+  }
+
+  failed(error: SqlError): void {
+    this.ends.push(error.error)
+  }
+}
+
+function frame(number: number, bytes = 8): Buffer {
+  const buffer = Buffer.alloc(bytes)
+  buffer.writeUInt32LE(number)
+  return buffer
+}
+
+t.test('a consumer gets all frames in order, then the end, however it comes late', async (t) => {
+  const buffer = new ResultBuffer(() => undefined)
+  buffer.push(frame(0))
+  const consumer = new FakeConsumer()
+  t.ok(buffer.attach(consumer, 0))
+  buffer.push(frame(1))
+  buffer.complete()
+  t.same(consumer.frames, [0, 1])
+  t.same(consumer.ends, [2])
+})
+
+t.test('a consumer that wants no more gets no more until it does', async (t) => {
+  const buffer = new ResultBuffer(() => undefined)
+  const consumer = new FakeConsumer(1)
+  buffer.attach(consumer, 0)
+  for (const i of [0, 1, 2]) buffer.push(frame(i))
+  buffer.complete()
+  t.same(consumer.frames, [0])
+  consumer.room = 2
+  buffer.pump()
+  t.same(consumer.frames, [0, 1, 2])
+  t.same(consumer.ends, [3])
+})
+
+t.test('bytes held and credit given never pass the limit', async (t) => {
+  let granted = RESULT_BUFFER_BYTES_MAX
+  let pushed = 0
+  const buffer = new ResultBuffer((bytes) => (granted += bytes))
+  const consumer = new FakeConsumer(0)
+  buffer.attach(consumer, 0)
+  for (let i = 0; i < 100; i++) {
+    while (granted - pushed >= MIB) {
+      buffer.push(frame(i, MIB))
+      pushed += MIB
+      t.ok(buffer.heldBytes + (granted - pushed) <= RESULT_BUFFER_BYTES_MAX)
+    }
+    consumer.room = 1
+    buffer.pump()
+  }
+  t.ok(buffer.frames > 50, 'the kernel went on')
+})
+
+t.test('a small result can be read again whole', async (t) => {
+  const buffer = new ResultBuffer(() => undefined)
+  for (const i of [0, 1]) buffer.push(frame(i))
+  buffer.complete()
+  for (let i = 0; i < 2; i++) {
+    const consumer = new FakeConsumer()
+    t.ok(buffer.attach(consumer, 0))
+    t.same(consumer.frames, [0, 1])
+  }
+  t.equal(buffer.whole()?.length, 2)
+})
+
+t.test('frames that were dropped cannot be asked for, later ones can', async (t) => {
+  const buffer = new ResultBuffer(() => undefined)
+  buffer.attach(new FakeConsumer(), 0)
+  for (let i = 0; i < 12; i++) buffer.push(frame(i, MIB))
+  t.ok(buffer.firstFrame > 0)
+  t.notOk(buffer.attach(new FakeConsumer(), 0))
+  t.notOk(buffer.attach(new FakeConsumer(), 13))
+  const consumer = new FakeConsumer()
+  t.ok(buffer.attach(consumer, 11))
+  t.same(consumer.frames, [11])
+})
+
+t.test('a new consumer takes over, and the old one is told', async (t) => {
+  const buffer = new ResultBuffer(() => undefined)
+  const [old, fresh] = [new FakeConsumer(), new FakeConsumer()]
+  buffer.attach(old, 0)
+  buffer.push(frame(0))
+  buffer.attach(fresh, 0)
+  buffer.push(frame(1))
+  t.same(old.frames, [0])
+  t.same(old.ends, ['task_superseded'])
+  t.same(fresh.frames, [0, 1])
+})
+
+t.test('a failure reaches the consumer that is there, and the one that comes', async (t) => {
+  const buffer = new ResultBuffer(() => undefined)
+  const [here, later] = [new FakeConsumer(), new FakeConsumer()]
+  buffer.attach(here, 0)
+  buffer.push(frame(0))
+  buffer.fail(new SqlError('kernel_crashed', 'gone'))
+  buffer.attach(later, 0)
+  t.same([here.ends, later.ends], [['kernel_crashed'], ['kernel_crashed']])
+})
+
+t.test('a consumer that left gets nothing, and misses nothing for the next', async (t) => {
+  const buffer = new ResultBuffer(() => undefined)
+  const [gone, next] = [new FakeConsumer(), new FakeConsumer()]
+  buffer.attach(gone, 0)
+  buffer.detach(gone)
+  buffer.push(frame(0))
+  buffer.complete()
+  buffer.attach(next, 0)
+  t.same([gone.frames, gone.ends], [[], []])
+  t.same([next.frames, next.ends], [[0], [1]])
+})

@@ -1,0 +1,196 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock as clock } from '@nyala/client/base'
+import t from 'tap'
+import { FakeCoordinator, FakeConsumer } from '../testing/fake-coordinator.ts'
+import { resultTask, tableOf, World } from '../testing/world.ts'
+import { OWNER_GRACE_MS } from './task-manager.ts'
+
+const ENDLESS = 'SELECT sum(sqrt(i) * sin(i)) FROM range(1000000000000) t(i)'
+const ref = { queryId: 'q1', task: 0, attempt: 0 }
+
+/** The number of tasks that the executor last said it runs; waits for one that is `wanted`. */
+async function untilRunning(coordinator: FakeCoordinator, wanted: number): Promise<void> {
+  await coordinator.until(() => {
+    const loads = coordinator.messages.filter((message) => message.kind === 'load')
+    return loads.at(-1)?.tasksRunning === wanted
+  })
+}
+
+t.test('a start that is repeated is answered again and runs once', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const first = await world.coordinator.fetch(resultTask('SELECT random() AS r'))
+  const second = await world.coordinator.fetch(resultTask('SELECT random() AS r'))
+  t.same(tableOf(second.frames).toArray(), tableOf(first.frames).toArray())
+  t.same(second.outcome.finished, first.outcome.finished)
+})
+
+t.test('a start that is repeated while the task runs leads to one end', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  const spec = resultTask('SELECT count(*) AS n FROM range(300000000) t(i) WHERE i % 3 = 0')
+  const running = coordinator.run(spec)
+  await coordinator.heard(ref, 'taskProgress')
+  coordinator.send({ kind: 'startTask', epoch: 1, call: 99, spec })
+  const outcome = await running
+  t.equal(outcome.finished?.rows, 1)
+  await untilRunning(coordinator, 0)
+})
+
+t.test('commands of an older epoch are refused, those of a newer one obeyed', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  const running = coordinator.run(resultTask(ENDLESS), 5)
+  await coordinator.heard(ref, 'taskProgress')
+  const old = await coordinator.run(resultTask('SELECT 1', { task: 1 }), 4)
+  t.match(old.error, { error: 'task_superseded', message: /epoch 4.*epoch 5/ })
+  coordinator.send({ kind: 'cancelTask', epoch: 4, ...ref })
+  coordinator.send({ kind: 'releaseQuery', epoch: 4, queryId: 'q1' })
+  const fresh = await coordinator.run(resultTask('SELECT 1', { task: 2 }), 6)
+  t.equal(fresh.error, undefined, 'the query is still there')
+  coordinator.send({ kind: 'cancelTask', epoch: 6, ...ref })
+  t.match((await running).error, { error: 'query_canceled' })
+})
+
+t.test('an epoch is remembered after the query was released', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  await world.coordinator.run(resultTask('SELECT 1'), 7)
+  world.coordinator.send({ kind: 'releaseQuery', epoch: 7, queryId: 'q1' })
+  const late = await world.coordinator.run(resultTask('SELECT 1', { task: 1 }), 6)
+  t.match(late.error, { error: 'task_superseded' })
+})
+
+t.test('a newer attempt ends the older one, and an older one is refused', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  const first = coordinator.run(resultTask(ENDLESS))
+  await coordinator.heard(ref, 'taskProgress')
+  const second = await coordinator.run(resultTask('SELECT 1', { attempt: 1 }))
+  t.equal(second.error, undefined)
+  t.match((await first).error, { error: 'query_canceled' })
+  const third = await coordinator.run(resultTask('SELECT 1', { attempt: 0, task: 0 }))
+  t.match(third.error, { error: 'task_superseded' })
+})
+
+t.test('a released query stops its tasks and leaves no files', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  const written = await coordinator.run(
+    resultTask('SELECT 1 AS a', {
+      output: { kind: 'exchange', exchange: 0, partitions: 1, keys: [] },
+    }),
+  )
+  const path = written.finished?.segments[0]?.path ?? ''
+  t.ok(existsSync(path))
+  const running = coordinator.run(resultTask(ENDLESS, { task: 1 }))
+  await coordinator.heard({ ...ref, task: 1 }, 'taskProgress')
+  coordinator.send({ kind: 'releaseQuery', epoch: 1, queryId: 'q1' })
+  t.match((await running).error, { error: 'query_canceled' })
+  await untilRunning(coordinator, 0)
+  while (existsSync(join(world.directory, 'work', 'exchange', 'e1', 'q1'))) await clock.sleep(5)
+  t.notOk(existsSync(path))
+})
+
+t.test('a small result that takes long is not held back until its end', async (t) => {
+  await using world = await World.start()
+  const executor = await world.startExecutor()
+  const { coordinator } = world
+  const slow = "levenshtein(repeat('a', 200), repeat('b', 200 + (i % 2)::INTEGER))"
+  const spec = resultTask(`SELECT ${slow} AS l FROM range(100000000) t(i)`)
+  const running = coordinator.run(spec)
+  await coordinator.heard(ref, 'taskStreaming')
+  const consumer = await FakeConsumer.connect({
+    address: executor.address,
+    cluster: world.cluster,
+    clock,
+  })
+  consumer.connection.send({
+    kind: 'fetchResult',
+    call: 1,
+    ...ref,
+    fromFrame: 0,
+    creditBytes: 1_000_000,
+  })
+  await consumer.until(() => consumer.frames.length >= 2)
+  coordinator.send({ kind: 'cancelTask', epoch: 1, ...ref })
+  t.match(await consumer.end(1), { kind: 'failed', error: { error: 'query_canceled' } })
+  t.match((await running).error, { error: 'query_canceled' })
+  consumer.close()
+})
+
+t.test('the queries of a coordinator that is gone are released after a while', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  void coordinator.run(resultTask(ENDLESS))
+  await coordinator.heard(ref, 'taskProgress')
+  const droppedAt = clock.now()
+  coordinator.drop()
+  await coordinator.hello()
+  await untilRunning(coordinator, 0)
+  t.ok(clock.now() - droppedAt >= OWNER_GRACE_MS - 10)
+})
+
+t.test('a coordinator that comes back in time goes on with its task', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  const sql = 'SELECT count(*) AS n FROM range(600000000) t(i) WHERE i % 3 = 0'
+  void coordinator.run(resultTask(sql))
+  await coordinator.heard(ref, 'taskProgress')
+  coordinator.drop()
+  const outcome = await coordinator.run(resultTask(sql), 2)
+  t.equal(outcome.finished?.rows, 1)
+  t.ok((outcome.finished?.statistics.elapsedMs ?? 0) > 100, 'it did not begin anew')
+})
+
+t.test('a result is asked for in vain where there is none', async (t) => {
+  await using world = await World.start()
+  const executor = await world.startExecutor()
+  await world.coordinator.run(resultTask('SELECT 1'))
+  const consumer = await FakeConsumer.connect({
+    address: executor.address,
+    cluster: world.cluster,
+    clock,
+  })
+  const ask = { kind: 'fetchResult', creditBytes: 1_000_000 } as const
+  consumer.connection.send({ ...ask, call: 1, ...ref, queryId: 'q2', fromFrame: 0 })
+  t.match(await consumer.end(1), { kind: 'failed', error: { error: 'executor_lost' } })
+  consumer.connection.send({ ...ask, call: 2, ...ref, fromFrame: 9 })
+  t.match(await consumer.end(2), { kind: 'failed', error: { message: /frame 9/ } })
+  consumer.close()
+})
+
+t.test('a crash of the kernel fails the task with an error that says to try again', async (t) => {
+  await using world = await World.start()
+  const executor = await world.startExecutor()
+  const running = world.coordinator.run(resultTask(ENDLESS))
+  await world.coordinator.heard(ref, 'taskProgress')
+  process.kill(executor.kernelPids[0] ?? 0, 'SIGKILL')
+  t.match((await running).error, { error: 'kernel_crashed', retryable: true, queryId: 'q1' })
+  const again = await world.coordinator.run(resultTask('SELECT 1', { attempt: 1 }))
+  t.equal(again.finished?.rows, 1)
+})
+
+t.test('a draining executor takes no new task and waits for its queries', async (t) => {
+  await using world = await World.start()
+  const executor = await world.startExecutor()
+  const { coordinator } = world
+  const running = coordinator.run(
+    resultTask('SELECT count(*) AS n FROM range(300000000) t(i) WHERE i % 3 = 0'),
+  )
+  await coordinator.heard(ref, 'taskProgress')
+  const drained = executor.drain()
+  const refused = await coordinator.run(resultTask('SELECT 1', { queryId: 'q2' }))
+  t.match(refused.error, { error: 'executor_lost', message: /draining/ })
+  t.equal((await running).finished?.rows, 1)
+  coordinator.send({ kind: 'releaseQuery', epoch: 1, queryId: 'q1' })
+  await drained
+  t.notOk(executor.kernelPids.some((pid) => existsSync(`/proc/${pid}/exe`)))
+})
