@@ -83,7 +83,8 @@ export class ManifestStore {
       const directory = await open(this.#directory, 'r')
       await directory.sync().finally(() => directory.close())
     } catch (cause) {
-      await rm(temporary, { force: true })
+      // What could not be written is often what cannot be removed; the first failure is the one to tell.
+      await rm(temporary, { force: true }).catch(() => undefined)
       throw new SqlError(
         'io_error',
         `cannot write metadata file "${path}": ${(cause as Error).message}`,

@@ -46,6 +46,7 @@ export function manifestOf(listing: Listing, partitionColumns: readonly string[]
     partitions.push(values)
     return partitions.length - 1
   }
+  if (partitionColumns.length > 0) checkDirectories(listing, partitionColumns)
   const files = listing.files.map((file) => ({
     path: relativePath(listing.location, file.path),
     bytes: file.bytes,
@@ -64,6 +65,38 @@ export function manifestOf(listing: Listing, partitionColumns: readonly string[]
     files,
   }
 }
+
+/**
+ * Where partition values are read from paths, the kernel takes every directory `key=value` for a column, also those
+ * above the table's location, and lets it win over a column of the file.
+ */
+function checkDirectories(listing: Listing, partitionColumns: readonly string[]): void {
+  const partitions = new Set(partitionColumns.map(foldName))
+  const above = directoryKeys(listing.location)
+  for (const file of listing.files) {
+    const own = new Set((listing.schemas[file.schema] ?? []).map((c) => foldName(c.name)))
+    const below = directoryKeys(
+      file.path.slice(listing.location.length, file.path.lastIndexOf('/')),
+    )
+    const wrong =
+      above.find(({ key }) => own.has(key) || partitions.has(key)) ??
+      below.find(({ key }) => own.has(key) && !partitions.has(key))
+    if (wrong === undefined) continue
+    throw new SqlError(
+      'schema_mismatch',
+      `directory "${wrong.directory}" of file "${file.path}" has the name of a column`,
+      { hint: 'rename the directory, or declare the column in PARTITIONED BY' },
+    )
+  }
+}
+
+const directoryKeys = (
+  path: string,
+): readonly { readonly directory: string; readonly key: string }[] =>
+  path.split('/').flatMap((directory) => {
+    const key = /^([^=]+)=/.exec(directory)?.[1]
+    return key === undefined ? [] : [{ directory, key: foldName(key) }]
+  })
 
 function partitionValues(file: ListedFile, columns: readonly string[]): readonly (string | null)[] {
   return columns.map((name) => {
