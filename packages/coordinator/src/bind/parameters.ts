@@ -34,7 +34,7 @@ export function bindParameters(
     if (value === undefined)
       throw undefinedParameter(sql, token.start, token.value || String(index), parameters.length)
     highest = Math.max(highest, index)
-    edits.push({ start: token.start, end: token.end, text: literal(value, index) })
+    edits.push({ start: token.start, end: token.end, text: literal(value, index, dialect) })
   })
   if (highest < parameters.length) {
     throw new SqlError(
@@ -82,7 +82,7 @@ function applyEdits(
   }
 }
 
-function literal(parameter: Parameter, index: number): string {
+function literal(parameter: Parameter, index: number, dialect: Dialect): string {
   if (!TYPE_NAME.test(parameter.type)) {
     throw new SqlError(
       'invalid_parameter_value',
@@ -92,9 +92,16 @@ function literal(parameter: Parameter, index: number): string {
       },
     )
   }
+  // Without a type of their own, as where they are written out, they take the one that is wanted of them.
+  if (/^"?NULL"?$/i.test(parameter.type)) return 'NULL'
   if (parameter.value === null) return `CAST(NULL AS ${parameter.type})`
-  if (/^BLOB$/i.test(parameter.type)) return `from_hex(${quoteLiteral(parameter.value)})`
-  return `CAST(${quoteLiteral(parameter.value)} AS ${parameter.type})`
+  // The text is read again by the session's dialect, in which a backslash may be an escape.
+  const value = quoteLiteral(
+    dialect === 'impala' ? parameter.value.replaceAll('\\', '\\\\') : parameter.value,
+  )
+  if (/^VARCHAR$/i.test(parameter.type)) return value
+  if (/^BLOB$/i.test(parameter.type)) return `from_hex(${value})`
+  return `CAST(${value} AS ${parameter.type})`
 }
 
 const undefinedParameter = (sql: string, at: number, name: string, given: number): SqlError =>

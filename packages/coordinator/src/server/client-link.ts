@@ -19,6 +19,7 @@ import {
   PING_MISSES_MAX,
   type Transport,
 } from '@nyala/client/wire'
+import type { ColumnRecord, RelationRecord } from '@nyala/metastore'
 import { SessionSettings } from '../bind/settings.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
 import { cancelQuery, clusterStatus, queryProfile } from './cluster-questions.ts'
@@ -207,7 +208,7 @@ export class ClientLink {
       this.#connection.send({ kind: 'failed', call: message.call, error: body })
     } finally {
       stop()
-      queries.remove(queryId, profile)
+      queries.remove(queryId, profile ?? track.profile?.())
       // Whatever of the statement still runs is to stop.
       if (!signal.aborted)
         call.controller.abort(new SqlError('query_canceled', 'the statement has ended'))
@@ -256,9 +257,10 @@ export class ClientLink {
         track.state = 'streaming'
         this.#connection.send({ kind: 'columns', call: message.call, columns })
       },
-      onRunning: (progress) => {
+      onRunning: ({ progress, profile }) => {
         track.state = 'running'
         track.progress = progress
+        track.profile = profile
       },
     }
   }
@@ -330,14 +332,19 @@ export class ClientLink {
   async #complete(message: Extract<Up, { kind: 'complete' }>): Promise<unknown> {
     const { catalog, mirror } = this.#options.services
     const { database } = message.session
+    const text = message.sql.slice(0, message.offset)
     const snapshot = catalog.snapshot()
-    const relations = snapshot.relations(database).map(({ record }) => ({
-      database,
-      name: record.name,
-      columns:
-        record.kind === 'view' ? record.columns : [...record.columns, ...record.partitionColumns],
-    }))
-    const items = await mirror.complete(message.sql.slice(0, message.offset), database, relations)
+    // `sales.or`: what is before the point may be another database.
+    const named = /(?:^|[^\w."])"?(\w+)"?\.\w*$/.exec(text)?.[1]
+    const databases = new Set([database, ...(named === undefined ? [] : [named])])
+    const relations = [...databases].flatMap((name) =>
+      snapshot.relations(name).map(({ record }) => ({
+        database: name,
+        name: record.name,
+        columns: relationColumns(record),
+      })),
+    )
+    const items = await mirror.complete(text, database, relations)
     return {
       start: items[0]?.start ?? message.offset,
       items: items.map(({ text, kind }) => ({ text, kind })),
@@ -345,10 +352,14 @@ export class ClientLink {
   }
 }
 
+const relationColumns = (record: RelationRecord): readonly ColumnRecord[] =>
+  record.kind === 'view' ? record.columns : [...record.columns, ...record.partitionColumns]
+
 /** State and numbers of one statement. */
 class Tracker {
   state: QueryState = 'planning'
   progress: (() => QueryProgress) | undefined
+  profile: (() => unknown) | undefined
   readonly #started: number
 
   constructor(started: number) {

@@ -174,12 +174,15 @@ export class Queries {
         if (isResult) context.onColumns(columns)
       },
     })
-    context.onRunning(() => ({
-      ...run.progress(),
-      tasksTotal: run.tasksTotal,
-      executors: run.executorsUsed,
-      rows: run.rows,
-    }))
+    context.onRunning({
+      progress: () => ({
+        ...run.progress(),
+        tasksTotal: run.tasksTotal,
+        executors: run.executorsUsed,
+        rows: run.rows,
+      }),
+      profile: () => profileOf(planned, run),
+    })
     return run
   }
 

@@ -18,8 +18,8 @@ export interface StatementContext {
   readonly signal: AbortSignal
   readonly notices: string[]
   onColumns(columns: readonly Column[]): void
-  /** The query has been planned and runs from now on. */
-  onRunning(progress: () => QueryProgress): void
+  /** The query has been planned and runs from now on; what can be asked of it, also after it has failed. */
+  onRunning(query: { progress(): QueryProgress; profile(): unknown }): void
 }
 
 /** How a statement ended well. */
