@@ -16,6 +16,12 @@ const REFUSED_PAUSE_MS = 10_000
 type Hello = Extract<FromExecutor, { kind: 'hello' }>
 type Load = Extract<FromExecutor, { kind: 'load' }>
 
+/** What coordinators ask of tasks. */
+export type TaskCommands = Pick<
+  TaskManager,
+  'startTask' | 'cancelTask' | 'releaseQuery' | 'onLinkClosed'
+>
+
 export interface CoordinatorLinkOptions {
   readonly id: string
   readonly address: string
@@ -23,7 +29,9 @@ export interface CoordinatorLinkOptions {
   readonly clock: Clock
   readonly log: Log
   readonly prng: Prng
-  readonly tasks: TaskManager
+  readonly tasks: TaskCommands
+  /** False once the coordinator is no longer registered: its socket is kept then, but not dialled again. */
+  readonly registered: () => boolean
   readonly hello: () => Hello
   readonly load: () => Load
   readonly inspect: (request: Extract<ToExecutor, { kind: 'inspect' }>) => Promise<Listing>
@@ -47,6 +55,7 @@ export class CoordinatorLink {
   #owner: OwnerLink | undefined
   #welcomed = false
   #failures = 0
+  #ended = false
 
   constructor(options: CoordinatorLinkOptions) {
     this.#options = options
@@ -66,6 +75,11 @@ export class CoordinatorLink {
     return this.#welcomed
   }
 
+  /** True once it dials no more. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   sendLoad(): void {
     if (this.#welcomed) this.#connection?.send(this.#options.load())
   }
@@ -80,9 +94,10 @@ export class CoordinatorLink {
     const { signal } = this.#stopped
     while (!signal.aborted) {
       const refused = await this.#converse()
-      if (signal.aborted) return
+      if (signal.aborted || !this.#options.registered()) break
       await this.#pause(refused ? REFUSED_PAUSE_MS : this.#redialMs())
     }
+    this.#ended = true
   }
 
   /** One life of the socket, from the dial to its close. True when the coordinator does not want us. */

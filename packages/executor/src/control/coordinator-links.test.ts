@@ -3,7 +3,6 @@ import { PROTOCOL_VERSION } from '@nyala/client/protocol'
 import { CLOSE, Connection, listen, type Listener, type Transport } from '@nyala/client/wire'
 import t from 'tap'
 import { type FromExecutor, fromExecutor, type ToExecutor } from '../protocol/index.ts'
-import type { TaskManager } from '../task/task-manager.ts'
 import { type CoordinatorDirectory, CoordinatorLinks } from './coordinator-links.ts'
 
 /** A directory of tests, changed by hand. */
@@ -94,6 +93,8 @@ class Greeter {
   }
 }
 
+const nothing = (): void => undefined
+
 const welcome = (connection: Connection<FromExecutor, ToExecutor>): void =>
   connection.send({
     kind: 'welcome',
@@ -112,7 +113,7 @@ function startLinks(
     clock,
     log: silentLog,
     prng: new Prng(1),
-    tasks: { onLinkClosed } as unknown as TaskManager,
+    tasks: { startTask: nothing, cancelTask: nothing, releaseQuery: nothing, onLinkClosed },
     hello: () => ({
       kind: 'hello',
       protocol: PROTOCOL_VERSION,
@@ -219,6 +220,13 @@ t.test(
     t.equal(links.open, 1)
     directory.set([{ id: 'c1', address: greeter.address }])
     t.equal(greeter.count('hello'), 1, 'it was not dialled again')
+    directory.set([])
+    greeter.connections.at(-1)?.terminate()
+    await greeter.until(() => greeter.closes.length === 1)
+    await clock.sleep(300)
+    t.equal(greeter.count('hello'), 1, 'nobody dials a coordinator that has left')
+    directory.set([{ id: 'c1', address: greeter.address }])
+    await greeter.until(() => greeter.count('load') === 2)
     links.stop('test')
     await greeter.stop()
   },

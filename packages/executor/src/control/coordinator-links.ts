@@ -11,7 +11,10 @@ export interface CoordinatorDirectory {
   onChange(listener: () => void): () => void
 }
 
-export type CoordinatorLinksOptions = Omit<CoordinatorLinkOptions, 'id' | 'address'> & {
+export type CoordinatorLinksOptions = Omit<
+  CoordinatorLinkOptions,
+  'id' | 'address' | 'registered'
+> & {
   readonly directory: CoordinatorDirectory
 }
 
@@ -56,15 +59,20 @@ export class CoordinatorLinks {
     const listed = new Map(this.#options.directory.coordinators().map((c) => [c.id, c.address]))
     for (const [id, link] of this.#links) {
       const address = listed.get(id)
-      if (address === link.address || (address === undefined && link.open)) continue
+      if (link.ended) this.#links.delete(id)
+      if (link.ended || address === link.address || (address === undefined && link.open)) continue
       link.stop(address === undefined ? 'the coordinator has left' : 'the coordinator has moved')
       this.#links.delete(id)
     }
     for (const [id, address] of listed) {
-      if (!this.#links.has(id)) {
-        this.#links.set(id, new CoordinatorLink({ ...this.#options, id, address }))
-      }
+      if (!this.#links.has(id)) this.#links.set(id, this.#newLink(id, address))
     }
+  }
+
+  #newLink(id: string, address: string): CoordinatorLink {
+    const registered = (): boolean =>
+      this.#options.directory.coordinators().some((coordinator) => coordinator.id === id)
+    return new CoordinatorLink({ ...this.#options, id, address, registered })
   }
 
   #report(): void {

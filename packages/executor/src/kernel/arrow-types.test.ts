@@ -184,6 +184,18 @@ for (const { type, arrow, values } of cases) {
   })
 }
 
+t.test('a result that is run in one piece is the same', async (t) => {
+  const sql = "SELECT i, 'text ' || i AS s, [i] AS l, '101'::BIT AS b FROM range(5000) t(i)"
+  const small = { output: { kind: 'result', creditBytes: 10 ** 9, small: true } } as const
+  const [whole, streamed] = [await world.table(sql, small), await world.table(sql)]
+  t.equal(
+    JSON.stringify(whole.toArray().map(String)),
+    JSON.stringify(streamed.toArray().map(String)),
+  )
+  const { error } = await world.run("SELECT CAST('x' AS INTEGER)", small)
+  t.match(error, { error: 'invalid_text_representation' })
+})
+
 t.test('the sign of zero survives', async (t) => {
   const table = await world.table("SELECT '-0.0'::DOUBLE AS d, '-0.0'::FLOAT AS f")
   t.ok([0, 1].every((i) => Object.is(table.getChildAt(i)?.get(0), -0)))

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import duckdb, { type Connection, type Database } from '@duckdb/node-bindings'
 import { assert } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
@@ -36,6 +37,12 @@ const CONNECTION_SETTINGS = [
 export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`
 export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
+/** A connection that is set up, and where it writes the profile of its last statement. */
+export interface KernelConnection {
+  readonly raw: Connection
+  readonly profilePath: string | undefined
+}
+
 /**
  * One DuckDB instance behind its jail: no extensions, no network, no file outside the given directories, a memory and
  * a spill limit, and a configuration that nothing can change any more.
@@ -43,11 +50,14 @@ export const quoteName = (name: string): string => `"${name.replaceAll('"', '""'
 export class KernelInstance {
   readonly typeNames: TypeNames
   readonly #database: Database
-  readonly #idle: Connection[] = []
+  readonly #spillDirectory: string
+  readonly #idle: KernelConnection[] = []
+  #profiled = 0
 
-  private constructor(database: Database, typeNames: TypeNames) {
+  private constructor(database: Database, typeNames: TypeNames, spillDirectory: string) {
     this.#database = database
     this.typeNames = typeNames
+    this.#spillDirectory = spillDirectory
   }
 
   /** `taskSettings`: those of the task this instance is for, if it is for one alone. */
@@ -66,37 +76,46 @@ export class KernelInstance {
       await duckdb.query(connection, jail(settings, taskSettings))
       const words = await readRows(connection, KEYWORDS)
       const names = new TypeNames(new Set(words.map((row) => String(row[0]))))
-      return new KernelInstance(database, names)
+      return new KernelInstance(database, names, settings.spillDirectory)
     } finally {
       duckdb.disconnect_sync(connection)
     }
   }
 
   /** A connection for one task, with the task's settings applied. */
-  async acquire(taskSettings: Readonly<Record<string, string>>): Promise<Connection> {
-    const connection = this.#idle.pop() ?? (await this.#connect())
+  async acquire(
+    taskSettings: Readonly<Record<string, string>> = {},
+    options: { readonly profile?: boolean } = {},
+  ): Promise<KernelConnection> {
+    const profile = options.profile === true
+    const at = this.#idle.findIndex((idle) => (idle.profilePath !== undefined) === profile)
+    const idle = at < 0 ? undefined : this.#idle.splice(at, 1)[0]
+    const connection = idle ?? (await this.#connect(profile))
     const own = settingsOf(taskSettings, 'connection')
-    if (own.length > 0) await duckdb.query(connection, own.map(setStatement).join(';'))
+    if (own.length > 0) await duckdb.query(connection.raw, own.map(setStatement).join(';'))
     return connection
   }
 
   /** Takes a connection back; it must be idle. One that failed or was set up specially is closed. */
-  release(connection: Connection, reusable: boolean): void {
+  release(connection: KernelConnection, reusable: boolean): void {
     if (reusable && this.#idle.length < IDLE_CONNECTIONS_MAX) this.#idle.push(connection)
-    else duckdb.disconnect_sync(connection)
+    else duckdb.disconnect_sync(connection.raw)
   }
 
   /** Closes an instance without running queries. */
   close(): void {
-    for (const connection of this.#idle) duckdb.disconnect_sync(connection)
+    for (const connection of this.#idle) duckdb.disconnect_sync(connection.raw)
     this.#idle.length = 0
     duckdb.close_sync(this.#database)
   }
 
-  async #connect(): Promise<Connection> {
-    const connection = await duckdb.connect(this.#database)
-    await duckdb.query(connection, PREPARE_CONNECTION)
-    return connection
+  async #connect(profile: boolean): Promise<KernelConnection> {
+    const raw = await duckdb.connect(this.#database)
+    await duckdb.query(raw, PREPARE_CONNECTION)
+    if (!profile) return { raw, profilePath: undefined }
+    const profilePath = join(this.#spillDirectory, `profile-${this.#profiled++}.txt`)
+    await duckdb.query(raw, profiling(profilePath))
+    return { raw, profilePath }
   }
 }
 
@@ -119,6 +138,37 @@ export function checkTaskSettings(taskSettings: Readonly<Record<string, string>>
 const PREPARE_CONNECTION = 'SET enable_progress_bar = true; SET enable_progress_bar_print = false'
 
 const KEYWORDS = 'SELECT keyword_name FROM duckdb_keywords()'
+
+const PROFILED = [
+  'OPERATOR_NAME',
+  'OPERATOR_TYPE',
+  'OPERATOR_TIMING',
+  'OPERATOR_CARDINALITY',
+  'OPERATOR_ROWS_SCANNED',
+  'EXTRA_INFO',
+  'CPU_TIME',
+  'LATENCY',
+  'ROWS_RETURNED',
+  'RESULT_SET_SIZE',
+  'BLOCKED_THREAD_TIME',
+  'TOTAL_MEMORY_ALLOCATED',
+  'SYSTEM_PEAK_BUFFER_MEMORY',
+  'SYSTEM_PEAK_TEMP_DIR_SIZE',
+]
+
+/**
+ * Each statement then rewrites the file. It is switched on last, or the other settings would write theirs; and the
+ * kernel takes JSON into a file of any type only where that is called a text.
+ */
+const profiling = (path: string): string =>
+  [
+    `SET profiling_output = ${quoteText(path)}`,
+    "SET profiling_coverage = 'ALL'",
+    `SET custom_profiling_settings = ${quoteText(
+      JSON.stringify(Object.fromEntries(PROFILED.map((name) => [name, 'true']))),
+    )}`,
+    "SET enable_profiling = 'json'",
+  ].join(';')
 
 type Setting = readonly [name: string, value: string]
 

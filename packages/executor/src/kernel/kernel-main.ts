@@ -90,10 +90,10 @@ class Kernel {
 
   async #describe(request: number, path: string): Promise<void> {
     const { shared } = this.#opened()
-    const connection = await shared.acquire({})
+    const connection = await shared.acquire()
     try {
       const sql = `SELECT * FROM read_parquet(${quoteText(path)}, hive_partitioning = false)`
-      const statement = await duckdb.prepare(connection, sql)
+      const statement = await duckdb.prepare(connection.raw, sql)
       const columns = columnsOf(statement, shared.typeNames)
       this.#send({
         kind: 'described',

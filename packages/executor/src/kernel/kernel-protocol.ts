@@ -31,6 +31,8 @@ export const kernelOutput = s.union({
     kind: s.literal('result'),
     /** Bytes of frames that may be sent before the first `credit`. */
     creditBytes: s.natural,
+    /** True where so few rows come that they may be held in memory together. */
+    small: s.boolean,
   }),
   exchange: s.object({
     kind: s.literal('exchange'),

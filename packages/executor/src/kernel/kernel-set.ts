@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type Clock, type Log } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
 import { KernelHandle, type KernelListener } from './kernel-handle.ts'
@@ -37,6 +39,7 @@ export class KernelSet {
   #task = 0
   #failures = 0
   #deaths = 0
+  #launched = 0
   #cancelRestart: (() => void) | undefined
 
   constructor(options: KernelSetOptions) {
@@ -123,12 +126,28 @@ export class KernelSet {
   }
 
   #launch(): KernelHandle {
-    const kernel = new KernelHandle({ ...this.#options, onExit: (dead) => this.#onExit(dead) })
+    // What a kernel that was killed has left must not be taken for its own by the next one.
+    const spillDirectory = join(this.#options.settings.spillDirectory, `kernel-${this.#launched++}`)
+    const kernel = new KernelHandle({
+      ...this.#options,
+      settings: { ...this.#options.settings, spillDirectory },
+      onExit: (dead) => {
+        this.#clear(spillDirectory)
+        this.#onExit(dead)
+      },
+    })
     kernel.ready.then(
       () => this.#onReady(kernel),
       () => undefined,
     )
     return kernel
+  }
+
+  #clear(spillDirectory: string): void {
+    rm(spillDirectory, { recursive: true, force: true }).catch((error: unknown) => {
+      // It is cleared as a whole when the executor starts again.
+      this.#options.log.warn('spillNotDeleted', { spillDirectory, error })
+    })
   }
 
   #onReady(kernel: KernelHandle): void {

@@ -1,15 +1,15 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import duckdb, { type Connection } from '@duckdb/node-bindings'
+import duckdb from '@duckdb/node-bindings'
 import { type Clock } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import { runExchangeTask } from './exchange-task.ts'
 import { type FramePool, FrameWriter } from './frame-writer.ts'
 import {
   checkTaskSettings,
+  type KernelConnection,
   KernelInstance,
   needsOwnInstance,
-  quoteText,
 } from './kernel-instance.ts'
 import type { KernelPipe } from './kernel-pipe.ts'
 import type {
@@ -21,34 +21,6 @@ import type {
 } from './kernel-protocol.ts'
 import { readRows } from './read-rows.ts'
 import { ResultTask } from './result-task.ts'
-
-const PROFILED = [
-  'OPERATOR_NAME',
-  'OPERATOR_TYPE',
-  'OPERATOR_TIMING',
-  'OPERATOR_CARDINALITY',
-  'OPERATOR_ROWS_SCANNED',
-  'EXTRA_INFO',
-  'CPU_TIME',
-  'LATENCY',
-  'ROWS_RETURNED',
-  'RESULT_SET_SIZE',
-  'BLOCKED_THREAD_TIME',
-  'TOTAL_MEMORY_ALLOCATED',
-  'SYSTEM_PEAK_BUFFER_MEMORY',
-  'SYSTEM_PEAK_TEMP_DIR_SIZE',
-]
-
-/** Switched on last: each statement after that writes a profile, the last one being the task's. */
-const profiling = (path: string): string =>
-  [
-    `SET profiling_output = ${quoteText(path)}`,
-    "SET profiling_coverage = 'ALL'",
-    `SET custom_profiling_settings = ${quoteText(
-      JSON.stringify(Object.fromEntries(PROFILED.map((name) => [name, 'true']))),
-    )}`,
-    "SET enable_profiling = 'json'",
-  ].join(';')
 
 const MEMORY = `
   SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT, coalesce(sum(temporary_storage_bytes), 0)::BIGINT
@@ -68,10 +40,10 @@ export class KernelTask {
   readonly #context: KernelTaskContext
   readonly #frames: FrameWriter
   #canceled = false
-  #connection: Connection | undefined
+  #connection: KernelConnection | undefined
   #instance: KernelInstance | undefined
   #result: ResultTask | undefined
-  #watcher: Connection | undefined
+  #watcher: KernelConnection | undefined
   #sampling: Promise<void> | undefined
   #peakMemoryBytes = 0
   #spillBytes = 0
@@ -106,7 +78,7 @@ export class KernelTask {
     try {
       const connection = await this.#open()
       files = await this.#execute(connection)
-      profile = this.#spec.profile ? await this.#readProfile() : undefined
+      profile = await readProfile(connection)
       ok = true
     } finally {
       await this.#close(ok)
@@ -132,7 +104,7 @@ export class KernelTask {
     this.#result?.flushIfIdle()
     if (this.#connection === undefined) return undefined
     this.#sampling ??= this.#sample()
-    const progress = duckdb.query_progress(this.#connection)
+    const progress = duckdb.query_progress(this.#connection.raw)
     const known = progress.percentage >= 0
     return {
       kind: 'progress',
@@ -145,81 +117,72 @@ export class KernelTask {
     }
   }
 
-  async #open(): Promise<Connection> {
-    const { memoryLimitBytes, threads, settings } = this.#spec
+  async #open(): Promise<KernelConnection> {
+    const { memoryLimitBytes, threads, settings, profile } = this.#spec
     const own = memoryLimitBytes > 0 || threads > 0 || needsOwnInstance(settings)
     if (own) this.#instance = await this.#openInstance()
     const instance = this.#instance ?? this.#context.shared
-    this.#connection = await instance.acquire(settings)
+    this.#connection = await instance.acquire(settings, { profile })
     this.#throwIfCanceled()
-    if (this.#spec.profile) {
-      await duckdb.query(this.#connection, profiling(this.#profilePath))
-    }
     return this.#connection
   }
 
   async #openInstance(): Promise<KernelInstance> {
     const { settings } = this.#context
-    const instance = await KernelInstance.open(
+    return await KernelInstance.open(
       {
         ...settings,
         memoryLimitBytes: this.#spec.memoryLimitBytes || settings.memoryLimitBytes,
         threads: this.#spec.threads || settings.threads,
-        spillDirectory: join(settings.spillDirectory, `task-${this.#spec.task}`),
+        spillDirectory: this.#ownSpillDirectory,
       },
       this.#spec.settings,
     )
-    return instance
   }
 
-  async #execute(connection: Connection): Promise<readonly WrittenFile[]> {
+  get #ownSpillDirectory(): string {
+    return join(this.#context.settings.spillDirectory, `task-${this.#spec.task}`)
+  }
+
+  async #execute(connection: KernelConnection): Promise<readonly WrittenFile[]> {
     const { pipe, clock, shared } = this.#context
     const { task, sql, output } = this.#spec
     const context = {
-      connection,
+      connection: connection.raw,
       typeNames: (this.#instance ?? shared).typeNames,
       onColumns: (columns: Extract<FromKernel, { kind: 'columns' }>['columns']) =>
         pipe.send({ kind: 'columns', task, columns }),
       throwIfCanceled: () => this.#throwIfCanceled(),
     }
     if (output.kind === 'exchange') return await runExchangeTask(sql, output, context)
-    this.#result = new ResultTask(sql, { ...context, frames: this.#frames, clock })
+    this.#result = new ResultTask(sql, {
+      ...context,
+      small: output.small,
+      frames: this.#frames,
+      clock,
+    })
     await this.#result.run()
     return []
   }
 
-  /** The kernel takes JSON into a file of any type only where it is called a text. */
-  get #profilePath(): string {
-    return join(
-      this.#context.settings.spillDirectory,
-      `profile-${process.pid}-${this.#spec.task}.txt`,
-    )
-  }
-
-  async #readProfile(): Promise<string> {
-    const path = this.#profilePath
-    const text = await readFile(path, 'utf8')
-    await rm(path, { force: true })
-    return text
-  }
-
   async #close(ok: boolean): Promise<void> {
     await this.#sampling
-    if (this.#watcher !== undefined) duckdb.disconnect_sync(this.#watcher)
+    const instance = this.#instance ?? this.#context.shared
+    if (this.#watcher !== undefined) instance.release(this.#watcher, true)
     const connection = this.#connection
     this.#connection = undefined
-    if (connection !== undefined) {
-      const plain = Object.keys(this.#spec.settings).length === 0 && !this.#spec.profile
-      ;(this.#instance ?? this.#context.shared).release(connection, ok && plain)
-    }
-    this.#instance?.close()
+    const plain = Object.keys(this.#spec.settings).length === 0
+    if (connection !== undefined) instance.release(connection, ok && plain)
+    if (this.#instance === undefined) return
+    this.#instance.close()
+    await rm(this.#ownSpillDirectory, { recursive: true, force: true })
   }
 
   async #sample(): Promise<void> {
     try {
       const instance = this.#instance ?? this.#context.shared
-      this.#watcher ??= await instance.acquire({})
-      const [row] = await readRows(this.#watcher, MEMORY)
+      this.#watcher ??= await instance.acquire()
+      const [row] = await readRows(this.#watcher.raw, MEMORY)
       this.#memoryBytes = Number(row?.[0] ?? 0)
       this.#peakMemoryBytes = Math.max(this.#peakMemoryBytes, this.#memoryBytes)
       this.#spillBytes = Math.max(this.#spillBytes, Number(row?.[1] ?? 0))
@@ -231,7 +194,7 @@ export class KernelTask {
   }
 
   #interrupt(): void {
-    if (this.#connection !== undefined) duckdb.interrupt(this.#connection)
+    if (this.#connection !== undefined) duckdb.interrupt(this.#connection.raw)
   }
 
   #throwIfCanceled(): void {
@@ -240,3 +203,8 @@ export class KernelTask {
 }
 
 const canceled = (): SqlError => new SqlError('query_canceled', 'the task was canceled')
+
+/** What the last statement of a connection has written, where it writes profiles. */
+async function readProfile({ profilePath }: KernelConnection): Promise<string | undefined> {
+  return profilePath === undefined ? undefined : await readFile(profilePath, 'utf8')
+}

@@ -104,7 +104,7 @@ t.test('a task waits for a kernel that is still starting', async (t) => {
 t.test('without credit no frame comes, and a cancel ends the wait', async (t) => {
   await using world = await KernelWorld.start()
   const run = world.start('SELECT i FROM range(10000000) t(i)', {
-    output: { kind: 'result', creditBytes: 100_000 },
+    output: { kind: 'result', creditBytes: 100_000, small: false },
   })
   await run.framesReach(2)
   await run.started

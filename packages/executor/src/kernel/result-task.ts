@@ -31,6 +31,8 @@ const { ResultType, StatementType } = duckdb
 
 export interface ResultTaskContext {
   readonly connection: Connection
+  /** So few rows that the result may be held whole: saves two turns of the pool, and errors come with their reason. */
+  readonly small: boolean
   readonly typeNames: TypeNames
   readonly frames: FrameWriter
   readonly clock: Clock
@@ -72,10 +74,22 @@ export class ResultTask {
     const startedAt = this.#context.clock.now()
     const statement = await this.#prepare()
     await this.#sendSchema()
+    if (this.#context.small) return await this.#runWhole(statement)
     const result = await duckdb.execute_prepared_streaming(statement)
     await this.#drain(result)
     if (duckdb.result_return_type(result) === ResultType.INVALID) {
       throw await this.#reason(this.#context.clock.now() - startedAt)
+    }
+    await this.#flush()
+  }
+
+  async #runWhole(statement: PreparedStatement): Promise<void> {
+    const result = await duckdb.execute_prepared(statement)
+    const chunks = duckdb.result_chunk_count(result)
+    for (let i = 0; i < chunks; i++) {
+      this.#context.throwIfCanceled()
+      const chunk = duckdb.result_get_chunk(result, i)
+      await this.#append(chunk, duckdb.data_chunk_get_size(chunk))
     }
     await this.#flush()
   }

@@ -62,6 +62,11 @@ export const taskSpec = s.object({
   memoryLimitBytes: s.natural,
   /** Kernel threads for this task's instance where it has one of its own; 0 is the executor's default. */
   threads: s.natural,
+  /**
+   * The most rows that the plan can give, where it knows (a LIMIT, an aggregate without groups). A task of few rows
+   * answers sooner: it is run in one piece instead of as a stream. More rows than said are not cut off.
+   */
+  rowsMax: s.optional(s.natural),
   /** True to collect the operator profile. */
   profile: s.boolean,
   /** Session settings that the kernel itself knows, already checked by the coordinator (for example `TimeZone`). */

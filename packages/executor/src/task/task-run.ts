@@ -15,6 +15,9 @@ import {
 } from '../protocol/index.ts'
 import { ResultBuffer, RESULT_BUFFER_BYTES_MAX } from './result-buffer.ts'
 
+/** Up to this many rows a result may be held whole by the kernel, outside of its memory limit: one chunk. */
+const SMALL_RESULT_ROWS_MAX = 2048
+
 /** Where a task's messages go: the control socket of the coordinator that owns the query now. */
 export interface OwnerLink {
   send(message: FromExecutor): void
@@ -145,7 +148,10 @@ export class TaskRun {
 
   #kernelOutput(): KernelOutput {
     const { output } = this.spec
-    if (output.kind === 'result') return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX }
+    if (output.kind === 'result') {
+      const small = (this.spec.rowsMax ?? Number.POSITIVE_INFINITY) <= SMALL_RESULT_ROWS_MAX
+      return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX, small }
+    }
     const { partitions, keys } = output
     const directory = this.#context.store.attemptDirectory(this.#ref)
     return { kind: 'exchange', directory, partitions: Math.max(1, partitions), keys }

@@ -97,7 +97,11 @@ export class KernelWorld implements AsyncDisposable {
     const task = this.kernels.start(
       {
         sql,
-        output: options.output ?? { kind: 'result', creditBytes: Number.MAX_SAFE_INTEGER },
+        output: options.output ?? {
+          kind: 'result',
+          creditBytes: Number.MAX_SAFE_INTEGER,
+          small: false,
+        },
         memoryLimitBytes: options.memoryLimitBytes ?? 0,
         threads: options.threads ?? 0,
         profile: options.profile ?? false,
