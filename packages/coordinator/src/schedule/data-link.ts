@@ -3,6 +3,9 @@ import { fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protoco
 import { CLOSE, Connection, dial, type Frame } from '@nyala/client/wire'
 import { type FromDataPort, fromDataPort, type ToDataPort } from '@nyala/executor/protocol'
 
+/** Credit is passed on in pieces of this size; must be well below the window of a task, or the stream would stop. */
+const GRANT_BYTES_MIN = 512 * 1024
+
 /** What a stream of the data port tells its consumer; exactly one of `ended` and `failed`, last. */
 export interface StreamEvents {
   frame(frame: Frame, message: Uint8Array): void
@@ -55,9 +58,14 @@ export class DataLink {
     const call = this.#next++
     this.#streams.set(call, events)
     this.#send({ kind: 'fetchResult', call, ...request })
+    let granted = 0
     return {
       grant: (bytes) => {
-        if (this.#streams.has(call)) this.#send({ kind: 'credit', call, bytes })
+        granted += bytes
+        // A message for each frame would cost as much as a small frame.
+        if (granted < GRANT_BYTES_MIN || !this.#streams.has(call)) return
+        this.#send({ kind: 'credit', call, bytes: granted })
+        granted = 0
       },
       stop: () => {
         if (this.#streams.delete(call)) this.#send({ kind: 'stop', call })
