@@ -6,6 +6,8 @@ import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 import { type KernelFunctions, kernelFunctions } from './functions.ts'
 import { kernelError, type SourceMap } from './kernel-errors.ts'
 
+/** What the session's own place answers to in `catalog.database.table`. */
+export const CATALOG_NAME = 'nyala'
 const MEMORY_LIMIT = '192MB'
 /** Mirrored relations kept; a query that needs more makes room by dropping the oldest. */
 const RELATIONS_MAX = 2_000
@@ -58,6 +60,8 @@ export class Mirror {
       enable_external_access: 'false',
     })
     const connection = await instance.connect()
+    await connection.run(`ATTACH ':memory:' AS ${CATALOG_NAME}`)
+    await connection.run(`USE ${CATALOG_NAME}`)
     await connection.run('SET errors_as_json = true')
     await connection.run('PRAGMA disable_optimizer')
     await connection.run(`SET TimeZone = ${quoteLiteral(DEFAULT_TIME_ZONE)}`)
@@ -278,7 +282,8 @@ export class Mirror {
     if (this.#current === database) return
     await this.#ensureDatabase(database)
     // The value is a list of quoted names inside a text: both levels of quotes are needed.
-    await this.#connection.run(`SET schema = ${quoteLiteral(quoteIdentifier(database))}`)
+    const path = `${CATALOG_NAME}.${quoteIdentifier(database)}`
+    await this.#connection.run(`SET schema = ${quoteLiteral(path)}`)
     this.#current = database
   }
 

@@ -3,14 +3,12 @@ import { type CatalogSnapshot, foldName, type TableRecord, type ViewRecord } fro
 import type { BaseTable, ColumnRef, Constant, Query, TableFunction, TableRef } from '../sql/ir.ts'
 import { exchangeMark, scanMark } from '../plan/physical-plan.ts'
 import { ALLOWED_TABLE_FUNCTIONS, tableFunctionUse } from './functions.ts'
-import type { MirroredRelation } from './mirror.ts'
+import { CATALOG_NAME, type MirroredRelation } from './mirror.ts'
 import { didYouMean } from './nearest.ts'
 import { mapChildren, mapTree, visitTree } from './tree.ts'
 
 /** Views within views; deeper is refused, and so are cycles. */
 export const VIEW_DEPTH_MAX = 32
-/** Names that the session's own place answers to in `catalog.database.table`. */
-const CATALOG_NAME = 'nyala'
 
 /** One use of a table of the catalog; in the tree it stands as a table named by `scanMark(id)`. */
 export interface ScanRef {
@@ -269,8 +267,11 @@ function checkTableFunction(ref: TableFunction, scope: Scope, found: Found): voi
 function constantTexts(argument: unknown): readonly string[] | undefined {
   const node = argument as { readonly kind?: string } | undefined
   if (node?.kind === 'constant') {
-    const { value } = node as Constant
-    return typeof value === 'string' ? [value] : undefined
+    const { type, value } = node as Constant
+    // A number is kept as text, too.
+    return typeof value === 'string' && type.kind === 'simple' && type.name === 'VARCHAR'
+      ? [value]
+      : undefined
   }
   const items =
     node?.kind === 'array'
@@ -309,7 +310,9 @@ function unqualify(query: Query, qualifiers: ReadonlySet<string>): Query {
   if (qualifiers.size === 0) return query
   return mapTree(query, (node) => {
     if (node.kind !== 'column') return undefined
-    const { path } = node as ColumnRef
+    const whole = (node as ColumnRef).path
+    const hasCatalog = whole.length > 3 && foldName(whole[0] ?? '') === CATALOG_NAME
+    const path = hasCatalog ? whole.slice(1) : whole
     const [database, table] = path
     if (path.length < 3 || database === undefined || table === undefined) return undefined
     if (!qualifiers.has(`${foldName(database)}.${foldName(table)}`)) return undefined
@@ -367,8 +370,9 @@ function elsewhere(name: string, scope: Scope): string | undefined {
   const { catalog } = scope.context
   const found = catalog
     .databases()
-    .filter((d) => catalog.relation(d.record.name, name) !== undefined)
-    .map((d) => `"${d.record.name}.${name}"`)
+    .map((d) => catalog.relation(d.record.name, name)?.record)
+    .filter((record) => record !== undefined)
+    .map((record) => `"${record.database}.${record.name}"`)
   return found.length === 0 ? undefined : `did you mean ${found.slice(0, 3).join(' or ')}?`
 }
 

@@ -20,13 +20,17 @@ const choice = (name: string, values: readonly string[], description: string): S
   parse: (text) => (values.includes(text.toLowerCase()) ? text.toLowerCase() : undefined),
 })
 
-const natural = (name: string, initial: number, description: string): Setting => ({
+const natural = (name: string, max: number, description: string): Setting => ({
   name,
-  default: String(initial),
+  default: '0',
   description,
-  values: 'a whole number from 0',
-  parse: (text) => (/^\d{1,15}$/.test(text) ? String(Number(text)) : undefined),
+  values: `a whole number from 0 to ${max}`,
+  parse: (text) =>
+    /^\d{1,16}$/.test(text) && Number(text) <= max ? String(Number(text)) : undefined,
 })
+
+/** About three weeks: a timer that is told to wait longer than 2^31 ms does not wait at all. */
+const TIMEOUT_MAX_S = 2_000_000
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -50,7 +54,8 @@ export function parseBytes(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim())
   const unit = UNITS[(match?.[2] ?? '').toLowerCase()]
   if (match === null || unit === undefined) return undefined
-  return Math.floor(Number(match[1]) * unit)
+  const size = Math.floor(Number(match[1]) * unit)
+  return Number.isSafeInteger(size) ? size : undefined
 }
 
 const bytes = (name: string, initial: string, description: string): Setting => ({
@@ -78,8 +83,8 @@ export const SETTINGS: readonly Setting[] = [
     'with distribution = auto, the other tables of a divided join may be this large together',
   ),
   bytes('mem_limit', '0', 'memory of each task; 0 shares the memory of the executor'),
-  natural('query_timeout_s', 0, 'seconds after which a query is canceled; 0 never'),
-  natural('max_rows', 0, 'rows after which a query fails; 0 no limit'),
+  natural('query_timeout_s', TIMEOUT_MAX_S, 'seconds after which a query is canceled; 0 never'),
+  natural('max_rows', Number.MAX_SAFE_INTEGER, 'rows after which a query fails; 0 no limit'),
   choice(
     'profile',
     ['auto', 'on', 'off'],
@@ -95,9 +100,18 @@ export const SETTINGS: readonly Setting[] = [
     default: 'UTC',
     description: 'time zone of TIMESTAMP WITH TIME ZONE',
     values: 'a time zone such as UTC or Europe/Berlin',
-    parse: (text) => (/^[A-Za-z0-9_+\-/]{1,64}$/.test(text) ? text : undefined),
+    parse: (text) => (isTimeZone(text) ? text : undefined),
   },
 ]
+
+function isTimeZone(text: string): boolean {
+  if (!/^[A-Za-z0-9_+\-/]{1,64}$/.test(text)) return false
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }).format(0) !== ''
+  } catch {
+    return false
+  }
+}
 
 const BY_NAME = new Map(SETTINGS.map((setting) => [setting.name, setting]))
 

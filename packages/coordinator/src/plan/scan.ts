@@ -88,7 +88,8 @@ function selectItems(scan: Scan, schema: readonly Column[]): string {
     const found = physical.get(foldName(declared.name))
     if (found === undefined) return `CAST(NULL AS ${declared.type}) AS ${name}`
     const source = quoteIdentifier(found.name)
-    if (found.type !== declared.type) return `CAST(${source} AS ${declared.type}) AS ${name}`
+    if (found.type !== declared.type)
+      return `${widen(source, found.type, declared.type)} AS ${name}`
     return source === name ? name : `${source} AS ${name}`
   })
   // The values come out of the path as text, decoded by the kernel in the same way as by the listing.
@@ -97,6 +98,17 @@ function selectItems(scan: Scan, schema: readonly Column[]): string {
     items.push(`CAST(${name} AS ${column.type}) AS ${name}`)
   }
   return items.join(', ')
+}
+
+/** A value as a wider type. A cast between text and bytes would write and read escapes: here they are the same bytes. */
+function widen(source: string, from: string, to: string): string {
+  if (from === 'BLOB' && to === 'VARCHAR') return `decode(${source})`
+  if (from === 'VARCHAR' && to === 'BLOB') return `encode(${source})`
+  if (/^(BLOB|VARCHAR)\[/.test(from) && from !== to && to.endsWith('[]')) {
+    const element = widen('"v"', from.slice(0, -2), to.slice(0, -2))
+    return `list_transform(${source}, lambda "v": ${element})`
+  }
+  return `CAST(${source} AS ${to})`
 }
 
 function emptySql(scan: Scan): string {
