@@ -40,6 +40,13 @@ t.test('a cluster of two coordinators and two executors', async (t) => {
     }
   })
 
+  await t.test('status names every process of the cluster by its pid', async (t) => {
+    const { members, etcd, leader } = await db.status()
+    const pids = [...members, ...etcd].map((m) => m.pid)
+    t.strictSame(new Set(pids), new Set(cluster.processes.map((p) => p.pid)))
+    t.ok(members.some((m) => m.id === leader && m.role === 'coordinator'))
+  })
+
   await t.test('what one coordinator creates, the next statement at another sees', async (t) => {
     const [first, second] = cluster.url
       .replace(/^nyala:\/\//, '')

@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import type { ClusterStatus } from '@nyala/client/protocol'
+import { listeningPid } from './listening-pid.ts'
 
 const TIMEOUT_MS = 1_000
 
@@ -11,13 +12,16 @@ export function etcdStatus(endpoints: readonly string[]): Promise<ClusterStatus[
 async function memberStatus(endpoint: string): Promise<ClusterStatus['etcd'][number]> {
   const address = endpoint.replace(/^https?:\/\//, '')
   try {
-    const status = await post(`${endpoint}/v3/maintenance/status`)
+    const [status, pid] = await Promise.all([
+      post(`${endpoint}/v3/maintenance/status`),
+      listeningPid(address),
+    ])
     const header = (status['header'] ?? {}) as Readonly<Record<string, unknown>>
     const id = String(header['member_id'] ?? address)
     const leader = status['leader'] !== undefined && status['leader'] === header['member_id']
-    return { id, address, pid: null, leader, healthy: true }
+    return { id, address, pid, leader, healthy: true }
   } catch {
-    return { id: address, address, pid: null, leader: false, healthy: false }
+    return { id: address, address, pid: await listeningPid(address), leader: false, healthy: false }
   }
 }
 
