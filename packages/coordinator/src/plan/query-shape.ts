@@ -55,7 +55,6 @@ export function canonical(select: Select, context: DivideContext): Select {
   const owners = new Map<string, string[]>()
   const spelt = new Map<string, string>()
   for (const leaf of leaves) {
-    if (leaf.columnAliases.length > 0) return select
     for (const name of context.scanColumns(scanId(leaf) ?? -1)) {
       const alias = leaf.alias ?? leaf.table
       owners.set(foldName(name), [...(owners.get(foldName(name)) ?? []), alias])
@@ -122,12 +121,15 @@ export function usesAlias(tree: unknown, select: Select): boolean {
   })
 }
 
-/** The scans of a FROM that is made of scans and joins alone. */
+/** The scans whose columns can be named, of a FROM that is made of scans and joins alone, each under its own names. */
 export function leafTables(from: TableRef): readonly BaseTable[] | undefined {
-  if (from.kind === 'table') return scanId(from) === undefined ? undefined : [from]
+  if (from.kind === 'table') {
+    return scanId(from) === undefined || from.columnAliases.length > 0 ? undefined : [from]
+  }
   // Columns of USING and NATURAL belong to both sides.
   if (from.kind !== 'join' || from.using.length > 0 || from.form === 'natural') return undefined
   const left = leafTables(from.left)
+  if (from.type === 'semi' || from.type === 'anti') return left
   const right = leafTables(from.right)
   return left === undefined || right === undefined ? undefined : [...left, ...right]
 }
