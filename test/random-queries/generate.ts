@@ -292,7 +292,7 @@ export class QueryGenerator {
     if (!random.chance(0.5)) return query
     const style = (item: Item): OrderTerm['style'] => random.pick(sureStyles(item, query))
     const suffix = (): string => random.pick(SUFFIXES)
-    const shuffled = shuffle(query.items, random)
+    const shuffled = random.shuffle(query.items)
     const isTotal = random.chance(0.7)
     const chosen = isTotal ? shuffled : shuffled.slice(0, random.below(shuffled.length) + 1)
     const order: OrderTerm[] = chosen.map((item) => ({
@@ -499,14 +499,4 @@ function sureStyles(
   )
     styles.push('alias')
   return styles
-}
-
-function shuffle<T>(items: readonly T[], random: Prng): readonly T[] {
-  const out = [...items]
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = random.below(i + 1)
-    const [a, b] = [out[i], out[j]]
-    if (a !== undefined && b !== undefined) [out[i], out[j]] = [b, a]
-  }
-  return out
 }

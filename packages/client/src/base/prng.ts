@@ -33,4 +33,16 @@ export class Prng {
     if (item === undefined) throw new RangeError('pick from an empty array')
     return item
   }
+
+  /** The same items in any order (Fisher and Yates), in a new array. */
+  shuffle<T>(items: readonly T[]): T[] {
+    const out = [...items]
+    for (let i = out.length - 1; i > 0; i--) {
+      const j = this.below(i + 1)
+      const [a, b] = [out[i] as T, out[j] as T]
+      out[i] = b
+      out[j] = a
+    }
+    return out
+  }
 }

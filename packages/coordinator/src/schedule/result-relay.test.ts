@@ -38,8 +38,7 @@ const push = (
   relay: ResultRelay,
   call: number,
   sequence: number,
-  size = 10,
-  sent = () => {},
+  { size = 10, sent = () => {} }: { readonly size?: number; readonly sent?: () => void } = {},
 ): boolean => {
   const { frame, message } = frameOf(call, sequence, size)
   return relay.push(frame, message, sent)
@@ -65,14 +64,14 @@ t.test(
 t.test('the schema frame of every task but the first is dropped, and counts as sent', async (t) => {
   const { relay, sent } = recorder(1e6)
   let acknowledged = 0
-  for (const call of [1, 2, 3]) push(relay, call, 0, 10, () => acknowledged++)
+  for (const call of [1, 2, 3]) push(relay, call, 0, { sent: () => acknowledged++ })
   t.equal(sent.length, 1)
   t.equal(acknowledged, 3)
 })
 
 t.test('payloads and their crcs are passed on as they came', async (t) => {
   const { relay, sent } = recorder(1e6)
-  for (let i = 0; i < 5; i++) push(relay, 1, i, 100 + i)
+  for (let i = 0; i < 5; i++) push(relay, 1, i, { size: 100 + i })
   for (const frame of sent) t.equal(crc32(frame.payload), frame.crc)
   t.equal(relay.bytes, 100 + 101 + 102 + 103 + 104)
 })
@@ -92,7 +91,7 @@ t.test('a frame leaves only while there is credit', async (t) => {
   const size = 100 + FRAME_HEADER_BYTES
   const { relay, sent } = recorder(size)
   let granted = 0
-  for (let i = 0; i < 4; i++) push(relay, 1, i, 100, () => granted++)
+  for (let i = 0; i < 4; i++) push(relay, 1, i, { size: 100, sent: () => granted++ })
   t.equal(sent.length, 1)
   t.equal(granted, 1, 'a task is granted more only when a frame of it has left')
   t.equal(relay.waitingBytes, 3 * size)
@@ -122,7 +121,7 @@ t.test(
       for (let step = 0; step < 100; step++) {
         if (random.chance(0.6)) {
           const size = random.below(300)
-          push(relay, 1, sizes.length, size)
+          push(relay, 1, sizes.length, { size })
           sizes.push(size)
         } else {
           const bytes = random.below(400) + 1

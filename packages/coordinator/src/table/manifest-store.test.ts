@@ -58,11 +58,11 @@ t.test('a table that was never listed has an empty manifest', async (t) => {
 
 t.test('two writers never choose one name, and nothing half written stays', async (t) => {
   const directory = await directoryOf(t)
-  const stores = [new ManifestStore(directory), new ManifestStore(directory)]
+  const [first, second] = [new ManifestStore(directory), new ManifestStore(directory)]
   const pointers = await Promise.all(
-    Array.from({ length: 20 }, (_, i) => stores[i % 2]?.write(sample(i))),
+    Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? first : second).write(sample(i))),
   )
-  t.equal(new Set(pointers.map((p) => p?.path)).size, 20)
+  t.equal(new Set(pointers.map((p) => p.path)).size, 20)
   const names = await readdir(directory)
   t.equal(names.length, 20)
   t.notOk(names.some((name) => name.endsWith('.tmp')))

@@ -88,9 +88,9 @@ async function measure(
   const wall = (performance.now() - started) / 1e3
   const rate = (rows / seconds / 1e6).toFixed(2)
   const rss = (process.memoryUsage().rss / 1024 / 1024).toFixed(0)
-  console.log(
+  process.stdout.write(
     `${query.columns}: ${rows} rows, ${(bytes / 1e6).toFixed(0)} MB, ${seconds.toFixed(2)} CPU s, ` +
-      `${wall.toFixed(2)} s, ${rate} M rows per CPU s, RSS ${rss} MiB`,
+      `${wall.toFixed(2)} s, ${rate} M rows per CPU s, RSS ${rss} MiB\n`,
   )
 }
 

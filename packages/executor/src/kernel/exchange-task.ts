@@ -78,7 +78,8 @@ function partitionedSql(
 
 /** The type to write where Parquet would not give the value back: HUGEINT would come back as a DOUBLE. */
 function segmentTypeOf(type: LogicalType): string | undefined {
-  switch (duckdb.get_type_id(type)) {
+  const id: number = duckdb.get_type_id(type)
+  switch (id) {
     case Type.HUGEINT:
     case Type.UHUGEINT:
       return 'DECIMAL(38,0)'
@@ -87,8 +88,9 @@ function segmentTypeOf(type: LogicalType): string | undefined {
     case Type.BIGNUM:
     case Type.UNION:
       return 'VARCHAR'
+    default:
+      return undefined
   }
-  return undefined
 }
 
 /** Renames the files to one level: a path with `key=value` in it would gain a column when it is read. */

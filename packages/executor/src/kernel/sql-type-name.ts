@@ -29,7 +29,7 @@ export class TypeNames {
   }
 
   #name(type: LogicalType, nameOf: (child: LogicalType) => string): string {
-    const id = duckdb.get_type_id(type)
+    const id: number = duckdb.get_type_id(type)
     switch (id) {
       case Type.DECIMAL:
         return `DECIMAL(${duckdb.decimal_width(type)},${duckdb.decimal_scale(type)})`
@@ -51,8 +51,9 @@ export class TypeNames {
         return `UNION(${unionMembers(type)
           .map((f) => this.#field(f, nameOf))
           .join(', ')})`
+      default:
+        return SCALAR_NAMES.get(id) ?? 'VARCHAR'
     }
-    return SCALAR_NAMES.get(id) ?? 'VARCHAR'
   }
 
   #field(field: Field, nameOf: (child: LogicalType) => string): string {

@@ -102,7 +102,7 @@ function structWireType(type: LogicalType): WireType | undefined {
 function decimalWireType(type: LogicalType): WireType {
   const precision = duckdb.decimal_width(type)
   const scale = duckdb.decimal_scale(type)
-  const stored = duckdb.decimal_internal_type(type)
+  const stored: number = duckdb.decimal_internal_type(type)
   switch (stored) {
     case Type.SMALLINT:
       return { kind: 'decimal', storedWidth: 2, precision, scale }
@@ -110,9 +110,10 @@ function decimalWireType(type: LogicalType): WireType {
       return { kind: 'decimal', storedWidth: 4, precision, scale }
     case Type.BIGINT:
       return { kind: 'decimal', storedWidth: 8, precision, scale }
+    default:
+      assert(stored === Type.HUGEINT, () => `decimal stored as type ${stored}`)
+      return { kind: 'decimal', storedWidth: 16, precision, scale }
   }
-  assert(stored === Type.HUGEINT, () => `decimal stored as type ${stored}`)
-  return { kind: 'decimal', storedWidth: 16, precision, scale }
 }
 
 function enumWireType(type: LogicalType): WireType {

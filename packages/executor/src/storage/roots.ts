@@ -87,7 +87,7 @@ export const isWithin = (path: string, directory: string): boolean =>
 /** A failure of the file system as a typed error that names the path. */
 export function fileError(path: string, cause: unknown): SqlError {
   const { code, message } = cause as NodeJS.ErrnoException
-  switch (code) {
+  switch (code ?? '') {
     case 'ENOENT':
     case 'ENOTDIR':
       return new SqlError('undefined_file', `"${path}" does not exist`, { cause })
@@ -101,6 +101,7 @@ export function fileError(path: string, cause: unknown): SqlError {
       return new SqlError('invalid_parameter_value', `"${path}" has too many symbolic links`, {
         cause,
       })
+    default:
+      return new SqlError('io_error', `"${path}" cannot be read: ${message}`, { cause })
   }
-  return new SqlError('io_error', `"${path}" cannot be read: ${message}`, { cause })
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock as clock } from '@nyala/client/base'
 import t from 'tap'
-import { FakeCoordinator, FakeConsumer } from '../testing/fake-coordinator.ts'
+import { type FakeCoordinator, FakeConsumer } from '../testing/fake-coordinator.ts'
 import { resultTask, tableOf, World } from '../testing/world.ts'
 import { OWNER_GRACE_MS } from './task-manager.ts'
 
