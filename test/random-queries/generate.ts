@@ -482,12 +482,11 @@ function sourceScope(source: Source): readonly ScopeColumn[] {
   return relation === undefined ? [] : scopeOf(relation.columns, source.alias ?? source.name)
 }
 
+type OrderStyle = 'ordinal' | 'alias' | 'expression'
+
 /** Ways to write an item in ORDER BY that cannot mean another one. */
-function sureStyles(
-  item: Item,
-  query: GeneratedQuery,
-): readonly ('ordinal' | 'alias' | 'expression')[] {
-  const styles: ('ordinal' | 'alias' | 'expression')[] = ['ordinal']
+function sureStyles(item: Item, query: GeneratedQuery): readonly OrderStyle[] {
+  const styles: OrderStyle[] = ['ordinal']
   const isPlain = query.set === undefined && query.items.every((i) => i.alias === undefined)
   // A constant there would be a number of a column.
   if (isPlain && !/^[0-9'N(]/.test(item.sql)) styles.push('expression')
