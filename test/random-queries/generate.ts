@@ -491,11 +491,8 @@ function sureStyles(item: Item, query: GeneratedQuery): readonly OrderStyle[] {
   // A constant there would be a number of a column.
   if (isPlain && !/^[0-9'N(]/.test(item.sql)) styles.push('expression')
   const alias = item.alias?.toLowerCase()
-  const isMentioned = (text: string): boolean => new RegExp(`\\b${alias ?? ''}\\b`, 'i').test(text)
-  if (
-    alias !== undefined &&
-    query.items.every((i) => i === item || !isMentioned(`${i.alias ?? ''} ${i.sql}`))
-  )
-    styles.push('alias')
-  return styles
+  if (alias === undefined) return styles
+  const word = new RegExp(`\\b${alias}\\b`, 'i')
+  const isElsewhere = query.items.some((i) => i !== item && word.test(`${i.alias ?? ''} ${i.sql}`))
+  return isElsewhere ? styles : [...styles, 'alias']
 }
