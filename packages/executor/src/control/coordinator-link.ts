@@ -1,6 +1,13 @@
 import { type Clock, type Log, type Prng, unreachable } from '@nyala/client/base'
 import { PROTOCOL_VERSION, SqlError, toErrorBody } from '@nyala/client/protocol'
-import { CLOSE, Connection, dial, PING_INTERVAL_MS, PING_MISSES_MAX } from '@nyala/client/wire'
+import {
+  CLOSE,
+  Connection,
+  dial,
+  MESSAGE_BYTES_MAX,
+  PING_INTERVAL_MS,
+  PING_MISSES_MAX,
+} from '@nyala/client/wire'
 import { type FromExecutor, type Listing, type ToExecutor, toExecutor } from '../protocol/index.ts'
 import type { OwnerLink } from '../task/task-run.ts'
 import type { TaskManager } from '../task/task-manager.ts'
@@ -12,6 +19,10 @@ const REDIAL_MAX_MS = 2_000
 const WELCOME_TIMEOUT_MS = 5_000
 /** A coordinator that refuses us is asked again now and then: it may be replaced by one that does not. */
 const REFUSED_PAUSE_MS = 10_000
+
+/** Smaller listings are far from the limit of a message, and are not measured. */
+const LARGE_LISTING_FILES = 5_000
+const LISTING_BYTES_MAX = MESSAGE_BYTES_MAX - 1024
 
 type Hello = Extract<FromExecutor, { kind: 'hello' }>
 type Load = Extract<FromExecutor, { kind: 'load' }>
@@ -200,6 +211,7 @@ export class CoordinatorLink {
   ): Promise<void> {
     try {
       const listing = await this.#options.inspect(request)
+      checkSize(listing)
       owner.send({ kind: 'inspected', request: request.request, listing })
     } catch (error) {
       if (!(error instanceof SqlError)) this.#options.log.error('inspectFailed', { error })
@@ -219,4 +231,16 @@ export class CoordinatorLink {
       if (!this.#stopped.signal.aborted) throw error
     }
   }
+}
+
+/** A message that is too large would close the socket, and with it end every query. */
+function checkSize(listing: Listing): void {
+  if (listing.files.length < LARGE_LISTING_FILES) return
+  const bytes = Buffer.byteLength(JSON.stringify(listing))
+  if (bytes <= LISTING_BYTES_MAX) return
+  throw new SqlError(
+    'program_limit_exceeded',
+    `the listing of ${listing.files.length} files takes ${bytes} bytes, more than ${LISTING_BYTES_MAX}`,
+    { hint: 'write fewer files or larger row groups' },
+  )
 }

@@ -92,6 +92,34 @@ t.test('a segment whose producer is gone fails the task with its name', async (t
   t.match(outcome.error, { error: 'executor_lost', message: /executor "e9" at 127\.0\.0\.1:1/ })
 })
 
+t.test('a segment that several tasks read is pulled once', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const segments = (await write(world, 4)).map((segment) => ({ ...segment, host: 'nowhere' }))
+  const outcomes = await Promise.all(
+    [1, 2, 3].map((task) => world.coordinator.fetch(reader(segments, { task }))),
+  )
+  const pulled = outcomes.map(({ outcome }) => outcome.finished?.statistics.pulledBytes ?? 0)
+  t.equal(
+    pulled.reduce((sum, bytes) => sum + bytes, 0),
+    segments.reduce((sum, segment) => sum + segment.bytes, 0),
+  )
+  for (const { frames } of outcomes) t.match(tableOf(frames).get(0)?.toJSON(), expected)
+})
+
+t.test('a segment that vanishes is lost, which is no fault of the statement', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const [segment] = await write(world, 1)
+  await writeFile(segment?.path ?? '', 'no Parquet any more')
+  const outcome = await world.coordinator.run(reader(segment === undefined ? [] : [segment]))
+  t.match(outcome.error, {
+    error: 'executor_lost',
+    message: /cannot be read any more/,
+    retryable: true,
+  })
+})
+
 t.test('a copy whose size is wrong is not used', async (t) => {
   await using world = await World.start()
   await world.startExecutor()

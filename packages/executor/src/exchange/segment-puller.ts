@@ -3,7 +3,7 @@ import { access, constants, mkdir, realpath } from 'node:fs/promises'
 import { once } from 'node:events'
 import { join, sep } from 'node:path'
 import { crc32 } from 'node:zlib'
-import type { Clock, Log } from '@nyala/client/base'
+import { type Clock, deferred, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Frame } from '@nyala/client/wire'
 import type { Segment, TaskSpec } from '../protocol/index.ts'
@@ -33,10 +33,20 @@ export class SegmentPuller {
   readonly #options: SegmentPullerOptions
   /** One connection to each producer, shared by all pulls. */
   readonly #clients = new Map<string, DataClient>()
+  /** Copies made or under way, by query and path: what is broadcast is pulled once for all tasks here. */
+  readonly #queries = new Map<string, QueryCopies>()
   #copies = 0
 
   constructor(options: SegmentPullerOptions) {
     this.#options = options
+  }
+
+  /** The query has ended: pulls still under way stop. */
+  forget(queryId: string): void {
+    this.#queries
+      .get(queryId)
+      ?.abort.abort(new SqlError('query_canceled', 'the query was released'))
+    this.#queries.delete(queryId)
   }
 
   /**
@@ -56,7 +66,10 @@ export class SegmentPuller {
     const work = async (): Promise<void> => {
       for (let item = wanted[next++]; item !== undefined; item = wanted[next++]) {
         options.signal.throwIfAborted()
-        found.set(item.segment, await this.#locate(queryId, item.segment, options.signal))
+        found.set(
+          item.segment,
+          await unlessAborted(this.#locate(queryId, item.segment), options.signal),
+        )
       }
     }
     await Promise.all(Array.from({ length: Math.min(PULLS_MAX, wanted.length) }, work))
@@ -78,11 +91,29 @@ export class SegmentPuller {
   async #locate(
     queryId: string,
     segment: Segment,
-    signal: AbortSignal,
   ): Promise<{ readonly path: string; readonly bytes: number }> {
     const direct = await this.#directPath(segment)
     if (direct !== undefined) return { path: direct, bytes: 0 }
-    return { path: await this.#copy(queryId, segment, signal), bytes: segment.bytes }
+    const copies = this.#copiesOf(queryId)
+    const known = copies.paths.get(segment.path)
+    if (known !== undefined) return { path: await known, bytes: 0 }
+    const copy = this.#copy(queryId, segment, copies.abort.signal)
+    copies.paths.set(segment.path, copy)
+    try {
+      return { path: await copy, bytes: segment.bytes }
+    } catch (error) {
+      // The next attempt tries anew.
+      copies.paths.delete(segment.path)
+      throw error
+    }
+  }
+
+  #copiesOf(queryId: string): QueryCopies {
+    const known = this.#queries.get(queryId)
+    if (known !== undefined) return known
+    const copies = { paths: new Map<string, Promise<string>>(), abort: new AbortController() }
+    this.#queries.set(queryId, copies)
+    return copies
   }
 
   /** The segment's own path, where it lies on this machine in the directory that our kernel may read. */
@@ -130,6 +161,23 @@ export class SegmentPuller {
     })
     this.#clients.set(segment.address, client)
     return client
+  }
+}
+
+interface QueryCopies {
+  readonly paths: Map<string, Promise<string>>
+  readonly abort: AbortController
+}
+
+/** A pull may be shared: whoever gives up stops waiting for it, and it goes on. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = deferred<never>()
+  const onAbort = (): void => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 

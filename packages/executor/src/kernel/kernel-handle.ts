@@ -75,7 +75,8 @@ export class KernelHandle {
     this.#options = options
     const main = fileURLToPath(new URL('./kernel-main.js', import.meta.url))
     this.#process = spawn(process.execPath, ['--expose-gc', main], {
-      env: { UV_THREADPOOL_SIZE: String(KERNEL_POOL_THREADS) },
+      // The zone of the machine would otherwise be that of every query which names none.
+      env: { UV_THREADPOOL_SIZE: String(KERNEL_POOL_THREADS), TZ: 'UTC' },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     })
     const stream = this.#process.stdio[3]

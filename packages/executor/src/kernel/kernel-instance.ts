@@ -7,8 +7,8 @@ import type { KernelSettings } from './kernel-protocol.ts'
 import { readRows } from './read-rows.ts'
 import { TypeNames } from './sql-type-name.ts'
 
-/** Connections kept ready for the next task: opening and preparing one costs half a millisecond. */
-const IDLE_CONNECTIONS_MAX = 8
+/** Connections kept ready for the next tasks: opening and preparing one costs half a millisecond. */
+const IDLE_CONNECTIONS_MAX = 16
 
 /** Settings that a task may bring along, by where the kernel keeps them. */
 const TASK_SETTINGS: ReadonlyMap<string, 'connection' | 'instance'> = new Map([
@@ -40,6 +40,8 @@ export const quoteName = (name: string): string => `"${name.replaceAll('"', '""'
 /** A connection that is set up, and where it writes the profile of its last statement. */
 export interface KernelConnection {
   readonly raw: Connection
+  /** Statements that have set what tasks want of it. */
+  readonly settings: string
   readonly profilePath: string | undefined
 }
 
@@ -82,24 +84,27 @@ export class KernelInstance {
     }
   }
 
-  /** A connection for one task, with the task's settings applied. */
+  /** A connection for one task, with the task's settings applied; best one that has them already. */
   async acquire(
     taskSettings: Readonly<Record<string, string>> = {},
     options: { readonly profile?: boolean } = {},
   ): Promise<KernelConnection> {
+    const settings = settingsOf(taskSettings, 'connection').map(setStatement).sort().join(';')
     const profile = options.profile === true
-    const at = this.#idle.findIndex((idle) => (idle.profilePath !== undefined) === profile)
+    const at = this.#idle.findIndex(
+      (idle) => idle.settings === settings && (idle.profilePath !== undefined) === profile,
+    )
     const idle = at < 0 ? undefined : this.#idle.splice(at, 1)[0]
-    const connection = idle ?? (await this.#connect(profile))
-    const own = settingsOf(taskSettings, 'connection')
-    if (own.length > 0) await duckdb.query(connection.raw, own.map(setStatement).join(';'))
-    return connection
+    return idle ?? (await this.#connect(settings, profile))
   }
 
-  /** Takes a connection back; it must be idle. One that failed or was set up specially is closed. */
+  /** Takes a connection back; it must be idle. One that has failed is closed. */
   release(connection: KernelConnection, reusable: boolean): void {
-    if (reusable && this.#idle.length < IDLE_CONNECTIONS_MAX) this.#idle.push(connection)
+    if (reusable) this.#idle.push(connection)
     else duckdb.disconnect_sync(connection.raw)
+    if (this.#idle.length <= IDLE_CONNECTIONS_MAX) return
+    const oldest = this.#idle.shift()
+    if (oldest !== undefined) duckdb.disconnect_sync(oldest.raw)
   }
 
   /** Closes an instance without running queries. */
@@ -109,13 +114,16 @@ export class KernelInstance {
     duckdb.close_sync(this.#database)
   }
 
-  async #connect(profile: boolean): Promise<KernelConnection> {
+  async #connect(settings: string, profile: boolean): Promise<KernelConnection> {
     const raw = await duckdb.connect(this.#database)
-    await duckdb.query(raw, PREPARE_CONNECTION)
-    if (!profile) return { raw, profilePath: undefined }
+    await duckdb.query(
+      raw,
+      settings === '' ? PREPARE_CONNECTION : `${PREPARE_CONNECTION};${settings}`,
+    )
+    if (!profile) return { raw, settings, profilePath: undefined }
     const profilePath = join(this.#spillDirectory, `profile-${this.#profiled++}.txt`)
     await duckdb.query(raw, profiling(profilePath))
-    return { raw, profilePath }
+    return { raw, settings, profilePath }
   }
 }
 

@@ -171,8 +171,7 @@ export class KernelTask {
     if (this.#watcher !== undefined) instance.release(this.#watcher, true)
     const connection = this.#connection
     this.#connection = undefined
-    const plain = Object.keys(this.#spec.settings).length === 0
-    if (connection !== undefined) instance.release(connection, ok && plain)
+    if (connection !== undefined) instance.release(connection, ok)
     if (this.#instance === undefined) return
     this.#instance.close()
     await rm(this.#ownSpillDirectory, { recursive: true, force: true })

@@ -1,9 +1,11 @@
-import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock as clock } from '@nyala/client/base'
 import t from 'tap'
 import { KernelWorld } from '../testing/kernel-world.ts'
-import { tableOf } from '../testing/world.ts'
+import { tableOf, temporaryDirectory } from '../testing/world.ts'
 import { CANCEL_GRACE_MS } from './kernel-handle.ts'
 
 /** Runs until it is interrupted. */
@@ -206,7 +208,7 @@ t.test('settings of a task hold for it alone', async (t) => {
   const zone = async (settings: Readonly<Record<string, string>>): Promise<unknown> =>
     (await world.table(sql, { settings })).get(0)?.toJSON()['z']
   t.equal(await zone({ TimeZone: 'Asia/Tokyo' }), 'Asia/Tokyo')
-  t.equal(await zone({}), 'Etc/UTC')
+  t.equal(await zone({}), 'UTC')
   const nulls = 'SELECT x FROM (VALUES (1), (NULL)) v(x) ORDER BY x'
   const first = await world.table(nulls, { settings: { default_null_order: 'nulls_first' } })
   t.equal(first.get(0)?.toJSON()['x'], null)
@@ -309,6 +311,29 @@ t.test('no kernel outlives the pipe to its executor', async (t) => {
   t.match((await run.outcome).error, { error: 'kernel_crashed' })
   while (pids.some(isAlive)) await clock.sleep(10)
   t.notOk(pids.some(isAlive))
+})
+
+t.test('kernels end with their executor, also where that is killed', async (t) => {
+  const directory = await temporaryDirectory()
+  const script = `
+    import { KernelSet } from ${JSON.stringify(new URL('./kernel-set.js', import.meta.url).href)}
+    import { silentLog as log, systemClock as clock } from '@nyala/client/base'
+    const settings = { threads: 1, memoryLimitBytes: 1e9, spillDirectory: ${JSON.stringify(directory)},
+      spillLimitBytes: 1e9, directories: [] }
+    const kernels = new KernelSet({ settings, clock, log })
+    await kernels.ready
+    process.stdout.write(JSON.stringify(kernels.pids) + '\\n')`
+  const executor = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: import.meta.dirname,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [line] = (await once(executor.stdout, 'data')) as [Buffer]
+  const pids = JSON.parse(line.toString()) as readonly number[]
+  t.ok(pids.length > 0 && pids.every(isAlive))
+  executor.kill('SIGKILL')
+  while (pids.some(isAlive)) await clock.sleep(10)
+  t.notOk(pids.some(isAlive))
+  await rm(directory, { recursive: true, force: true })
 })
 
 t.test('many tasks at once all end right', async (t) => {

@@ -237,6 +237,7 @@ export class TaskManager {
     query.stopGrace?.()
     this.#queries.delete(query.id)
     for (const task of query.tasks.values()) task.cancel()
+    this.#options.puller.forget(query.id)
     this.#deleteWhenIdle(query)
     this.#options.onLoadChange()
     if (this.#queries.size === 0) this.#onIdle?.()

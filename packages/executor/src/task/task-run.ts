@@ -67,6 +67,7 @@ export class TaskRun {
   #running: RunningTask | undefined
   #canceled = false
   #pulledBytes = 0
+  #inputPaths: readonly string[] = []
   /** Rows were here at the last report of progress. */
   #rowsWait = false
 
@@ -131,6 +132,7 @@ export class TaskRun {
     }
     const { spec } = this
     const paths = new Map(inputs.map((input) => [input.exchange, input.paths]))
+    this.#inputPaths = inputs.flatMap((input) => input.paths)
     this.#pulledBytes = inputs.reduce((sum, input) => sum + input.pulledBytes, 0)
     this.#state = { kind: 'running', delivery: 'held' }
     this.#running = this.#context.kernels.start(
@@ -217,14 +219,26 @@ export class TaskRun {
     this.#context.onEnd()
   }
 
-  #onFailed(error: SqlError): void {
+  #onFailed(reason: SqlError): void {
     if (this.ended) return
+    const error = this.#inputLost(reason) ?? reason
     error.queryId = this.#ref.queryId
     const message: FromExecutor = { kind: 'taskFailed', ...this.#ref, error: toErrorBody(error) }
     this.#state = { kind: 'failed', message }
     this.#buffer?.fail(error)
     this.#context.owner().send(message)
     this.#context.onEnd()
+  }
+
+  /** A segment that vanished or is damaged can be made again by its producer; a file of a table cannot. */
+  #inputLost(error: SqlError): SqlError | undefined {
+    if (!FILE_ERRORS.has(error.error)) return undefined
+    const path = this.#inputPaths.find((input) => error.message.includes(input))
+    if (path === undefined) return undefined
+    return new SqlError('executor_lost', `segment "${path}" cannot be read any more`, {
+      detail: error.message,
+      cause: error,
+    })
   }
 
   #segments(result: KernelResult): readonly Segment[] {
@@ -248,6 +262,8 @@ export class TaskRun {
     }
   }
 }
+
+const FILE_ERRORS: ReadonlySet<string> = new Set(['undefined_file', 'io_error', 'data_corrupted'])
 
 const asSqlError = (error: unknown): SqlError =>
   error instanceof SqlError
