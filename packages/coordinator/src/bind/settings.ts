@@ -87,8 +87,8 @@ export const SETTINGS: readonly Setting[] = [
   natural('max_rows', Number.MAX_SAFE_INTEGER, 'rows after which a query fails; 0 no limit'),
   choice(
     'profile',
-    ['auto', 'on', 'off'],
-    'whether executors collect the operator profile that `profile;` shows; auto where the input is not tiny',
+    ['off', 'on', 'auto'],
+    'whether executors collect what each operator did for `profile;`, at some per cent of the time; auto where the input is not tiny',
   ),
   choice(
     'sql_dialect',
