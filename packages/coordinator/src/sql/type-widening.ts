@@ -36,8 +36,8 @@ const STEPS: Readonly<Partial<Record<SimpleTypeName, readonly SimpleTypeName[]>>
   INTEGER: ['DOUBLE'],
   UINTEGER: ['DOUBLE'],
   FLOAT: ['DOUBLE'],
-  DATE: ['TIMESTAMP', 'TIMESTAMP_S', 'TIMESTAMP_MS'],
-  TIMESTAMP_S: ['TIMESTAMP_MS', 'TIMESTAMP'],
+  DATE: ['TIMESTAMP'],
+  TIMESTAMP_S: ['TIMESTAMP'],
   TIMESTAMP_MS: ['TIMESTAMP'],
 }
 
