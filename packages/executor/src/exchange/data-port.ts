@@ -45,6 +45,7 @@ export class DataPortConnection {
   readonly #calls = new Map<number, Call>()
   #welcomed = false
   #draining = false
+  #sentBytes = 0
 
   constructor(transport: Transport, options: DataPortOptions) {
     this.#options = options
@@ -158,8 +159,16 @@ export class DataPortConnection {
     this.#options.tasks.pump(ref)
   }
 
-  sendFrame(frame: Uint8Array): void {
+  /** Returns the place of the frame's end in all that was sent here; it has left once `goneBytes` reaches that. */
+  sendFrame(frame: Uint8Array): number {
     this.#connection.sendFrame(frame)
+    this.#sentBytes += frame.byteLength
+    return this.#sentBytes
+  }
+
+  /** A lower bound: what is buffered has headers and messages in it that are not counted as sent. */
+  get goneBytes(): number {
+    return this.#sentBytes - this.#connection.bufferedBytes
   }
 
   ended(call: number, counts: { readonly frames: number; readonly bytes: number }): void {
@@ -180,6 +189,9 @@ class ResultCall implements Call, ResultConsumer {
   readonly #port: DataPortConnection
   #creditBytes: number
   #bytes = 0
+  /** Where the frames that may still be in this process end, in order. */
+  readonly #inFlight: number[] = []
+  #gone = 0
   detach: () => void = () => undefined
 
   constructor(request: Extract<ToDataPort, { kind: 'fetchResult' }>, port: DataPortConnection) {
@@ -203,11 +215,20 @@ class ResultCall implements Call, ResultConsumer {
     this.detach()
   }
 
+  get framesGone(): number {
+    const { goneBytes } = this.#port
+    while (this.#inFlight.length > 0 && (this.#inFlight[0] as number) <= goneBytes) {
+      this.#inFlight.shift()
+      this.#gone++
+    }
+    return this.#gone
+  }
+
   frame(frame: Buffer): void {
     this.#creditBytes -= frame.byteLength
     this.#bytes += frame.byteLength
     setFrameCall(frame, this.#call)
-    this.#port.sendFrame(frame)
+    this.#inFlight.push(this.#port.sendFrame(frame))
   }
 
   ended(frames: number): void {

@@ -1,37 +1,11 @@
 import { crc32 } from 'node:zlib'
 import { deferred, type Deferred } from '@nyala/client/base'
 import { FRAME_HEADER_BYTES, writeFrameHeader } from '@nyala/client/wire'
+import type { FramePool } from './frame-pool.ts'
 import { type KernelPipe, PACKET_HEADER_BYTES } from './kernel-pipe.ts'
 
 /** Room before a payload: the header of the packet on the pipe and that of the frame. A multiple of 8. */
 export const FRAME_HEAD_BYTES: number = PACKET_HEADER_BYTES + FRAME_HEADER_BYTES
-/** Buffers kept for reuse; more are in flight only while the pipe is slow. */
-const POOL_BUFFERS_MAX = 4
-const POOLED_BYTES_MAX = 4 * 1024 * 1024
-const POOLED_BYTES_MIN = 64 * 1024
-
-/** Buffers for frames, used again once the pipe has taken their bytes. Shared by the tasks of a kernel. */
-export class FramePool {
-  readonly #free: ArrayBuffer[] = []
-
-  allocate(bytes: number): Uint8Array {
-    if (bytes < POOLED_BYTES_MIN) return new Uint8Array(bytes)
-    const at = this.#free.findIndex((buffer) => buffer.byteLength >= bytes)
-    const found = at < 0 ? undefined : this.#free.splice(at, 1)[0]
-    return new Uint8Array(found ?? new ArrayBuffer(roundUp(bytes)), 0, bytes)
-  }
-
-  release(bytes: Uint8Array): void {
-    const { buffer } = bytes
-    if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < POOLED_BYTES_MIN) return
-    if (buffer.byteLength > POOLED_BYTES_MAX || this.#free.length >= POOL_BUFFERS_MAX) return
-    this.#free.push(buffer)
-  }
-}
-
-/** To the next quarter MiB, so that frames of about the same size can share buffers. */
-const roundUp = (bytes: number): number => (bytes + 0x3ffff) & ~0x3ffff
-
 /** The numbered frames of one task, sent while there is credit. */
 export class FrameWriter {
   readonly #task: number

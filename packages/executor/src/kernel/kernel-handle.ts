@@ -10,7 +10,8 @@ import {
   unreachable,
 } from '@nyala/client/base'
 import { type Column, fromErrorBody, SqlError } from '@nyala/client/protocol'
-import { KernelPipe } from './kernel-pipe.ts'
+import type { FramePool } from './frame-pool.ts'
+import { KernelPipe, type PipeEvents } from './kernel-pipe.ts'
 import {
   type FromKernel,
   fromKernel,
@@ -40,6 +41,8 @@ export interface KernelListener {
 
 export interface KernelHandleOptions {
   readonly settings: KernelSettings
+  /** Where the buffers of frames come from; whoever has read one may give it back. */
+  readonly pool: FramePool
   readonly clock: Clock
   readonly log: Log
   /** Called once, when the process has ended for whatever reason; its tasks have failed by then. */
@@ -81,12 +84,14 @@ export class KernelHandle {
     })
     const stream = this.#process.stdio[3]
     assert(stream !== null && stream !== undefined, 'the kernel has no pipe')
-    this.#pipe = new KernelPipe(stream as unknown as Duplex, {
+    const events: PipeEvents = {
       onMessage: (message) => this.#onMessage(fromKernel.decode(message, 'kernel')),
       onFrame: (task, frame) => this.#listeners.get(task)?.onFrame(frame),
       // Without its pipe it is of no use; how it ended is told by its exit.
       onClose: () => this.#process.kill('SIGKILL'),
-    })
+    }
+    const allocate = (bytes: number): Buffer => options.pool.allocate(bytes)
+    this.#pipe = new KernelPipe(stream as unknown as Duplex, events, allocate)
     this.#process.stderr?.on('data', (bytes: Buffer) => {
       this.#stderr = (this.#stderr + bytes.toString('utf8')).slice(-STDERR_BYTES_MAX)
     })

@@ -3,10 +3,10 @@ import duckdb from '@duckdb/node-bindings'
 import { assert, systemClock as clock, unreachable } from '@nyala/client/base'
 import { toErrorBody } from '@nyala/client/protocol'
 import { columnsOf } from './columns.ts'
-import { FramePool } from './frame-writer.ts'
+import { FramePool } from './frame-pool.ts'
 import { endsKernel, toSqlError } from './kernel-errors.ts'
 import { KernelInstance, quoteText } from './kernel-instance.ts'
-import { KernelPipe } from './kernel-pipe.ts'
+import { KernelPipe, type PipeEvents } from './kernel-pipe.ts'
 import {
   type FromKernel,
   type KernelSettings,
@@ -33,11 +33,12 @@ class Kernel {
   #ticking = false
 
   constructor(pipe: Socket) {
-    this.#pipe = new KernelPipe(pipe, {
+    const events: PipeEvents = {
       onMessage: (message) => this.#onMessage(toKernel.decode(message, 'message')),
       onFrame: () => assert(false, 'a kernel takes no frames'),
       onClose: () => leave(),
-    })
+    }
+    this.#pipe = new KernelPipe(pipe, events, (bytes) => Buffer.allocUnsafe(bytes))
   }
 
   #send(message: FromKernel): void {

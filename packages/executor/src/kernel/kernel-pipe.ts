@@ -15,7 +15,6 @@ import { MESSAGE_BYTES_MAX } from '@nyala/client/wire'
 export const PACKET_HEADER_BYTES = 16
 const TYPE_MESSAGE = 1
 const TYPE_FRAME = 2
-const SMALL_PAYLOAD_BYTES = 2048
 
 export interface PipeEvents {
   onMessage(message: unknown): void
@@ -33,10 +32,11 @@ export class KernelPipe {
   #closed = false
   #corked = false
 
-  constructor(stream: Duplex, events: PipeEvents) {
+  /** `allocate` gives the buffers for what is received. */
+  constructor(stream: Duplex, events: PipeEvents, allocate: (bytes: number) => Buffer) {
     this.#stream = stream
     this.#events = events
-    this.#reader = new PacketReader(events)
+    this.#reader = new PacketReader(events, allocate)
     stream.on('data', (bytes: Buffer) => this.#reader.push(bytes))
     // An error is always followed by a close, which says all that matters to us.
     stream.on('error', () => undefined)
@@ -114,9 +114,11 @@ class PacketReader {
   #headerFilled = 0
   #payload: Buffer | undefined
   #payloadFilled = 0
+  readonly #allocate: (bytes: number) => Buffer
 
-  constructor(events: PipeEvents) {
+  constructor(events: PipeEvents, allocate: (bytes: number) => Buffer) {
     this.#events = events
+    this.#allocate = allocate
   }
 
   push(bytes: Buffer): void {
@@ -133,9 +135,7 @@ class PacketReader {
     if (this.#headerFilled < PACKET_HEADER_BYTES) return at + take
     const size = this.#header.readUInt32LE(0)
     assert(size > 0 && size <= 2 * MESSAGE_BYTES_MAX, () => `kernel packet of ${size} bytes`)
-    // Small ones come from Node's pool, which is aligned to 8 bytes too.
-    this.#payload =
-      size < SMALL_PAYLOAD_BYTES ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size)
+    this.#payload = this.#allocate(size)
     this.#payloadFilled = 0
     return at + take
   }

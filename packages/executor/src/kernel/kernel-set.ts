@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, type Log } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
+import { FramePool } from './frame-pool.ts'
 import { KernelHandle, type KernelListener } from './kernel-handle.ts'
 import type { KernelSettings, KernelTask } from './kernel-protocol.ts'
 
@@ -33,6 +34,7 @@ export interface RunningTask {
  */
 export class KernelSet {
   readonly #options: KernelSetOptions
+  readonly #pool = new FramePool()
   #active: KernelHandle
   #spare: KernelHandle | undefined
   #stopped = false
@@ -84,6 +86,11 @@ export class KernelSet {
     return this.#startLater({ ...spec, task }, listener)
   }
 
+  /** Takes the buffer of a frame back, once nobody will read it any more. */
+  recycle(frame: Buffer): void {
+    this.#pool.release(frame)
+  }
+
   async describe(path: string): Promise<readonly Column[]> {
     await this.ready
     return await this.#active.describe(path)
@@ -131,6 +138,7 @@ export class KernelSet {
     const kernel = new KernelHandle({
       ...this.#options,
       settings: { ...this.#options.settings, spillDirectory },
+      pool: this.#pool,
       onExit: (dead) => {
         this.#clear(spillDirectory)
         this.#onExit(dead)

@@ -4,7 +4,8 @@ import duckdb from '@duckdb/node-bindings'
 import { type Clock } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import { runExchangeTask } from './exchange-task.ts'
-import { type FramePool, FrameWriter } from './frame-writer.ts'
+import type { FramePool } from './frame-pool.ts'
+import { FrameWriter } from './frame-writer.ts'
 import {
   checkTaskSettings,
   type KernelConnection,

@@ -17,6 +17,13 @@ class FakeConsumer implements ResultConsumer {
     return this.room > 0
   }
 
+  /** Frames in flight: those that have not left the process. */
+  inFlight = 0
+
+  get framesGone(): number {
+    return this.frames.length - this.inFlight
+  }
+
   frame(frame: Buffer): void {
     this.room--
     this.frames.push(frame.readUInt32LE(0))
@@ -135,4 +142,29 @@ t.test('a consumer that left gets nothing, and misses nothing for the next', asy
   buffer.attach(next, 0)
   t.same([gone.frames, gone.ends], [[], []])
   t.same([next.frames, next.ends], [[0], [1]])
+})
+
+t.test('memory is used again only for frames that were dropped and have left', async (t) => {
+  const recycled: number[] = []
+  const buffer = new ResultBuffer(
+    () => undefined,
+    (gone) => recycled.push(gone.readUInt32LE(0)),
+  )
+  const consumer = new FakeConsumer()
+  consumer.inFlight = 2
+  buffer.attach(consumer, 0)
+  for (let i = 0; i < 20; i++) {
+    buffer.push(frame(i, MIB))
+    const dropped = buffer.firstFrame
+    t.ok(recycled.every((number) => number < dropped && number < consumer.framesGone))
+  }
+  t.ok(recycled.length > 5)
+  const before = recycled.length
+  const next = new FakeConsumer()
+  buffer.attach(next, buffer.firstFrame)
+  for (let i = 20; i < 30; i++) buffer.push(frame(i, MIB))
+  t.ok(
+    recycled.slice(before).every((number) => number >= 20),
+    'what was on its way to the first consumer is left alone',
+  )
 })

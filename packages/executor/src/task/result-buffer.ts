@@ -10,6 +10,8 @@ const KERNEL_CREDIT_BYTES_MIN: number = 4 * 1024 * 1024
 export interface ResultConsumer {
   /** True while it has credit and its socket takes more. */
   readonly wantsMore: boolean
+  /** Frames of it that have left this process; the memory of those before may be used again. */
+  readonly framesGone: number
   /** The frame must not be changed but for its call, which is the consumer's. */
   frame(frame: Buffer): void
   ended(frames: number): void
@@ -29,6 +31,7 @@ type End = { readonly kind: 'complete' } | { readonly kind: 'failed'; readonly e
  */
 export class ResultBuffer {
   readonly #grant: (bytes: number) => void
+  readonly #recycle: (frame: Buffer) => void
   readonly #frames: Buffer[] = []
   #first = 0
   #next = 0
@@ -36,10 +39,18 @@ export class ResultBuffer {
   #creditBytes = RESULT_BUFFER_BYTES_MAX
   #end: End | undefined
   #consumer: ResultConsumer | undefined
+  /** The frame that the consumer began with. */
+  #attachedAt = 0
+  /** Frames before this one may still be on their way to an earlier consumer. */
+  #recyclableFrom = 0
 
-  /** `grant` gives the kernel credit beyond the first {@link RESULT_BUFFER_BYTES_MAX}. */
-  constructor(grant: (bytes: number) => void) {
+  /**
+   * `grant` gives the kernel credit beyond the first {@link RESULT_BUFFER_BYTES_MAX}; `recycle` takes the memory of a
+   * frame that was dropped and has left the process.
+   */
+  constructor(grant: (bytes: number) => void, recycle: (frame: Buffer) => void = () => undefined) {
     this.#grant = grant
+    this.#recycle = recycle
   }
 
   get heldBytes(): number {
@@ -81,6 +92,9 @@ export class ResultBuffer {
     if (from < this.#first || from > this.frames) return false
     const previous = this.#consumer
     this.#consumer = consumer
+    this.#attachedAt = from
+    // Frames on their way to the previous one are left to the collector.
+    if (previous !== undefined) this.#recyclableFrom = this.frames
     previous?.failed(new SqlError('task_superseded', 'the result is read by another consumer now'))
     this.#next = from
     this.pump()
@@ -89,7 +103,9 @@ export class ResultBuffer {
 
   /** The consumer has gone; what was not sent waits for the next one. */
   detach(consumer: ResultConsumer): void {
-    if (this.#consumer === consumer) this.#consumer = undefined
+    if (this.#consumer !== consumer) return
+    this.#consumer = undefined
+    this.#recyclableFrom = this.frames
   }
 
   /** Called when the consumer wants more again. */
@@ -101,6 +117,12 @@ export class ResultBuffer {
   /** The frames that are held, where they are all of the result. */
   whole(): readonly Buffer[] | undefined {
     return this.#end?.kind === 'complete' && this.#first === 0 ? this.#frames : undefined
+  }
+
+  #hasLeft(sequence: number): boolean {
+    const consumer = this.#consumer
+    if (consumer === undefined || sequence < this.#recyclableFrom) return false
+    return sequence < this.#attachedAt + consumer.framesGone
   }
 
   #finish(end: End): void {
@@ -136,6 +158,7 @@ export class ResultBuffer {
     ) {
       const frame = this.#frames.shift()
       assert(frame !== undefined, 'a frame that was sent is held')
+      if (this.#hasLeft(this.#first)) this.#recycle(frame)
       this.#first++
       this.#heldBytes -= frame.byteLength
       this.#creditBytes += frame.byteLength

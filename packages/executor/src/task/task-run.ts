@@ -77,7 +77,10 @@ export class TaskRun {
     this.#context = context
     this.#ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
     if (spec.output.kind === 'result') {
-      this.#buffer = new ResultBuffer((bytes) => this.#running?.credit(bytes))
+      this.#buffer = new ResultBuffer(
+        (bytes) => this.#running?.credit(bytes),
+        (frame) => context.kernels.recycle(frame),
+      )
     }
   }
 
