@@ -20,7 +20,8 @@ export const DRAIN_TIMEOUT_MS = 10_000
 export interface ExecutorOptions {
   readonly id: MemberId
   readonly keys: Keys
-  readonly kv: Kv
+  /** May still be on its way: the first kernel starts meanwhile. */
+  readonly kv: Kv | Promise<Kv>
   readonly listen: { readonly host: string; readonly port: number }
   /** `host:port` that others dial, where it is not the one listened on. */
   readonly advertise?: string | undefined
@@ -72,10 +73,10 @@ export class Executor {
   #draining = false
   #stopping: Promise<void> | undefined
 
-  private constructor(options: ExecutorOptions, parts: Parts) {
+  private constructor(options: ExecutorOptions, parts: Parts, kv: Kv) {
     this.#options = options
     this.#parts = parts
-    const { kv, keys, clock, log } = options
+    const { keys, clock, log } = options
     this.#membership = new Membership({ kv, keys, clock, log })
     this.#registration = new Registration({
       kv,
@@ -107,8 +108,16 @@ export class Executor {
     control: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Executor> {
     const holder: Holder = { executor: undefined }
+    // Should it fail before it is waited for, it is still waited for below.
+    Promise.resolve(options.kv).catch(() => undefined)
     const parts = await openParts(options, holder)
-    const executor = new Executor(options, parts)
+    let executor: Executor
+    try {
+      executor = new Executor(options, parts, await options.kv)
+    } catch (error) {
+      await closeParts(options, parts)
+      throw error
+    }
     holder.executor = executor
     try {
       await Promise.all([parts.kernels.ready, executor.#membership.start(control)])
@@ -167,14 +176,13 @@ export class Executor {
   }
 
   async #stop(): Promise<void> {
-    const { kernels, listener, puller, store, tasks } = this.#parts
     this.#links?.stop('the executor stops')
-    tasks.stop()
-    puller.close()
-    kernels.stop()
-    await Promise.all([this.#registration.stop(), this.#membership.stop(), listener.close()])
-    await store.close()
-    await rm(spillDirectory(this.#options), { recursive: true, force: true })
+    this.#parts.tasks.stop()
+    await Promise.all([
+      this.#registration.stop(),
+      this.#membership.stop(),
+      closeParts(this.#options, this.#parts),
+    ])
   }
 
   async #announceDraining(): Promise<void> {
@@ -297,6 +305,14 @@ async function openParts(options: ExecutorOptions, holder: Holder): Promise<Part
     await listener.close()
     throw error
   }
+}
+
+async function closeParts(options: ExecutorOptions, parts: Parts): Promise<void> {
+  parts.puller.close()
+  parts.kernels.stop()
+  await parts.listener.close()
+  await parts.store.close()
+  await rm(spillDirectory(options), { recursive: true, force: true })
 }
 
 /** The data port before there is anything to serve: its address must be known first. */

@@ -132,10 +132,12 @@ async function freeDiskShare(directory: string): Promise<number> {
 }
 
 /** Waits for etcd as long as it takes, and says so. */
-async function waitForEtcd(kv: EtcdKv, signal: AbortSignal): Promise<void> {
+async function openEtcd(endpoints: readonly string[], signal: AbortSignal): Promise<EtcdKv> {
+  const kv = await connectKv({ endpoints, clock, log })
   for (;;) {
     try {
-      return await kv.waitReady({ timeoutMs: ETCD_PATIENCE_MS, signal })
+      await kv.waitReady({ timeoutMs: ETCD_PATIENCE_MS, signal })
+      return kv
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof SqlError)) throw error
@@ -156,18 +158,16 @@ async function run(flags: Flags): Promise<void> {
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
-  const kv = await connectKv({ endpoints: flags.etcd, clock, log })
   const spillLimitBytes = flags.spillLimitBytes ?? (await freeDiskShare(flags.executor.directory))
   const options: ExecutorOptions = {
     ...flags.executor,
-    kv,
+    kv: openEtcd(flags.etcd, stop.signal),
     host: await machine(),
     spillLimitBytes,
     onSuperseded: () =>
       fail(new Error(`another process registered as executor "${flags.executor.id}"`)),
   }
   try {
-    await waitForEtcd(kv, stop.signal)
     executor = await Executor.start(options, { signal: stop.signal })
   } catch (error) {
     // Stopped before it had begun: as asked, not a failure.
