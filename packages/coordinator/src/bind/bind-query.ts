@@ -21,6 +21,8 @@ export interface BoundQuery {
   readonly columns: readonly Column[] | undefined
   /** Relations of the text, for whoever wants to describe it again. */
   readonly relations: readonly MirroredRelation[]
+  /** Ids of the views that it stands on. */
+  readonly views: ReadonlySet<string>
 }
 
 export interface BindContext {
@@ -59,7 +61,8 @@ export async function bindQuery(
         })
   const withFiles = await findAll(resolved.query, resolved.files, context)
   const scans = await Promise.all(resolved.scans.map((ref) => bindScan(ref, withFiles, context)))
-  return { query: withFiles, scans, columns, relations: resolved.relations }
+  const { relations, views } = resolved
+  return { query: withFiles, scans, columns, relations, views }
 }
 
 async function findAll(

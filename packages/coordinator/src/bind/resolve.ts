@@ -31,6 +31,8 @@ export interface ResolvedQuery {
   /** The relations that the text itself names: what the mirror needs to read it. */
   readonly relations: readonly MirroredRelation[]
   readonly files: readonly FileRef[]
+  /** Ids of the views that were expanded, those inside views included. */
+  readonly views: ReadonlySet<string>
 }
 
 export interface ResolveContext {
@@ -68,6 +70,7 @@ export async function resolveQuery(query: Query, context: ResolveContext): Promi
     scans: found.scans,
     relations: [...found.relations.values()],
     files: found.files,
+    views: new Set(views.keys()),
   }
 }
 

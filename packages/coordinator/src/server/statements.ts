@@ -117,7 +117,15 @@ export class Statements {
     context: StatementContext,
   ): Promise<StatementOutcome> {
     const target = this.#tables.target(statement.view, context)
-    const { columns: found } = await this.#queries.bind(statement, context)
+    const { columns: found, views } = await this.#queries.bind(statement, context)
+    const replaced = context.catalog.relation(target.database, target.name)?.record
+    if (replaced !== undefined && views.has(replaced.id)) {
+      throw new SqlError(
+        'feature_not_supported',
+        `view "${target.database}.${target.name}" refers to itself`,
+        { position: positionAt(context.sql, statement.view.at) },
+      )
+    }
     if (found === undefined) {
       throw new SqlError('feature_not_supported', 'a view cannot read files that are no table', {
         hint: 'make an external table of the files first',
