@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import {
   assert,
   type Clock,
+  DecodeError,
   type Deferred,
   deferred,
   type Log,
@@ -85,7 +86,8 @@ export class KernelHandle {
     const stream = this.#process.stdio[3]
     assert(stream !== null && stream !== undefined, 'the kernel has no pipe')
     const events: PipeEvents = {
-      onMessage: (message) => this.#onMessage(fromKernel.decode(message, 'kernel')),
+      onMessage: (message) => this.#decode(message),
+      onDamage: (reason) => this.kill(`it sent a ${reason}`),
       onFrame: (task, frame) => this.#listeners.get(task)?.onFrame(frame),
       // Without its pipe it is of no use; how it ended is told by its exit.
       onClose: () => this.#process.kill('SIGKILL'),
@@ -167,6 +169,18 @@ export class KernelHandle {
 
   #send(message: ToKernel): void {
     this.#pipe.send(message)
+  }
+
+  /** A kernel that talks nonsense is no longer one: it is replaced, as if it had crashed. */
+  #decode(value: unknown): void {
+    let message: FromKernel
+    try {
+      message = fromKernel.decode(value, 'message')
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      return this.kill(`it sent a message that is none: ${error.message}`)
+    }
+    this.#onMessage(message)
   }
 
   #onMessage(message: FromKernel): void {

@@ -35,6 +35,7 @@ class Kernel {
   constructor(pipe: Socket) {
     const events: PipeEvents = {
       onMessage: (message) => this.#onMessage(toKernel.decode(message, 'message')),
+      onDamage: (reason) => assert(false, `the executor sent a ${reason}`),
       onFrame: () => assert(false, 'a kernel takes no frames'),
       onClose: () => leave(),
     }

@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream'
-import { assert } from '@nyala/client/base'
 import { MESSAGE_BYTES_MAX } from '@nyala/client/wire'
 
 /**
@@ -15,11 +14,15 @@ import { MESSAGE_BYTES_MAX } from '@nyala/client/wire'
 export const PACKET_HEADER_BYTES = 16
 const TYPE_MESSAGE = 1
 const TYPE_FRAME = 2
+/** Room for a message or frame of the largest size and what describes it. */
+const PACKET_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
 
 export interface PipeEvents {
   onMessage(message: unknown): void
   /** A whole frame in a buffer of its own, which the receiver may keep. */
   onFrame(task: number, frame: Buffer): void
+  /** What comes is no packet: the other end has gone wrong. Nothing more is read. */
+  onDamage(reason: string): void
   /** The other end is gone; called once. */
   onClose(): void
 }
@@ -114,6 +117,7 @@ class PacketReader {
   #headerFilled = 0
   #payload: Buffer | undefined
   #payloadFilled = 0
+  #broken = false
   readonly #allocate: (bytes: number) => Buffer
 
   constructor(events: PipeEvents, allocate: (bytes: number) => Buffer) {
@@ -123,7 +127,7 @@ class PacketReader {
 
   push(bytes: Buffer): void {
     let at = 0
-    while (at < bytes.byteLength) {
+    while (at < bytes.byteLength && !this.#broken) {
       at = this.#payload === undefined ? this.#readHeader(bytes, at) : this.#readPayload(bytes, at)
     }
   }
@@ -134,7 +138,7 @@ class PacketReader {
     this.#headerFilled += take
     if (this.#headerFilled < PACKET_HEADER_BYTES) return at + take
     const size = this.#header.readUInt32LE(0)
-    assert(size > 0 && size <= 2 * MESSAGE_BYTES_MAX, () => `kernel packet of ${size} bytes`)
+    if (size === 0 || size > PACKET_BYTES_MAX) return this.#damaged(`packet of ${size} bytes`)
     this.#payload = this.#allocate(size)
     this.#payloadFilled = 0
     return at + take
@@ -156,7 +160,26 @@ class PacketReader {
   #deliver(payload: Buffer): void {
     const type = this.#header.readUInt32LE(4)
     if (type === TYPE_FRAME) return this.#events.onFrame(this.#header.readUInt32LE(8), payload)
-    assert(type === TYPE_MESSAGE, () => `kernel packet type ${type} is not known`)
-    this.#events.onMessage(JSON.parse(payload.toString('utf8')))
+    if (type !== TYPE_MESSAGE) return void this.#damaged(`packet of type ${type}`)
+    const message = parseJson(payload.toString('utf8'))
+    if (message === undefined) return void this.#damaged('message that is not JSON')
+    this.#events.onMessage(message)
+  }
+
+  /** Skips everything from here on. */
+  #damaged(reason: string): number {
+    this.#broken = true
+    this.#events.onDamage(reason)
+    return Number.POSITIVE_INFINITY
+  }
+}
+
+/** `undefined`, which JSON cannot say, for what is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
   }
 }
