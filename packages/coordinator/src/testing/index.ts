@@ -4,3 +4,10 @@ export { type Fragment, type PhysicalPlan, taskCount, taskSql } from '../plan/ph
 export type { PlanOptions } from '../plan/planner.ts'
 export { planText } from '../server/profile.ts'
 export * from './listings.ts'
+export { SqlFrontEnd } from '../sql/front-end.ts'
+export {
+  type Difference,
+  differencesOf,
+  readWithSecondReader,
+  shapeOfQuery,
+} from '../sql/testing/second-reader.ts'
