@@ -1,4 +1,4 @@
-import type { FunctionCall, TableFunction } from '../sql/ir.ts'
+import type { ColumnRef, FunctionCall, TableFunction } from '../sql/ir.ts'
 import { someNode } from './tree.ts'
 
 /** Table functions that read nothing but their arguments. */
@@ -89,13 +89,26 @@ export function kernelFunctions(
   return { aggregates, unrepeatable }
 }
 
+/** The time of day as SQL writes it, without parentheses: a column to the parser, unless a table has one. */
+const TIME_WORDS: ReadonlySet<string> = new Set([
+  'current_date',
+  'current_time',
+  'current_timestamp',
+  'localtime',
+  'localtimestamp',
+])
+
 export const isUnrepeatable = (tree: unknown, functions: KernelFunctions): boolean =>
-  someNode(
-    tree,
-    (node) =>
+  someNode(tree, (node) => {
+    if (node.kind === 'column') {
+      const { path } = node as ColumnRef
+      return path.length === 1 && TIME_WORDS.has((path[0] ?? '').toLowerCase())
+    }
+    return (
       (node.kind === 'function' || node.kind === 'window') &&
-      functions.unrepeatable.has((node as FunctionCall).name.toLowerCase()),
-  )
+      functions.unrepeatable.has((node as FunctionCall).name.toLowerCase())
+    )
+  })
 
 export const isAggregate = (call: FunctionCall, functions: KernelFunctions): boolean =>
   call.distinct ||

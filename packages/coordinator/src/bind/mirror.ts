@@ -252,13 +252,16 @@ export class Mirror {
 
   async #ensure(relation: MirroredRelation): Promise<void> {
     const key = `${foldName(relation.database)}\u0000${foldName(relation.name)}`
-    const columns = relation.columns.map((c) => `${quoteIdentifier(c.name)} ${c.type}`).join(', ')
+    // A view, as a table of the kernel has columns that one of ours has not, such as `rowid`.
+    const columns = relation.columns
+      .map((c) => `CAST(NULL AS ${c.type}) AS ${quoteIdentifier(c.name)}`)
+      .join(', ')
     if (this.#relations.get(key) === columns) return
     await this.#ensureDatabase(relation.database)
     const name = `${quoteIdentifier(relation.database)}.${quoteIdentifier(relation.name)}`
     this.#relations.delete(key)
     try {
-      await this.#connection.run(`CREATE OR REPLACE TABLE ${name} (${columns})`)
+      await this.#connection.run(`CREATE OR REPLACE VIEW ${name} AS SELECT ${columns}`)
     } catch (error) {
       throw kernelError(error)
     }
@@ -267,7 +270,7 @@ export class Mirror {
     if (this.#relations.size > RELATIONS_MAX && oldest.done !== true) {
       this.#relations.delete(oldest.value)
       const path = oldest.value.split('\u0000').map(quoteIdentifier).join('.')
-      await this.#connection.run(`DROP TABLE IF EXISTS ${path}`)
+      await this.#connection.run(`DROP VIEW IF EXISTS ${path}`)
     }
   }
 

@@ -28,6 +28,8 @@ export interface Fragment {
     { readonly scan: number; readonly groups: readonly (readonly Split[])[] } | undefined
   readonly exchanges: readonly number[]
   readonly scans: readonly number[]
+  /** The most rows that a task of it can have, where that is known. */
+  readonly rowsMax?: number | undefined
 }
 
 /** Fragments in the order in which they can run; the last one makes the result. */

@@ -9,6 +9,7 @@ import { decimalType, SIMPLE_TYPES, simpleType, type SqlType } from '../sql/sql-
 import { divide } from './divide.ts'
 import { type Division, EXCHANGE_ALIAS } from './division.ts'
 import { scanId } from './query-shape.ts'
+import { rowBound } from './row-bound.ts'
 import { type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
 import { type Scan, scanColumns } from './scan.ts'
 import { divideSplits } from './splits.ts'
@@ -59,7 +60,7 @@ export async function planQuery(input: PlanInput, describe: Describe): Promise<P
 function singlePlan(input: PlanInput, reason: string): PhysicalPlan {
   const query = nameItems(input.query, input.columns)
   return {
-    fragments: [fragmentOf(0, query, { kind: 'result' })],
+    fragments: [boundedFragment(0, query, input)],
     scans: scansOf(input),
     exchanges: new Map(),
     reason: `one fragment: ${reason}`,
@@ -101,7 +102,7 @@ async function tryDivide(input: PlanInput, describe: Describe): Promise<Physical
   return {
     fragments: [
       { ...fragmentOf(0, division.partial, { kind: 'exchange', exchange: 0 }), divided },
-      fragmentOf(1, finished.query, { kind: 'result' }),
+      boundedFragment(1, finished.query, input),
     ],
     scans: byId,
     exchanges: new Map([[0, { id: 0, columns: finished.columns }]]),
@@ -192,6 +193,12 @@ function nameItems(query: Query, columns: readonly Column[] | undefined): Query 
   })
   return { ...query, items } satisfies Select
 }
+
+/** A fragment that makes the result, with what its form says of the number of rows. */
+const boundedFragment = (id: number, query: Query, input: PlanInput): Fragment => ({
+  ...fragmentOf(id, query, { kind: 'result' }),
+  rowsMax: rowBound(query, input.functions),
+})
 
 function fragmentOf(id: number, query: Query, output: Fragment['output']): Fragment {
   const parts = fragmentParts(renderQuery(query))

@@ -406,6 +406,7 @@ export class QueryRun {
       threads: 0,
       profile,
       kernelSettings,
+      ...(fragment.rowsMax === undefined ? {} : { rowsMax: fragment.rowsMax }),
     }
   }
 }
