@@ -123,3 +123,6 @@ SELECT count(*) FROM oddities GROUP BY [wide]
 
 -- name: refuse an average that is no number
 SELECT avg(l_shipdate) FROM lineitem
+
+-- name: refuse the time of day without parentheses
+SELECT CURRENT_TIMESTAMP, count(*) FROM lineitem WHERE l_shipdate < current_date GROUP BY 1

@@ -187,6 +187,44 @@ t.test('a view of the session’s place answers for where it was made', async (t
   )
 })
 
+t.test(
+  'words of the session are read with and without parentheses, unless they are names',
+  async (t) => {
+    const world = await openWorld(t)
+    t.equal(
+      await resolved(world, 'SELECT current_schema, CURRENT_SCHEMA(), current_catalog', 'shop'),
+      "SELECT 'shop', 'shop', 'nyala'",
+    )
+    t.equal(
+      await resolved(world, 'SELECT current_schema FROM (SELECT 1 AS current_schema) AS q'),
+      'SELECT "current_schema" FROM (SELECT 1 AS "current_schema") AS "q"',
+    )
+  },
+)
+
+t.test('a table has the columns that it declares and no others', async (t) => {
+  const world = await openWorld(t)
+  for (const name of ['rowid', 'filename', 'file_row_number']) {
+    await t.rejects(world.bind(`SELECT ${name} FROM orders`), {
+      error: 'undefined_column',
+      message: new RegExp(name),
+      position: { line: 1, column: 8 },
+    })
+  }
+})
+
+t.test('columns keep their types, whatever they are', async (t) => {
+  const world = await openWorld(t)
+  const columns = sketchColumns(
+    `a JSON, b DECIMAL(38,9), c STRUCT("x" INTEGER), d MAP(VARCHAR, INTEGER[]), e TIMESTAMP_NS, f INTEGER[3], g UHUGEINT, h TIMESTAMP WITH TIME ZONE, i BIT, j UNION("n" INTEGER), k ENUM('p'), l TIME WITH TIME ZONE, m UUID, n INTERVAL, o BLOB`,
+  )
+  await world.addTable({
+    name: 'kinds',
+    listing: sketchListing('/data/kinds', [columns], [{ path: 'f' }]),
+  })
+  t.same((await world.bind('SELECT * FROM kinds')).columns, columns)
+})
+
 t.test('a view that comes to stand on itself is refused', async (t) => {
   const world = await openWorld(t)
   await world.addView('ring_a', 'SELECT id FROM orders')

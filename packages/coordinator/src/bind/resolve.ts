@@ -1,11 +1,19 @@
 import { positionAt, SqlError } from '@nyala/client/protocol'
 import { type CatalogSnapshot, foldName, type TableRecord, type ViewRecord } from '@nyala/metastore'
-import type { BaseTable, ColumnRef, Constant, Query, TableFunction, TableRef } from '../sql/ir.ts'
+import type {
+  BaseTable,
+  ColumnRef,
+  Constant,
+  Query,
+  Select,
+  TableFunction,
+  TableRef,
+} from '../sql/ir.ts'
 import { exchangeMark, scanMark } from '../plan/physical-plan.ts'
 import { ALLOWED_TABLE_FUNCTIONS, tableFunctionUse } from './functions.ts'
 import { CATALOG_NAME, type MirroredRelation } from './mirror.ts'
 import { didYouMean } from './nearest.ts'
-import { mapChildren, mapTree, visitTree } from './tree.ts'
+import { mapChildren, mapTree, someNode, visitTree } from './tree.ts'
 
 /** Views within views; deeper is refused, and so are cycles. */
 export const VIEW_DEPTH_MAX = 32
@@ -331,8 +339,7 @@ function sessionFunctions<T>(tree: T, database: string): T {
     value,
   })
   return mapTree(tree, (node) => {
-    if (node.kind !== 'function') return undefined
-    switch ((node as { readonly name?: string }).name?.toLowerCase()) {
+    switch (sessionWord(node, tree)) {
       case 'current_database':
       case 'current_schema':
         return constant(database)
@@ -342,6 +349,24 @@ function sessionFunctions<T>(tree: T, database: string): T {
         return undefined
     }
   })
+}
+
+/** The name of a function, or a word that is read like one where nothing in the query has it as its own name. */
+function sessionWord(node: { readonly kind: string }, tree: unknown): string | undefined {
+  if (node.kind === 'function') return (node as { readonly name?: string }).name?.toLowerCase()
+  if (node.kind !== 'column') return undefined
+  const { path } = node as ColumnRef
+  const word = foldName(path[0] ?? '')
+  if (path.length > 1 || (word !== 'current_schema' && word !== 'current_catalog')) return undefined
+  const isName = (value: unknown): boolean => typeof value === 'string' && foldName(value) === word
+  const isTaken = someNode(tree, (other) => {
+    const { alias, columnAliases } = other as Partial<BaseTable>
+    const items = other.kind === 'select' ? (other as Select).items : []
+    return (
+      isName(alias) || columnAliases?.some(isName) === true || items.some((i) => isName(i.alias))
+    )
+  })
+  return isTaken ? undefined : word
 }
 
 function undefinedTable(ref: BaseTable, database: string, scope: Scope): SqlError {
