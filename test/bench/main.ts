@@ -70,11 +70,21 @@ async function main(): Promise<number> {
     }
   }
   const measuredAt = new Date(systemClock.wall()).toISOString().slice(0, 16).replace('T', ' ')
-  const report = { measuredAt, machine: machineText(), scaleFactor, threads, measurements }
+  const versions = await versionsOf(world)
+  const machine = machineText()
+  const report = { measuredAt, machine, versions, scaleFactor, threads, measurements }
   if (values.write === true) {
     await writeFile(join(root, 'test', 'bench', 'RESULTS.md'), markdown(report))
   }
   return 0
+}
+
+/** What was measured, by the programs' own word. */
+async function versionsOf({ db, kernel, cluster }: World): Promise<string> {
+  const duckdb = (await kernel.runAndReadAll('SELECT version()')).getRows()[0]?.[0]
+  const answer = await fetch(`${cluster.etcdEndpoints[0] ?? ''}/version`)
+  const etcd = ((await answer.json()) as { readonly etcdserver?: string }).etcdserver
+  return `Nyala ${db.server?.version ?? ''}, DuckDB ${String(duckdb)}, etcd ${etcd ?? ''}, Node.js ${process.versions.node}`
 }
 
 if (values.help === true) print(USAGE)

@@ -4,6 +4,7 @@ import { met, type Measurement, round } from './measurement.ts'
 export interface Report {
   readonly measuredAt: string
   readonly machine: string
+  readonly versions: string
   readonly scaleFactor: number
   readonly threads: number
   readonly measurements: readonly Measurement[]
@@ -11,7 +12,7 @@ export interface Report {
 
 export const machineText = (): string =>
   `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ` +
-  `${Math.round(totalmem() / 1024 ** 3)} GiB, ${process.platform}, Node.js ${process.versions.node}`
+  `${Math.round(totalmem() / 1024 ** 3)} GiB, ${process.platform}`
 
 /** One line of the table that is printed while it is measured. */
 export function lineText(measurement: Measurement): string {
@@ -28,7 +29,7 @@ export function markdown(report: Report): string {
   return [
     '# What was measured',
     '',
-    `\`npm run bench\` on ${report.measuredAt}: ${report.machine}.`,
+    `\`npm run bench -- --write\` on ${report.measuredAt}: ${report.versions}; ${report.machine}.`,
     `Sample data at scale factor ${report.scaleFactor}, ${report.threads} threads for the executor and for DuckDB alone; one coordinator, one executor, one etcd member.`,
     'The wall times are those of a machine that had other work too if it had; processor times are not touched by that.',
     '',
