@@ -281,6 +281,8 @@ await t.test(
       ([member]) => member !== undefined && member.incarnation > (incarnations[0] ?? 0),
       { timeoutMs: 5000 },
     )
+    // The watch may be quicker than the reply to the write.
+    while (incarnations.length < 2) await systemClock.sleep(5)
     t.equal(incarnations.length, 2)
     await etcd.kill()
     await etcd.restart()
