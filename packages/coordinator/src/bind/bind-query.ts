@@ -11,7 +11,7 @@ import { isUnrepeatable, type KernelFunctions } from './functions.ts'
 import type { SourceMap } from './kernel-errors.ts'
 import type { Mirror, MirroredRelation } from './mirror.ts'
 import { type FileRef, resolveQuery, type ScanRef, substituteFiles } from './resolve.ts'
-import { mapTree, someNode, visitTree } from './tree.ts'
+import { mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
 
 /** A query whose names are resolved, whose types are known, and whose scans have the files that can matter. */
 export interface BoundQuery {

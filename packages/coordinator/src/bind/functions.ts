@@ -1,5 +1,5 @@
 import type { ColumnRef, FunctionCall, TableFunction } from '../sql/ir.ts'
-import { someNode } from './tree.ts'
+import { someNode } from '../sql/ir/tree.ts'
 
 /** Table functions that read nothing but their arguments. */
 const PURE_TABLE_FUNCTIONS: ReadonlySet<string> = new Set([

@@ -13,7 +13,7 @@ import { exchangeMark, scanMark } from '../plan/physical-plan.ts'
 import { ALLOWED_TABLE_FUNCTIONS, tableFunctionUse } from './functions.ts'
 import { CATALOG_NAME, type MirroredRelation } from './mirror.ts'
 import { didYouMean } from './nearest.ts'
-import { mapChildren, mapTree, someNode, visitTree } from './tree.ts'
+import { mapChildren, mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
 
 /** Views within views; deeper is refused, and so are cycles. */
 export const VIEW_DEPTH_MAX = 32

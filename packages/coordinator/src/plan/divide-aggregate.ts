@@ -1,7 +1,8 @@
 import { foldName } from '@nyala/metastore'
 import { mergeAggregate } from './merge-aggregate.ts'
 import { isAggregate, type KernelFunctions } from '../bind/functions.ts'
-import { mapTree, sameTree, someNode, visitTree } from '../bind/tree.ts'
+import { equalIr } from '../sql/ir/equal.ts'
+import { mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
 import type {
   ColumnRef,
   Constant,
@@ -113,7 +114,7 @@ function groupKeys(select: Select, context: DivideContext): readonly Expression[
       : all
   }
   const all = groupBy.expressions.map((_, i) => i)
-  if (groupBy.sets.length !== 1 || !sameTree(groupBy.sets[0], all))
+  if (groupBy.sets.length !== 1 || !equalIr(groupBy.sets[0], all))
     return 'grouping sets need all rows'
   const keys: Expression[] = []
   for (const expression of groupBy.expressions) {
@@ -139,7 +140,7 @@ function groupKey(expression: Expression, select: Select): Expression | string {
       : select.items.find((i) => i.alias !== undefined && foldName(i.alias) === foldName(name))
   // A name that is left unqualified is no column of a scan, or of more than one; where it is an alias too, the kernel
   // would decide, and so it shall.
-  if (item === undefined || sameTree(item.expression, expression)) return expression
+  if (item === undefined || equalIr(item.expression, expression)) return expression
   const leaves = select.from === undefined ? undefined : leafTables(select.from)
   return leaves === undefined ? 'GROUP BY a name that may be an alias' : item.expression
 }
@@ -161,7 +162,7 @@ class AggregateRewrite {
 
   rewrite<T>(tree: T): T {
     const out = mapTree(tree, (node) => {
-      const key = this.#keys.findIndex((k) => sameTree(k, node))
+      const key = this.#keys.findIndex((k) => equalIr(k, node))
       if (key >= 0) return part(keyName(key))
       if (node.kind === 'function' && isAggregate(node as FunctionCall, this.#functions)) {
         return this.#merge(node as FunctionCall)
@@ -191,7 +192,7 @@ class AggregateRewrite {
         if (found >= 0) return { ...item, expression: ordinal(found) }
       }
       // The same expression as an item's: by number, as names of the exchange mean nothing to the user's order.
-      const same = select.items.findIndex((i) => sameTree(i.expression, expression))
+      const same = select.items.findIndex((i) => equalIr(i.expression, expression))
       if (same >= 0) return { ...item, expression: ordinal(same) }
       const short = expression.kind === 'column' ? this.#keyByColumn(expression) : undefined
       return { ...item, expression: short ?? this.rewrite(expression) }
@@ -212,7 +213,7 @@ class AggregateRewrite {
   }
 
   #merge(call: FunctionCall): Expression {
-    const known = this.#seen.findIndex((c) => sameTree(c, call))
+    const known = this.#seen.findIndex((c) => equalIr(c, call))
     const before = this.#merged[known]
     if (before !== undefined) return before
     const merge = mergeAggregate(call)

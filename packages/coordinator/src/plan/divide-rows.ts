@@ -1,6 +1,6 @@
 import { assert } from '@nyala/client/base'
 import { foldName } from '@nyala/metastore'
-import { sameTree } from '../bind/tree.ts'
+import { equalIr } from '../sql/ir/equal.ts'
 import type { Constant, Expression, OrderItem, Query, Select, SelectItem } from '../sql/ir.ts'
 import { hasStar, usesAlias } from './query-shape.ts'
 import { keyName, part, type Division, type DivideContext } from './division.ts'
@@ -151,7 +151,7 @@ function outputIndex(
   }
   // Positions of items are those of columns only where no item is a star.
   if (hasStar(select.items) || select.items.length !== context.columns.length) return undefined
-  const same = select.items.findIndex((i) => sameTree(i.expression, expression))
+  const same = select.items.findIndex((i) => equalIr(i.expression, expression))
   assert(same < select.items.length, 'findIndex stays within the list')
   return same < 0 ? undefined : same
 }

@@ -1,5 +1,5 @@
 import { isUnrepeatable, type KernelFunctions } from '../bind/functions.ts'
-import { someNode } from '../bind/tree.ts'
+import { someNode } from '../sql/ir/tree.ts'
 import type { Query, TableRef } from '../sql/ir.ts'
 import { scanId, hasAggregate, hasWindow, canonical, usesAlias } from './query-shape.ts'
 import type { Division, DivideContext } from './division.ts'

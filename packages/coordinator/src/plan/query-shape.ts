@@ -1,6 +1,6 @@
 import { foldName } from '@nyala/metastore'
 import { isAggregate, type KernelFunctions } from '../bind/functions.ts'
-import { mapTree, someNode, visitTree } from '../bind/tree.ts'
+import { mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
 import type { BaseTable, ColumnRef, Expression, FunctionCall, Select, TableRef } from '../sql/ir.ts'
 import type { DivideContext } from './division.ts'
 

@@ -1,5 +1,5 @@
 import { isAggregate, type KernelFunctions } from '../bind/functions.ts'
-import { someNode } from '../bind/tree.ts'
+import { someNode } from '../sql/ir/tree.ts'
 import type { Expression, FunctionCall, Query, Select } from '../sql/ir.ts'
 
 /**

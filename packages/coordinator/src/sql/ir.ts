@@ -4,7 +4,7 @@
  *
  * Every node is immutable; a change is a new node (`{ ...node, where }`). Two nodes of the same
  * meaning may differ in `at`, which is only for error messages; `ir/equal.ts` compares without it.
- * Visitors and rewriters are in `ir/walk.ts`, constructors in `ir/build.ts`, SQL text in `renderer.ts`.
+ * Walks and rewrites are in `ir/tree.ts`, SQL text in `renderer.ts`.
  */
 import type { SqlType } from './sql-types.ts'
 

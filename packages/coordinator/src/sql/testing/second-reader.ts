@@ -1,6 +1,6 @@
 import nodeSqlParser from 'node-sql-parser/build/postgresql.js'
 import type { Expression, Query } from '../ir.ts'
-import { walkQuery } from '../ir/walk.ts'
+import { walkQuery } from './walk.ts'
 
 /**
  * What two independent readers of one query can be compared by: the tables and columns it names, with

@@ -1,4 +1,4 @@
-import type { ColumnRef, Conjunction, Expression, Query, TableRef } from '../ir.ts'
+import type { ColumnRef, Expression, Query, TableRef } from '../ir.ts'
 import { mapExpressionParts, mapQueryParts, mapTableParts, type PartMapper } from './map-parts.ts'
 
 /**
@@ -108,11 +108,3 @@ export function columnsIn(expression: Expression): readonly ColumnRef[] {
   })
   return columns
 }
-
-/** The terms of an AND, or the expression alone; none for a missing condition. */
-export function conjunctsOf(condition: Expression | undefined): readonly Expression[] {
-  if (condition === undefined) return []
-  return isAnd(condition) ? condition.operands.flatMap((o) => conjunctsOf(o)) : [condition]
-}
-
-const isAnd = (e: Expression): e is Conjunction => e.kind === 'conjunction' && e.operator === 'and'

@@ -63,17 +63,3 @@ export function someNode(value: unknown, test: (node: TreeNode) => boolean): boo
   })
   return found
 }
-
-/** Equal but for positions in the text. Names are compared as they are. */
-export function sameTree(a: unknown, b: unknown): boolean {
-  if (a === b) return true
-  if (Array.isArray(a) || Array.isArray(b)) {
-    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false
-    return a.every((element, i) => sameTree(element, b[i]))
-  }
-  if (!isRecord(a) || !isRecord(b)) return false
-  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
-    if (key !== 'at' && !sameTree(a[key], b[key])) return false
-  }
-  return true
-}
