@@ -3,7 +3,7 @@ import { silentLog } from '../base/log.ts'
 import { s } from '../base/index.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { FakeTransport } from '../testing/fake-transport.ts'
-import { CLOSE, CLOSE_TIMEOUT_MS, Connection } from './connection.ts'
+import { CLOSE, CLOSE_TIMEOUT_MS, Connection, SOON_MS } from './connection.ts'
 import { encodeFrame, type Frame } from './frames.ts'
 
 const schema = s.union({ say: s.object({ kind: s.literal('say'), text: s.string }) })
@@ -45,6 +45,32 @@ t.test('messages and frames are decoded and handed on', async (t) => {
   connection.send({ kind: 'say', text: 'back' })
   t.strictSame(transport.sent, ['{"kind":"say","text":"back"}'])
 })
+
+t.test(
+  'a message that can wait goes with the next one, or by itself, and never overtakes',
+  async (t) => {
+    const { transport, clock, connection } = setUp()
+    const say = (text: string): Say => ({ kind: 'say', text })
+    connection.sendSoon(say('a'))
+    connection.sendSoon(say('b'))
+    t.strictSame(transport.sent, [])
+    connection.send(say('c'))
+    t.strictSame(
+      transport.sent.map((m) => (JSON.parse(String(m)) as Say).text),
+      ['a', 'b', 'c'],
+    )
+    connection.sendSoon(say('d'))
+    clock.advance(SOON_MS)
+    t.equal(transport.sent.length, 4)
+    t.equal(clock.timers, 0)
+    connection.sendSoon(say('e'))
+    connection.close()
+    t.equal(transport.sent.length, 5, 'what waits is sent before the end')
+    connection.sendSoon(say('f'))
+    clock.advance(SOON_MS)
+    t.equal(transport.sent.length, 5)
+  },
+)
 
 t.test('what is not a message closes the connection with the reason', async (t) => {
   const cases: readonly (readonly [string | Uint8Array, RegExp])[] = [

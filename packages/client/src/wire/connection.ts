@@ -42,6 +42,9 @@ const CLOSE_REASON_BYTES_MAX = 120
 export const PING_INTERVAL_MS = 500
 export const PING_MISSES_MAX = 4
 
+/** What a message that can wait waits for company. */
+export const SOON_MS = 5
+
 export interface ConnectionOptions<In> {
   readonly schema: Schema<In>
   readonly clock: Clock
@@ -68,6 +71,8 @@ export class Connection<In, Out extends { readonly kind: string }> {
   /** Why we closed, which the peer need not repeat. */
   #closedFor: { readonly code: number; readonly reason: string } | undefined
   #stopCloseTimer: (() => void) | undefined
+  readonly #waiting: Out[] = []
+  #stopSoon: (() => void) | undefined
   #misses = 0
   #stopPings: (() => void) | undefined
 
@@ -93,12 +98,35 @@ export class Connection<In, Out extends { readonly kind: string }> {
 
   /** Sends a message; on a closed connection it does nothing, as the close has been or will be told by `onClose`. */
   send(message: Out): void {
+    this.#sendWaiting()
     if (!this.closed) this.#transport.send(JSON.stringify(message))
+  }
+
+  /**
+   * Sends a message that nobody is waiting for: together with the next one, or by itself after {@link SOON_MS}. The
+   * order stays. Saves a write, which for small statements is most of what they cost.
+   */
+  sendSoon(message: Out): void {
+    if (this.closed) return
+    this.#waiting.push(message)
+    this.#stopSoon ??= this.#options.clock.after(SOON_MS, () => this.#sendWaiting(), {
+      background: true,
+    })
   }
 
   /** Sends an encoded data frame (`frames.ts`). The buffer must not change afterwards. */
   sendFrame(message: Uint8Array): void {
+    this.#sendWaiting()
     if (!this.closed) this.#transport.send(message)
+  }
+
+  #sendWaiting(): void {
+    if (this.#stopSoon === undefined) return
+    this.#stopSoon()
+    this.#stopSoon = undefined
+    const waiting = this.#waiting.splice(0)
+    if (this.closed) return
+    for (const message of waiting) this.#transport.send(JSON.stringify(message))
   }
 
   /** Resolves when more may be sent without growing the buffer without bound. */
@@ -108,6 +136,7 @@ export class Connection<In, Out extends { readonly kind: string }> {
 
   /** Asks for the end. `onClose` tells when it has come, at the latest after {@link CLOSE_TIMEOUT_MS}. */
   close(code: number = CLOSE.normal, reason = ''): void {
+    this.#sendWaiting()
     if (this.closed) return
     this.#closing = true
     this.#stopPings?.()
@@ -164,6 +193,7 @@ export class Connection<In, Out extends { readonly kind: string }> {
   #onClose(code: number, reason: string): void {
     if (this.#closed) return
     this.#closed = true
+    this.#stopSoon?.()
     this.#stopPings?.()
     this.#stopCloseTimer?.()
     const told = this.#closedFor ?? { code, reason }

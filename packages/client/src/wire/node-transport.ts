@@ -9,17 +9,31 @@ export function nodeTransport(socket: WebSocket): Transport {
   socket.on('error', () => undefined)
   // What comes before `start` waits in the socket; a message without a listener would be lost.
   socket.pause()
+  let corked = false
+  /** What one turn of the event loop sends goes out in one write: a small answer is several messages. */
+  const cork = (): void => {
+    const raw = rawSocket(socket)
+    if (corked || raw === undefined) return
+    corked = true
+    raw.cork()
+    setImmediate(() => {
+      corked = false
+      raw.uncork()
+    })
+  }
   return {
     send(data) {
-      if (socket.readyState === socket.OPEN) socket.send(data, { binary: typeof data !== 'string' })
+      if (socket.readyState !== socket.OPEN) return
+      cork()
+      socket.send(data, { binary: typeof data !== 'string' })
     },
     get bufferedBytes() {
       return socket.bufferedAmount
     },
     async drained() {
-      const raw = (socket as unknown as { readonly _socket?: Socket | null })._socket
+      const raw = rawSocket(socket)
       // A socket that asks nobody to wait will never say that it has drained.
-      if (raw === undefined || raw === null || raw.destroyed || !raw.writableNeedDrain) return
+      if (raw === undefined || raw.destroyed || !raw.writableNeedDrain) return
       // Whichever comes first: a closed socket never drains.
       const ended = new AbortController()
       await Promise.race([
@@ -45,3 +59,7 @@ export function nodeTransport(socket: WebSocket): Transport {
     },
   }
 }
+
+/** The TCP socket below, which `ws` has no public name for; none once it is closed. */
+const rawSocket = (socket: WebSocket): Socket | undefined =>
+  (socket as unknown as { readonly _socket?: Socket | null })._socket ?? undefined

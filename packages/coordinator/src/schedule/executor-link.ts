@@ -142,7 +142,7 @@ export class ExecutorLink {
   }
 
   releaseQuery(queryId: string, epoch: number): void {
-    this.#connection.send({ kind: 'releaseQuery', epoch, queryId })
+    this.#connection.sendSoon({ kind: 'releaseQuery', epoch, queryId })
   }
 
   async inspect(

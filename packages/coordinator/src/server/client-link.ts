@@ -184,7 +184,7 @@ export class ClientLink {
     let profile: unknown
     try {
       this.#admit()
-      this.#connection.send({
+      this.#connection.sendSoon({
         kind: 'accepted',
         call: message.call,
         queryId,
