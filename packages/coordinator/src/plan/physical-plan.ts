@@ -20,7 +20,7 @@ export interface Fragment {
   readonly id: number
   readonly parts: readonly FragmentPart[]
   /** The same for people: clauses on lines of their own. */
-  readonly readable: readonly FragmentPart[]
+  readonly readable: () => readonly FragmentPart[]
   readonly output:
     { readonly kind: 'result' } | { readonly kind: 'exchange'; readonly exchange: number }
   /** The scan whose files are divided among the tasks, all other scans being read whole by each. */

@@ -205,7 +205,8 @@ function fragmentOf(id: number, query: Query, output: Fragment['output']): Fragm
   return {
     id,
     parts,
-    readable: fragmentParts(renderQuery(query, { layout: 'readable' })),
+    // Only EXPLAIN wants it.
+    readable: () => fragmentParts(renderQuery(query, { layout: 'readable' })),
     output,
     exchanges: parts.flatMap((p) => (p.kind === 'exchange' ? [p.exchange] : [])),
     scans: [...new Set(parts.flatMap((p) => (p.kind === 'scan' ? [p.scan] : [])))],

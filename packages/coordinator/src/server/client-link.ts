@@ -250,6 +250,7 @@ export class ClientLink {
         signal,
         timeoutMs: CATCH_UP_TIMEOUT_MS,
       }),
+      startedAt: services.clock.now(),
       relay: call.relay,
       signal,
       notices: [],

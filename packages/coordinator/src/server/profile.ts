@@ -114,7 +114,8 @@ const indent = (text: string): readonly string[] => text.split('\n').map((line) 
 
 /** The fragment's SQL with scans and exchanges by name. */
 function readableSql(plan: PhysicalPlan, fragment: Fragment): string {
-  return fragment.readable
+  return fragment
+    .readable()
     .map((part) => {
       if (part.kind === 'text') return part.text
       if (part.kind === 'exchange') return `"exchange_${part.exchange}"`

@@ -28,6 +28,7 @@ export interface QueryProgress {
 export interface PlannedQuery {
   readonly plan: PhysicalPlan
   readonly columns: readonly Column[] | undefined
+  /** Milliseconds from the statement's arrival: reading, binding and planning; 0 for a plan that was kept. */
   readonly planMs: number
 }
 
@@ -61,7 +62,6 @@ export class Queries {
     sql: string | undefined,
   ): Promise<PlannedQuery> {
     const { clock, mirror, functions } = this.#services
-    const started = clock.now()
     const bound = await this.bind(body, context)
     const plan = await planQuery(
       {
@@ -73,7 +73,7 @@ export class Queries {
       },
       (text, relations) => mirror.columns(text, { database: context.session.database, relations }),
     )
-    const planned = { plan, columns: bound.columns, planMs: clock.now() - started }
+    const planned = { plan, columns: bound.columns, planMs: clock.now() - context.startedAt }
     // Files named in the text may come and go; tables only change with the catalog's revision.
     if (sql !== undefined && sql.length <= PLAN_TEXT_MAX && bound.columns !== undefined) {
       this.#plans.set(this.#key(sql, context), { ...planned, planMs: 0 })

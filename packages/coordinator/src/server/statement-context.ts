@@ -14,6 +14,8 @@ export interface StatementContext {
   readonly settings: SessionSettings
   /** Not older than what the session has seen. */
   readonly catalog: CatalogSnapshot
+  /** When work on the statement began, on the clock's own scale. */
+  readonly startedAt: number
   readonly relay: ResultRelay
   readonly signal: AbortSignal
   readonly notices: string[]

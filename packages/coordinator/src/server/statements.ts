@@ -86,7 +86,10 @@ export class Statements {
   ): Promise<StatementOutcome> {
     const planned = await this.#queries.plan(statement, context, undefined)
     const lines = [...planText(planned.plan, statement.verbose)]
-    if (!statement.analyze) return local(linesResult('EXPLAIN', lines))
+    if (!statement.analyze) {
+      const statistics = { planMs: planned.planMs }
+      return { ...local(linesResult('EXPLAIN', lines)), statistics }
+    }
     const profile = await this.#queries.analyze(planned, context)
     return { ...local(linesResult('EXPLAIN', [...lines, '', ...profileText(profile)])), profile }
   }
