@@ -91,6 +91,8 @@ function nameOf(report: KernelReport): ErrorName {
   return BY_TYPE[report.exception_type ?? ''] ?? 'binder_error'
 }
 
+const HINT_LENGTH_MAX = 400
+
 /** What the kernel adds below its first line, without the excerpt of the text it saw. */
 function hintOf(report: KernelReport, rest: readonly string[]): string | undefined {
   const lines = rest.filter((line) => line.trim() !== '' && !/^LINE \d+:|^\s*\^$/.test(line))
@@ -99,7 +101,9 @@ function hintOf(report: KernelReport, rest: readonly string[]): string | undefin
     return `the nearest columns are ${names.slice(0, 3).join(', ')}`
   }
   const hint = lines.map((line) => line.trim()).join(' ')
-  return hint === '' ? undefined : hint
+  if (hint === '') return undefined
+  // An operator has dozens of forms, which help nobody.
+  return hint.length <= HINT_LENGTH_MAX ? hint : `${hint.slice(0, HINT_LENGTH_MAX)} …`
 }
 
 /** A message starts small, unless its first word is a name or all capitals. */
