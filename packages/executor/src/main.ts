@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { mkdir, readFile, statfs } from 'node:fs/promises'
 import { availableParallelism, hostname, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import { lineLog, type Log, type LogLevel, systemClock as clock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
 import { connectKv, type EtcdKv, Keys } from '@nyala/metastore'
@@ -185,6 +186,9 @@ function fail(error: unknown): never {
 }
 
 function main(): void {
+  // Frames that pass through are memory outside the heap, and make the collector mark it over and over: in steps that
+  // cost several times what one short pause does.
+  setFlagsFromString('--no-incremental-marking')
   let flags: Flags
   try {
     flags = readFlags(process.argv.slice(2))
