@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const LINE = ['coordinator', 'executor', 'metastore', 'client']
 const LINES_MAX = 500
 
-/** Files that git tracks, or would; without git, as in an unpacked archive, there is nothing to hold to the rules. */
+/** Files that git tracks, or would: the rules can be checked in a clone only. */
 const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
   cwd: root,
   encoding: 'utf8',

@@ -206,7 +206,8 @@ export class LocalCluster implements AsyncDisposable {
   #saveState(change: Partial<ClusterState>): Promise<void> {
     this.#state = { ...this.#state, ...change, processes: this.#records() }
     const state = this.#state
-    this.#writes = this.#writes.then(() => writeState(this.dir, state))
+    // A write that failed does not keep the next one from being tried.
+    this.#writes = this.#writes.catch(() => undefined).then(() => writeState(this.dir, state))
     return this.#writes
   }
 

@@ -2,13 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { SqlError } from '@nyala/client'
 import { systemClock } from '@nyala/client/base'
 import { PROTOCOL_VERSION } from '@nyala/client/protocol'
 import { FRAME_HEADER_BYTES, MESSAGE_BYTES_MAX } from '@nyala/client/wire'
 import t from 'tap'
 import WebSocket from 'ws'
-import { EVENT_ROWS, openWorld } from './world.ts'
+import { errorOf, EVENT_ROWS, openWorld } from './world.ts'
 
 /** What a peer does to one socket: the messages, and how the other side must close it. */
 interface Abuse {
@@ -80,16 +79,6 @@ async function abuse(
   return { code, reason: reason.toString('utf8') }
 }
 
-const failure = async (promise: Promise<unknown>): Promise<SqlError> => {
-  try {
-    await promise
-  } catch (error) {
-    if (error instanceof SqlError) return error
-    throw error
-  }
-  throw new Error('the statement did not fail')
-}
-
 t.test('bad input ends where it came from', async (t) => {
   const world = await openWorld({ coordinators: 1, executors: 1 })
   t.teardown(() => world[Symbol.asyncDispose]())
@@ -145,7 +134,7 @@ t.test('bad input ends where it came from', async (t) => {
   ] as const
   for (const [name, sql, limit] of huge) {
     await t.test(`${name} are refused by a limit with a name`, async (t) => {
-      const error = await failure(db.query(sql))
+      const error = await errorOf(db.query(sql))
       t.match(error.message + (error.hint ?? ''), limit)
       t.match(error.code, /^54/)
       t.strictSame(await neighbour(), [{ n: BigInt(EVENT_ROWS) }])

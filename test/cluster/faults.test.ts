@@ -1,10 +1,21 @@
-import { connect, isSqlError, SqlError } from '@nyala/client'
+import { connect } from '@nyala/client'
 import { systemClock } from '@nyala/client/base'
 import t from 'tap'
-import { childrenOf, EVENT_ROWS, isAlive, openWorld, pidOf, until, type World } from './world.ts'
+import {
+  childrenOf,
+  errorOf,
+  EVENT_ROWS,
+  isAlive,
+  openWorld,
+  pidOf,
+  until,
+  type World,
+} from './world.ts'
 
-/** Runs for minutes on its own: eighty billion pairs, none of which is kept. */
+/** Runs for minutes on its own: a hundred and sixty billion pairs, none of which is kept. */
 const LONG = 'SELECT count(*) FROM events a, events b WHERE a.id + b.id = -1'
+/** Runs for a second or so, long enough to be met while it does. */
+const SLOW = 'SELECT count(*) AS n FROM events a, events b WHERE b.id < 2000 AND a.id + b.id = -1'
 const GROUPED =
   'SELECT city, count(*) AS n, sum(amount) AS total FROM events GROUP BY city ORDER BY city'
 
@@ -15,20 +26,14 @@ const tasksRunning = async (world: World): Promise<number> => {
     .reduce((sum, m) => sum + (m.load['tasksRunning'] ?? 0), 0)
 }
 
-const errorOf = async (promise: Promise<unknown>): Promise<SqlError> => {
-  try {
-    await promise
-  } catch (error) {
-    if (error instanceof SqlError) return error
-    throw error
-  }
-  throw new Error('the statement did not fail')
-}
-
 t.test('a cluster of two coordinators and two executors', async (t) => {
   const world = await openWorld({ coordinators: 2, executors: 2 })
   t.teardown(() => world[Symbol.asyncDispose]())
   const { db, cluster } = world
+  const runsTask = async (id: string): Promise<boolean> =>
+    (await db.status()).members.some((m) => m.id === id && (m.load['tasksRunning'] ?? 0) > 0)
+  const servesAnew = async (id: string, dead: number): Promise<boolean> =>
+    (await db.status()).members.some((m) => m.id === id && m.pid !== dead && m.state === 'alive')
 
   await t.test('a query of the whole table counts every row once, divided or not', async (t) => {
     for (const distribution of ['single', 'force', 'auto']) {
@@ -62,20 +67,17 @@ t.test('a cluster of two coordinators and two executors', async (t) => {
     }
   })
 
-  await t.test(
-    'a canceled query fails at once and its tasks are gone within two seconds',
-    async (t) => {
-      const controller = new AbortController()
-      const running = errorOf(db.query(LONG, [], { signal: controller.signal }))
-      await until('the task runs', async () => (await tasksRunning(world)) > 0)
-      const started = systemClock.now()
-      controller.abort()
-      t.equal((await running).code, '57014')
-      await until('the task is gone', async () => (await tasksRunning(world)) === 0)
-      // The promise is two seconds for the kernel; what the status shows comes a report later.
-      t.ok(systemClock.now() - started < 10_000)
-    },
-  )
+  await t.test('a canceled query fails at once and its tasks are gone soon', async (t) => {
+    const controller = new AbortController()
+    const running = errorOf(db.query(LONG, [], { signal: controller.signal }))
+    await until('the task runs', async () => (await tasksRunning(world)) > 0)
+    const started = systemClock.now()
+    controller.abort()
+    t.equal((await running).code, '57014')
+    await until('the task is gone', async () => (await tasksRunning(world)) === 0)
+    // The promise is two seconds for the kernel; what the status shows comes a report later.
+    t.ok(systemClock.now() - started < 10_000)
+  })
 
   await t.test(
     'a client of one coordinator sees and cancels a query of another by its id',
@@ -112,16 +114,16 @@ t.test('a cluster of two coordinators and two executors', async (t) => {
     t.match(error.hint, /query_timeout_s/)
   })
 
-  await t.test('a killed kernel is replaced and its query runs again elsewhere', async (t) => {
-    const executors = ['e1', 'e2'].map((id) => pidOf(cluster, id))
-    const answers = Array.from({ length: 8 }, () => db.query(GROUPED))
-    for (const executor of executors) {
-      const [kernel] = childrenOf(executor)
-      if (kernel !== undefined) process.kill(kernel, 'SIGKILL')
-    }
-    for (const answer of await Promise.all(answers)) t.equal(answer.rows.length, 97)
-    await until('both executors have a kernel again', () =>
-      executors.every((pid) => childrenOf(pid).length > 0),
+  await t.test('killed kernels are replaced and what they ran runs again', async (t) => {
+    const executor = pidOf(cluster, 'e1')
+    const answers = Array.from({ length: 4 }, () => db.query(SLOW))
+    await until('e1 runs a task', () => runsTask('e1'))
+    const killed = childrenOf(executor)
+    t.ok(killed.length > 0, 'there are kernels to kill')
+    for (const kernel of killed) process.kill(kernel, 'SIGKILL')
+    for (const answer of await Promise.all(answers)) t.strictSame(answer.rows, [{ n: 0n }])
+    await until('e1 has a new kernel', () =>
+      childrenOf(executor).some((kernel) => !killed.includes(kernel)),
     )
     t.equal((await db.query(GROUPED)).rows.length, 97)
   })
@@ -130,54 +132,41 @@ t.test('a cluster of two coordinators and two executors', async (t) => {
     const session = await db.session({ set: { distribution: 'force' } })
     const expected = (await session.query(GROUPED)).rows
     const dead = pidOf(cluster, 'e2')
-    const answers = Array.from({ length: 6 }, () => session.query(GROUPED))
+    const slow = Array.from({ length: 2 }, () => session.query(SLOW))
+    const grouped = Array.from({ length: 6 }, () => session.query(GROUPED))
+    await until('e2 runs a task', () => runsTask('e2'))
     process.kill(dead, 'SIGKILL')
-    for (const answer of await Promise.all(answers)) t.strictSame(answer.rows, expected)
-    await until('another process serves as e2', () => {
-      const found = cluster.processes.find((p) => p.id === 'e2')
-      return found !== undefined && found.pid !== dead
-    })
-    await until('it is connected', async () => {
-      const { members } = await db.status()
-      return members.filter((m) => m.role === 'executor' && m.state === 'alive').length === 2
-    })
+    for (const answer of await Promise.all(slow)) t.strictSame(answer.rows, [{ n: 0n }])
+    for (const answer of await Promise.all(grouped)) t.strictSame(answer.rows, expected)
+    await until('another process serves as e2', () => servesAnew('e2', dead))
   })
 
-  await t.test('no kernel outlives its executor', async () => {
+  await t.test('no kernel outlives its executor', async (t) => {
     const executor = pidOf(cluster, 'e1')
     const kernels = childrenOf(executor)
+    t.ok(kernels.length > 0, 'there are kernels to end')
     process.kill(executor, 'SIGKILL')
     await until('its kernels are gone', () => !kernels.some(isAlive))
-    await until('e1 serves again', async () => {
-      const { members } = await db.status()
-      return members.filter((m) => m.role === 'executor' && m.state === 'alive').length === 2
-    })
+    await until('another process serves as e1', () => servesAnew('e1', executor))
   })
 
-  await t.test(
-    'a read goes on at another coordinator when the one it was sent to is killed',
-    async (t) => {
-      const id = db.coordinator
-      if (id === undefined) throw new Error('the client is connected to no coordinator')
-      process.kill(pidOf(cluster, id), 'SIGKILL')
-      t.equal((await db.query(GROUPED)).rows.length, 97)
-      t.not(db.coordinator, id)
-      await until('it serves again', async () => {
-        const { members } = await db.status()
-        return members.filter((m) => m.role === 'coordinator').length === 2
-      })
-    },
-  )
+  await t.test('a read goes on at another coordinator when its own is killed', async (t) => {
+    const id = db.coordinator
+    if (id === undefined) throw new Error('the client is connected to no coordinator')
+    const dead = pidOf(cluster, id)
+    const running = db.query(SLOW)
+    await until('it runs', async () => (await tasksRunning(world)) > 0)
+    process.kill(dead, 'SIGKILL')
+    t.strictSame((await running).rows, [{ n: 0n }])
+    t.equal((await db.query(GROUPED)).rows.length, 97)
+    t.not(db.coordinator, id)
+    await until('another process serves in its place', () => servesAnew(id, dead))
+  })
 
   await t.test('nothing is left of queries that have ended', async () => {
-    await until('no task, query or segment is left', async () => {
+    await until('no task or query is left', async () => {
       const { queries } = await db.status()
       return queries.length === 0 && (await tasksRunning(world)) === 0
     })
   })
-})
-
-t.test('errors are typed', (t) => {
-  t.ok(isSqlError(new SqlError('syntax_error', 'x')))
-  t.end()
 })

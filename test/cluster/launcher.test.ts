@@ -105,6 +105,7 @@ t.test(
         return now !== undefined && now !== before
       }
       while (!isBack() && systemClock.now() < deadline) await systemClock.sleep(20)
+      t.ok(isBack(), `${id} came back`)
       await cluster.joined()
       t.comment(`${id} back after ${Math.round(systemClock.now() - killed)} ms`)
       t.equal(await count(), 15_000n, `after ${id}`)

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { connect, type Database } from '@nyala/client'
+import { connect, type Database, SqlError } from '@nyala/client'
 import { systemClock } from '@nyala/client/base'
 import { type LocalCluster, startLocalCluster } from '@nyala/deploy'
 
@@ -121,4 +121,15 @@ export const isAlive = (pid: number): boolean => {
   } catch {
     return false
   }
+}
+
+/** What a statement fails with; fails itself where it succeeds, or with anything that is not typed. */
+export async function errorOf(promise: Promise<unknown>): Promise<SqlError> {
+  try {
+    await promise
+  } catch (error) {
+    if (error instanceof SqlError) return error
+    throw error
+  }
+  throw new Error('the statement did not fail')
 }

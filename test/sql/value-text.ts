@@ -52,7 +52,9 @@ export function sameLine(a: string, b: string, types: string): boolean {
       if (value === other) return true
       if (types[i] !== 'R') return false
       const [x, y] = [Number(value), Number(other)]
-      return Math.abs(x - y) <= FLOAT_TOLERANCE * Math.max(1, Math.abs(x), Math.abs(y))
+      const scale = Math.max(1, Math.abs(x), Math.abs(y))
+      // Infinity equals itself alone, and that was seen above.
+      return Number.isFinite(scale) && Math.abs(x - y) <= FLOAT_TOLERANCE * scale
     })
   )
 }

@@ -96,7 +96,9 @@ export class Coordinator {
       host: options.host,
       port: options.port,
       paths: {
-        '/client': (transport) => links.accept?.(transport),
+        // Not before it can answer: a client that is turned away goes to another coordinator at once.
+        '/client': (transport) =>
+          links.accept === undefined ? transport.terminate() : links.accept(transport),
         '/executor': (transport) => executors.accept(transport),
       },
       health: () => ({ id, cluster, role: 'coordinator' }),

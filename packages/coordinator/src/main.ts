@@ -11,7 +11,7 @@ import { Coordinator, parseListen } from './coordinator.ts'
 /** How long one attempt waits for etcd before the log says so and the next begins. */
 const METASTORE_TIMEOUT_MS = 5_000
 
-const USAGE = `usage: coordinator --id ID --cluster NAME --etcd URL[,URL…] --listen HOST:PORT --dir DIR [--root DIR]… [--log-level LEVEL]
+const USAGE = `usage: coordinator --id ID --cluster NAME --etcd URL[,URL…] --listen HOST:PORT --dir DIR [--root DIR]…
 `
 
 interface Options {
@@ -32,7 +32,6 @@ function readOptions(): Options | undefined {
       dir: { type: 'string' },
       // Where tables may lie is checked by executors; the flag is taken so that both programs start alike.
       root: { type: 'string', multiple: true },
-      'log-level': { type: 'string', default: 'info' },
     },
   })
   const { id, etcd, dir, cluster, listen } = values
@@ -50,9 +49,6 @@ function machineId(): string {
 }
 
 async function main(): Promise<number> {
-  // Frames that pass through are memory outside the heap, and make the collector mark it over and over: in steps that
-  // cost several times what one short pause does.
-  setFlagsFromString('--no-incremental-marking')
   const options = readOptions()
   if (options === undefined) {
     process.stderr.write(USAGE)
@@ -122,6 +118,9 @@ async function main(): Promise<number> {
   return 0
 }
 
+// Frames that pass through are memory outside the heap, and make the collector mark it over and over: in steps that cost
+// several times what one short pause does.
+setFlagsFromString('--no-incremental-marking')
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {

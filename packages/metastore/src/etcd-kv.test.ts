@@ -111,9 +111,9 @@ await t.test(
       failsKv(t, 'unknownOutcome', kv.commitIf(put, { timeoutMs: 300 })),
       failsKv(t, 'unknownOutcome', kv.keepAlive(lease, { timeoutMs: 300 })),
     ])
-    t.ok(systemClock.now() - began < 1000)
+    t.ok(systemClock.now() - began < 4000, 'long before etcd goes on')
     t.equal(await broken, 'unavailable')
-    t.ok(systemClock.now() - began < 5000)
+    t.ok(systemClock.now() - began < 15_000)
     etcd.resume()
     await kv.waitReady({ timeoutMs: 5000 })
     t.ok((await kv.keepAlive(lease)) > 0)

@@ -289,7 +289,7 @@ await t.test(
     await systemClock.sleep(1000)
     t.ok(membership.member('coordinator', 'c1'), 'and survives a restart of etcd')
     await registration.stop()
-    await membership.waitFor('c1 gone', (members) => members.length === 0, { timeoutMs: 1000 })
+    await membership.waitFor('c1 gone', (members) => members.length === 0, { timeoutMs: 10_000 })
     await membership.stop()
   },
 )

@@ -83,6 +83,8 @@ export class Registration {
   /** Begins to register; resolves when registered for the first time. An abort stops the registration. */
   async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { signal } = options
+    // An abort may come before anybody waits for the first registration.
+    this.#first.promise.catch(() => undefined)
     const onAbort = (): void => this.#first.reject(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {

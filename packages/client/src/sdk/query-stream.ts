@@ -119,7 +119,9 @@ export class QueryStream<R = Row> implements AsyncIterable<R>, AsyncDisposable {
           if (next.done === true) controller.close()
           else controller.enqueue(next.value)
         },
-        async cancel() {
+        // First the statement: `return` alone waits for a read that is under way, and does nothing before the first.
+        cancel: async () => {
+          await this.cancel()
           await messages.return()
         },
       },

@@ -32,10 +32,11 @@ export function statementKind(sql: string): StatementKind {
   return 'write'
 }
 
+/** A comment that holds another is left alone: where it ends depends on the dialect, and a write must not be missed. */
 function skipBlank(sql: string): string {
   let rest = sql
   for (;;) {
-    const match = /^(?:\s+|\(|;|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)/.exec(rest)
+    const match = /^(?:\s+|\(|;|--[^\n]*(?:\n|$)|\/\*(?:(?!\/\*)[\s\S])*?\*\/)/.exec(rest)
     if (match === null) return rest
     rest = rest.slice(match[0].length)
   }

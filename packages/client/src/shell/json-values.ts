@@ -25,8 +25,9 @@ export const JSON_TYPES: TypeOptions = {
 }
 
 function decimalIsExact(text: string): boolean {
-  if (text.length <= EXACT_DIGITS + 1) return true
-  return isExact(BigInt(text.replace('.', '')))
+  // A sign and a point are no digits; a fraction of 16 digits may not survive a double even below 2^53.
+  if (text.replace(/[-.]/g, '').length <= EXACT_DIGITS) return true
+  return !text.includes('.') && isExact(BigInt(text))
 }
 
 /** A value as JSON. `sqlType` is the type of its column. */

@@ -84,7 +84,11 @@ export const SETTINGS: readonly Setting[] = [
   ),
   bytes('mem_limit', '0', 'memory of each task; 0 shares the memory of the executor'),
   natural('query_timeout_s', TIMEOUT_MAX_S, 'seconds after which a query is canceled; 0 never'),
-  natural('max_rows', Number.MAX_SAFE_INTEGER, 'rows after which a query fails; 0 no limit'),
+  natural(
+    'max_rows',
+    Number.MAX_SAFE_INTEGER,
+    'a query with more rows fails, at the latest when all have been sent; 0 no limit',
+  ),
   choice(
     'profile',
     ['off', 'on', 'auto'],

@@ -22,7 +22,7 @@ const TASKS_PER_SLOT_MAX = 4
 const REPEATED_READ_MAX = 0.5
 /** Types that do not come back from a Parquet segment as they went in. */
 const NOT_EXCHANGEABLE =
-  /TIME WITH TIME ZONE|TIMESTAMP_S|TIMESTAMP_MS|UNION|BIT\b|BIGNUM|ENUM|VARIANT|\[\d+\]/
+  /TIME WITH TIME ZONE|TIMESTAMP_S|TIMESTAMP_MS|UNION|BIT\b|BIGNUM|ENUM|VARIANT|\[\d+\]|INTERVAL/
 /** Written as a decimal where it is a column's own type; inside another it would become a DOUBLE. */
 const WIDE_INTEGER = /^U?HUGEINT$/
 

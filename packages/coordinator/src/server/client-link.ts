@@ -193,7 +193,7 @@ export class ClientLink {
       const context = await this.#context(message, queryId, { call, track })
       const outcome = await untilAborted(statements.run(context), signal)
       profile = outcome.profile
-      const rows = await this.#sendLocal(message, outcome, call.relay)
+      const rows = await untilAborted(this.#sendLocal(message, outcome, call.relay), signal)
       track.state = 'finished'
       this.#connection.send(
         finishedMessage({ message, outcome, context, rows, elapsedMs: clock.now() - started }),

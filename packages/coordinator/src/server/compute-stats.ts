@@ -45,7 +45,13 @@ export async function computeStats(
   const pointer = await services.manifests.writeStatistics(statistics)
   const done = await services.catalog.updateTable(
     { database: table.database, name: table.name },
-    (current) => ({ ...current, statistics: pointer }),
+    (current) => {
+      if (current.id === table.id) return { ...current, statistics: pointer }
+      throw new SqlError(
+        'concurrent_ddl',
+        `table "${table.name}" was dropped and created meanwhile`,
+      )
+    },
     { signal: context.signal },
   )
   const summary = `updated statistics of ${found.length} columns over ${rows} rows`

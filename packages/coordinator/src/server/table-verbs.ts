@@ -91,7 +91,7 @@ export class TableVerbs {
         const done = await this.#services.catalog.updateTable(
           target,
           (current) => {
-            if (current.snapshotId !== table.snapshotId) {
+            if (current.id !== table.id || current.snapshotId !== table.snapshotId) {
               throw new SqlError(
                 'concurrent_ddl',
                 `table "${target.name}" was refreshed by another statement`,

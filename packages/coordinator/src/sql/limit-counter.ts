@@ -45,6 +45,8 @@ const SET_OPERATIONS: ReadonlyMap<string, number> = new Map([
   ['MINUS', 4],
 ])
 
+const TYPE_CONSTRUCTORS: ReadonlySet<string> = new Set(['ARRAY', 'MAP', 'STRUCT', 'ROW', 'UNION'])
+
 /** Counts what a text costs while it is being lexed; one statement after the other. */
 export class LimitCounter {
   readonly #text: string
@@ -54,6 +56,9 @@ export class LimitCounter {
   #depth = 0
   #cases = 0
   #setOperations = 0
+  /** Levels of types such as `INTEGER[][]` and `ARRAY<ARRAY<…>>`, which readers descend into. */
+  #typeLevels = 0
+  #previous = ''
 
   constructor(text: string, limits: SqlLimits) {
     this.#text = text
@@ -65,7 +70,10 @@ export class LimitCounter {
     if (this.#tokens > this.#limits.tokensMax) this.#refuseTokens(token)
     if (token.kind === 'symbol') this.#countSymbol(token)
     else if (token.word !== undefined) this.#countWord(token.word)
-    if (this.#depth + this.#cases > this.#limits.nestingMax) this.#refuseNesting(token)
+    if (token.kind === 'symbol') this.#countTypeLevel(token.value)
+    this.#previous = token.word ?? token.value
+    const deepest = Math.max(this.#depth + this.#cases, this.#typeLevels)
+    if (deepest > this.#limits.nestingMax) this.#refuseNesting(token)
     if (this.#terms > this.#limits.expressionTermsMax) this.#refuseTerms(token)
     if (this.#setOperations > this.#limits.setOperationsMax) this.#refuseSetOperations(token)
   }
@@ -77,6 +85,14 @@ export class LimitCounter {
     } else if (CLOSING.has(value)) this.#depth = Math.max(0, this.#depth - 1)
     else if (value === ';') this.#reset()
     else if (!NEUTRAL.has(value)) this.#terms += 1
+  }
+
+  /** Repeated subscripts look alike and count too: a statement has use for few. */
+  #countTypeLevel(symbol: string): void {
+    const isLevel =
+      (symbol === '[' && this.#previous === ']') ||
+      (symbol.startsWith('<') && TYPE_CONSTRUCTORS.has(this.#previous.toUpperCase()))
+    if (isLevel) this.#typeLevels += 1
   }
 
   #countWord(word: string): void {
@@ -92,6 +108,7 @@ export class LimitCounter {
     this.#depth = 0
     this.#cases = 0
     this.#setOperations = 0
+    this.#typeLevels = 0
   }
 
   #refuseTokens(token: Token): never {

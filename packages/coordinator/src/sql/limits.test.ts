@@ -22,6 +22,18 @@ const REFUSED: readonly (readonly [name: string, sql: string, error: string, lim
     'sql_nesting_max',
   ],
   [
+    'a type of 9,000 levels',
+    `select null::int${times('[]', 9_000)}`,
+    'statement_too_complex',
+    'sql_nesting_max',
+  ],
+  [
+    'a column of 9,000 levels',
+    `create external table t (a ${times('array<', 9_000)}int${times('>', 9_000)}) stored as parquet location '/t'`,
+    'statement_too_complex',
+    'sql_nesting_max',
+  ],
+  [
     '10,000 subqueries',
     `select ${times('(select ', 10_000)}1${times(')', 10_000)}`,
     'statement_too_complex',

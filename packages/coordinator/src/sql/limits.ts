@@ -4,7 +4,7 @@ export interface SqlLimits {
   readonly textBytesMax: number
   /** `sql_tokens_max`: tokens of the whole text, comments not counted. */
   readonly tokensMax: number
-  /** `sql_nesting_max`: open parentheses, brackets, braces and CASEs at one place. */
+  /** `sql_nesting_max`: open parentheses, brackets, braces and CASEs at one place; levels of types in one statement. */
   readonly nestingMax: number
   /** `sql_expression_terms_max`: operators, AND, OR, NOT, JOIN and the like of one statement. */
   readonly expressionTermsMax: number

@@ -210,6 +210,8 @@ class SegmentFile {
       await this.abandon()
       throw this.#corrupted(`${this.#bytes} bytes came, expected ${this.#segment.bytes}`)
     }
+    // A stream that has failed has closed, and will not say so again.
+    if (this.#stream.errored !== null) throw this.#notWritten(this.#stream.errored)
     this.#stream.end()
     try {
       await once(this.#stream, 'close')

@@ -12,6 +12,7 @@ export class FrameWriter {
   readonly #pipe: KernelPipe
   readonly #pool: FramePool
   #creditBytes: number
+  #failed: Error | undefined
   #waiter: Deferred<void> | undefined
   #sequence = 0
   #bytes = 0
@@ -47,13 +48,15 @@ export class FrameWriter {
   /** Resolves when a frame may be sent, or rejects with what `fail` was called with. */
   async credit(): Promise<void> {
     while (this.#creditBytes <= 0) {
+      if (this.#failed !== undefined) throw this.#failed
       this.#waiter ??= deferred<void>()
       await this.#waiter.promise
     }
   }
 
-  /** Ends a wait for credit. */
+  /** Ends a wait for credit, and every later one. */
   fail(error: Error): void {
+    this.#failed = error
     const waiter = this.#waiter
     this.#waiter = undefined
     waiter?.reject(error)
