@@ -166,3 +166,11 @@ await t.test('the parser is unharmed after all of these', async (t) => {
   const { sql } = await frontEnd.parseQuery('select 1 as one')
   t.equal(sql, 'SELECT 1 AS "one"')
 })
+
+await t.test('thousands of WITH ROLLUP without a GROUP BY are answered in time', async (t) => {
+  const { error, ms } = await timed(
+    `select ${times('a, ', 14_000)}a${times(' with rollup', 9_900)}`,
+  )
+  t.ok(error instanceof SqlError)
+  t.ok(ms < ANSWER_MS_MAX, `answered in ${Math.round(ms)} ms`)
+})

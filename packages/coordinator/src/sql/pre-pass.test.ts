@@ -125,6 +125,7 @@ const values: readonly (readonly [dialect: Dialect, expression: string, value: s
   ['impala', 'concat("a", \'b\', "c\\"d")', 'abc"d'],
   ['impala', "length('a\\\\b')", '3'],
   ['impala', "'100%' like '%\\%' escape '\\\\'", 'true'],
+  ['impala', "'100%' like '100\\%' and not ('100x' like '100\\%')", 'true'],
   ['impala', 'null <=> null and not (1 <=> null)', 'true'],
   ['impala', '!false && true', 'true'],
   ['impala', '`concat`("x", "y")', 'xy'],
@@ -157,6 +158,7 @@ await t.test('hints are kept with their place', (t) => {
 const REFUSED: readonly (readonly [dialect: Dialect, text: string, near: string])[] = [
   ['ansi', 'select a ^ b', '^'],
   ['impala', 'select a ^ b', '^'],
+  ['impala', 'select a <=> b = c', '='],
   ['ansi', 'select 1 from a right semi join b', 'right'],
   ['ansi', 'select a rlike b', 'rlike'],
   ['ansi', "select a rlike 'x' || b", 'rlike'],

@@ -3,6 +3,7 @@ import { checkOperators } from './pre-pass/check-operators.ts'
 import { Edits } from './pre-pass/edits.ts'
 import { emit, type DuckdbText } from './pre-pass/emit.ts'
 import {
+  escapeLike,
   quoteDefault,
   rewriteDiv,
   rewriteImpalaSymbols,
@@ -30,6 +31,7 @@ export interface PreparedText extends DuckdbText {
 
 const RULES: readonly Rule[] = [
   quoteDefault,
+  escapeLike,
   takeHintWords,
   rewriteSemiJoin,
   rewriteMinus,

@@ -38,7 +38,7 @@ const caret = (script: string, token: Token): Error =>
     'write a ** b or power(a, b) for power, xor(a, b) for exclusive or',
   )
 
-type Operator = 'arithmetic' | '&' | '|' | '||' | 'comparison' | 'match' | 'logic'
+type Operator = 'arithmetic' | '&' | '|' | '||' | 'comparison' | '<=>' | 'match' | 'logic'
 
 interface Level {
   /** Seen since the last comma or clause. */
@@ -64,7 +64,8 @@ function newLevel(): Level {
       if (expression.has('||') && expression.size > 1) return 'a mix of "||" and other operators'
       if (operand.has('&') && operand.size > 1) return 'a mix of "&" and other operators'
       if (operand.has('|') && operand.size > 1) return 'a mix of "|" and other operators'
-      if (term.has('comparison') && term.has('match')) {
+      if (term.has('<=>') && term.has('comparison')) return 'a mix of "<=>" and other comparisons'
+      if ((term.has('comparison') || term.has('<=>')) && term.has('match')) {
         return 'a mix of a comparison and LIKE, IN or BETWEEN'
       }
       return undefined
@@ -77,7 +78,8 @@ const SYMBOLS: ReadonlyMap<string, Operator> = new Map([
   ['&', '&'],
   ['|', '|'],
   ['||', '||'],
-  ...['=', '==', '<', '<=', '>', '>=', '<>', '!=', '<=>'].map((s) => [s, 'comparison'] as const),
+  ...['=', '==', '<', '<=', '>', '>=', '<>', '!='].map((s) => [s, 'comparison'] as const),
+  ['<=>', '<=>'],
   ['&&', 'logic'],
 ])
 
@@ -117,8 +119,9 @@ function countOperator(level: Level, tokens: readonly Token[], i: number): void 
   const operator = operatorAt(tokens, i, word)
   if (operator === undefined) return
   if (word === 'BETWEEN') level.betweens += 1
-  if (operator === 'comparison' || operator === 'match') level.operand.clear()
-  else level.operand.add(operator)
+  if (operator === 'comparison' || operator === '<=>' || operator === 'match') {
+    level.operand.clear()
+  } else level.operand.add(operator)
   level.term.add(operator)
   level.expression.add(operator)
 }

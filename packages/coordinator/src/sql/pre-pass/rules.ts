@@ -16,6 +16,15 @@ export interface Rewrite {
 /** A rule looks at the token at `index` and may add edits. */
 export type Rule = (rewrite: Rewrite, index: number) => void
 
+/** Impala's LIKE escapes with a backslash; DuckDB's has no escape unless it is named. A pattern that is no literal stays. */
+export const escapeLike: Rule = ({ dialect, tokens, edits }, i) => {
+  const word = wordOf(tokens[i])
+  if (dialect !== 'impala' || (word !== 'LIKE' && word !== 'ILIKE')) return
+  const pattern = tokens[i + 1]
+  if (pattern?.kind !== 'string' || !pattern.value.includes('\\')) return
+  if (wordOf(tokens[i + 2]) !== 'ESCAPE') edits.after(i + 1, " ESCAPE '\\'")
+}
+
 /** `DEFAULT.t`: Impala's first database has the name of a keyword. */
 export const quoteDefault: Rule = ({ tokens, edits }, i) => {
   if (wordOf(tokens[i]) === 'DEFAULT' && isSymbol(tokens[i + 1], '.')) edits.replace(i, '"default"')
@@ -198,6 +207,8 @@ function groupByIndex(tokens: readonly Token[], from: number): number | undefine
     if (token?.kind === 'symbol' && ')]}'.includes(token.value)) depth += 1
     else if (token?.kind === 'symbol' && '([{'.includes(token.value) && --depth < 0)
       return undefined
+    // A list of GROUP BY has no WITH; going on would make a text of many of them take quadratic time.
+    else if (depth === 0 && wordOf(token) === 'WITH') return undefined
     else if (depth === 0 && wordOf(token) === 'BY' && wordOf(tokens[i - 1]) === 'GROUP') return i
   }
   return undefined
