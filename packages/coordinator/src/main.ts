@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { lineLog, systemClock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
-import { connectKv } from '@nyala/metastore'
+import { connectKv, machineIdentity } from '@nyala/metastore'
 import { Coordinator, parseListen } from './coordinator.ts'
 
 /** How long one attempt waits for etcd before the log says so and the next begins. */
@@ -37,15 +35,6 @@ function readOptions(): Options | undefined {
   const { id, etcd, dir, cluster, listen } = values
   if (id === undefined || etcd === undefined || dir === undefined) return undefined
   return { id, cluster, etcd: etcd.split(','), listen, dir }
-}
-
-/** Hosts that share a boot id share a kernel, and with it the file system that paths refer to. */
-function machineId(): string {
-  try {
-    return `${hostname()}/${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}`
-  } catch {
-    return hostname()
-  }
 }
 
 async function main(): Promise<number> {
@@ -93,7 +82,7 @@ async function main(): Promise<number> {
       kv,
       etcdEndpoints: options.etcd,
       ...parseListen(options.listen),
-      machine: machineId(),
+      machine: machineIdentity(),
       metadataDirectory: join(resolve(options.dir), 'metadata'),
       clock,
       log,

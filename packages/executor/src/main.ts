@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { mkdir, readFile, statfs } from 'node:fs/promises'
-import { availableParallelism, hostname, totalmem } from 'node:os'
+import { mkdir, statfs } from 'node:fs/promises'
+import { availableParallelism, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { lineLog, type Log, type LogLevel, systemClock as clock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
-import { connectKv, type EtcdKv, Keys } from '@nyala/metastore'
+import { connectKv, type EtcdKv, Keys, machineIdentity } from '@nyala/metastore'
 import { Executor, type ExecutorOptions } from './executor.ts'
 
 const USAGE = `usage: node main.js --id ID --cluster NAME --etcd http://host:port[,…] --listen host:port --dir DIR --root DIR…
@@ -116,16 +116,6 @@ function version(): string {
   return String((JSON.parse(text) as { readonly version?: unknown }).version)
 }
 
-/** Two members with the same name and boot of the machine see the same files. */
-async function machine(): Promise<string> {
-  try {
-    return `${hostname()}/${(await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()}`
-  } catch (error) {
-    log.debug('noBootId', { error })
-    return hostname()
-  }
-}
-
 async function freeDiskShare(directory: string): Promise<number> {
   await mkdir(directory, { recursive: true })
   const { bavail, bsize } = await statfs(directory)
@@ -163,7 +153,7 @@ async function run(flags: Flags): Promise<void> {
   const options: ExecutorOptions = {
     ...flags.executor,
     kv: openEtcd(flags.etcd, stop.signal),
-    host: await machine(),
+    host: machineIdentity(),
     spillLimitBytes,
     onSuperseded: () =>
       fail(new Error(`another process registered as executor "${flags.executor.id}"`)),

@@ -1,4 +1,4 @@
-import { type Infer, s, type Schema } from '../base/index.ts'
+import { type Infer, s } from '../base/index.ts'
 import { isErrorName, type Position, SqlError } from './errors.ts'
 
 /**
@@ -295,5 +295,3 @@ export function fromErrorBody(body: ErrorBody): SqlError {
     detail: `error ${body.error} is not known to this version; ${body.detail ?? 'no detail'}`,
   })
 }
-
-export type MessageSchema<T> = Schema<T>

@@ -77,10 +77,6 @@ export class ClientLink {
     })
   }
 
-  get callsRunning(): number {
-    return this.#calls.size
-  }
-
   sendMembers(coordinators: readonly Endpoint[]): void {
     if (this.#greeted) this.#connection.send({ kind: 'members', coordinators })
   }

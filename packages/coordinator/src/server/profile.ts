@@ -167,19 +167,6 @@ export function profileText(profile: QueryProfile): readonly string[] {
   return lines
 }
 
-/** `summary;`: a line a stage. */
-export function summaryRows(profile: QueryProfile): readonly (readonly (string | number)[])[] {
-  return profile.stages.map((stage) => [
-    stage.fragment,
-    stage.tasks.length,
-    new Set(stage.tasks.map((t) => t.executor)).size,
-    stage.tasks.reduce((n, t) => n + t.rows, 0),
-    ms(stage.elapsedMs),
-    ms(Math.max(0, ...stage.tasks.map((t) => t.elapsedMs))),
-    formatBytes(Math.max(0, ...stage.tasks.map((t) => t.peakMemoryBytes))),
-  ])
-}
-
 interface Operator {
   readonly operator_name?: string
   readonly operator_type?: string
