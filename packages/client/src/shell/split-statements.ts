@@ -1,3 +1,5 @@
+import type { Dialect } from './dialect.ts'
+
 /** A statement as it stood in its text. */
 export interface SourceStatement {
   /** Without the semicolon and the blanks around it. */
@@ -17,35 +19,54 @@ export interface Split {
 
 /**
  * Cuts SQL text at its semicolons, those in strings, quoted names, comments and dollar-quoted texts excepted.
- * That is all the shell knows of SQL; everything else is the coordinator's.
+ * That is all the shell knows of SQL; everything else is the coordinator's. Whether the first statements of a text change
+ * the dialect that the rest is read by is not known here: see {@link statementsInTurn}.
  */
-export function splitStatements(text: string): Split {
+export function splitStatements(text: string, dialect: Dialect): Split {
   const statements: SourceStatement[] = []
   let start = 0
-  let at = 0
+  for (;;) {
+    const { end, open } = findSemicolon(text, start, dialect)
+    if (end === undefined) return { statements, rest: trimmed(text, start, text.length), open }
+    const statement = trimmed(text, start, end)
+    if (!isBlank(statement.text, dialect)) statements.push(statement)
+    start = end + 1
+  }
+}
+
+/**
+ * The statements of a complete text, one without a semicolon at the end included. The dialect is asked for anew before
+ * each, so run a statement before taking the next one: it may be the SET that changes how the rest is read.
+ */
+export function* statementsInTurn(
+  text: string,
+  dialect: () => Dialect,
+): Generator<SourceStatement, void> {
+  let start = 0
+  while (start < text.length) {
+    const read = dialect()
+    const end = findSemicolon(text, start, read).end ?? text.length
+    const statement = trimmed(text, start, end)
+    start = end + 1
+    if (!isBlank(statement.text, read)) yield statement
+  }
+}
+
+/** Where the statement at `start` ends; undefined where its semicolon has not come, and what is left open then. */
+export function findSemicolon(
+  text: string,
+  start: number,
+  dialect: Dialect,
+): { readonly end: number | undefined; readonly open: Split['open'] } {
+  let at = start
   let open: Split['open'] = 'nothing'
   while (at < text.length) {
-    if (text[at] === ';') {
-      pushStatement(statements, text, start, at)
-      start = ++at
-      continue
-    }
-    const token = skipToken(text, at)
+    if (text[at] === ';') return { end: at, open: 'nothing' }
+    const token = skipToken(text, at, dialect)
     at = token.end
     open = token.open
   }
-  return { statements, rest: trimmed(text, start, text.length), open }
-}
-
-/** All statements of a complete text: one without a semicolon at the end counts. */
-export function allStatements(text: string): readonly SourceStatement[] {
-  const { statements, rest } = splitStatements(text)
-  return isBlank(rest.text) ? statements : [...statements, rest]
-}
-
-function pushStatement(into: SourceStatement[], text: string, start: number, end: number): void {
-  const statement = trimmed(text, start, end)
-  if (!isBlank(statement.text)) into.push(statement)
+  return { end: undefined, open }
 }
 
 function trimmed(text: string, start: number, end: number): SourceStatement {
@@ -55,11 +76,11 @@ function trimmed(text: string, start: number, end: number): SourceStatement {
 }
 
 /** True for a text of nothing but blanks and comments. */
-export function isBlank(text: string): boolean {
+export function isBlank(text: string, dialect: Dialect): boolean {
   let at = 0
   while (at < text.length) {
     if (/\s/.test(text[at] as string)) at++
-    else if (startsComment(text, at)) at = skipToken(text, at).end
+    else if (startsComment(text, at)) at = skipToken(text, at, dialect).end
     else return false
   }
   return true
@@ -74,11 +95,16 @@ interface Token {
 }
 
 /** Where the string, quoted name, comment or single character at `at` ends, and whether it is left open. */
-export function skipToken(text: string, at: number): Token {
+export function skipToken(text: string, at: number, dialect: Dialect): Token {
+  const impala = dialect === 'impala'
   switch (text[at]) {
     case "'":
-      return skipQuoted(text, at, { kind: 'string', backslashes: isEscapeString(text, at) })
+      return skipQuoted(text, at, {
+        kind: 'string',
+        backslashes: impala || isEscapeString(text, at),
+      })
     case '"':
+      return skipQuoted(text, at, { kind: impala ? 'string' : 'name', backslashes: impala })
     case '`':
       return skipQuoted(text, at, { kind: 'name', backslashes: false })
     case '$':
@@ -86,7 +112,9 @@ export function skipToken(text: string, at: number): Token {
     case '-':
       return text[at + 1] === '-' ? skipLine(text, at) : { end: at + 1, open: 'nothing' }
     case '/':
-      return text[at + 1] === '*' ? skipComment(text, at) : { end: at + 1, open: 'nothing' }
+      return text[at + 1] === '*'
+        ? skipComment(text, at, dialect)
+        : { end: at + 1, open: 'nothing' }
     default:
       return { end: at + 1, open: 'nothing' }
   }
@@ -94,7 +122,7 @@ export function skipToken(text: string, at: number): Token {
 
 /** `E'…'` knows backslashes; the `E` must not be the end of a longer word. */
 function isEscapeString(text: string, at: number): boolean {
-  return /(?:^|[^\w$])e$/i.test(text.slice(Math.max(0, at - 2), at))
+  return /(?:^|[^\w$\x80-\uffff])e$/i.test(text.slice(Math.max(0, at - 2), at))
 }
 
 function skipQuoted(
@@ -115,8 +143,10 @@ function skipQuoted(
 
 /** `$$…$$` and `$tag$…$tag$`; a `$1` is a parameter, and a `$` within a word belongs to it. */
 function skipDollarQuoted(text: string, at: number): Token {
-  const inWord = at > 0 && /[\w$]/.test(text[at - 1] as string)
-  const tag = inWord ? undefined : /^\$(?:[A-Za-z_]\w*)?\$/.exec(text.slice(at, at + 66))?.[0]
+  const inWord = at > 0 && /[\w$\x80-\uffff]/.test(text[at - 1] as string)
+  const tag = inWord
+    ? undefined
+    : /^\$(?:[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$/.exec(text.slice(at, at + 66))?.[0]
   if (tag === undefined) return { end: at + 1, open: 'nothing' }
   const close = text.indexOf(tag, at + tag.length)
   return close < 0
@@ -125,16 +155,16 @@ function skipDollarQuoted(text: string, at: number): Token {
 }
 
 function skipLine(text: string, at: number): Token {
-  const end = text.indexOf('\n', at)
-  return { end: end < 0 ? text.length : end + 1, open: 'nothing' }
+  const length = text.slice(at).search(/[\r\n]/)
+  return { end: length < 0 ? text.length : at + length + 1, open: 'nothing' }
 }
 
-/** Block comments nest, as in PostgreSQL. */
-function skipComment(text: string, at: number): Token {
+/** Block comments nest, as in PostgreSQL; Impala's end at the first end. */
+function skipComment(text: string, at: number, dialect: Dialect): Token {
   let depth = 1
   let i = at + 2
   while (i < text.length) {
-    if (text.startsWith('/*', i)) {
+    if (dialect === 'ansi' && text.startsWith('/*', i)) {
       depth++
       i += 2
     } else if (text.startsWith('*/', i)) {

@@ -456,3 +456,36 @@ t.test(
     t.match(text.stdout.text, /c1 {2}coordinator {2}127.0.0.1:7701 {2}vm {4}12 {3}5/)
   },
 )
+
+t.test('a SET in a file changes how the statements after it are found', async (t) => {
+  const answer = (call: FakeCall): Promise<void> => {
+    const dialect = /^set sql_dialect = (\w+)$/.exec(call.sql)?.[1]
+    if (dialect === undefined) return call.answer(numbersAnswer(0, 1))
+    const { session } = call.statement
+    const settings = { ...session.settings, sql_dialect: dialect }
+    return call.answer({ command: 'SET', session: { ...session, settings } })
+  }
+  const input = `select '\\'; set sql_dialect = impala; select 'it\\'s;'; set sql_dialect = ansi; select '\\'; x`
+  const file = await run(t, ['sql', '-f', '-'], answer, { input })
+  t.equal(file.code, 0)
+  t.strictSame(
+    file.sent.map(({ sql }) => sql),
+    [
+      "select '\\'",
+      'set sql_dialect = impala',
+      "select 'it\\'s;'",
+      'set sql_dialect = ansi',
+      "select '\\'",
+      'x',
+    ],
+  )
+  const option = await run(
+    t,
+    ['sql', '--set', 'SQL_DIALECT=Impala', '-e', 'select "a\\";b"; x'],
+    answer,
+  )
+  t.strictSame(
+    option.sent.map(({ sql }) => sql),
+    ['select "a\\";b"', 'x'],
+  )
+})

@@ -2,11 +2,12 @@ import { readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { SqlError } from '../protocol/errors.ts'
 import type { Database } from '../sdk/database.ts'
+import { type Dialect, dialectOf } from './dialect.ts'
 import { errorReport, exitCodeOf, jsonErrorReport } from './error-report.ts'
 import { openOutput } from './output-file.ts'
 import { type Output, OutputClosed } from './output.ts'
 import { EXIT, type ShellIo, UsageError } from './shell-io.ts'
-import { allStatements } from './split-statements.ts'
+import { statementsInTurn } from './split-statements.ts'
 import { parseSqlOptions, SQL_USAGE, type SqlOptions } from './sql-options.ts'
 import { type RunnerOptions, StatementRunner } from './statement-runner.ts'
 import { resolveTarget } from './target.ts'
@@ -105,8 +106,9 @@ async function runSources(
 ): Promise<number> {
   const runner = new StatementRunner(database, io, output, runnerOptions(options, io))
   let worst: number = EXIT.ok
+  const dialect = (): Dialect => dialectOf(database.settings)
   for (const source of sources) {
-    for (const { text } of allStatements(source)) {
+    for (const { text } of statementsInTurn(source, dialect)) {
       const code = await runner.run(text)
       if (code === EXIT.ok) continue
       worst = worst === EXIT.ok ? code : worst

@@ -40,6 +40,9 @@ Runs statements, or starts an interactive shell when standard input and output a
       --timing             show how long each statement took
       --json-errors        errors as lines of JSON
       --history-file FILE  default ~/.nyala_history
+
+With -e, -f or a pipe the first statement that fails ends the run. In the interactive shell the statements after it on the
+line still run, as in psql; Ctrl-C drops them.
 `
 
 export function parseSqlOptions(args: readonly string[]): SqlOptions {

@@ -176,7 +176,8 @@ t.test('\\c changes the database, which the prompt shows', async (t) => {
   })
   t.match(await type('\\c'), /database "default", coordinator c1/)
   await type('\\c sales', 'nyala:sales> ')
-  t.strictSame(statements(), ['USE "sales"'])
+  await type('\\c "my sales"', 'nyala:sales> ')
+  t.strictSame(statements(), ['USE `sales`', 'USE `my sales`'])
   t.match(shell.plain, /database is now "sales"/)
 })
 
@@ -241,13 +242,81 @@ t.test('\\i runs a file and stops at the first error', async (t) => {
   t.match(shell.stderr.text, /cannot read "\/nowhere\/x.sql"/)
 })
 
+t.test(
+  'of several statements on a line each runs, whatever became of those before it',
+  async (t) => {
+    const { shell, type, statements } = await sitDown(t, {
+      onStatement(call) {
+        if (call.sql === 'bad') throw new SqlError('syntax_error', 'bad')
+        return call.answer(numbersAnswer(1, 1))
+      },
+    })
+    t.match(await type('select 1; bad; select 2; bad; select', '    -> '), /row 0.*row 0/s)
+    await type('3;')
+    t.strictSame(statements(), ['select 1', 'bad', 'select 2', 'bad', 'select\n3'])
+    t.equal(shell.stderr.text.match(/ERROR 42601: bad/g)?.length, 2)
+  },
+)
+
+t.test('Ctrl-C drops the statements that stand after the one it cancels', async (t) => {
+  const { shell, type, statements } = await sitDown(t, {
+    async onStatement(call: FakeCall) {
+      if (call.sql !== 'slow') return call.answer(numbersAnswer(1, 1))
+      call.accept()
+      call.progress(1, 4)
+      await call.untilStopped()
+      return undefined
+    },
+  })
+  const typed = type('select 1; slow; select 2; select')
+  await shell.stderr.until('25 %')
+  shell.interrupt()
+  await typed
+  await type('select 3;')
+  t.strictSame(statements(), ['select 1', 'slow', 'select 3'])
+})
+
+/** Answers SET as a coordinator does, and everything else with a row. */
+const withSettings = (call: FakeCall): void | Promise<void> => {
+  const [, name, value] = /^set (\w+) = (\w+)$/.exec(call.sql) ?? []
+  if (name === undefined || value === undefined) return call.answer(numbersAnswer(1, 1))
+  const { session } = call.statement
+  const settings = { ...session.settings, [name]: value }
+  return call.answer({ command: 'SET', session: { ...session, settings } })
+}
+
+t.test('text is cut and filled in as the dialect of the session reads it', async (t) => {
+  const { home, type, statements } = await sitDown(t, { onStatement: withSettings })
+  await type("select '\\'; set sql_dialect = impala; select 'it\\'s;';")
+  await type('select "a', "    '> ")
+  await type('b";')
+  await type('\\set x 1')
+  await type('select "\\":x", :x;')
+  await type('\\dt a\\')
+  const file = join(home, 'a.sql')
+  await writeFile(file, "select ';\\';'; set sql_dialect = ansi; select '\\'; select 2")
+  await type(`\\i ${file}`)
+  t.strictSame(statements(), [
+    "select '\\'",
+    'set sql_dialect = impala',
+    "select 'it\\'s;'",
+    'select "a\nb"',
+    'select "\\":x", 1',
+    "SHOW TABLES LIKE 'a\\\\'",
+    "select ';\\';'",
+    'set sql_dialect = ansi',
+    "select '\\'",
+    'select 2',
+  ])
+})
+
 t.test('variables are put in for their names', async (t) => {
   const { type, statements } = await sitDown(t)
   await type('\\set day 1998-09-02')
   t.match(await type('\\set'), /day = 1998-09-02/)
   await type("select ':day', :day, x::day;")
   t.strictSame(statements(), ["select ':day', 1998-09-02, x::day"])
-  t.equal(interpolate('"a:b" :b -- :b', new Map([['b', '1']])), '"a:b" 1 -- :b')
+  t.equal(interpolate('"a:b" :b -- :b', new Map([['b', '1']]), 'ansi'), '"a:b" 1 -- :b')
 })
 
 t.test('the cluster is shown, and a query killed', async (t) => {

@@ -3,7 +3,6 @@ import { SqlError } from '../../protocol/errors.ts'
 import type { Database } from '../../sdk/database.ts'
 import { errorReport } from '../error-report.ts'
 import { EXIT, type ShellIo } from '../shell-io.ts'
-import { isBlank, splitStatements } from '../split-statements.ts'
 import type { SqlOptions } from '../sql-options.ts'
 import { completeLine } from './completion.ts'
 import { HistoryFile } from './history-file.ts'
@@ -85,7 +84,7 @@ class InteractiveShell {
   /** At an empty prompt Ctrl-C tells how to leave; else it forgets what was typed. */
   #onInterrupt(line: string): void {
     this.#io.stdout.write('^C\n')
-    if (line === '' && isBlank(this.#state.buffer)) this.#io.stdout.write('\\q quits\n')
+    if (line === '' && this.#state.isFresh) this.#io.stdout.write('\\q quits\n')
     this.#source.clear()
     this.#state.buffer = ''
   }
@@ -108,8 +107,8 @@ class InteractiveShell {
 
   async #dispatch(text: string): Promise<boolean> {
     const state = this.#state
-    const fresh = isBlank(state.buffer)
-    if (text.trimStart().startsWith('\\') && splitStatements(state.buffer).open === 'nothing') {
+    const fresh = state.isFresh
+    if (text.trimStart().startsWith('\\') && state.open === 'nothing') {
       const call = parseMeta(text)
       if (typeof call !== 'string') return this.#meta.run(call)
       this.#io.stderr.write(`${call}\n`)

@@ -67,6 +67,8 @@ export function metaHelp(): string {
   connect HOST:PORT;      connect elsewhere
   history;                the lines typed so far
   exit;  quit;            quit
+
+Of several statements on a line each runs, also after one that failed; Ctrl-C drops those that have not run.
 `
 }
 

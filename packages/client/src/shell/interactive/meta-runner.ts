@@ -3,9 +3,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { quotedName, quotedText } from '../dialect.ts'
 import { FORMATS, isFormatName } from '../formats/format.ts'
 import { EXIT, type ShellIo } from '../shell-io.ts'
-import { allStatements } from '../split-statements.ts'
+import { statementsInTurn } from '../split-statements.ts'
 import { queriesText, statusText } from '../status-command.ts'
 import { textTable } from '../text-table.ts'
 import { type MetaCall, metaHelp, type MetaName, type WordCommand } from './meta-commands.ts'
@@ -57,7 +58,9 @@ export class MetaRunner {
     const show =
       (sql: string) =>
       ([pattern]: readonly string[]): Promise<number> =>
-        state.runSql(listing(sql, pattern))
+        state.runSql(
+          pattern === undefined ? sql : `${sql} LIKE ${quotedText(pattern, state.dialect)}`,
+        )
     return {
       '\\?': () => this.#say(metaHelp()),
       '\\q': () => undefined,
@@ -117,8 +120,7 @@ export class MetaRunner {
       await state.connect(target.includes('://') ? target : `nyala://${target}`)
       return this.#say(`connected to coordinator ${state.database.coordinator ?? 'none'}\n`)
     }
-    const quoted = target.startsWith('"') ? target : `"${target.replaceAll('"', '""')}"`
-    const code = await state.runSql(`USE ${quoted}`)
+    const code = await state.runSql(`USE ${quotedName(unquoted(target))}`)
     if (code === EXIT.ok) this.#say(`database is now "${state.session.database}"\n`)
   }
 
@@ -151,7 +153,7 @@ export class MetaRunner {
     } catch (error) {
       return this.#complain(`cannot read "${file}": ${(error as Error).message}`)
     }
-    for (const statement of allStatements(text)) {
+    for (const statement of statementsInTurn(text, () => this.#state.dialect)) {
       if ((await this.#state.runStatement(statement.text)) !== EXIT.ok) return
     }
   }
@@ -247,9 +249,11 @@ export class MetaRunner {
   }
 }
 
-/** A pattern as the words after `\dt` give it, in the form that SHOW takes. */
-const listing = (sql: string, pattern: string | undefined): string =>
-  pattern === undefined ? sql : `${sql} LIKE '${pattern.replaceAll("'", "''")}'`
+/** A name as it was typed behind a backslash command, without the quotes that may be around it. */
+function unquoted(name: string): string {
+  const quote = /^(["`]).+\1$/.exec(name)?.[1]
+  return quote === undefined ? name : name.slice(1, -1).replaceAll(quote + quote, quote)
+}
 
 const onOff = (word: string | undefined, now: boolean): boolean =>
   word === undefined ? !now : word === 'on'

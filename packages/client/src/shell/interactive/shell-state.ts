@@ -1,10 +1,11 @@
 import type { Database } from '../../sdk/database.ts'
 import type { Session } from '../../sdk/session.ts'
 import { DEFAULT_DATABASE } from '../../sdk/options.ts'
+import { type Dialect, dialectOf } from '../dialect.ts'
 import { type OpenedOutput, openOutput, standardOutput } from '../output-file.ts'
 import type { FormatName } from '../formats/format.ts'
-import type { ShellIo } from '../shell-io.ts'
-import { splitStatements } from '../split-statements.ts'
+import { EXIT, type ShellIo } from '../shell-io.ts'
+import { findSemicolon, isBlank, type Split, splitStatements } from '../split-statements.ts'
 import type { SqlOptions } from '../sql-options.ts'
 import { StatementRunner } from '../statement-runner.ts'
 import { HISTORY_LINES_MAX } from './history-file.ts'
@@ -47,6 +48,21 @@ export class ShellState {
     return this.#database
   }
 
+  /** How the session reads text now. */
+  get dialect(): Dialect {
+    return dialectOf(this.session.settings)
+  }
+
+  /** Whether the statement so far is blanks and comments at most. */
+  get isFresh(): boolean {
+    return isBlank(this.buffer, this.dialect)
+  }
+
+  /** What the statement so far has open. */
+  get open(): Split['open'] {
+    return splitStatements(this.buffer, this.dialect).open
+  }
+
   get runner(): StatementRunner {
     return this.#runner
   }
@@ -70,25 +86,37 @@ export class ShellState {
   prompt(): string {
     const { database } = this.session
     const name = database === DEFAULT_DATABASE ? 'nyala' : `nyala:${database}`
-    const { rest, open } = splitStatements(this.buffer)
+    const { rest, open } = splitStatements(this.buffer, this.dialect)
     if (rest.text === '' && open === 'nothing') return `${name}> `
     const mark = { nothing: '-', string: "'", name: '"', comment: '*' }[open]
     return `${' '.repeat(Math.max(0, name.length - 1))}${mark}> `
   }
 
-  /** Adds text to the statement and runs all statements that are complete now. */
+  /**
+   * Adds text to the statement and runs all statements that are complete now. One that fails does not keep those after it
+   * from running, as in psql: each was asked for, and each tells its own error. Ctrl-C drops what has not run yet.
+   */
   async addText(text: string): Promise<void> {
-    const { statements, rest, open } = splitStatements(this.buffer + text)
+    let waiting = this.buffer + text
+    this.buffer = ''
+    for (;;) {
+      // Asked anew each time: the statement that just ran may have changed the dialect.
+      const { dialect } = this
+      const { end } = findSemicolon(waiting, 0, dialect)
+      if (end === undefined) break
+      const statement = waiting.slice(0, end).trim()
+      waiting = waiting.slice(end + 1)
+      if (isBlank(statement, dialect)) continue
+      if ((await this.runStatement(statement)) === EXIT.interrupted) return
+    }
     // What follows the last semicolon begins the next statement; blanks alone begin none.
-    const remaining = (this.buffer + text).slice(rest.offset)
-    this.buffer = rest.text === '' && open === 'nothing' ? '' : remaining
-    for (const statement of statements) await this.runStatement(statement.text)
+    this.buffer = waiting.trimStart()
   }
 
   /** Runs one statement as the shell is set now. Resolves with an exit code. */
   async runStatement(text: string, options: { readonly expanded?: boolean } = {}): Promise<number> {
     this.last = text
-    return this.runSql(interpolate(text, this.variables), options)
+    return this.runSql(interpolate(text, this.variables, this.dialect), options)
   }
 
   /** Runs SQL that nobody typed; it is not the "last statement". */

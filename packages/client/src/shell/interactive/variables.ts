@@ -1,7 +1,12 @@
+import type { Dialect } from '../dialect.ts'
 import { skipToken } from '../split-statements.ts'
 
 /** A text with `:name` replaced by the variable of that name, outside strings, quoted names and comments. */
-export function interpolate(text: string, variables: ReadonlyMap<string, string>): string {
+export function interpolate(
+  text: string,
+  variables: ReadonlyMap<string, string>,
+  dialect: Dialect,
+): string {
   if (variables.size === 0) return text
   let result = ''
   let at = 0
@@ -12,7 +17,7 @@ export function interpolate(text: string, variables: ReadonlyMap<string, string>
       result += value
       at += 1 + name.length
     } else {
-      const { end } = skipToken(text, at)
+      const { end } = skipToken(text, at, dialect)
       result += text.slice(at, end)
       at = end
     }
