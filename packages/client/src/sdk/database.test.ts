@@ -1,9 +1,18 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
 import { systemClock } from '../base/clock.ts'
 import { SqlError } from '../protocol/errors.ts'
 import { type FakeCall, FakeCoordinator, type FakeOptions } from '../testing/fake-coordinator.ts'
 import { numbersAnswer } from '../testing/sample-results.ts'
-import { connect, ConnectionError, type Database, param, SqlError as Exported } from './index.ts'
+import {
+  connect,
+  ConnectionError,
+  type Database,
+  param,
+  type Session,
+  SqlError as Exported,
+} from './index.ts'
 
 /** A client of one fake coordinator, both gone when the test ends. */
 async function setUp(test: Test, options: FakeOptions) {
@@ -411,4 +420,25 @@ t.test('a handle is disposed of with its scope', async (t) => {
   }
   await t.rejects(db.query('select 1'), { code: '08000' })
   await until(() => fake.clients === 0)
+})
+
+t.test('a session that is closed is forgotten', async (t) => {
+  const { db } = await setUp(t, { onStatement: (call) => call.answer(numbers(1)) })
+  const useOne = async (close: boolean): Promise<WeakRef<Session>> => {
+    const session = await db.session()
+    await session.query('select 1')
+    if (close) await session.close()
+    return new WeakRef(session)
+  }
+  const [open, closed] = [await useOne(false), await useOne(true)]
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let round = 0; closed.deref() !== undefined && round < 100; round++) {
+    await new Promise(setImmediate)
+    collect()
+  }
+  t.equal(closed.deref(), undefined)
+  t.not(open.deref(), undefined, 'the database closes it, so it knows it')
+  await db.close()
+  await t.rejects(async () => open.deref()?.query('select 1'), { code: '08000' })
 })

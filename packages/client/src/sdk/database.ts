@@ -20,6 +20,7 @@ export interface SessionOptions {
  */
 export class Database extends Session {
   readonly #options: ResolvedOptions
+  /** Those that `close` has to close. */
   readonly #sessions = new Set<Session>()
 
   constructor(options: ResolvedOptions, platform: Platform, events: EventHub) {
@@ -59,10 +60,11 @@ export class Database extends Session {
   /** A session of its own, with its own database and settings, over the same connection. */
   session(options: SessionOptions = {}): Promise<Session> {
     const set = Object.entries(options.set ?? {}).map(([name, value]) => [name, String(value)])
-    const session = new Session(this.context, {
+    const session: Session = new Session(this.context, {
       database: options.database ?? this.#options.database,
       settings: { ...this.#options.settings, ...Object.fromEntries(set) },
       revision: Math.max(this.revision, options.revision ?? 0),
+      onClose: () => this.#sessions.delete(session),
     })
     this.#sessions.add(session)
     return Promise.resolve(session)

@@ -122,8 +122,12 @@ function commonType(types: readonly string[]): string | undefined {
 function listItem({ type, value }: Parameter): string {
   if (value === null) return 'NULL'
   if (type.endsWith(']')) return value
-  return `'${value.replace(/[\\']/g, '\\$&')}'`
+  const text = /^BLOB$/i.test(type) ? blobText(value) : value
+  return `'${text.replace(/[\\']/g, '\\$&')}'`
 }
+
+/** Alone, a BLOB goes as hexadecimal digits, which the coordinator reads; in a list DuckDB reads it, and wants `\xNN`. */
+const blobText = (digits: string): string => digits.replace(/..?/gs, '\\x$&')
 
 function refuse(value: unknown, name: string): never {
   const what = typeof value === 'object' ? 'an object' : `of type ${typeof value}`

@@ -76,6 +76,12 @@ export interface SessionContextOptions {
   readonly types: TypeOptions
 }
 
+/** What a session starts as. */
+export interface InitialSession extends SessionContext {
+  /** Called once, when the session is closed. */
+  readonly onClose?: (() => void) | undefined
+}
+
 /** A template that runs when it is awaited, and is a fragment when it stands in another template. */
 export class PendingQuery<R = Row> extends SqlFragment implements PromiseLike<QueryResult<R>> {
   readonly #session: Session
@@ -155,10 +161,12 @@ export class Session implements AsyncDisposable {
   readonly #state: SessionState
   readonly #converters: Converters
   readonly #closing = new AbortController()
+  readonly #onClose: (() => void) | undefined
 
-  constructor(context: SessionContextOptions, initial: SessionContext) {
+  constructor(context: SessionContextOptions, { onClose, ...initial }: InitialSession) {
     this.context = context
     this.#state = new SessionState(initial)
+    this.#onClose = onClose
     this.#converters = convertersOf(context.types)
     const tag = <R = Row>(
       strings: TemplateStringsArray,
@@ -251,6 +259,8 @@ export class Session implements AsyncDisposable {
 
   /** Cancels what runs in this session; later statements are refused. */
   close(): Promise<void> {
+    if (this.#closing.signal.aborted) return Promise.resolve()
+    this.#onClose?.()
     this.#closing.abort(new SqlError('connection_exception', 'the session is closed'))
     return Promise.resolve()
   }
