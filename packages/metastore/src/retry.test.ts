@@ -40,6 +40,36 @@ await inWorld(t, 'repeating ends with its budget or its signal', async (t, world
   await t.rejects(repeatCommit({ ...world.on(kv), signal }, request), { message: 'enough' })
 })
 
+await inWorld(
+  t,
+  'an abort after a lost reply says that the outcome is unknown',
+  async (t, world) => {
+    for (const fate of ['loseReply', 'loseRequest'] as const) {
+      const giveUp = new AbortController()
+      let calls = 0
+      const kv = world.connect({
+        fate: () => {
+          // Given up in the pause after a later attempt that was not even sent: the first one counts.
+          if (++calls === 2) world.clock.after(1, () => giveUp.abort(new Error('enough')))
+          return calls === 1 ? fate : 'unavailable'
+        },
+      })
+      const options = { ...world.on(kv), signal: giveUp.signal }
+      await fails(t, 'commit_outcome_unknown', repeatCommit(options, request))
+      t.equal(calls, 2)
+    }
+    const giveUp = new AbortController()
+    const kv = world.connect({
+      fate: () => {
+        world.clock.after(1, () => giveUp.abort(new Error('enough')))
+        return 'unavailable'
+      },
+    })
+    const options = { ...world.on(kv), signal: giveUp.signal }
+    await t.rejects(repeatCommit(options, request), { message: 'enough' }, 'nothing was sent')
+  },
+)
+
 await inWorld(t, 'a refusal for good is not repeated', async (t, world) => {
   const kv = world.connect()
   const twice = [...request.success, ...request.success]

@@ -29,6 +29,9 @@ export interface RepeatedCommit {
  *
  * The request must be such that it can be applied once at most: its compares must fail after its own success,
  * whoever writes in between. A compare of a key's mod revision together with a put of that key does this.
+ *
+ * An abort ends it with the signal's reason while the write cannot have been done, and with `commit_outcome_unknown` once
+ * it may have been.
  */
 export async function repeatCommit(
   options: RetryOptions,
@@ -39,6 +42,7 @@ export async function repeatCommit(
   let ambiguous = false
   for (let pause = PAUSE_MIN_MS; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
     signal?.throwIfAborted()
+    let failure: KvError
     try {
       return { result: await kv.commitIf(request), ambiguous }
     } catch (error) {
@@ -46,8 +50,24 @@ export async function repeatCommit(
       if (error.kind === 'unknownOutcome') ambiguous = true
       else if (error.kind !== 'unavailable') throw toSqlError(error, ambiguous)
       if (clock.now() + pause > end) throw toSqlError(error, ambiguous)
+      failure = error
     }
-    await clock.sleep(pause, { signal })
+    await sleepUnlessAborted(clock, pause, signal)
+    // Whoever gives up now must know that what was sent may be done, or may yet be.
+    if (ambiguous && signal?.aborted === true) throw toSqlError(failure, ambiguous)
+  }
+}
+
+/** Resolves early where the signal is aborted: what that means is the caller's to say. */
+async function sleepUnlessAborted(
+  clock: Clock,
+  ms: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    await clock.sleep(ms, { signal })
+  } catch (error) {
+    if (signal?.aborted !== true) throw error
   }
 }
 
