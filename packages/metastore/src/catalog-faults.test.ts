@@ -133,6 +133,30 @@ await inWorld(
 
 await inWorld(
   t,
+  'a rename whose first guard has forgotten is told by the database that it went to',
+  async (t, world) => {
+    const [a, b] = [await openCatalog(world), await openCatalog(world)]
+    await a.catalog.createDatabase({ name: 'old' })
+    const { revision } = await a.catalog.createRelation(tableOf('old', 't'))
+    await b.catalog.atLeast(revision)
+    let calls = 0
+    a.kv.faults = { fate: () => (calls++ === 0 ? 'loseReply' : calls < 6 ? 'unavailable' : 'pass') }
+    const renaming = a.catalog.renameRelation(
+      { database: 'old', name: 't' },
+      { database: 'default', name: 'mine' },
+      { expect: 'table' },
+    )
+    await world.clock.sleep(10)
+    for (let i = 0; i < 40; i++) await b.catalog.createRelation(tableOf('old', `other${i}`))
+    await renaming
+    t.same(names(a.catalog), ['mine'])
+    await a.catalog.close()
+    await b.catalog.close()
+  },
+)
+
+await inWorld(
+  t,
   'without the store a verb fails as not done, and with doubt as unknown',
   async (t, world) => {
     const { catalog, kv } = await openCatalog(world)

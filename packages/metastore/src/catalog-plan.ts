@@ -357,7 +357,7 @@ function writeRename(
       { kind: 'put', key: newName, value: encodeRecord(nameRecord, { id: record.id }) },
     )
   }
-  return { kind: 'write', compares, operations, guards: [touched.guard], value: { record } }
+  return { kind: 'write', compares, operations, guards, value: { record } }
 }
 
 interface Touched {
