@@ -117,6 +117,11 @@ export interface JoinRelation {
   readonly dependent?: { readonly id: number; readonly columns: readonly Expression[] } | undefined
 }
 
+/** An aggregate with the types of its arguments: what a part of it has for a type depends on them. */
+export interface ComputedAggregate extends Computed<FunctionCall> {
+  readonly argumentTypes: readonly SqlType[]
+}
+
 /** Groups. Output: keys, aggregates, groupings. Without keys there is exactly one row. */
 export interface AggregateRelation {
   readonly kind: 'aggregate'
@@ -124,7 +129,7 @@ export interface AggregateRelation {
   readonly keys: readonly Computed[]
   /** Indexes into `keys`; one set of all of them for a plain GROUP BY, and one empty set without keys. */
   readonly sets: readonly (readonly number[])[]
-  readonly aggregates: readonly Computed<FunctionCall>[]
+  readonly aggregates: readonly ComputedAggregate[]
   /** GROUPING(…): a bit for each key named. */
   readonly groupings: readonly { readonly column: PlanColumn; readonly keys: readonly number[] }[]
 }
