@@ -116,7 +116,14 @@ export class Mirror {
   ): Promise<void> {
     const known = this.#partitions.get(key)
     if (known !== undefined) return known
-    const loading = this.#exclusive(() => this.#load(key, columns, partitions))
+    const loading = this.#exclusive(async () => {
+      try {
+        await this.#load(key, columns, partitions)
+      } catch (error) {
+        await this.#connection.run(`DROP TABLE IF EXISTS ${partitionTable(key)}`)
+        throw error
+      }
+    })
     this.#partitions.set(key, loading)
     try {
       await loading

@@ -3,6 +3,7 @@ import { FRAME_HEADER_BYTES } from '@nyala/client/wire'
 import { type BoundQuery, bindQuery } from '../bind/bind-query.ts'
 import type { PhysicalPlan } from '../plan/physical-plan.ts'
 import { planQuery } from '../plan/planner.ts'
+import { KeptPlans, planBytes } from './kept-plans.ts'
 import { QueryRun } from '../schedule/query-run.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
 import { countTasks } from '../schedule/stage.ts'
@@ -32,14 +33,14 @@ export interface PlannedQuery {
   readonly planMs: number
 }
 
-/** Plans kept by their text; a statement that is repeated is not read again while nothing it depends on has changed. */
-const PLANS_MAX = 256
+/** Bytes of plans kept by their text: a statement that is repeated is not read again while nothing it depends on has changed. */
+const PLANS_BYTES_MAX = 64 * 1024 * 1024
 const PLAN_TEXT_MAX = 64 * 1024
 
 /** Binds, plans and runs queries, for one coordinator. */
 export class Queries {
   readonly #services: Services
-  readonly #plans = new Map<string, PlannedQuery>()
+  readonly #plans = new KeptPlans<PlannedQuery>(PLANS_BYTES_MAX)
 
   constructor(services: Services) {
     this.#services = services
@@ -47,12 +48,7 @@ export class Queries {
 
   /** The plan of an earlier statement of the same text in the same circumstances. */
   cachedPlan(sql: string, context: StatementContext): PlannedQuery | undefined {
-    const key = this.#key(sql, context)
-    const found = this.#plans.get(key)
-    if (found === undefined) return undefined
-    this.#plans.delete(key)
-    this.#plans.set(key, found)
-    return found
+    return this.#plans.get(this.#key(sql, context), context.catalog.revision)
   }
 
   /** `sql` is the text that the plan is kept under; undefined where it must not be kept. */
@@ -76,9 +72,10 @@ export class Queries {
     const planned = { plan, columns: bound.columns, planMs: clock.now() - context.startedAt }
     // Files named in the text may come and go; tables only change with the catalog's revision.
     if (sql !== undefined && sql.length <= PLAN_TEXT_MAX && bound.columns !== undefined) {
-      this.#plans.set(this.#key(sql, context), { ...planned, planMs: 0 })
-      const oldest = this.#plans.keys().next()
-      if (this.#plans.size > PLANS_MAX && oldest.done !== true) this.#plans.delete(oldest.value)
+      this.#plans.set(this.#key(sql, context), context.catalog.revision, {
+        value: { ...planned, planMs: 0 },
+        bytes: planBytes(planned.plan, sql),
+      })
     }
     return planned
   }
@@ -203,13 +200,7 @@ export class Queries {
       .links()
       .map((link) => link.hello.threads)
       .join()
-    return [
-      context.catalog.revision,
-      context.session.database,
-      context.settings.planKey,
-      slots,
-      sql,
-    ].join('\u0000')
+    return [context.session.database, context.settings.planKey, slots, sql].join('\u0000')
   }
 }
 

@@ -68,6 +68,23 @@ t.test('two writers never choose one name, and nothing half written stays', asyn
   t.notOk(names.some((name) => name.endsWith('.tmp')))
 })
 
+t.test('manifests are kept by their bytes, not by their number', async (t) => {
+  const directory = await directoryOf(t)
+  const writer = new ManifestStore(directory)
+  const tables = await Promise.all(
+    Array.from({ length: 20 }, async (_, i) => tableWith(await writer.write(sample(200 + i)))),
+  )
+  const limit = 4 * 1024 * 1024
+  const store = new ManifestStore(directory, { cacheBytesMax: limit })
+  for (const table of tables) await store.read(table)
+  t.ok(store.cachedBytes <= limit && store.cachedBytes > 0, `${store.cachedBytes} bytes`)
+  const [last] = tables.slice(-1)
+  if (last === undefined) throw new Error('no table')
+  t.equal(await store.read(last), await store.read(last), 'the newest is kept')
+  const small = new ManifestStore(directory, { cacheBytesMax: 1000 })
+  t.not(await small.read(last), await small.read(last), 'one that is too large is not')
+})
+
 t.test('a flip of any bit is refused', async (t) => {
   const directory = await directoryOf(t)
   const pointer = await new ManifestStore(directory).write(sample())

@@ -5,11 +5,14 @@ import { crc32 } from 'node:zlib'
 import { DecodeError, type Schema } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { ManifestPointer, StatisticsPointer, TableRecord } from '@nyala/metastore'
+import { ByteCache } from './byte-cache.ts'
 import { type Manifest, manifest, totalBytes, totalRows } from './manifest.ts'
 import { type TableStatistics, tableStatistics } from './statistics.ts'
 
-/** Manifests kept decoded; a large one is tens of megabytes, so few. */
-const CACHED_MAX = 64
+/** Bytes of decoded files kept: a table of some thousand files takes one of them, one of a hundred thousand tens. */
+const CACHE_BYTES_MAX = 128 * 1024 * 1024
+/** Bytes of the heap for a byte of JSON, at the most; measured over manifests of many small and of few large entries. */
+const HEAP_PER_JSON_BYTE = 3
 
 interface Pointer {
   readonly path: string
@@ -24,10 +27,16 @@ interface Pointer {
  */
 export class ManifestStore {
   readonly #directory: string
-  readonly #cache = new Map<string, unknown>()
+  readonly #cache: ByteCache<unknown>
 
-  constructor(directory: string) {
+  constructor(directory: string, options: { readonly cacheBytesMax?: number } = {}) {
     this.#directory = directory
+    this.#cache = new ByteCache(options.cacheBytesMax ?? CACHE_BYTES_MAX)
+  }
+
+  /** Estimated bytes of what is kept decoded. */
+  get cachedBytes(): number {
+    return this.#cache.bytes
   }
 
   async write(value: Manifest): Promise<ManifestPointer> {
@@ -106,9 +115,7 @@ export class ManifestStore {
       throw this.#broken(table, pointer, 'does not have the checksum that the catalog recorded')
     }
     const value = this.#decode(bytes, pointer, schema, table)
-    this.#cache.set(pointer.path, value)
-    const oldest = this.#cache.keys().next()
-    if (this.#cache.size > CACHED_MAX && oldest.done !== true) this.#cache.delete(oldest.value)
+    this.#cache.set(pointer.path, value, bytes.byteLength * HEAP_PER_JSON_BYTE)
     return value
   }
 
