@@ -174,7 +174,8 @@ export class TableVerbs {
   ): Promise<readonly ColumnRecord[]> {
     if (statement.columns !== undefined) return statement.columns.map(columnRecord)
     if (statement.likeFile === undefined) {
-      return dataColumns(inferColumns(listing), partitionColumns)
+      const schemas = listing.schemas.map((schema) => dataColumns(schema, partitionColumns))
+      return inferColumns({ ...listing, schemas })
     }
     const path = locationPath(statement.likeFile)
     const file = await this.#services.executors

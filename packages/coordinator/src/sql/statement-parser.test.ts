@@ -222,6 +222,19 @@ await t.test('CREATE EXTERNAL TABLE takes its clauses in any order', (t) => {
   t.end()
 })
 
+t.test('CREATE EXTERNAL TABLE without columns takes those of the files', (t) => {
+  const tail = "stored as parquet location '/d'"
+  for (const clauses of ['', 'partitioned by (d date)', "comment 'x'"]) {
+    t.match(parse(`create external table t ${clauses} ${tail}`), {
+      kind: 'createExternalTable',
+      columns: undefined,
+      likeFile: undefined,
+      location: '/d',
+    })
+  }
+  t.end()
+})
+
 type Refusal = readonly [sql: string, error: string, message: RegExp, near: string, hint: RegExp]
 
 const TABLE_TAIL = "stored as parquet location '/d'"
@@ -303,7 +316,7 @@ const REFUSED: readonly Refusal[] = [
     /LOCATION/,
   ],
   ['create external table t (a int) stored as parquet', 'syntax_error', /LOCATION/, '', /LOCATION/],
-  [`create external table t ${TABLE_TAIL}`, 'syntax_error', /"stored"/, 'stored', /PARTITIONED BY/],
+  [`create external table t as ${TABLE_TAIL}`, 'syntax_error', /"as"/, 'as', /PARTITIONED BY/],
   [
     `create external table t (a blah) ${TABLE_TAIL}`,
     'feature_not_supported',

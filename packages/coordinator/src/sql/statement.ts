@@ -141,6 +141,7 @@ export interface CreateExternalTable {
   readonly kind: 'createExternalTable'
   readonly table: ObjectName
   readonly ifNotExists: boolean
+  /** Absent: those of `likeFile`, or of all files where that is absent too. */
   readonly columns: readonly ColumnDefinition[] | undefined
   /** `LIKE PARQUET 'file'`. */
   readonly likeFile: string | undefined

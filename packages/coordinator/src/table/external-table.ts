@@ -79,9 +79,12 @@ export function inferColumns(listing: Listing): readonly ColumnRecord[] {
   listing.schemas.forEach((schema, index) => {
     for (const column of schema) {
       const known = merged.get(foldName(column.name))
-      if (known === undefined || canWidenText(known.type, column.type)) {
+      const wider = known === undefined || canWidenText(known.type, column.type)
+      const narrower = known !== undefined && canWidenText(column.type, known.type)
+      // Text and bytes can be read as each other; writers that leave the annotation out mean text.
+      if (wider && !(narrower && known.type.includes('VARCHAR'))) {
         merged.set(foldName(column.name), { name: known?.name ?? column.name, type: column.type })
-      } else if (!canWidenText(column.type, known.type)) {
+      } else if (!wider && !narrower) {
         const file = listing.files.find((f) => f.schema === index)?.path ?? 'unknown'
         throw new SqlError(
           'schema_mismatch',

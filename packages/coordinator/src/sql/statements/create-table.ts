@@ -57,7 +57,11 @@ function parseLikeFile(cursor: Cursor): string {
   return cursor.string('a file')
 }
 
-function parseColumns(cursor: Cursor): readonly ColumnDefinition[] {
+/** Words that a clause begins with: where one follows the name at once, the files say what the columns are. */
+const CLAUSES = ['PARTITIONED', 'COMMENT', 'STORED', 'LOCATION', 'TBLPROPERTIES'] as const
+
+function parseColumns(cursor: Cursor): readonly ColumnDefinition[] | undefined {
+  if (CLAUSES.some((word) => cursor.isWord(word))) return undefined
   if (!cursor.isSymbol('(')) throw cursor.error(EXAMPLE)
   return cursor.list(() => parseColumn(cursor))
 }
