@@ -1,7 +1,7 @@
 import { silentLog, systemClock } from '@nyala/client/base'
 import type { MemberId } from '@nyala/client/protocol'
 import t from 'tap'
-import { Election, type Leader, type Leadership } from './election.ts'
+import { deposeLeader, Election, type Leader, type Leadership } from './election.ts'
 import { connectKv } from './etcd-kv.ts'
 import { Keys } from './keys.ts'
 import type { Kv } from './kv.ts'
@@ -28,6 +28,10 @@ function campaign(world: World, kv: Kv, id: string): Campaign {
   })
   return { election, terms, deposed, seen }
 }
+
+/** What the store says to a write of a term, whatever its holder believes. */
+const isTaken = async (kv: Kv, term: Leadership | undefined): Promise<boolean> =>
+  term !== undefined && (await kv.commitIf({ ...write, compares: [term.fence()] })).succeeded
 
 const write = { compares: [], success: [{ kind: 'put', key: '/written', value: 'x' }] } as const
 
@@ -100,7 +104,9 @@ await inWorld(
     await b.election.start()
     a.election.resign()
     await world.until(() => b.terms.length === 1)
-    t.same(await a.terms[0]?.commitIf(write), { kind: 'fenced', epoch: b.terms[0]?.epoch })
+    t.same(await a.terms[0]?.commitIf(write), { kind: 'fenced', epoch: undefined })
+    t.equal(await isTaken(world.connect(), a.terms[0]), false, 'the store refuses it by itself')
+    t.equal(await isTaken(world.connect(), b.terms[0]), true)
     const unmet = { kind: 'value', key: '/written', equals: 'other' } as const
     const refused = await b.terms[0]?.commitIf({
       compares: [unmet],
@@ -124,6 +130,91 @@ await inWorld(t, 'a leader whose key was deleted is deposed and elected anew', a
   await world.until(() => terms.length === 2)
   t.same(deposed, ['leader key is gone'])
   t.ok((terms[1]?.epoch ?? 0) > (terms[0]?.epoch ?? 0))
+  await election.stop()
+})
+
+await inWorld(t, 'a leader is deposed by its epoch, and only by that', async (t, world) => {
+  const [a, b] = [campaign(world, world.connect(), 'a'), campaign(world, world.connect(), 'b')]
+  const on = world.on(world.connect())
+  await a.election.start()
+  await world.until(() => a.terms.length === 1)
+  await b.election.start()
+  t.equal(await deposeLeader(on, (a.terms[0]?.epoch ?? 0) - 1), false)
+  t.equal(a.deposed.length, 0)
+  const began = world.clock.now()
+  t.equal(await deposeLeader(on, a.terms[0]?.epoch ?? 0), true)
+  await world.until(() => b.terms.length === 1)
+  t.ok(world.clock.now() - began < 100, 'the lease need not run out')
+  t.equal(await deposeLeader(on, a.terms[0]?.epoch ?? 0), false)
+  await world.clock.sleep(20_000)
+  t.equal(a.terms.length, 1, 'who was deposed lets the others lead')
+  t.equal(b.terms.length, 1)
+  await a.election.stop()
+  await b.election.stop()
+})
+
+await inWorld(t, 'a leader that was away sends nothing under its epoch', async (t, world) => {
+  const sent: string[] = []
+  const kv = world.connect({
+    fate: (method) => {
+      sent.push(method)
+      return 'pass'
+    },
+  })
+  const { election, terms, deposed } = campaign(world, kv, 'a')
+  await election.start()
+  await world.until(() => terms.length === 1)
+  const leadership = terms[0]
+  sent.length = 0
+  // No timer has had its turn, and the lease would still run for half its time.
+  world.clock.jump(1600)
+  t.same(await leadership?.commitIf(write), { kind: 'fenced', epoch: undefined })
+  t.equal(election.leadership, undefined)
+  t.notOk(sent.includes('commitIf'))
+  await world.until(() => deposed.length === 1)
+  t.match(deposed[0], /away for 1\d+ ms/)
+  t.ok(sent.includes('revokeLease'), 'others need not wait for the lease to run out')
+  await election.stop()
+})
+
+await inWorld(
+  t,
+  'a write that waits to be repeated is not sent after an absence',
+  async (t, world) => {
+    let tries = 0
+    const kv = world.connect()
+    const { election, terms } = campaign(world, kv, 'a')
+    await election.start()
+    await world.until(() => terms.length === 1)
+    kv.faults = {
+      fate: (method) => {
+        if (method === 'commitIf') tries++
+        return method === 'commitIf' ? 'unavailable' : 'pass'
+      },
+    }
+    const writing = terms[0]?.commitIf(write)
+    await world.until(() => tries === 1)
+    world.clock.jump(1600)
+    t.same(await writing, { kind: 'fenced', epoch: undefined })
+    t.equal(tries, 1)
+    await election.stop()
+  },
+)
+
+await inWorld(t, 'a lone coordinator leads again at once', async (t, world) => {
+  const terms: Leadership[] = []
+  const election = new Election({
+    ...world.on(world.connect()),
+    candidate: { id: 'a' as MemberId, address: 'a:1' },
+    hasRivals: () => false,
+    onElected: (leadership) => terms.push(leadership),
+  })
+  await election.start()
+  await world.until(() => terms.length === 1)
+  const began = world.clock.now()
+  election.resign()
+  await world.until(() => terms.length === 2)
+  t.ok(world.clock.now() - began < 200)
   await election.stop()
 })
 
@@ -183,6 +274,13 @@ await t.test('on etcd, leadership moves and the past is fenced', async (t) => {
   const term = first?.leadership
   first?.resign()
   while (leading() === undefined || leading() === first) await systemClock.sleep(5)
-  t.same(await term?.commitIf(write), { kind: 'fenced', epoch: leading()?.leadership?.epoch })
+  t.same(await term?.commitIf(write), { kind: 'fenced', epoch: undefined })
+  t.equal(await isTaken(kv, term), false)
+  const second = leading()
+  const deposed = second?.leadership
+  t.equal(await deposeLeader(on, deposed?.epoch ?? 0), true)
+  t.equal(await deposeLeader(on, deposed?.epoch ?? 0), false)
+  while (leading() === undefined || leading() === second) await systemClock.sleep(5)
+  t.equal(await isTaken(kv, deposed), false)
   await Promise.all(elections.map((election) => election.stop()))
 })

@@ -1,15 +1,15 @@
 import { type Clock, DecodeError, type Log } from '@nyala/client/base'
-import { type MemberId, randomHex } from '@nyala/client/protocol'
+import { type MemberId, randomHex, SqlError } from '@nyala/client/protocol'
 import type { Keys } from './keys.ts'
 import { type CommitRequest, type CommitResult, type Compare, type Kv, KvError } from './kv.ts'
 import { PrefixView } from './prefix-view.ts'
 import { decodeRecord, encodeRecord, type LeaderRecord, leaderRecord } from './records.ts'
-import { repeatCommit } from './retry.ts'
-import { Session } from './session.ts'
+import { type RepeatedCommit, repeatCommit } from './retry.ts'
+import { LEASE_TTL_SECONDS, Session } from './session.ts'
 
 const RETRY_MS = 50
-/** A coordinator that resigned lets others try for this long before it campaigns again. */
-const RESIGN_PAUSE_MS = 1000
+/** A coordinator whose term has ended lets others try for this long before it campaigns again. */
+const YIELD_MS = 1000
 
 export interface ElectionOptions {
   readonly kv: Kv
@@ -18,6 +18,10 @@ export interface ElectionOptions {
   readonly log: Log
   readonly candidate: { readonly id: MemberId; readonly address: string }
   readonly ttlSeconds?: number | undefined
+  /** Another coordinator could lead: one whose term has ended lets it go first. Default: true. */
+  readonly hasRivals?: (() => boolean) | undefined
+  /** A leader that was away for longer gives up. Default: half its lease. */
+  readonly absenceMaxMs?: number | undefined
   readonly onElected?: ((leadership: Leadership) => void) | undefined
   /** Whatever was done for this leadership must stop; its writes are refused from now on or soon. */
   readonly onDeposed?: ((leadership: Leadership, reason: string) => void) | undefined
@@ -32,7 +36,7 @@ export interface Leader {
 }
 
 export type FencedCommit =
-  /** The epoch is over; nothing was written. `epoch`: the one that is current, if any. */
+  /** The epoch is over; nothing was written. `epoch`: the one that is current, where that is known and there is one. */
   | { readonly kind: 'fenced'; readonly epoch: number | undefined }
   | {
       readonly kind: 'answered'
@@ -63,7 +67,7 @@ export class Leadership {
     this.#session = options.session
   }
 
-  /** A hint to stop early; never enough to act on. */
+  /** A hint to stop early; never enough to act on. False for good once this process was away for too long. */
   get probablyCurrent(): boolean {
     return this.#session.valid
   }
@@ -75,20 +79,24 @@ export class Leadership {
 
   /**
    * A guarded write that is refused once the epoch is over. The results of `failure` keep their places.
+   * Nothing is sent after an absence of this process, or once its lease has run out: it is fenced then without asking.
    * Fails with `metastore_unavailable` or `commit_outcome_unknown`.
    */
   async commitIf(
     request: CommitRequest,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<FencedCommit> {
-    const { result, ambiguous } = await repeatCommit(
-      { kv: this.#kv, clock: this.#clock, signal: options.signal },
+    if (!this.probablyCurrent) return { kind: 'fenced', epoch: undefined }
+    const sent = await this.#send(
       {
         compares: [this.fence(), ...request.compares],
         success: request.success,
         failure: [...(request.failure ?? []), { kind: 'get', key: this.#key }],
       },
+      options.signal,
     )
+    if (sent === 'over') return { kind: 'fenced', epoch: undefined }
+    const { result, ambiguous } = sent
     if (result.succeeded) return { kind: 'answered', result, ambiguous }
     const leader = result.responses.at(-1)
     const epoch = leader?.kind === 'get' ? leader.item?.createRevision : undefined
@@ -96,6 +104,47 @@ export class Leadership {
     const answered = { ...result, responses: result.responses.slice(0, -1) }
     return { kind: 'answered', result: answered, ambiguous }
   }
+
+  /** `over`: the term ended before anything was sent that may have been done. */
+  async #send(
+    request: CommitRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<RepeatedCommit | 'over'> {
+    const commitIf: Kv['commitIf'] = (again, options) => {
+      // Looked at before each attempt: the pause between two may have been a long one.
+      if (this.probablyCurrent) return this.#kv.commitIf(again, options)
+      return Promise.reject(new KvError('closed', `epoch ${this.epoch} is over`))
+    }
+    try {
+      return await repeatCommit({ kv: { commitIf }, clock: this.#clock, signal }, request)
+    } catch (error) {
+      const isUnsent = error instanceof SqlError && error.error === 'metastore_unavailable'
+      if (isUnsent && !this.probablyCurrent) return 'over'
+      throw error
+    }
+  }
+}
+
+/**
+ * Ends the term of a leader that is believed dead, so that another can be elected before its lease runs out.
+ * Compares the epoch: a leader elected meanwhile is not touched. Wrong about a living leader it costs an election.
+ * False when the epoch was over already. Fails with `metastore_unavailable` or `commit_outcome_unknown`.
+ */
+export async function deposeLeader(
+  options: {
+    readonly kv: Kv
+    readonly keys: Keys
+    readonly clock: Clock
+    readonly signal?: AbortSignal | undefined
+  },
+  epoch: number,
+): Promise<boolean> {
+  const key = options.keys.leader
+  const { result } = await repeatCommit(options, {
+    compares: [{ kind: 'createRevision', key, equals: epoch }],
+    success: [{ kind: 'delete', key }],
+  })
+  return result.succeeded
 }
 
 /**
@@ -106,7 +155,9 @@ export class Leadership {
  *                               └──another created it──► waiting
  * ```
  *
- * A candidate that waits holds neither key nor lease, so there is no queue that could go wrong.
+ * A candidate that waits holds neither key nor lease, so there is no queue that could go wrong. A leader that was
+ * away, paused or hung, for longer than half its lease drops its epoch before it does anything else. Whoever led lets
+ * the others go first, so that a leader that wakes does not take its place back.
  */
 export class Election {
   readonly #options: ElectionOptions
@@ -130,9 +181,9 @@ export class Election {
     return this.#leader
   }
 
-  /** Set while this coordinator leads. */
+  /** Set while this coordinator leads, as far as it can tell. */
   get leadership(): Leadership | undefined {
-    return this.#leadership
+    return this.#leadership?.probablyCurrent === true ? this.#leadership : undefined
   }
 
   /** Begins to observe and to campaign; resolves when the leader key has been read for the first time. */
@@ -188,8 +239,8 @@ export class Election {
       try {
         await this.#view.waitFor(() => this.#view.get(this.#key) === undefined, { signal })
         const ended = await this.#campaignOnce()
-        if (ended !== 'deposed')
-          await this.#pause(ended === 'resigned' ? RESIGN_PAUSE_MS : RETRY_MS)
+        const yields = ended === 'deposed' && (this.#options.hasRivals?.() ?? true)
+        await this.#pause(yields ? YIELD_MS : RETRY_MS)
       } catch (error) {
         if (signal.aborted) return
         this.#options.log.info('campaign failed', { error })
@@ -198,13 +249,16 @@ export class Election {
     }
   }
 
-  async #campaignOnce(): Promise<'lost' | 'deposed' | 'resigned'> {
-    const session = await Session.open(this.#options)
+  async #campaignOnce(): Promise<'lost' | 'deposed'> {
+    const { ttlSeconds = LEASE_TTL_SECONDS } = this.#options
+    const { absenceMaxMs = (ttlSeconds * 1000) / 2 } = this.#options
+    const session = await Session.open({ ...this.#options, absenceMaxMs })
     try {
       const epoch = await this.#createKey(session)
       // A session that ended while the answer was on its way leads nobody.
       if (epoch === undefined || !session.valid) return 'lost'
-      return await this.#lead(session, epoch)
+      await this.#lead(session, epoch)
+      return 'deposed'
     } finally {
       await session.close()
     }
@@ -229,7 +283,7 @@ export class Election {
     return found?.lease === session.lease ? found.createRevision : undefined
   }
 
-  async #lead(session: Session, epoch: number): Promise<'deposed' | 'resigned'> {
+  async #lead(session: Session, epoch: number): Promise<void> {
     const { kv, clock, log } = this.#options
     const leadership = new Leadership({ kv, clock, key: this.#key, epoch, session })
     this.#leadership = leadership
@@ -239,7 +293,6 @@ export class Election {
     this.#leadership = undefined
     log.info('deposed', { epoch, reason })
     this.#options.onDeposed?.(leadership, reason)
-    return reason === RESIGNED ? 'resigned' : 'deposed'
   }
 
   async #untilDeposed(session: Session, epoch: number): Promise<string> {

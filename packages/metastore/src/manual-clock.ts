@@ -62,6 +62,11 @@ export class ManualClock implements Clock {
     await idle()
   }
 
+  /** Moves time on with nobody noticing, as for a process that is paused: what fell due is late. */
+  jump(ms: number): void {
+    this.#now += ms
+  }
+
   /** Lets time go by until `promise` settles. More than `limitMs` of it is a bug: what is waited for never comes. */
   async run<T>(promise: Promise<T>, limitMs = 600_000): Promise<T> {
     const end = this.#now + limitMs

@@ -8,7 +8,7 @@ const PAUSE_MIN_MS = 20
 const PAUSE_MAX_MS = 300
 
 export interface RetryOptions {
-  readonly kv: Kv
+  readonly kv: Pick<Kv, 'commitIf'>
   readonly clock: Clock
   /** Total time, all attempts together. */
   readonly budgetMs?: number | undefined

@@ -9,12 +9,19 @@ const MARGIN_MS = 150
 const RENEWALS = 4
 const RENEW_TIMEOUT_MIN_MS = 50
 const RENEW_RETRY_MS = 20
+/** How often a session that must notice its own absence looks at the clock, per allowed absence. */
+const LOOKS_PER_ABSENCE = 4
 
 export interface SessionOptions {
   readonly kv: Kv
   readonly clock: Clock
   readonly log: Log
   readonly ttlSeconds?: number | undefined
+  /**
+   * Ends the session when this process was away for longer, paused or too busy to take a timer's turn: before anything
+   * else that it does after its return. Default: absence alone ends nothing.
+   */
+  readonly absenceMaxMs?: number | undefined
 }
 
 /**
@@ -35,7 +42,10 @@ export class Session {
   readonly #log: Log
   readonly #lost = deferred<string>()
   readonly #closing = new AbortController()
+  readonly #absenceMaxMs: number
   #validUntil: number
+  /** When this process was last seen to be running. */
+  #lastTurn: number
   #ended = false
 
   private constructor(
@@ -49,6 +59,8 @@ export class Session {
     this.ttlSeconds = grant.ttlSeconds
     this.lost = this.#lost.promise
     this.#validUntil = grant.sentAt + grant.ttlSeconds * 1000 - MARGIN_MS
+    this.#absenceMaxMs = options.absenceMaxMs ?? Infinity
+    this.#lastTurn = grant.sentAt
   }
 
   static async open(options: SessionOptions): Promise<Session> {
@@ -56,11 +68,13 @@ export class Session {
     const grant = await options.kv.grantLease(options.ttlSeconds ?? LEASE_TTL_SECONDS)
     const session = new Session(options, { ...grant, sentAt })
     void session.#run()
+    if (options.absenceMaxMs !== undefined) void session.#watchAbsence()
     return session
   }
 
+  /** Asking also notices an absence, so that whoever asks before each act does nothing after one. */
   get valid(): boolean {
-    return !this.#ended && this.#clock.now() < this.#validUntil
+    return !this.#noticeAbsence() && this.#clock.now() < this.#validUntil
   }
 
   /** Ends the session and gives the lease back, so that its keys vanish at once. Idempotent. */
@@ -68,6 +82,10 @@ export class Session {
     if (this.#ended) return
     this.#ended = true
     this.#closing.abort()
+    await this.#revoke()
+  }
+
+  async #revoke(): Promise<void> {
     try {
       await this.#kv.revokeLease(this.lease)
     } catch (error) {
@@ -81,10 +99,11 @@ export class Session {
     let pauseMs = periodMs
     for (;;) {
       if (!(await this.#sleep(Math.min(pauseMs, this.#leftMs())))) return
+      if (this.#noticeAbsence()) return
       const left = this.#leftMs()
       if (left <= 0) return this.#lose('lease was not renewed in time')
       const renewed = await this.#renew(Math.max(RENEW_TIMEOUT_MIN_MS, Math.min(left, periodMs)))
-      if (this.#ended) return
+      if (this.#noticeAbsence()) return
       if (renewed === 'gone') return this.#lose('lease is gone on the server')
       pauseMs = renewed === 'renewed' ? periodMs : RENEW_RETRY_MS
     }
@@ -102,6 +121,24 @@ export class Session {
       this.#log.debug('lease renewal failed', { lease: this.lease, error })
       return 'failed'
     }
+  }
+
+  async #watchAbsence(): Promise<void> {
+    while (await this.#sleep(this.#absenceMaxMs / LOOKS_PER_ABSENCE)) {
+      if (this.#noticeAbsence()) return
+      this.#lastTurn = this.#clock.now()
+    }
+  }
+
+  /** True when the session is over, by an absence that is noticed just now or otherwise. */
+  #noticeAbsence(): boolean {
+    const awayMs = this.#clock.now() - this.#lastTurn
+    if (!this.#ended && awayMs > this.#absenceMaxMs) {
+      this.#lose(`this process was away for ${Math.round(awayMs)} ms`)
+      // Others need not wait until it expires.
+      void this.#revoke()
+    }
+    return this.#ended
   }
 
   /** False when the session was closed meanwhile. */
@@ -122,6 +159,7 @@ export class Session {
   #lose(reason: string): void {
     if (this.#ended) return
     this.#ended = true
+    this.#closing.abort()
     this.#lost.resolve(reason)
   }
 }
