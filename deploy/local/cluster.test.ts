@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
-import { systemClock } from '@nyala/client/base'
+import { type Log, silentLog, systemClock } from '@nyala/client/base'
 import t from 'tap'
 import type { LocalCluster } from './cluster.ts'
 import { LauncherError } from './launcher-error.ts'
@@ -116,6 +116,7 @@ t.test('a second cluster in a directory in use is refused', async (t) => {
   await using cluster = await start(dir)
   await t.rejects(start(dir), {
     message: `a cluster already runs in "${dir}": ${cluster.url}`,
+    exitCode: 3,
     hint: /nyala down/,
   })
   t.equal(cluster.processes.length, 4, 'the first one goes on')
@@ -189,6 +190,61 @@ t.test('a supervised member comes back by itself, etcd too', async (t) => {
       return pid !== undefined && pid !== before?.pid && pid === find()?.pid
     })
   }
+})
+
+t.test('of several clusters opened in one directory at once one starts', async (t) => {
+  const dir = await temporaryDirectory(t)
+  // Of a start that was killed: its process is gone.
+  await symlink('4194305 another/1', join(dir, 'start.lock'))
+  const opened = await Promise.allSettled([start(dir), start(dir), start(dir)])
+  const [cluster, another] = opened.flatMap((one) =>
+    one.status === 'fulfilled' ? [one.value] : [],
+  )
+  t.teardown(() => Promise.all([cluster?.stop(), another?.stop()]))
+  t.ok(cluster)
+  t.equal(another, undefined)
+  for (const one of opened) {
+    if (one.status === 'rejected') {
+      t.match(one.reason, { exitCode: 3, message: `another cluster is just starting in "${dir}"` })
+    }
+  }
+  t.match(await readState(dir), { url: cluster?.url, etcd: cluster?.etcdEndpoints })
+  t.same((await readdir(dir)).sort(), ['cluster.json', 'data', 'etcd', 'layout.json', 'logs'])
+})
+
+t.test('members are stopped also where nothing can be written down', async (t) => {
+  const dir = await temporaryDirectory(t)
+  const cluster = await start(dir)
+  t.teardown(() => cluster.stop())
+  const state = await readState(dir)
+  // What is written first, under a name that is taken, cannot be written: as on a full disk.
+  await mkdir(join(dir, `cluster.json.${process.pid}.next`))
+  await cluster.stop()
+  t.equal(state?.processes.length, 4)
+  for (const one of state?.processes ?? []) t.equal(await isAlive(one), false, one.id)
+  t.equal(await readState(dir), undefined)
+})
+
+t.test('a member for which no process can be made is tried again and again', async (t) => {
+  const dir = await temporaryDirectory(t)
+  const failures: unknown[] = []
+  const log: Log = {
+    ...silentLog,
+    warn: (event, fields) => {
+      if (event === 'memberRestartFailed') failures.push(fields?.['error'])
+    },
+  }
+  await using cluster = await start(dir, { restart: true, log })
+  const find = () => cluster.processes.find((one) => one.id === 'e1')
+  const before = find()
+  await rename(join(dir, 'logs'), join(dir, 'elsewhere'))
+  cluster.kill('e1')
+  await until(() => failures.length >= 2)
+  t.match(failures[0], { message: /executor "e1" at .* did not start: .*ENOENT/ })
+  t.equal(find(), undefined)
+  await rename(join(dir, 'elsewhere'), join(dir, 'logs'))
+  await until(() => find() !== undefined)
+  t.equal(find()?.address, before?.address)
 })
 
 t.test('a paused member does not hold up the end', async (t) => {

@@ -3,12 +3,13 @@ import { resolve } from 'node:path'
 import { type Clock, type Log, silentLog, systemClock } from '@nyala/client/base'
 import { clusterUrl, engineMembers, installedPrograms, type Programs } from './engine-member.ts'
 import { etcdHealthy, etcdMembers, etcdUrls } from './etcd-member.ts'
-import { LauncherError } from './launcher-error.ts'
+import { configurationError, LauncherError } from './launcher-error.ts'
 import { type Layout, pathsOf, settleLayout } from './layout.ts'
 import { membersJoined } from './membership.ts'
 import { MemberProcess, type MemberRole, type MemberSpec } from './member-process.ts'
 import { requireFreePorts } from './ports.ts'
 import { isAlive, processBirth } from './process-identity.ts'
+import { withStartLock } from './start-lock.ts'
 import {
   type ClusterState,
   createState,
@@ -94,22 +95,7 @@ export class LocalCluster implements AsyncDisposable {
   /** Starts a cluster and resolves when all of its members serve. Fails with a {@link LauncherError}. */
   static async open(given: LocalClusterOptions): Promise<LocalCluster> {
     const options = { ...given, dir: resolve(given.dir) }
-    await requireUnused(options.dir)
-    const layout = await settleLayout({ ...options, cluster: options.cluster ?? 'local' })
-    await requireFreePorts([
-      ...layout.coordinators,
-      ...layout.executors,
-      ...layout.etcd.flatMap((one) => [one, { id: one.id, port: one.peerPort }]),
-    ])
-    for (const path of [
-      pathsOf(options.dir).logs,
-      pathsOf(options.dir).etcd,
-      pathsOf(options.dir).data,
-    ]) {
-      await mkdir(path, { recursive: true })
-    }
-    const state = await firstState(layout, options)
-    await createState(options.dir, state)
+    const { layout, state } = await withStartLock(options.dir, () => claim(options))
     const cluster = new LocalCluster(layout, state, options)
     try {
       await cluster.#start()
@@ -194,13 +180,22 @@ export class LocalCluster implements AsyncDisposable {
   }
 
   async #stop(): Promise<void> {
-    await this.#saveState({ state: 'stopping' })
+    const log = this.#options.log ?? silentLog
+    // Nothing that fails on the way, as on a full disk, keeps a member from being stopped.
+    await this.#saveState({ state: 'stopping' }).catch((error: unknown) =>
+      log.warn('stateNotWritten', { error }),
+    )
     const isEtcd = (member: MemberProcess): boolean => member.spec.role === 'etcd'
     // What the engine still writes on its way out needs etcd.
-    await Promise.all(this.#members.filter((one) => !isEtcd(one)).map((one) => one.stop()))
-    await Promise.all(this.#members.filter(isEtcd).map((one) => one.stop()))
-    await this.#writes
-    await removeState(this.dir)
+    const stopped = [
+      ...(await stopAll(this.#members.filter((one) => !isEtcd(one)))),
+      ...(await stopAll(this.#members.filter(isEtcd))),
+    ]
+    const failed = stopped.find((one) => one.status === 'rejected')
+    // What could not be stopped stays in the state file, for `nyala down`.
+    if (failed !== undefined) throw failed.reason
+    await this.#writes.catch(() => undefined)
+    await removeState(this.dir, this.#state.supervisor)
   }
 
   #saveState(change: Partial<ClusterState>): Promise<void> {
@@ -225,6 +220,27 @@ export class LocalCluster implements AsyncDisposable {
     const ids = this.#members.map((one) => one.spec.id).join(', ')
     throw new LauncherError(`no member "${id}" in the cluster`, { hint: `its members: ${ids}` })
   }
+}
+
+const stopAll = (members: readonly MemberProcess[]): Promise<PromiseSettledResult<void>[]> =>
+  Promise.allSettled(members.map((one) => one.stop()))
+
+/** Makes the directory this process's: from then on its state file says so. */
+async function claim(
+  options: LocalClusterOptions,
+): Promise<{ readonly layout: Layout; readonly state: ClusterState }> {
+  await requireUnused(options.dir)
+  const layout = await settleLayout({ ...options, cluster: options.cluster ?? 'local' })
+  await requireFreePorts([
+    ...layout.coordinators,
+    ...layout.executors,
+    ...layout.etcd.flatMap((one) => [one, { id: one.id, port: one.peerPort }]),
+  ])
+  const { logs, etcd, data } = pathsOf(options.dir)
+  for (const path of [logs, etcd, data]) await mkdir(path, { recursive: true })
+  const state = await firstState(layout, options)
+  await createState(options.dir, state)
+  return { layout, state }
 }
 
 /** With everything on one machine an election takes half a second; this is for a machine that is very busy. */
@@ -266,9 +282,10 @@ async function requireUnused(dir: string): Promise<void> {
   const state = await readState(dir)
   if (state === undefined) return
   if (await isAlive(state.supervisor)) {
-    throw new LauncherError(`a cluster already runs in "${dir}": ${state.url}`, {
-      hint: `connect to it, stop it with "nyala down --dir ${dir}", or choose another --dir`,
-    })
+    throw configurationError(
+      `a cluster already runs in "${dir}": ${state.url}`,
+      `connect to it, stop it with "nyala down --dir ${dir}", or choose another --dir`,
+    )
   }
   const left = await survivors(state)
   if (left.length > 0) {
@@ -278,5 +295,5 @@ async function requireUnused(dir: string): Promise<void> {
       { hint: `end them with "nyala down --dir ${dir}"` },
     )
   }
-  await removeState(dir)
+  await removeState(dir, state.supervisor)
 }

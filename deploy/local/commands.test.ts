@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '@nyala/client/base'
 import t from 'tap'
 import { runCommand } from './commands.ts'
+import { readLayout } from './layout.ts'
 import { isAlive } from './process-identity.ts'
 import { readState, survivors } from './state-file.ts'
 import { fakePrograms } from './testing/fake-programs.ts'
@@ -62,7 +63,7 @@ t.test('up --detach leaves a cluster that down stops', async (t) => {
   t.equal(state?.url, up.out.trim())
   t.same(state?.roots, [dir, join(dir, '.nyala')])
   const again = await nyala([...UP, '--detach'], dir)
-  t.match(again, { code: 1, out: '', err: /a cluster already runs in/ })
+  t.match(again, { code: 3, out: '', err: /a cluster already runs in/ })
 
   const down = await nyala(['down'], dir)
   t.match(down, { code: 0, out: /stopped the cluster in ".*": 4 processes\n/ })
@@ -144,6 +145,47 @@ t.test('wrong options are told with exit code 3', async (t) => {
   for (const [args, message] of wrong) {
     t.match(await runHere(args, dir), { code: 3, out: '', err: message }, args.join(' '))
   }
+})
+
+t.test('of two that start in one directory at once one wins, and the other says why', async (t) => {
+  const dir = await temporaryDirectory(t)
+  t.teardown(() => nyala(['down'], dir))
+  const both = await Promise.all([1, 2].map(() => nyala([...UP, '--detach'], dir)))
+  const [won, lost] = both.toSorted((a, b) => Number(a.code) - Number(b.code))
+  const state = await readState(join(dir, '.nyala'))
+  t.match(won, { code: 0, out: `${state?.url ?? 'no state'}\n`, err: '' })
+  t.match(lost, { code: 3, out: '', err: /(is just starting|already runs) in ".*\.nyala"/ })
+  const layout = await readLayout(join(dir, '.nyala'))
+  t.same(
+    state?.etcd,
+    layout?.etcd.map(({ port }) => `http://127.0.0.1:${port}`),
+    'the layout is that of the cluster that runs',
+  )
+})
+
+t.test('a supervisor goes on where its log cannot be written', async (t) => {
+  if (!existsSync('/dev/full')) {
+    t.pass('there is no device that is always full')
+    return
+  }
+  const dir = await temporaryDirectory(t)
+  await mkdir(join(dir, '.nyala', 'logs'), { recursive: true })
+  await symlink('/dev/full', join(dir, '.nyala', 'logs', 'supervisor.log'))
+  t.equal((await nyala([...UP, '--detach'], dir)).code, 0)
+  t.teardown(() => nyala(['down'], dir))
+  const find = async () =>
+    (await readState(join(dir, '.nyala')))?.processes.find(({ id }) => id === 'e1')
+  const before = await find()
+  t.ok(before)
+  process.kill(before?.pid ?? 0, 'SIGKILL')
+  const deadline = systemClock.now() + 20_000
+  const isBack = async (): Promise<boolean> => {
+    const now = await find()
+    return now !== undefined && now.pid !== before?.pid
+  }
+  while (!(await isBack()) && systemClock.now() < deadline) await systemClock.sleep(20)
+  t.ok(await isBack(), 'it started the member again')
+  t.equal((await nyala(['down'], dir)).code, 0)
 })
 
 t.test('down where nothing runs says so', async (t) => {

@@ -14,6 +14,7 @@ import {
 export const pathsOf = (dir: string) => ({
   state: join(dir, 'cluster.json'),
   layout: join(dir, 'layout.json'),
+  startLock: join(dir, 'start.lock'),
   logs: join(dir, 'logs'),
   etcd: join(dir, 'etcd'),
   data: join(dir, 'data'),
@@ -45,7 +46,10 @@ export interface LayoutOptions {
   readonly portBase: number
 }
 
-/** The layout of the directory's data where there is some that fits, else a new one, which is then kept. */
+/**
+ * The layout of the directory's data where there is some that fits, else a new one, which is then kept. One at a time may
+ * do this in a directory.
+ */
 export async function settleLayout(options: LayoutOptions): Promise<Layout> {
   const kept = await readLayout(options.dir)
   if (kept !== undefined) requireSameEtcd(kept, options)

@@ -79,7 +79,6 @@ export class MemberProcess {
   /** Starts a process and waits until it serves. Fails with a {@link LauncherError} that quotes its log. */
   async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     this.#stopping = new AbortController()
-    const child = this.#spawn()
     const timeout = new AbortController()
     const cancel = this.#options.clock.after(READY_TIMEOUT_MS, () =>
       timeout.abort(new Error(`not ready after ${READY_TIMEOUT_MS} ms`)),
@@ -87,22 +86,25 @@ export class MemberProcess {
     const signals = [timeout.signal, this.#stopping.signal, options.signal]
     const signal = AbortSignal.any(signals.filter((one) => one !== undefined))
     try {
+      const child = this.#spawn()
       await this.#record(child)
       const exit = this.#exited.then((how) => Promise.reject(new Error(how)))
       await Promise.race([this.spec.ready(child, { signal }), exit])
+      this.#options.log.info('memberReady', { id: this.spec.id, pid: child.pid })
     } catch (error) {
       timeout.abort(error)
       throw this.#startError(error)
     } finally {
       cancel()
     }
-    this.#options.log.info('memberReady', { id: this.spec.id, pid: child.pid })
   }
 
   /** From now on an exit that nobody asked for is followed by a new start. */
   supervise(): void {
     this.#supervised = true
-    if (this.#child === undefined) this.#restartLater('not running')
+    if (this.#child === undefined && this.#cancelRestart === undefined) {
+      this.#restartLater('not running')
+    }
   }
 
   /** Sends a signal to the process; fails when none runs. */
@@ -150,14 +152,18 @@ export class MemberProcess {
     const log = openSync(this.spec.logPath, 'a')
     const [program, ...args] = [...endWithSupervisor(), ...this.spec.command]
     // A session of its own: the terminal's Ctrl-C reaches the supervisor only, which stops its members in order.
-    const child = spawn(program as string, args, {
-      stdio: ['ignore', 'pipe', log],
-      detached: true,
-      env: { ...this.spec.variables },
-    })
-    closeSync(log)
-    this.#child = child
     this.#startedAt = this.#options.clock.now()
+    let child: ChildProcess
+    try {
+      child = spawn(program as string, args, {
+        stdio: ['ignore', 'pipe', log],
+        detached: true,
+        env: { ...this.spec.variables },
+      })
+    } finally {
+      closeSync(log)
+    }
+    this.#child = child
     this.#exited = new Promise((resolve) => {
       child.once('error', (error) => resolve(`cannot be run: ${error.message}`))
       child.once('exit', (code, signal) =>
@@ -191,6 +197,7 @@ export class MemberProcess {
     this.#backoffMs = Math.min(BACKOFF_MAX_MS, waitMs * 2)
     this.#options.log.warn('memberRestarts', { id: this.spec.id, why, waitMs })
     this.#cancelRestart = this.#options.clock.after(waitMs, () => {
+      this.#cancelRestart = undefined
       void this.start().catch((error: unknown) => this.#onRestartFailed(error))
     })
   }
@@ -201,6 +208,10 @@ export class MemberProcess {
     // A process that runs but never got ready is ended here; its exit leads to the next try.
     const pid = this.#child?.pid
     if (pid !== undefined) sendSignal(-pid, 'SIGKILL')
+    // Where none was even made, as on a machine without room for one, there is no exit to wait for.
+    if (this.#child === undefined && this.#cancelRestart === undefined) {
+      this.#restartLater(error instanceof Error ? error.message : String(error))
+    }
   }
 
   #startError(cause: unknown): LauncherError {
@@ -230,6 +241,7 @@ function setAsideLargeLog(path: string): void {
 }
 
 function logTail(path: string): string {
+  if (!existsSync(path)) return '(there is none)'
   const lines = readFileSync(path, 'utf8').trimEnd().split('\n')
   return lines.slice(-LOG_TAIL_LINES).join('\n')
 }

@@ -1,8 +1,8 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { type Infer, s } from '@nyala/client/base'
-import { LauncherError } from './launcher-error.ts'
+import { configurationError, LauncherError } from './launcher-error.ts'
 import { pathsOf } from './layout.ts'
-import { isAlive } from './process-identity.ts'
+import { isAlive, type ProcessIdentity } from './process-identity.ts'
 
 const identity = { pid: s.natural, birth: s.string }
 
@@ -55,10 +55,15 @@ export async function createState(dir: string, state: ClusterState): Promise<voi
   try {
     await writeFile(path, text(state), { flag: 'wx' })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new LauncherError(`another cluster is just starting in "${dir}"`, {
-      hint: 'choose another --dir, or wait and connect to that one',
-    })
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      // What a full disk took of it would be in the way of the next start.
+      await rm(path, { force: true })
+      throw error
+    }
+    throw configurationError(
+      `another cluster is just starting in "${dir}"`,
+      'choose another --dir, or wait and connect to that one',
+    )
   }
 }
 
@@ -70,13 +75,22 @@ export async function writeState(dir: string, state: ClusterState): Promise<void
   await rename(next, path)
 }
 
-export async function removeState(dir: string): Promise<void> {
+/** Gives the directory free, unless another supervisor has claimed it meanwhile. */
+export async function removeState(dir: string, supervisor: ProcessIdentity): Promise<void> {
+  const now = await readState(dir)
+  if (now === undefined || !isSameProcess(now.supervisor, supervisor)) return
   await rm(pathsOf(dir).state, { force: true })
 }
 
+export const isSameProcess = (a: ProcessIdentity, b: ProcessIdentity): boolean =>
+  a.pid === b.pid && a.birth === b.birth
+
 /** The processes of a state that still run. */
-export async function survivors(state: ClusterState): Promise<readonly ProcessRecord[]> {
-  const alive = await Promise.all(state.processes.map((one) => isAlive(one)))
+export async function survivors(
+  state: ClusterState,
+  lives: (process: ProcessIdentity) => Promise<boolean> = isAlive,
+): Promise<readonly ProcessRecord[]> {
+  const alive = await Promise.all(state.processes.map((one) => lives(one)))
   return state.processes.filter((_, i) => alive[i] === true)
 }
 

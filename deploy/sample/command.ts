@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Environment } from '../local/environment.ts'
 import { configurationError, EXIT_INTERRUPTED } from '../local/launcher-error.ts'
+import { STOP_SIGNALS } from '../local/up.ts'
 import { generateSample, type Sample } from './generate.ts'
 
 export const SAMPLE_USAGE = `usage: nyala sample --dir DIR [--sf N]
@@ -21,8 +22,9 @@ export async function sample(args: readonly string[], environment: Environment):
   }
   if (values.dir === undefined) throw configurationError('--dir is missing', SAMPLE_USAGE)
   const interrupted = new AbortController()
+  // Also a second signal, as Ctrl-C under npm sends, finds the half-made files still being removed.
   const onInterrupt = (): void => interrupted.abort(new Error('interrupted'))
-  process.once('SIGINT', onInterrupt)
+  for (const name of STOP_SIGNALS) process.on(name, onInterrupt)
   try {
     const started = environment.clock.now()
     const made = await generateSample({
@@ -38,7 +40,7 @@ export async function sample(args: readonly string[], environment: Environment):
     if (interrupted.signal.aborted) return EXIT_INTERRUPTED
     throw error
   } finally {
-    process.off('SIGINT', onInterrupt)
+    for (const name of STOP_SIGNALS) process.off(name, onInterrupt)
   }
 }
 

@@ -1,9 +1,14 @@
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { systemClock } from '@nyala/client/base'
 import t from 'tap'
+import { processBirth } from '../local/process-identity.ts'
 import { temporaryDirectory } from '../local/testing/temporary-directory.ts'
 import { generateSample } from './generate.ts'
 import { SAMPLE_TABLES, TPCH_TABLES } from './schema.ts'
@@ -11,6 +16,7 @@ import { sizesAt } from './sizes.ts'
 import { writeSample } from './writer.ts'
 
 const SCALE_FACTOR = 0.02
+const LAUNCHER = fileURLToPath(new URL('../local/testing/fake-launcher.js', import.meta.url))
 
 async function open(dir: string): Promise<DuckDBConnection> {
   const connection = await (await DuckDBInstance.create(':memory:')).connect()
@@ -209,6 +215,33 @@ t.test('a sample that is given up leaves nothing', async (t) => {
   await t.rejects(made, { message: 'enough' })
   t.same(await readdir(dir), [])
 })
+
+for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
+  t.test(`the command that is ended by ${signal} leaves no writer and no files`, async (t) => {
+    const dir = await temporaryDirectory(t)
+    const child = spawn(process.execPath, [LAUNCHER, 'sample', '--dir', dir, '--sf', '1'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    t.teardown(() => child.kill('SIGKILL'))
+    const closed = once(child, 'close')
+    const writing = async (): Promise<boolean> =>
+      (await readdir(dir)).some((name) => existsSync(join(dir, name, 'lineitem')))
+    while (!(await writing())) await systemClock.sleep(10)
+    const writers = process.platform === 'linux' ? await childrenOf(child.pid ?? 0) : []
+    if (process.platform === 'linux') t.equal(writers.length, 1)
+    child.kill(signal)
+    child.kill(signal)
+    t.same(await closed, [130, null])
+    t.same(await readdir(dir), [])
+    for (const writer of writers) t.equal(await processBirth(writer), undefined)
+  })
+}
+
+const childrenOf = async (pid: number): Promise<readonly number[]> =>
+  (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'))
+    .split(' ')
+    .filter((text) => text.trim() !== '')
+    .map(Number)
 
 t.test('another table of the same name is left alone', async (t) => {
   const dir = await temporaryDirectory(t)
