@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -87,7 +88,7 @@ async function main(): Promise<number> {
       clock,
       log,
       pid: process.pid,
-      version: '0.1.0',
+      version: version(),
       onSuperseded: () => process.kill(process.pid, 'SIGTERM'),
     },
     stopping.signal,
@@ -105,6 +106,11 @@ async function main(): Promise<number> {
   await coordinator.stop()
   await kv.close()
   return 0
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return String((JSON.parse(text) as { readonly version?: unknown }).version)
 }
 
 // Frames that pass through are memory outside the heap, and make the collector mark it over and over: in steps that cost

@@ -22,7 +22,7 @@ export interface ParseOptions {
  *   open → (splitStatements | parse | parseQuery | parseExpression)* → close
  */
 export class SqlFrontEnd {
-  /** The instance that parses; the binder opens one of its own with `ParserInstance.open`. */
+  /** The instance that parses. Tests ask it what DuckDB makes of a text; nothing else does. */
   readonly parser: ParserInstance
   readonly #limits: SqlLimits
 
@@ -46,7 +46,7 @@ export class SqlFrontEnd {
 
   /**
    * One statement: a text that holds exactly one, or one of `splitStatements`.
-   * Throws SqlError: `syntax_error`, `feature_not_supported`, `program_limit_exceeded`,
+   * Throws SqlError: `syntax_error`, `feature_not_supported`, `duplicate_column` (CREATE TABLE), `program_limit_exceeded`,
    * `statement_too_complex`, `internal_error` (the guard).
    */
   async parse(sql: string | StatementText, options: ParseOptions = {}): Promise<Statement> {

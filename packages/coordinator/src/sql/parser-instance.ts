@@ -17,12 +17,10 @@ const SERIALIZE =
  * text means. Statements run one after the other, since a prepared statement has one set of bindings.
  *
  *   open → serialize* → close
- *
- * `open` may be called by others that need a sealed instance (the binder asks its own for types).
  */
 export class ParserInstance {
   readonly #instance: DuckDBInstance
-  /** The raw connection, for callers that own the instance. */
+  /** The raw connection, which tests look into; statements go through `serialize`, one at a time. */
   readonly connection: DuckDBConnection
   readonly #serialize: DuckDBPreparedStatement
   #last: Promise<unknown> = Promise.resolve()
