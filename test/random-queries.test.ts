@@ -27,8 +27,8 @@ t.test(
   { timeout: TIMEOUT_MS },
   async (t) => {
     const directory = await mkdtemp(join(tmpdir(), 'nyala-random-'))
-    await using world = await openRandomWorld(directory)
     t.teardown(() => rm(directory, { recursive: true }))
+    await using world = await openRandomWorld(directory)
 
     await t.test('queries that once were wrong are right', async (t) => {
       for (const found of await readRegressions()) {

@@ -6,7 +6,7 @@ import { queryText } from './random-queries/query.ts'
 import { type Case, caseOf, checkCase, isDivided } from './random-queries/check.ts'
 import { regressionLine } from './random-queries/regressions.ts'
 import { shrink } from './random-queries/shrink.ts'
-import { openRandomWorld } from './random-queries/world.ts'
+import { openRandomWorld, type RandomWorld } from './random-queries/world.ts'
 
 /** Runs many random queries: `node test/dist/random-queries.js --seed N --count N [--stop N]`. */
 async function main(): Promise<void> {
@@ -19,16 +19,43 @@ async function main(): Promise<void> {
     },
   })
   const directory = await mkdtemp(join(tmpdir(), 'nyala-random-'))
-  const world = await openRandomWorld(directory)
-  const first = Number(values.seed)
+  try {
+    await using world = await openRandomWorld(directory)
+    const wrong = await tryMany(world, {
+      first: natural('seed', values.seed),
+      count: natural('count', values.count),
+      stop: natural('stop', values.stop),
+      showSkipped: values.skipped,
+    })
+    process.exitCode = wrong > 0 ? 1 : 0
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+function natural(name: string, text: string): number {
+  if (/^\d+$/.test(text)) return Number(text)
+  throw new Error(`--${name} is "${text}", expected a whole number`)
+}
+
+/** Prints each query that is wrong, as small as it gets, and what became of all; resolves with how many are wrong. */
+async function tryMany(
+  world: RandomWorld,
+  options: {
+    readonly first: number
+    readonly count: number
+    readonly stop: number
+    readonly showSkipped: boolean
+  },
+): Promise<number> {
   const tally = new Map<string, number>()
   const count = (what: string): void => void tally.set(what, (tally.get(what) ?? 0) + 1)
   let wrong = 0
-  for (let seed = first; seed < first + Number(values.count); seed++) {
+  for (let seed = options.first; seed < options.first + options.count; seed++) {
     const found = caseOf(seed)
     const verdict = await checkCase(world, found)
     count(verdict.kind)
-    if (verdict.kind === 'skipped' && values.skipped) {
+    if (verdict.kind === 'skipped' && options.showSkipped) {
       process.stdout.write(`${queryText(found.query)}\n${verdict.why}\n\n`)
     }
     if (verdict.kind === 'skipped')
@@ -45,13 +72,11 @@ async function main(): Promise<void> {
     process.stdout.write(
       `seed ${seed}, ${small.options.slots} slots\n${queryText(small.query)}\n${last.kind === 'wrong' ? last.why : `only once: ${verdict.why}`}\n${verdict.plan?.reason ?? ''}\n${regressionLine(small, '?')}\n\n`,
     )
-    if (++wrong >= Number(values.stop)) break
+    if (++wrong >= options.stop) break
   }
   const lines = [...tally].toSorted((a, b) => b[1] - a[1]).map(([what, n]) => `${n}\t${what}\n`)
   process.stdout.write(lines.join(''))
-  await world[Symbol.asyncDispose]()
-  await rm(directory, { recursive: true })
-  process.exitCode = wrong > 0 ? 1 : 0
+  return wrong
 }
 
 await main()

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,6 +20,11 @@ async function temporaryDirectory(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
   t.teardown(() => rm(dir, { recursive: true, force: true }))
   return dir
+}
+
+async function coordinatorVersion(): Promise<unknown> {
+  const path = new URL('../../../packages/coordinator/package.json', import.meta.url)
+  return (JSON.parse(await readFile(path, 'utf8')) as { readonly version?: unknown }).version
 }
 
 interface Finished {
@@ -91,6 +96,7 @@ t.test(
       variables: process.env,
     })
     await using db = await connect({ url: cluster.url })
+    t.equal(db.server?.version, await coordinatorVersion(), 'members say what they are')
     for (const statement of sample.statements) await db.execute(statement)
     const count = async (): Promise<unknown> =>
       (await db.query<{ n: bigint }>('SELECT count(*) AS n FROM orders')).rows[0]?.n

@@ -24,38 +24,39 @@ export async function openWorld(options: {
   readonly executors: number
 }): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
-  const data = join(dir, 'data')
-  await mkdir(join(data, 'events'), { recursive: true })
-  await writeEvents(join(data, 'events'))
-  const cluster = await startLocalCluster({
-    ...options,
-    dir: join(dir, 'cluster'),
-    roots: [data],
-    threads: 1,
-    restart: true,
-    variables: process.env,
-  })
+  let cluster: LocalCluster | undefined
+  let db: Database | undefined
+  // Whatever there is by then goes, and what fails on the way keeps nothing after it.
   const close = async (): Promise<void> => {
-    await cluster.stop()
-    rmSync(dir, { recursive: true, force: true })
+    try {
+      await db?.close()
+    } finally {
+      try {
+        await cluster?.stop()
+      } finally {
+        rmSync(dir, { recursive: true, force: true })
+      }
+    }
   }
   try {
+    const data = join(dir, 'data')
+    await mkdir(join(data, 'events'), { recursive: true })
+    await writeEvents(join(data, 'events'))
+    cluster = await startLocalCluster({
+      ...options,
+      dir: join(dir, 'cluster'),
+      roots: [data],
+      threads: 1,
+      restart: true,
+      variables: process.env,
+    })
     await cluster.joined()
-    const db = await connect(cluster.url)
+    db = await connect(cluster.url)
     await db.execute(
       `CREATE EXTERNAL TABLE events (id BIGINT, city STRING, amount DECIMAL(12,2))
        STORED AS PARQUET LOCATION '${join(data, 'events')}'`,
     )
-    return {
-      cluster,
-      db,
-      data,
-      dir,
-      async [Symbol.asyncDispose]() {
-        await db.close()
-        await close()
-      },
-    }
+    return { cluster, db, data, dir, [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()
     throw error
@@ -66,15 +67,18 @@ async function writeEvents(directory: string): Promise<void> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
   const connection = await instance.connect()
   const rows = EVENT_ROWS / 4
-  for (let file = 0; file < 4; file++) {
-    await connection.run(
-      `COPY (SELECT i AS id, 'city ' || (i % 97) AS city, CAST((i % 1000) / 100.0 AS DECIMAL(12,2)) AS amount
-             FROM range(${file * rows}, ${(file + 1) * rows}) t(i))
-       TO '${join(directory, `part-${file}.parquet`)}' (FORMAT parquet, ROW_GROUP_SIZE 20480)`,
-    )
+  try {
+    for (let file = 0; file < 4; file++) {
+      await connection.run(
+        `COPY (SELECT i AS id, 'city ' || (i % 97) AS city, CAST((i % 1000) / 100.0 AS DECIMAL(12,2)) AS amount
+               FROM range(${file * rows}, ${(file + 1) * rows}) t(i))
+         TO '${join(directory, `part-${file}.parquet`)}' (FORMAT parquet, ROW_GROUP_SIZE 20480)`,
+      )
+    }
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
   }
-  connection.closeSync()
-  instance.closeSync()
 }
 
 /** Waits until `test` holds; the message says what did not come to pass in `timeoutMs`. */

@@ -32,14 +32,40 @@ export interface RandomWorld extends AsyncDisposable {
 
 export async function openRandomWorld(directory: string): Promise<RandomWorld> {
   const settings = { threads: '1' }
-  const referenceInstance = await DuckDBInstance.create(':memory:', settings)
-  const kernelInstance = await DuckDBInstance.create(':memory:', settings)
-  const reference = await referenceInstance.connect()
-  const kernel = await kernelInstance.connect()
+  // Opened one after another and closed the other way round, also those of a world that could not be made.
+  const closers: (() => Promise<void> | void)[] = []
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  const connect = async (): Promise<DuckDBConnection> => {
+    const instance = await DuckDBInstance.create(':memory:', settings)
+    closers.push(() => instance.closeSync())
+    const connection = await instance.connect()
+    closers.push(() => connection.closeSync())
+    return connection
+  }
+  try {
+    const reference = await connect()
+    const kernel = await connect()
+    const planning = await PlanningWorld.open(join(directory, 'manifests'))
+    closers.push(() => planning[Symbol.asyncDispose]())
+    const segments = join(directory, 'segments')
+    await mkdir(segments)
+    await fillWorld(directory, { planning, reference, kernel })
+    return { planning, reference, kernel, directory: segments, [Symbol.asyncDispose]: close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function fillWorld(
+  directory: string,
+  { planning, reference, kernel }: Pick<RandomWorld, 'planning' | 'reference' | 'kernel'>,
+): Promise<void> {
   for (const connection of [reference, kernel]) await connection.run("SET TimeZone = 'UTC'")
   await reference.run('CREATE SCHEMA "default"')
   await reference.run(`SET schema = '"default"'`)
-  const planning = await PlanningWorld.open(join(directory, 'manifests'))
   const random = new Prng(DATA_SEED)
   for (const table of TABLES) {
     const location = join(directory, table.name)
@@ -54,19 +80,6 @@ export async function openRandomWorld(directory: string): Promise<RandomWorld> {
   for (const view of VIEWS) {
     await reference.run(`CREATE VIEW ${view.name} AS ${view.sql}`)
     await planning.addView(view.name, view.sql)
-  }
-  const segments = join(directory, 'segments')
-  await mkdir(segments)
-  return {
-    planning,
-    reference,
-    kernel,
-    directory: segments,
-    async [Symbol.asyncDispose]() {
-      await planning[Symbol.asyncDispose]()
-      for (const connection of [reference, kernel]) connection.closeSync()
-      for (const instance of [referenceInstance, kernelInstance]) instance.closeSync()
-    },
   }
 }
 
