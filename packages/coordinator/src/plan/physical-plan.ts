@@ -1,6 +1,7 @@
 import { unreachable } from '@nyala/client/base'
 import type { Column } from '@nyala/client/protocol'
-import { renderTaskSql, type SqlPart } from '@nyala/executor/protocol'
+import { renderTaskSql, type SqlPart, type TaskFiles } from '@nyala/executor/protocol'
+import type { TaskPart } from './fragment/tasks.ts'
 import { type Scan, scanSql, type Split, wholeFiles } from './scan.ts'
 
 /** A fragment's statement in parts: text, and the places of its scans and exchanges. */
@@ -15,21 +16,42 @@ export interface Exchange {
   readonly columns: readonly Column[]
 }
 
-/** A part of the plan bounded by exchanges; it runs as one task, or as one for each group of `splits`. */
+/** How the tasks of a fragment read an exchange. */
+export interface ExchangeInput {
+  readonly exchange: number
+  /** `whole`: each reads all of it. `divided`: each some of its segments. `buckets`: each some of its buckets. */
+  readonly use: 'whole' | 'divided' | 'buckets'
+}
+
+export type FragmentOutput =
+  | { readonly kind: 'result' }
+  | {
+      readonly kind: 'exchange'
+      readonly exchange: number
+      /** SQL expressions over the fragment's columns by whose hash rows are put into buckets; none for one bucket. */
+      readonly keys: readonly string[]
+      readonly buckets: number
+    }
+
+/** A part of the plan bounded by exchanges; it runs as one task, or as several that divide what it reads. */
 export interface Fragment {
   readonly id: number
   readonly parts: readonly FragmentPart[]
   /** The same for people: clauses on lines of their own. */
   readonly readable: () => readonly FragmentPart[]
-  readonly output:
-    { readonly kind: 'result' } | { readonly kind: 'exchange'; readonly exchange: number }
+  readonly output: FragmentOutput
   /** The scan whose files are divided among the tasks, all other scans being read whole by each. */
   readonly divided?:
     { readonly scan: number; readonly groups: readonly (readonly Split[])[] } | undefined
-  readonly exchanges: readonly number[]
+  readonly inputs: readonly ExchangeInput[]
   readonly scans: readonly number[]
+  /** The exchange of which a bucket may be cut among several tasks that each read the others' bucket whole. */
+  readonly cuttable?: number | undefined
   /** The most rows that a task of it can have, where that is known. */
   readonly rowsMax?: number | undefined
+  /** Why its rows go where they go, and how many are expected. */
+  readonly why?: string | undefined
+  readonly rowsExpected?: number | undefined
 }
 
 /** Fragments in the order in which they can run; the last one makes the result. */
@@ -65,26 +87,23 @@ export function fragmentParts(text: string): readonly FragmentPart[] {
   return parts
 }
 
-/** Number of tasks that a fragment runs as. */
-export const taskCount = (fragment: Fragment): number => fragment.divided?.groups.length ?? 1
-
 /** The statement of one task: scans spelt out as explicit lists of files, exchanges left for the executor. */
-export function taskSql(plan: PhysicalPlan, fragment: Fragment, task: number): readonly SqlPart[] {
-  return fragment.parts.map((part): SqlPart => {
-    switch (part.kind) {
+export function taskSql(plan: PhysicalPlan, fragment: Fragment, part: TaskPart): readonly SqlPart[] {
+  return fragment.parts.map((piece): SqlPart => {
+    switch (piece.kind) {
       case 'text':
-        return part
+        return piece
       case 'scan':
         return {
           kind: 'text',
-          text: scanSql(scanOf(plan, part.scan), splitsOf(plan, fragment, task, part.scan)),
+          text: scanSql(scanOf(plan, piece.scan), splitsOf(plan, fragment, part, piece.scan)),
         }
       case 'exchange': {
-        const columns = plan.exchanges.get(part.exchange)?.columns ?? []
-        return { kind: 'exchange', exchange: part.exchange, columns }
+        const columns = plan.exchanges.get(piece.exchange)?.columns ?? []
+        return { kind: 'exchange', exchange: piece.exchange, columns }
       }
       default:
-        return unreachable(part)
+        return unreachable(piece)
     }
   })
 }
@@ -93,18 +112,40 @@ export function taskSql(plan: PhysicalPlan, fragment: Fragment, task: number): r
 export function splitsOf(
   plan: PhysicalPlan,
   fragment: Fragment,
-  task: number,
+  part: TaskPart,
   scan: number,
 ): readonly Split[] {
-  if (fragment.divided?.scan === scan) return fragment.divided.groups[task] ?? []
+  if (fragment.divided?.scan === scan) {
+    if (part.kind !== 'splits') throw new Error('a task of a divided scan has a group of its splits')
+    return fragment.divided.groups[part.group] ?? []
+  }
   return wholeFiles(scanOf(plan, scan).files)
 }
 
+/** The files that one task reads, as the table was listed with them, for the executor to compare. */
+export const taskFiles = (
+  plan: PhysicalPlan,
+  fragment: Fragment,
+  part: TaskPart,
+): readonly TaskFiles[] =>
+  fragment.scans.flatMap((id) => {
+    const { database, table, location } = scanOf(plan, id)
+    const files = [...new Set(splitsOf(plan, fragment, part, id).map((split) => split.file))]
+    if (files.length === 0) return []
+    return {
+      table: `${database}.${table}`,
+      location,
+      paths: files.map((file) => file.path),
+      bytes: files.map((file) => file.bytes),
+      modifiedMs: files.map((file) => file.modifiedMs),
+    }
+  })
+
 /** Bytes of files that one task reads. */
-export const taskBytes = (plan: PhysicalPlan, fragment: Fragment, task: number): number =>
+export const taskBytes = (plan: PhysicalPlan, fragment: Fragment, part: TaskPart): number =>
   fragment.scans.reduce(
     (sum, scan) =>
-      sum + splitsOf(plan, fragment, task, scan).reduce((n, split) => n + split.bytes, 0),
+      sum + splitsOf(plan, fragment, part, scan).reduce((n, split) => n + split.bytes, 0),
     0,
   )
 
@@ -112,11 +153,11 @@ export const taskBytes = (plan: PhysicalPlan, fragment: Fragment, task: number):
 export function taskAffinity(
   plan: PhysicalPlan,
   fragment: Fragment,
-  task: number,
+  part: TaskPart,
 ): string | undefined {
   const scan = fragment.divided?.scan ?? largestScan(plan, fragment)
   if (scan === undefined) return undefined
-  const first = splitsOf(plan, fragment, task, scan)[0]
+  const first = splitsOf(plan, fragment, part, scan)[0]
   return first === undefined ? undefined : `${scanOf(plan, scan).location}/${first.file.path}`
 }
 
@@ -132,9 +173,9 @@ export function scanOf(plan: PhysicalPlan, id: number): Scan {
 }
 
 /** The SQL of a task as text, for people: exchanges stand as `exchange_N`. */
-export function taskText(plan: PhysicalPlan, fragment: Fragment, task: number): string {
-  const parts = taskSql(plan, fragment, task).map((part) =>
-    part.kind === 'text' ? part : { kind: 'text' as const, text: `"exchange_${part.exchange}"` },
+export function taskText(plan: PhysicalPlan, fragment: Fragment, part: TaskPart): string {
+  const parts = taskSql(plan, fragment, part).map((piece) =>
+    piece.kind === 'text' ? piece : { kind: 'text' as const, text: `"exchange_${piece.exchange}"` },
   )
   return renderTaskSql(parts, () => [])
 }

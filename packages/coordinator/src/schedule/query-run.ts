@@ -1,14 +1,15 @@
 import { assert, type Clock, type Deferred, deferred, type Log } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
 import type { Frame } from '@nyala/client/wire'
-import type { Segment, TaskSpec } from '@nyala/executor/protocol'
+import type { TaskSpec } from '@nyala/executor/protocol'
 import {
   type Fragment,
   type PhysicalPlan,
   taskAffinity,
-  taskCount,
+  taskFiles,
   taskSql,
 } from '../plan/physical-plan.ts'
+import { expectedTasks, partsOf, type Produced, segmentsOf, type TaskPart } from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
 import { type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
@@ -20,6 +21,8 @@ const NO_EXECUTORS_TIMEOUT_MS = 10_000
 const EPOCH = 1
 /** Times that stages run again because an executor was lost with their output. */
 const REPAIRS_MAX = 5
+/** Tasks of a query are numbered through: those of fragment n from n times this. */
+const TASKS_PER_FRAGMENT_MAX = 100_000
 
 export interface QueryRunOptions {
   readonly clock: Clock
@@ -28,6 +31,9 @@ export interface QueryRunOptions {
   readonly queryId: string
   readonly plan: PhysicalPlan
   readonly relay: ResultRelay
+  /** Tasks that can run at once, and the bytes from which a task is worth being one of its own. */
+  readonly slots: number
+  readonly taskBytesMin: number
   readonly memoryLimitBytes: number
   readonly profile: boolean
   readonly kernelSettings: Readonly<Record<string, string>>
@@ -39,6 +45,8 @@ export interface QueryRunOptions {
 /** A stage as it ended or stands, for profiles. */
 export interface StageReport {
   readonly fragment: Fragment
+  /** What each task has of what the fragment divides. */
+  readonly parts: readonly TaskPart[]
   readonly state: stages.StageState
   readonly startedMs: number
   readonly endedMs: number | undefined
@@ -63,7 +71,6 @@ export class QueryRun {
   readonly #options: QueryRunOptions
   readonly #live = new Map<number, Live>()
   readonly #used = new Set<string>()
-  readonly #segments = new Map<number, readonly Segment[]>()
   readonly #reports: Report[] = []
   /** The life of the executor to which each attempt of a task was given; segments do not outlive it. */
   readonly #incarnations = new Map<string, number>()
@@ -84,7 +91,10 @@ export class QueryRun {
   }
 
   get tasksTotal(): number {
-    return this.#options.plan.fragments.reduce((sum, fragment) => sum + taskCount(fragment), 0)
+    const { plan, slots } = this.#options
+    return plan.fragments.reduce((sum, fragment, i) => {
+      return sum + (this.#reports[i]?.parts.length ?? expectedTasks(fragment, slots))
+    }, 0)
   }
 
   get executorsUsed(): number {
@@ -137,18 +147,31 @@ export class QueryRun {
     }
   }
 
+  /** The segments of an exchange, by the tasks that wrote them. */
+  #produced(exchange: number): readonly Produced[] {
+    return this.#reports.flatMap(({ fragment, state }) => {
+      if (fragment.output.kind !== 'exchange' || fragment.output.exchange !== exchange) return []
+      return state.tasks.flatMap((task, i) => {
+        assert(task.kind === 'finished', 'a stage starts only after the stages that feed it')
+        return task.segments.map((segment) => ({ producer: `${fragment.id}/${i}`, segment }))
+      })
+    })
+  }
+
   #reportOf(index: number): Report {
     const known = this.#reports[index]
     if (known !== undefined) return known
     const { plan, clock, queryId } = this.#options
     const fragment = plan.fragments[index]
     assert(fragment !== undefined, 'stages are those of the plan')
-    const affinities = Array.from(
-      { length: taskCount(fragment) },
-      (_, task) => taskAffinity(plan, fragment, task) ?? queryId,
-    )
+    const { slots, taskBytesMin } = this.#options
+    const limits = { slots, bytesMin: taskBytesMin }
+    const parts = partsOf(fragment, (exchange) => this.#produced(exchange), limits)
+    assert(parts.length < TASKS_PER_FRAGMENT_MAX, 'a fragment has a bounded number of tasks')
+    const affinities = parts.map((part) => taskAffinity(plan, fragment, part) ?? queryId)
     const report: Report = {
       fragment,
+      parts,
       state: stages.newStage(affinities),
       startedMs: clock.now(),
       endedMs: undefined,
@@ -214,12 +237,6 @@ export class QueryRun {
       advance()
       await ended.promise
       report.endedMs = clock.now()
-      if (report.fragment.output.kind === 'exchange') {
-        this.#segments.set(
-          report.fragment.output.exchange,
-          report.state.tasks.flatMap((task) => (task.kind === 'finished' ? task.segments : [])),
-        )
-      }
     } finally {
       watch.stop()
       stopWatching()
@@ -229,7 +246,7 @@ export class QueryRun {
 
   /** A stage whose inputs lay on a lost executor need not wait until a task fails to read them. */
   #checkInputs(report: Report, ended: Deferred<undefined>): void {
-    if (report.fragment.exchanges.length === 0 || stages.isDone(report.state)) return
+    if (report.fragment.inputs.length === 0 || stages.isDone(report.state)) return
     const [lost] = this.#lostExecutors(this.#reports.indexOf(report))
     if (lost === undefined || this.#hasDelivered()) return
     ended.reject(new SqlError('executor_lost', `executor ${lost} was lost with its segments`))
@@ -284,12 +301,12 @@ export class QueryRun {
     const { task: index } = assignment
     const key = attemptKey(report.fragment, index, assignment.attempt)
     this.#incarnations.set(key, link.hello.incarnation)
-    const number = this.#taskNumber(report.fragment, index)
+    const number = report.fragment.id * TASKS_PER_FRAGMENT_MAX + index
     this.#used.add(link.id)
     const end = (): void => {
       this.#live.delete(number)
     }
-    const task = link.startTask(this.#spec(report.fragment, assignment, number), EPOCH, {
+    const task = link.startTask(this.#spec(report, assignment, number), EPOCH, {
       columns: (columns) => this.#onColumns(report.fragment, columns),
       frame: (frame, message) => this.#onFrame(live, frame, message),
       progress: (progress) => {
@@ -307,6 +324,7 @@ export class QueryRun {
     const live: Live = {
       task,
       index,
+      part: report.parts[index] ?? { kind: 'all' },
       fragment: report.fragment,
       delivered: false,
       progress: undefined,
@@ -376,31 +394,22 @@ export class QueryRun {
     control.advance()
   }
 
-  #taskNumber(fragment: Fragment, index: number): number {
-    let number = index
-    for (const earlier of this.#options.plan.fragments) {
-      if (earlier === fragment) return number
-      number += taskCount(earlier)
-    }
-    return number
-  }
-
-  #spec(fragment: Fragment, assignment: stages.Assignment, number: number): TaskSpec {
+  #spec(report: Report, assignment: stages.Assignment, number: number): TaskSpec {
+    const { fragment } = report
+    const part = report.parts[assignment.task]
+    assert(part !== undefined, 'a task has a part')
     const { plan, queryId, memoryLimitBytes, profile, kernelSettings } = this.#options
-    const inputs = fragment.exchanges.map((exchange) => {
-      const segments = this.#segments.get(exchange)
-      assert(segments !== undefined, 'a stage starts only after the stages that feed it')
-      return { exchange, segments }
-    })
+    const inputs = fragment.inputs.map((input) => ({
+      exchange: input.exchange,
+      segments: segmentsOf(input, part, this.#produced(input.exchange)),
+    }))
     return {
       queryId,
       task: number,
       attempt: assignment.attempt,
-      sql: taskSql(plan, fragment, assignment.task),
-      output:
-        fragment.output.kind === 'result'
-          ? { kind: 'result' }
-          : { kind: 'exchange', exchange: fragment.output.exchange, partitions: 1, keys: [] },
+      sql: taskSql(plan, fragment, part),
+      files: taskFiles(plan, fragment, part),
+      output: taskOutput(fragment),
       inputs,
       memoryLimitBytes,
       threads: 0,
@@ -409,6 +418,12 @@ export class QueryRun {
       ...(fragment.rowsMax === undefined ? {} : { rowsMax: fragment.rowsMax }),
     }
   }
+}
+
+function taskOutput({ output }: Fragment): TaskSpec['output'] {
+  if (output.kind === 'result') return output
+  const { exchange, keys, buckets } = output
+  return { kind: 'exchange', exchange, partitions: buckets, keys: [...keys] }
 }
 
 const attemptKey = (fragment: Fragment, index: number, attempt: number): string =>

@@ -52,9 +52,26 @@ export const taskRef = {
   attempt: s.natural,
 }
 
+/**
+ * Files of a table that a task reads, as they were when the table was listed. A file that is another one now would be
+ * read by row numbers that are no longer its own: the task fails with `file_changed`.
+ */
+export const taskFiles = s.object({
+  /** `database.table`, for the message. */
+  table: s.string,
+  location: s.string,
+  /** Relative to `location`, or absolute; the other two lists go with it. */
+  paths: s.array(s.string),
+  bytes: s.array(s.natural),
+  /** Milliseconds since 1970-01-01 UTC. */
+  modifiedMs: s.array(s.number),
+})
+export type TaskFiles = Infer<typeof taskFiles>
+
 export const taskSpec = s.object({
   ...taskRef,
   sql: s.array(sqlPart),
+  files: s.array(taskFiles),
   output: taskOutput,
   /** Segments to pull before the task starts, by exchange. */
   inputs: s.array(s.object({ exchange: s.natural, segments: s.array(segment) })),

@@ -13,6 +13,7 @@ import {
   type Segment,
   type TaskSpec,
 } from '../protocol/index.ts'
+import { FileGuard } from './file-guard.ts'
 import { ResultBuffer, RESULT_BUFFER_BYTES_MAX } from './result-buffer.ts'
 
 /** Up to this many rows a result may be held whole by the kernel, outside of its memory limit: one chunk. */
@@ -35,7 +36,10 @@ export interface TaskRunContext {
   readonly onEnd: () => void
 }
 
-/** How far a task is. A result is `held` until it is known whether it is small enough for the control socket. */
+/**
+ * How far a task is. A result is `held` until it is known whether it is small enough for the control socket, and that
+ * the files are those which the table had when it was listed.
+ */
 type State =
   | { readonly kind: 'pulling' }
   | { readonly kind: 'running'; readonly delivery: 'held' | 'streaming' }
@@ -61,6 +65,7 @@ export class TaskRun {
   readonly #ref: Pick<TaskSpec, 'queryId' | 'task' | 'attempt'>
   readonly #abort = new AbortController()
   readonly #buffer: ResultBuffer | undefined
+  readonly #files: FileGuard
   #call: number
   #state: State = { kind: 'pulling' }
   #columns: readonly Column[] | undefined
@@ -70,12 +75,17 @@ export class TaskRun {
   #inputPaths: readonly string[] = []
   /** Rows were here at the last report of progress. */
   #rowsWait = false
+  /** The first look at the files is over, and found them as they should be. */
+  #filesChecked = false
+  #filesChanged: SqlError | undefined
+  #wantsStreaming = false
 
   constructor(spec: TaskSpec, call: number, context: TaskRunContext) {
     this.spec = spec
     this.#call = call
     this.#context = context
     this.#ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
+    this.#files = new FileGuard(spec.files)
     if (spec.output.kind === 'result') {
       this.#buffer = new ResultBuffer(
         (bytes) => this.#running?.credit(bytes),
@@ -149,6 +159,27 @@ export class TaskRun {
       },
       this.#listener(),
     )
+    this.#checkFiles()
+  }
+
+  /**
+   * Looks at the files while the kernel begins: a task that cannot end well is to end soon. What makes it safe is the
+   * second look, after the last row was read and before any held row has left.
+   */
+  #checkFiles(): void {
+    if (this.#files.isEmpty) {
+      this.#filesChecked = true
+      return
+    }
+    void this.#files.changed().then((error) => {
+      if (error === undefined) {
+        this.#filesChecked = true
+        if (this.#wantsStreaming) this.#toStreaming()
+        return
+      }
+      this.#filesChanged = error
+      this.#running?.cancel()
+    })
   }
 
   #kernelOutput(): KernelOutput {
@@ -170,8 +201,12 @@ export class TaskRun {
       },
       onFrame: (frame) => this.#onFrame(frame),
       onProgress: (progress) => this.#onProgress(progress),
-      onFinished: (result) => this.#onFinished(result),
-      onFailed: (error) => this.#onFailed(error),
+      onFinished: (result) =>
+        this.#afterFiles((changed) => {
+          if (changed === undefined) this.#onFinished(result)
+          else this.#onFailed(changed)
+        }),
+      onFailed: (error) => this.#afterFiles((changed) => this.#onFailed(changed ?? error)),
     }
   }
 
@@ -191,8 +226,17 @@ export class TaskRun {
 
   #toStreaming(): void {
     if (this.#state.kind !== 'running' || this.#state.delivery === 'streaming') return
+    this.#wantsStreaming = true
+    if (!this.#filesChecked) return
     this.#state = { kind: 'running', delivery: 'streaming' }
     this.#sendStreaming()
+  }
+
+  /** Goes on once the kernel is done with the files; a changed one is the reason of whatever came of it. */
+  #afterFiles(then: (changed: SqlError | undefined) => void): void {
+    if (this.#files.isEmpty || this.#canceled) return then(undefined)
+    if (this.#filesChanged !== undefined) return then(this.#filesChanged)
+    void this.#files.changed().then(then)
   }
 
   #onFinished(result: KernelResult): void {

@@ -120,6 +120,7 @@ export function resultTask(sql: string, options: Partial<TaskSpec> = {}): TaskSp
     task: 0,
     attempt: 0,
     sql: [{ kind: 'text', text: sql }],
+    files: [],
     output: { kind: 'result' },
     inputs: [],
     memoryLimitBytes: 0,

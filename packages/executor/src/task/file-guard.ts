@@ -1,0 +1,90 @@
+import { stat, type Stats } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import { SqlError } from '@nyala/client/protocol'
+import type { TaskFiles } from '../protocol/index.ts'
+import { fileError } from '../storage/roots.ts'
+
+/** A listing keeps microseconds, the file system nanoseconds, and neither is exact as a number. */
+const MODIFIED_TOLERANCE_MS = 0.002
+/** Looked at together; the file system of Node has four threads. */
+const STATS_AT_ONCE = 64
+
+interface GuardedFile {
+  readonly table: string
+  readonly path: string
+  readonly bytes: number
+  readonly modifiedMs: number
+}
+
+/**
+ * Tells whether the files of a task are those that the table had when it was listed, by size and time of change: some
+ * ten microseconds a file. A writer that keeps both is not found out.
+ */
+export class FileGuard {
+  readonly #files: readonly GuardedFile[]
+
+  constructor(lists: readonly TaskFiles[]) {
+    const files = new Map<string, GuardedFile>()
+    for (const { table, location, paths, bytes, modifiedMs } of lists) {
+      paths.forEach((relative, i) => {
+        const path = isAbsolute(relative) ? relative : join(location, relative)
+        files.set(path, { table, path, bytes: bytes[i] ?? 0, modifiedMs: modifiedMs[i] ?? 0 })
+      })
+    }
+    this.#files = [...files.values()]
+  }
+
+  get isEmpty(): boolean {
+    return this.#files.length === 0
+  }
+
+  /** The error to fail with: `file_changed`, or what keeps a file from being looked at. Never rejects. */
+  changed(): Promise<SqlError | undefined> {
+    return new Promise((resolve) => {
+      let next = 0
+      let open = 0
+      const advance = (error: SqlError | undefined): void => {
+        if (error !== undefined) {
+          next = this.#files.length
+          return resolve(error)
+        }
+        while (open < STATS_AT_ONCE && next < this.#files.length) {
+          const file = this.#files[next++] as GuardedFile
+          open++
+          stat(file.path, (cause, stats) => {
+            open--
+            advance(cause === null ? difference(file, stats) : missing(file, cause))
+          })
+        }
+        if (open === 0) resolve(undefined)
+      }
+      advance(undefined)
+    })
+  }
+}
+
+function difference(file: GuardedFile, { size, mtimeMs }: Stats): SqlError | undefined {
+  const sameTime = Math.abs(mtimeMs - file.modifiedMs) <= MODIFIED_TOLERANCE_MS
+  if (size === file.bytes && sameTime) return undefined
+  return changedError(
+    file,
+    `it had ${file.bytes} bytes, written ${timeText(file.modifiedMs)}, and has ${size}, written ${timeText(mtimeMs)}`,
+  )
+}
+
+function missing(file: GuardedFile, cause: NodeJS.ErrnoException): SqlError {
+  if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return changedError(file, 'it is gone')
+  return fileError(file.path, cause)
+}
+
+const changedError = ({ path, table }: GuardedFile, what: string): SqlError =>
+  new SqlError(
+    'file_changed',
+    `file "${path}" is not the one that table "${table}" was listed with`,
+    {
+      detail: what,
+      hint: `REFRESH ${table} lists the files as they are now`,
+    },
+  )
+
+const timeText = (ms: number): string => new Date(ms).toISOString()
