@@ -217,10 +217,14 @@ function checkContained(
 }
 
 function parseParameters(text: string): readonly ParameterValue[] {
-  const values = JSON.parse(text) as readonly unknown[]
-  return values.map((value) => {
-    if (typeof value !== 'object' || value === null) return value as ParameterValue
-    const typed = value as { readonly type: string; readonly value: string | null }
-    return param(typed.value, typed.type)
-  })
+  return (JSON.parse(text) as readonly unknown[]).map(parseParameter)
+}
+
+/** A value as JSON has it; `{"bytes": "00ff"}` is a Uint8Array and `{"type": …, "value": …}` has its type said. */
+function parseParameter(value: unknown): ParameterValue {
+  if (Array.isArray(value)) return value.map(parseParameter)
+  if (typeof value !== 'object' || value === null) return value as ParameterValue
+  if ('bytes' in value) return Uint8Array.from(Buffer.from(String(value.bytes), 'hex'))
+  const typed = value as { readonly type: string; readonly value: string | null }
+  return param(typed.value, typed.type)
 }
