@@ -2,9 +2,13 @@ import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import type { Clock } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
 import { type ColumnRecord, foldName } from '@nyala/metastore'
+import type { Scan } from '../plan/scan.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
+import type { Query } from '../sql/ir.ts'
+import { renderQuery } from '../sql/renderer.ts'
 import { type KernelFunctions, kernelFunctions } from './functions.ts'
 import { kernelError, type SourceMap } from './kernel-errors.ts'
+import { overScanTables, SCAN_SCHEMA, type ScanTable, ScanTables } from './scan-tables.ts'
 
 /** What the session's own place answers to in `catalog.database.table`. */
 export const CATALOG_NAME = 'nyala'
@@ -15,6 +19,8 @@ const RELATIONS_MAX = 2_000
 const PRUNE_TIMEOUT_MS = 1_000
 const PARTITIONS_CACHED_MAX = 64
 const INSERT_ROWS = 500
+/** Plans of more text than this are not read: of the queries of TPC-H the longest has a fiftieth of it. */
+const PLAN_LENGTH_MAX = 8_000_000
 /** Of a session that does not say; that of the host is nobody's wish. */
 const DEFAULT_TIME_ZONE = 'UTC'
 
@@ -23,6 +29,13 @@ export interface MirroredRelation {
   readonly database: string
   readonly name: string
   readonly columns: readonly ColumnRecord[]
+}
+
+/** The kernel's own plan of a query as JSON, its names resolved and its types complete. */
+export interface SerialisedPlan {
+  readonly json: string
+  /** What the tables in it stand for. */
+  readonly tables: ReadonlyMap<string, ScanTable>
 }
 
 /**
@@ -39,6 +52,7 @@ export class Mirror {
   readonly #clock: Clock
   readonly #relations = new Map<string, string>()
   readonly #databases = new Set<string>()
+  readonly #scanTables = new ScanTables()
   readonly #partitions = new Map<string, Promise<void>>()
   #current: string | undefined
   #last: Promise<unknown> = Promise.resolve()
@@ -67,6 +81,7 @@ export class Mirror {
     await connection.run(`SET TimeZone = ${quoteLiteral(DEFAULT_TIME_ZONE)}`)
     await connection.run('CREATE SCHEMA "$partitions"')
     await connection.run('CREATE SCHEMA "$none"')
+    await connection.run(`CREATE SCHEMA ${quoteIdentifier(SCAN_SCHEMA)}`)
     return new Mirror(instance, connection, clock)
   }
 
@@ -102,6 +117,27 @@ export class Mirror {
       } catch (error) {
         throw kernelError(error, context.source)
       }
+    })
+  }
+
+  /**
+   * The bound plan of a query whose scans are marks, not optimised; undefined where it is too long to be read. That the
+   * kernel has none is said in the JSON. Fails where the tables that stand for the scans cannot be made.
+   */
+  async boundPlan(
+    query: Query,
+    scans: readonly Scan[],
+    database: string,
+  ): Promise<SerialisedPlan | undefined> {
+    return this.#exclusive(async () => {
+      await this.#use(database)
+      const tables = await this.#scanTables.ensure(scans, (sql) => this.#connection.run(sql))
+      const sql = quoteLiteral(renderQuery(overScanTables(query, tables)))
+      const reader = await this.#connection.runAndReadAll(
+        `SELECT json_serialize_plan(${sql}, skip_null := true, optimize := false)`,
+      )
+      const json = String(reader.getRows()[0]?.[0])
+      return json.length > PLAN_LENGTH_MAX ? undefined : { json, tables }
     })
   }
 

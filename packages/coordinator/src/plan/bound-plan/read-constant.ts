@@ -1,0 +1,57 @@
+import type { Constant } from '../../sql/ir.ts'
+import type { SqlType } from '../../sql/sql-types.ts'
+import { checkKeys, keySet, objectOf, type Raw, refuse, textOf, truthOf } from './raw.ts'
+import { readType } from './read-type.ts'
+
+const VALUE_KEYS = keySet('type', 'is_null', 'value')
+const HUGE_KEYS = keySet('upper', 'lower')
+const INTEGERS: ReadonlySet<string> = new Set([
+  'TINYINT',
+  'SMALLINT',
+  'INTEGER',
+  'BIGINT',
+  'UTINYINT',
+  'USMALLINT',
+  'UINTEGER',
+  'UBIGINT',
+  'HUGEINT',
+  'UHUGEINT',
+])
+
+/** The value of a constant that the binder knows. */
+export function readConstant(raw: Raw): Constant {
+  checkKeys(raw, VALUE_KEYS, 'a value')
+  const type = readType(raw['type'])
+  if (truthOf(raw, 'is_null')) return { kind: 'constant', type, value: null }
+  return { kind: 'constant', type, value: readValue(type, raw['value']) }
+}
+
+function readValue(type: SqlType, value: unknown): string | boolean {
+  if (type.kind === 'decimal') return decimalText(readInteger(value), type.scale)
+  if (type.kind !== 'simple') return refuse('a constant of a nested type')
+  if (type.name === 'VARCHAR' && typeof value === 'string') return value
+  if (type.name === 'BOOLEAN' && typeof value === 'boolean') return value
+  if (INTEGERS.has(type.name)) return readInteger(value).toString()
+  // Infinity, NaN and what has no exact spelling are left to the user's own text.
+  if (type.name === 'DOUBLE' && typeof value === 'string' && /^-?\d/.test(value)) {
+    return /e/i.test(value) ? value.toLowerCase() : `${value.replace(/\.0$/, '')}e0`
+  }
+  return refuse(`a constant of type ${type.name}`)
+}
+
+/** A whole number of any width: text of a number, or the two halves of a 128-bit one. */
+function readInteger(value: unknown): bigint {
+  if (typeof value === 'string') {
+    return /^-?\d+$/.test(value) ? BigInt(value) : refuse(`the number ${value}`)
+  }
+  const raw = objectOf(value, 'a number')
+  checkKeys(raw, HUGE_KEYS, 'a number')
+  return (BigInt(textOf(raw, 'upper')) << 64n) + BigInt(textOf(raw, 'lower'))
+}
+
+/** `15` with scale 2 is `0.15`. */
+function decimalText(unscaled: bigint, scale: number): string {
+  const sign = unscaled < 0n ? '-' : ''
+  const digits = (unscaled < 0n ? -unscaled : unscaled).toString().padStart(scale + 1, '0')
+  return scale === 0 ? sign + digits : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
+}
