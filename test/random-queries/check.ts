@@ -1,5 +1,5 @@
 import { Prng } from '@nyala/client/base'
-import { type PhysicalPlan, type PlanOptions, taskCount } from '@nyala/coordinator/testing'
+import type { PhysicalPlan, PlanOptions } from '@nyala/coordinator/testing'
 import { difference, type Expectation } from './compare.ts'
 import { QueryGenerator } from './generate.ts'
 import { type GeneratedQuery, orderOf, queryText } from './query.ts'
@@ -59,7 +59,7 @@ export async function checkText(
   let plan: PhysicalPlan | undefined
   try {
     plan = (await world.planning.plan(sql, how.options)).plan
-    const got = await runPlan(plan, world.kernel, world.directory)
+    const got = await runPlan(plan, { ...world, slots: how.options.slots })
     const why = difference(wanted, got, how.expectation)
     if (why === undefined) return { kind: 'same', plan, rows: got.rows.length }
     return { kind: 'wrong', why, plan }
@@ -76,4 +76,4 @@ const isKernelBug = (error: unknown): boolean =>
 
 /** True when a plan runs in more than one place. */
 export const isDivided = (plan: PhysicalPlan): boolean =>
-  plan.fragments.length > 1 || plan.fragments.some((f) => taskCount(f) > 1)
+  plan.fragments.length > 1 || plan.fragments.some((f) => (f.divided?.groups.length ?? 1) > 1)

@@ -1,9 +1,16 @@
-import { rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import type { Column } from '@nyala/client/protocol'
-import { type Fragment, type PhysicalPlan, taskCount, taskSql } from '@nyala/coordinator/testing'
-import { renderTaskSql } from '@nyala/executor/protocol'
+import {
+  type Fragment,
+  partsOf,
+  type PhysicalPlan,
+  type Produced,
+  segmentsOf,
+  taskSql,
+} from '@nyala/coordinator/testing'
+import { renderTaskSql, type Segment } from '@nyala/executor/protocol'
 
 export interface Rows {
   readonly columns: readonly Column[]
@@ -38,46 +45,54 @@ const SEGMENT_TYPES: Readonly<Record<string, string>> = {
   BIGNUM: 'VARCHAR',
 }
 
-/**
- * Runs a plan task by task as executors would: the same statements, segments of Parquet between fragments, segments
- * without rows left out. Rows of the last fragment's tasks come in the order of the tasks.
- */
 /** No path is used twice: the kernel keeps what it has read of a file. */
 let runs = 0
 
+/**
+ * Runs a plan task by task as executors would: the same statements, segments of Parquet between fragments, segments
+ * without rows left out. Rows of the last fragments' tasks come in the order of the tasks.
+ */
 export async function runPlan(
   plan: PhysicalPlan,
-  kernel: DuckDBConnection,
-  directory: string,
+  where: {
+    readonly kernel: DuckDBConnection
+    readonly directory: string
+    readonly slots: number
+  },
 ): Promise<Rows> {
-  const segments = new Map<number, string[]>()
-  const written: string[] = []
-  runs++
+  const { kernel, slots } = where
+  const directory = join(where.directory, `run${runs++}`)
+  await mkdir(directory)
+  const exchanges = new Map<number, Produced[]>()
+  const produced = (exchange: number): readonly Produced[] => exchanges.get(exchange) ?? []
   let result: Rows = { columns: [], rows: [] }
   try {
     for (const fragment of plan.fragments) {
-      for (let task = 0; task < taskCount(fragment); task++) {
-        const parts = taskSql(plan, fragment, task)
-        const sql = renderTaskSql(parts, (exchange) => segments.get(exchange) ?? [])
+      const parts = partsOf(fragment, produced, { slots, bytesMin: 0 })
+      for (const [task, part] of parts.entries()) {
+        const segments = new Map(
+          fragment.inputs.map((input) => [
+            input.exchange,
+            segmentsOf(input, part, produced(input.exchange)),
+          ]),
+        )
+        const sql = renderTaskSql(taskSql(plan, fragment, part), (exchange) =>
+          (segments.get(exchange) ?? []).map((segment) => segment.path),
+        )
         if (fragment.output.kind === 'result') result = append(result, await runText(kernel, sql))
         else {
-          const path = join(directory, `r${runs}-f${fragment.id}-t${task}.parquet`)
-          written.push(path)
-          const rows = await writeSegment(kernel, sql, path)
-          if (rows > 0) push(segments, fragment, path)
+          const producer = `${fragment.id}/${task}`
+          const written = await writeSegments(kernel, sql, { fragment, task, directory })
+          const own = written.map((segment) => ({ producer, segment }))
+          const { exchange } = fragment.output
+          exchanges.set(exchange, [...produced(exchange), ...own])
         }
       }
     }
     return result
   } finally {
-    for (const path of written) await rm(path, { force: true })
+    await rm(directory, { recursive: true, force: true })
   }
-}
-
-function push(segments: Map<number, string[]>, fragment: Fragment, path: string): void {
-  if (fragment.output.kind !== 'exchange') return
-  const { exchange } = fragment.output
-  segments.set(exchange, [...(segments.get(exchange) ?? []), path])
 }
 
 function append(before: Rows, next: Rows): Rows {
@@ -87,14 +102,37 @@ function append(before: Rows, next: Rows): Rows {
   return { columns: before.columns, rows: [...before.rows, ...next.rows] }
 }
 
-async function writeSegment(kernel: DuckDBConnection, sql: string, path: string): Promise<number> {
+/** The segments of one task, each with its bucket. */
+async function writeSegments(
+  kernel: DuckDBConnection,
+  sql: string,
+  to: { readonly fragment: Fragment; readonly task: number; readonly directory: string },
+): Promise<readonly Segment[]> {
+  const { output } = to.fragment
+  if (output.kind !== 'exchange') return []
   const described = await kernel.runAndReadAll(`DESCRIBE ${sql}`)
   const items = described.getRows().map((row) => {
     const name = `"${String(row[0]).replaceAll('"', '""')}"`
     const type = SEGMENT_TYPES[String(row[1])]
     return type === undefined ? name : `CAST(${name} AS ${type}) AS ${name}`
   })
+  const path = join(to.directory, `f${to.fragment.id}-t${to.task}`)
+  const isBucketed = output.keys.length > 0
+  if (isBucketed)
+    items.push(`(hash(${output.keys.join(', ')}) % ${output.buckets})::INTEGER AS __p`)
   const source = `SELECT ${items.join(', ')} FROM (${sql}) AS t`
-  const reader = await kernel.runAndReadAll(`COPY (${source}) TO '${path}' (FORMAT parquet)`)
-  return Number(reader.getRows()[0]?.[0] ?? 0)
+  const target = isBucketed ? `'${path}'` : `'${path}.parquet'`
+  const options = ['FORMAT parquet', 'RETURN_STATS', ...(isBucketed ? ['PARTITION_BY (__p)'] : [])]
+  const reader = await kernel.runAndReadAll(`COPY (${source}) TO ${target} (${options.join(', ')})`)
+  const written: Segment[] = []
+  for (const [file, rows, bytes] of reader.getRows()) {
+    if (Number(rows) === 0) continue
+    const bucket = Number(/__p=(\d+)\/[^/]+$/.exec(String(file))?.[1] ?? 0)
+    // A directory with `=` in its name would become a column.
+    const published = `${path}-${written.length}-b${bucket}.parquet`
+    await rename(String(file), published)
+    const place = { executor: 'e', address: '', host: '', path: published }
+    written.push({ ...place, partition: bucket, rows: Number(rows), bytes: Number(bytes) })
+  }
+  return written
 }

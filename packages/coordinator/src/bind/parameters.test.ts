@@ -171,7 +171,7 @@ t.test('no text of a user is taken for a mark of the planner', async (t) => {
     `SELECT a, $$${mark}$$ FROM t`,
   ]) {
     const outcome = await world.plan(sql, FORCED).then(
-      ({ plan }) => plan.fragments.map((f) => taskText(plan, f, 0)).join(),
+      ({ plan }) => plan.fragments.map((f) => taskText(plan, f, { kind: 'all' })).join(),
       (error: unknown) => error,
     )
     if (outcome instanceof SqlError) t.pass(`${JSON.stringify(sql)}: ${outcome.message}`)

@@ -49,6 +49,8 @@ export interface Fragment {
   readonly cuttable?: number | undefined
   /** The most rows that a task of it can have, where that is known. */
   readonly rowsMax?: number | undefined
+  /** Once its tasks have made this many rows the others need not run. */
+  readonly rowsEnough?: number | undefined
   /** Why its rows go where they go, and how many are expected. */
   readonly why?: string | undefined
   readonly rowsExpected?: number | undefined
@@ -88,7 +90,11 @@ export function fragmentParts(text: string): readonly FragmentPart[] {
 }
 
 /** The statement of one task: scans spelt out as explicit lists of files, exchanges left for the executor. */
-export function taskSql(plan: PhysicalPlan, fragment: Fragment, part: TaskPart): readonly SqlPart[] {
+export function taskSql(
+  plan: PhysicalPlan,
+  fragment: Fragment,
+  part: TaskPart,
+): readonly SqlPart[] {
   return fragment.parts.map((piece): SqlPart => {
     switch (piece.kind) {
       case 'text':
@@ -116,7 +122,8 @@ export function splitsOf(
   scan: number,
 ): readonly Split[] {
   if (fragment.divided?.scan === scan) {
-    if (part.kind !== 'splits') throw new Error('a task of a divided scan has a group of its splits')
+    if (part.kind !== 'splits')
+      throw new Error('a task of a divided scan has a group of its splits')
     return fragment.divided.groups[part.group] ?? []
   }
   return wholeFiles(scanOf(plan, scan).files)

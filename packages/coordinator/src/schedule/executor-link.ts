@@ -60,7 +60,7 @@ interface Options {
   readonly coordinator: string
   onReady(link: ExecutorLink): void
   onLoad(link: ExecutorLink): void
-  onClose(link: ExecutorLink): void
+  onClose(link: ExecutorLink, end: { readonly code: number; readonly reason: string }): void
 }
 
 /**
@@ -308,7 +308,7 @@ export class ExecutorLink {
       `connection to executor ${name} was lost (${code} ${reason})`,
     )
     // First of all nobody may be given this link any more: what fails here is placed anew at once.
-    if (this.#hello !== undefined) this.#options.onClose(this)
+    if (this.#hello !== undefined) this.#options.onClose(this, { code, reason })
     for (const [call, task] of [...this.#tasks]) this.#fail(call, task, error)
     for (const answer of this.#inspections.values()) answer.reject(error)
     this.#inspections.clear()

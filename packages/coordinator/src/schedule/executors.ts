@@ -14,7 +14,18 @@ export interface ExecutorsOptions {
   readonly cluster: string
   /** Id of this coordinator. */
   readonly coordinator: string
+  /** Told when the socket of an executor opens or closes; `code` as in `CLOSE` or RFC 6455. */
+  readonly onLink?: (event: ExecutorLinkEvent) => void
 }
+
+export type ExecutorLinkEvent =
+  | { readonly kind: 'linkOpened'; readonly id: string }
+  | {
+      readonly kind: 'linkClosed'
+      readonly id: string
+      readonly code: number
+      readonly reason: string
+    }
 
 /** The executors that have dialled this coordinator and said hello. */
 export class Executors {
@@ -37,8 +48,11 @@ export class Executors {
         this.#ownAtReport.set(link, link.tasksRunning)
         this.#changed()
       },
-      onClose: (link) => {
-        if (this.#links.get(link.id) === link) this.#links.delete(link.id)
+      onClose: (link, end) => {
+        if (this.#links.get(link.id) === link) {
+          this.#links.delete(link.id)
+          this.#options.onLink?.({ kind: 'linkClosed', id: link.id, ...end })
+        }
         this.#changed()
       },
     })
@@ -101,6 +115,7 @@ export class Executors {
       known.close(`replaced by incarnation ${link.hello.incarnation}`)
     }
     this.#links.set(link.id, link)
+    this.#options.onLink?.({ kind: 'linkOpened', id: link.id })
     this.#options.log.info('executorReady', {
       executor: link.id,
       incarnation: link.hello.incarnation,

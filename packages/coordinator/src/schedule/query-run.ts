@@ -9,7 +9,13 @@ import {
   taskFiles,
   taskSql,
 } from '../plan/physical-plan.ts'
-import { expectedTasks, partsOf, type Produced, segmentsOf, type TaskPart } from '../plan/fragment/tasks.ts'
+import {
+  expectedTasks,
+  partsOf,
+  type Produced,
+  segmentsOf,
+  type TaskPart,
+} from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
 import { type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
@@ -152,6 +158,7 @@ export class QueryRun {
     return this.#reports.flatMap(({ fragment, state }) => {
       if (fragment.output.kind !== 'exchange' || fragment.output.exchange !== exchange) return []
       return state.tasks.flatMap((task, i) => {
+        if (task.kind === 'skipped') return []
         assert(task.kind === 'finished', 'a stage starts only after the stages that feed it')
         return task.segments.map((segment) => ({ producer: `${fragment.id}/${i}`, segment }))
       })
@@ -202,12 +209,16 @@ export class QueryRun {
 
   /** Tasks of a stage whose inputs went: what they still say is about attempts that no longer count. */
   #stopStage(report: Report): void {
+    this.#abandonTasks(report)
+    report.state = stages.toRestarted(report.state)
+  }
+
+  #abandonTasks({ fragment }: Report): void {
     for (const [number, live] of [...this.#live]) {
-      if (live.fragment !== report.fragment) continue
+      if (live.fragment !== fragment) continue
       this.#live.delete(number)
       live.task.abandon()
     }
-    report.state = stages.toRestarted(report.state)
   }
 
   /** Marks what was lost as not yet run; the number of the earliest stage that has to run again. */
@@ -368,6 +379,11 @@ export class QueryRun {
           }),
         )
       }
+    }
+    const { rowsEnough } = report.fragment
+    if (rowsEnough !== undefined && stages.rowsOf(report.state) >= rowsEnough) {
+      this.#abandonTasks(report)
+      report.state = stages.toEnough(report.state)
     }
     control.advance()
   }

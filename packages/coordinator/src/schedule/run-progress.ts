@@ -1,4 +1,5 @@
-import { type Fragment, type PhysicalPlan, taskBytes, taskCount } from '../plan/physical-plan.ts'
+import type { TaskPart } from '../plan/fragment/tasks.ts'
+import { type Fragment, type PhysicalPlan, scanOf, taskBytes } from '../plan/physical-plan.ts'
 import type { TaskProgress } from './executor-link.ts'
 import type { StageState } from './stage.ts'
 
@@ -6,6 +7,7 @@ import type { StageState } from './stage.ts'
 export interface LiveTask {
   readonly index: number
   readonly fragment: Fragment
+  readonly part: TaskPart
   progress: TaskProgress | undefined
 }
 
@@ -20,28 +22,36 @@ export interface RunProgress {
 
 export function runProgress(
   plan: PhysicalPlan,
-  reports: readonly { readonly fragment: Fragment; readonly state: StageState }[],
+  reports: readonly {
+    readonly fragment: Fragment
+    readonly parts: readonly TaskPart[]
+    readonly state: StageState
+  }[],
   live: Iterable<LiveTask>,
 ): RunProgress {
   let [tasksDone, tasksRunning, bytesRead, rowsRead] = [0, 0, 0, 0]
-  for (const { fragment, state } of reports) {
+  for (const { fragment, parts, state } of reports) {
     state.tasks.forEach((task, index) => {
-      if (task.kind !== 'finished') return
+      const part = parts[index]
+      if (task.kind !== 'finished' || part === undefined) return
       tasksDone++
-      bytesRead += taskBytes(plan, fragment, index)
+      bytesRead += taskBytes(plan, fragment, part)
     })
   }
-  for (const { fragment, index, progress } of live) {
+  for (const { fragment, part, progress } of live) {
     tasksRunning++
-    bytesRead += Math.round(taskBytes(plan, fragment, index) * (progress?.fraction ?? 0))
+    bytesRead += Math.round(taskBytes(plan, fragment, part) * (progress?.fraction ?? 0))
     rowsRead += progress?.rowsRead ?? 0
   }
   const bytesTotal = plan.fragments.reduce((sum, f) => sum + fragmentBytes(plan, f), 0)
   return { tasksDone, tasksRunning, rowsRead, bytesRead, bytesTotal }
 }
 
-const fragmentBytes = (plan: PhysicalPlan, fragment: Fragment): number =>
-  Array.from({ length: taskCount(fragment) }, (_, i) => taskBytes(plan, fragment, i)).reduce(
-    (a, b) => a + b,
-    0,
-  )
+/** What the tasks of a fragment read together: a divided scan once, any other by every task. */
+function fragmentBytes(plan: PhysicalPlan, fragment: Fragment): number {
+  const tasks = fragment.divided?.groups.length ?? 1
+  return fragment.scans.reduce((sum, id) => {
+    const bytes = scanOf(plan, id).files.reduce((n, file) => n + file.bytes, 0)
+    return sum + (fragment.divided?.scan === id ? bytes : bytes * tasks)
+  }, 0)
+}

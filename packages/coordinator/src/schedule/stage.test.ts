@@ -54,7 +54,8 @@ const dispatch = (stage: StageState, executors: readonly ExecutorState[]): reado
 
 /** A stage of one task that runs on `id`. */
 const running = (id: string, stage = newStage([undefined])): StageState => {
-  const attempt = stage.tasks[0]?.attempt ?? 0
+  const [task] = stage.tasks
+  const attempt = task === undefined || task.kind === 'skipped' ? 0 : task.attempt
   return toRunning(stage, { task: 0, attempt, executor: id })
 }
 

@@ -11,6 +11,7 @@ import { stragglers } from './straggler.ts'
  *              ▲                  │
  *              └──── retry ───────┤  (a transient failure, attempts left, nothing of it delivered)
  *                                 └──fail──► the stage has failed
+ *   pending, running ──enough──► skipped  (the others have made all the rows that are wanted)
  *   finished ──lose──► pending    (its segments went with their executor)
  *   running ──restart──► pending  (what it reads is being made again)
  */
@@ -31,6 +32,7 @@ export type TaskState =
       readonly statistics: TaskStatistics
       readonly profile: string | undefined
     }
+  | { readonly kind: 'skipped' }
 
 export interface StageState {
   readonly tasks: readonly TaskState[]
@@ -55,7 +57,7 @@ export function newStage(affinities: readonly (string | undefined)[]): StageStat
 }
 
 export const isDone = (stage: StageState): boolean =>
-  stage.tasks.every((task) => task.kind === 'finished')
+  stage.tasks.every((task) => task.kind === 'finished' || task.kind === 'skipped')
 
 export const countTasks = (stage: StageState, kind: TaskState['kind']): number =>
   stage.tasks.filter((task) => task.kind === kind).length
@@ -154,6 +156,18 @@ export function onTaskFailed(
 }
 
 export type FailReason = 'error' | 'delivered' | 'attempts' | 'quarantined'
+
+/** Rows that the finished tasks have made. */
+export const rowsOf = (stage: StageState): number =>
+  stage.tasks.reduce((sum, task) => sum + (task.kind === 'finished' ? task.rows : 0), 0)
+
+/** What has not finished is not needed any more. */
+export const toEnough = (stage: StageState): StageState => ({
+  ...stage,
+  tasks: stage.tasks.map((task): TaskState =>
+    task.kind === 'finished' ? task : { kind: 'skipped' },
+  ),
+})
 
 /** Finished tasks whose segments lay on a lost executor have to run again. */
 export function onExecutorLost(stage: StageState, executor: string): StageState {

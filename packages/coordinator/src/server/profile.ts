@@ -1,9 +1,10 @@
 import { formatBytes } from '../plan/planner.ts'
+import type { TaskPart } from '../plan/fragment/tasks.ts'
 import {
+  type ExchangeInput,
   type Fragment,
   type PhysicalPlan,
   taskBytes,
-  taskCount,
   taskText,
 } from '../plan/physical-plan.ts'
 import type { QueryRun } from '../schedule/query-run.ts'
@@ -45,7 +46,7 @@ export function profileOf(
   return {
     reason: plan.reason,
     planMs,
-    stages: run.reports.map(({ fragment, state, startedMs, endedMs }) => ({
+    stages: run.reports.map(({ fragment, parts, state, startedMs, endedMs }) => ({
       fragment: fragment.id,
       output: outputText(fragment),
       elapsedMs: (endedMs ?? startedMs) - startedMs,
@@ -57,7 +58,7 @@ export function profileOf(
             task: index,
             attempt: task.attempt,
             executor: task.executor,
-            inputBytes: taskBytes(plan, fragment, index),
+            inputBytes: taskBytes(plan, fragment, parts[index] ?? { kind: 'all' }),
             rows: task.rows,
             elapsedMs: statistics.elapsedMs,
             cpuMs: statistics.cpuMs,
@@ -81,33 +82,55 @@ function parseOperators(profile: string | undefined): unknown {
   }
 }
 
-const outputText = (fragment: Fragment): string =>
-  fragment.output.kind === 'result'
-    ? 'result to the client'
-    : `exchange_${fragment.output.exchange}, gathered`
+function outputText({ output }: Fragment): string {
+  if (output.kind === 'result') return 'result to the client'
+  const { exchange, keys, buckets } = output
+  const how = keys.length === 0 ? 'gathered' : `${buckets} buckets by ${keys.join(', ')}`
+  return `exchange_${exchange}, ${how}`
+}
 
 /** The plan for people: fragments in the order in which they run, each with its SQL and its scans. */
 export function planText(plan: PhysicalPlan, verbose: boolean): readonly string[] {
   const lines = [plan.reason, '']
   for (const fragment of plan.fragments) {
-    const tasks = taskCount(fragment)
-    lines.push(
-      `fragment ${fragment.id}: ${tasks} task${tasks === 1 ? '' : 's'} → ${outputText(fragment)}`,
-    )
-    for (const id of fragment.scans) lines.push(`  ${scanText(plan, fragment, id)}`)
-    for (const id of fragment.exchanges) lines.push(`  reads exchange_${id}`)
-    lines.push(...indent(readableSql(plan, fragment)))
-    if (verbose) {
-      for (let task = 0; task < tasks; task++) {
-        lines.push(
-          `  task ${task}: ${formatBytes(taskBytes(plan, fragment, task))}`,
-          ...indent(taskText(plan, fragment, task)),
-        )
-      }
+    lines.push(`fragment ${fragment.id}: ${tasksText(fragment)} → ${outputText(fragment)}`)
+    const { why, rowsExpected } = fragment
+    if (why !== undefined) {
+      lines.push(`  ${why}${rowsExpected === undefined ? '' : `, about ${rowsExpected} rows`}`)
     }
+    for (const id of fragment.scans) lines.push(`  ${scanText(plan, fragment, id)}`)
+    for (const input of fragment.inputs) lines.push(`  reads ${inputText(input)}`)
+    lines.push(...indent(readableSql(plan, fragment)))
+    if (verbose) lines.push(...taskLines(plan, fragment))
     lines.push('')
   }
   return lines.slice(0, -1)
+}
+
+function tasksText(fragment: Fragment): string {
+  if (fragment.inputs.some((input) => input.use === 'buckets')) return 'a task for each few buckets'
+  if (fragment.inputs.some((input) => input.use === 'divided'))
+    return 'a task for each few segments'
+  const tasks = fragment.divided?.groups.length ?? 1
+  return `${tasks} task${tasks === 1 ? '' : 's'}`
+}
+
+const inputText = ({ exchange, use }: ExchangeInput): string => {
+  const how = { whole: 'whole', divided: 'in parts', buckets: 'by bucket' }[use]
+  return `exchange_${exchange} ${how}`
+}
+
+/** The SQL of each task whose part is known before it runs. */
+function taskLines(plan: PhysicalPlan, fragment: Fragment): readonly string[] {
+  if (fragment.inputs.some((input) => input.use !== 'whole')) return []
+  const parts: readonly TaskPart[] = fragment.divided?.groups.map((_, group) => ({
+    kind: 'splits',
+    group,
+  })) ?? [{ kind: 'all' }]
+  return parts.flatMap((part, task) => [
+    `  task ${task}: ${formatBytes(taskBytes(plan, fragment, part))}`,
+    ...indent(taskText(plan, fragment, part)),
+  ])
 }
 
 const indent = (text: string): readonly string[] => text.split('\n').map((line) => `    ${line}`)

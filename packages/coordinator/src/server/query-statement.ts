@@ -2,6 +2,7 @@ import type { Column } from '@nyala/client/protocol'
 import { FRAME_HEADER_BYTES } from '@nyala/client/wire'
 import { type BoundQuery, bindQuery } from '../bind/bind-query.ts'
 import type { PhysicalPlan } from '../plan/physical-plan.ts'
+import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
 import { planQuery } from '../plan/planner.ts'
 import { KeptPlans, planBytes } from './kept-plans.ts'
 import { QueryRun } from '../schedule/query-run.ts'
@@ -37,6 +38,9 @@ export interface PlannedQuery {
 const PLANS_BYTES_MAX = 64 * 1024 * 1024
 const PLAN_TEXT_MAX = 64 * 1024
 
+/** A task over buckets is given this much to read, as long as there is as much. */
+const TASK_BYTES_MIN = 4 * 1024 * 1024
+
 /** Binds, plans and runs queries, for one coordinator. */
 export class Queries {
   readonly #services: Services
@@ -67,7 +71,11 @@ export class Queries {
         functions,
         options: this.#options(context),
       },
-      (text, relations) => mirror.columns(text, { database: context.session.database, relations }),
+      (query, scans, columns) =>
+        planOfQuery(
+          { query, scans, columns },
+          { mirror, functions, database: context.session.database },
+        ),
     )
     const planned = { plan, columns: bound.columns, planMs: clock.now() - context.startedAt }
     // Files named in the text may come and go; tables only change with the catalog's revision.
@@ -162,6 +170,8 @@ export class Queries {
       queryId: context.queryId,
       plan: planned.plan,
       relay: how.relay,
+      slots: this.#slots(),
+      taskBytesMin: context.settings.distribution === 'force' ? 0 : TASK_BYTES_MIN,
       memoryLimitBytes: context.settings.bytes('mem_limit'),
       profile: how.profile,
       kernelSettings: kernelSettings(context),
@@ -189,9 +199,14 @@ export class Queries {
       distribution: context.settings.distribution,
       distributionMinBytes: context.settings.bytes('distribution_min_bytes'),
       broadcastMaxBytes: context.settings.bytes('broadcast_max_bytes'),
-      slots: links.reduce((sum, link) => sum + link.hello.threads, 0),
+      slots: this.#slots(),
       executors: links.length,
     }
+  }
+
+  /** Threads of all executors together. */
+  #slots(): number {
+    return this.#services.executors.links().reduce((sum, link) => sum + link.hello.threads, 0)
   }
 
   #key(sql: string, context: StatementContext): string {

@@ -6,6 +6,7 @@ import { type BindContext, type BoundQuery, bindQuery } from '../bind/bind-query
 import type { KernelFunctions } from '../bind/functions.ts'
 import { Mirror } from '../bind/mirror.ts'
 import type { PhysicalPlan } from '../plan/physical-plan.ts'
+import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
 import { type PlanOptions, planQuery } from '../plan/planner.ts'
 import { SqlFrontEnd } from '../sql/front-end.ts'
 import type { Dialect } from '../sql/token.ts'
@@ -179,7 +180,11 @@ export class PlanningWorld implements AsyncDisposable {
         functions: this.functions,
         options,
       },
-      (text, relations) => this.mirror.columns(text, { database, relations }),
+      (query, scans, columns) =>
+        planOfQuery(
+          { query, scans, columns },
+          { mirror: this.mirror, functions: this.functions, database },
+        ),
     )
     return { bound, plan }
   }

@@ -1,0 +1,66 @@
+import { inputsOf, type Relation } from '../logical/relation.ts'
+import { type Costs, STAGE_NS } from './cost.ts'
+import type { Draft, Drafts } from './drafts.ts'
+import type { Branch, Stream } from './stream.ts'
+
+/**
+ * Nanoseconds until a stream is there, with `slots` tasks at once: stage after stage; within a stage, what is divided
+ * takes its part of the time, and what every task reads whole all of it.
+ */
+export function elapsedNs(stream: Stream, drafts: Drafts, by: ElapsedBy): number {
+  const seen = new Set<number>()
+  return elapsed(stream, drafts, { ...by, seen })
+}
+
+interface ElapsedBy {
+  readonly costs: Costs
+  readonly slots: number
+}
+
+function elapsed(
+  stream: Stream,
+  drafts: Drafts,
+  by: ElapsedBy & { readonly seen: Set<number> },
+): number {
+  let sum = 0
+  for (const branch of stream.branches) {
+    sum += STAGE_NS + branchNs(branch, by)
+    for (const id of exchangesOf(branch.relation)) {
+      if (by.seen.has(id)) continue
+      by.seen.add(id)
+      const draft = drafts.get(id)
+      sum += elapsed(draft.stream, drafts, by) + writeNs(draft, by)
+    }
+  }
+  return sum
+}
+
+function branchNs({ relation, source }: Branch, { costs, slots }: ElapsedBy): number {
+  if (source.kind === 'single') return costs.work(relation)
+  const divided = (part: Relation): boolean => {
+    switch (source.kind) {
+      case 'scan':
+        return part.kind === 'scan' && part.scan === source.scan
+      case 'segments':
+        return part.kind === 'exchange' && part.exchange === source.exchange
+      case 'buckets':
+        return part.kind === 'exchange' && source.exchanges.includes(part.exchange)
+    }
+  }
+  const walk = (part: Relation): { readonly ns: number; readonly isDivided: boolean } => {
+    const inputs = inputsOf(part).map(walk)
+    const below = inputs.reduce((sum, input) => sum + input.ns, 0)
+    const isDivided = divided(part) || inputs.some((input) => input.isDivided)
+    const own = costs.own(part) / (isDivided ? Math.max(1, slots) : 1)
+    return { ns: below + own, isDivided }
+  }
+  return walk(relation).ns
+}
+
+function writeNs({ stream, of, columns, keys }: Draft, { costs, slots }: ElapsedBy): number {
+  const isSingle = stream.branches.every((branch) => branch.source.kind === 'single')
+  return costs.write(of, columns.length, keys.length > 0) / (isSingle ? 1 : Math.max(1, slots))
+}
+
+const exchangesOf = (relation: Relation): readonly number[] =>
+  relation.kind === 'exchange' ? [relation.exchange] : inputsOf(relation).flatMap(exchangesOf)

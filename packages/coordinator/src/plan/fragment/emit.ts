@@ -1,0 +1,211 @@
+import type { Expression, Query } from '../../sql/ir.ts'
+import { renderExpression, renderQuery } from '../../sql/renderer.ts'
+import { typeText } from '../../sql/sql-types.ts'
+import {
+  columnRef,
+  columnsOf,
+  type ExchangeRelation,
+  inputsOf,
+  type LogicalPlan,
+  mapRelation,
+  type Relation,
+} from '../logical/relation.ts'
+import {
+  type Exchange,
+  type ExchangeInput,
+  type Fragment,
+  fragmentParts,
+  type FragmentOutput,
+} from '../physical-plan.ts'
+import type { Scan, Split } from '../scan.ts'
+import { divideSplits } from '../splits.ts'
+import { cuttableOf } from './cuttable.ts'
+import { type Content, type Draft, type Drafts, NotDistributable } from './drafts.ts'
+import type { Branch, Source, Stream } from './stream.ts'
+
+export interface EmitOptions {
+  readonly slots: number
+  readonly scans: ReadonlyMap<number, Scan>
+  readonly toQuery: (relation: Relation, outputs?: LogicalPlan['outputs']) => Query
+}
+
+type About = Pick<Fragment, 'output' | 'why' | 'rowsExpected' | 'rowsMax' | 'rowsEnough'> & {
+  readonly content: Content | 'result'
+}
+
+/** With whole tables beside it, a scan is divided among as many tasks as run at once; alone, by bytes. */
+const TASK_BYTES_TARGET = 16 * 1024 * 1024
+const TASKS_PER_SLOT_MAX = 4
+/** Buckets for each slot, so that they can be put together into tasks of equal size. */
+const BUCKETS_PER_SLOT = 4
+const BUCKETS_MAX = 256
+
+/** Turns streams into fragments, in an order in which they can run; the exchanges are numbered in that order. */
+export class Emitter {
+  readonly #drafts: Drafts
+  readonly #options: EmitOptions
+  readonly #numbers = new Map<number, number>()
+  readonly fragments: Fragment[] = []
+  readonly exchanges = new Map<number, Exchange>()
+
+  constructor(drafts: Drafts, options: EmitOptions) {
+    this.#drafts = drafts
+    this.#options = options
+  }
+
+  /** Emits all that a stream needs, and the stream itself as the result. */
+  result(stream: Stream, plan: LogicalPlan, rowsMax: number | undefined): void {
+    this.#needs(stream)
+    const outputs = plan.outputs
+    for (const { relation, source } of stream.branches) {
+      const query = this.#options.toQuery(this.#numbered(relation), outputs)
+      this.#add(
+        query,
+        { relation, source },
+        { output: { kind: 'result' }, rowsMax, content: 'result' },
+      )
+    }
+  }
+
+  #needs(stream: Stream): void {
+    for (const { relation } of stream.branches) {
+      for (const id of exchangesIn(relation)) this.#emit(this.#drafts.get(id))
+    }
+  }
+
+  #emit(draft: Draft): void {
+    if (this.#numbers.has(draft.id)) return
+    this.#needs(draft.stream)
+    const number = this.exchanges.size
+    this.#numbers.set(draft.id, number)
+    const columns = draft.columns.map(({ name, type }) => ({ name, type: typeText(type) }))
+    this.exchanges.set(number, { id: number, columns })
+    const output: FragmentOutput = {
+      kind: 'exchange',
+      exchange: number,
+      keys: draft.keys.map((key) => renderExpression(key)),
+      buckets: draft.keys.length === 0 ? 1 : bucketsFor(this.#options.slots),
+    }
+    const { rows } = this.#drafts.sizeOf(draft.id)
+    for (const { relation, source } of draft.stream.branches) {
+      const carried = narrowed(this.#numbered(relation), draft)
+      const about = {
+        output,
+        why: draft.why,
+        content: draft.content,
+        rowsExpected: Math.round(rows),
+        ...(draft.content === 'limited' ? { rowsEnough: rowsEnough(relation) } : {}),
+      }
+      this.#add(this.#options.toQuery(carried), { relation, source }, about)
+    }
+  }
+
+  #add(query: Query, branch: Branch, about: About): void {
+    const { content, ...said } = about
+    const cuttable = this.#cuttable(branch, content)
+    const parts = fragmentParts(renderQuery(query))
+    const { source } = branch
+    const scans = unique(parts.flatMap((p) => (p.kind === 'scan' ? [p.scan] : [])))
+    if (source.kind === 'scan' && countScans(branch.relation, source.scan) !== 1)
+      throw new NotDistributable('a divided table that is read twice')
+    this.fragments.push({
+      id: this.fragments.length,
+      parts,
+      // Only EXPLAIN wants it.
+      readable: () => fragmentParts(renderQuery(query, { layout: 'readable' })),
+      inputs: this.#inputs(
+        parts.flatMap((p) => (p.kind === 'exchange' ? [p.exchange] : [])),
+        source,
+      ),
+      scans,
+      ...(source.kind === 'scan' ? { divided: this.#divided(source.scan, scans.length > 1) } : {}),
+      ...(cuttable === undefined ? {} : { cuttable }),
+      ...said,
+    })
+  }
+
+  #cuttable(branch: Branch, content: Content | 'result'): number | undefined {
+    const draft = cuttableOf(branch, content)
+    return draft === undefined ? undefined : this.#numbers.get(draft)
+  }
+
+  #inputs(exchanges: readonly number[], source: Source): readonly ExchangeInput[] {
+    return unique(exchanges).map((exchange) => {
+      const isSource = (id: number): boolean => this.#numbers.get(id) === exchange
+      if (source.kind === 'buckets' && source.exchanges.some(isSource))
+        return { exchange, use: 'buckets' }
+      if (source.kind === 'segments' && isSource(source.exchange))
+        return { exchange, use: 'divided' }
+      return { exchange, use: 'whole' }
+    })
+  }
+
+  #divided(
+    id: number,
+    hasOthers: boolean,
+  ): { readonly scan: number; readonly groups: readonly (readonly Split[])[] } {
+    const scan = this.#options.scans.get(id)
+    if (scan === undefined) throw new Error(`there is no scan ${id}`)
+    const slots = Math.max(1, this.#options.slots)
+    const atLeast = Math.max(2, slots)
+    const bytes = scan.files.reduce((sum, file) => sum + file.bytes, 0)
+    const wanted = Math.min(
+      Math.max(Math.ceil(bytes / TASK_BYTES_TARGET), atLeast),
+      slots * TASKS_PER_SLOT_MAX,
+    )
+    return {
+      scan: id,
+      groups: divideSplits(scan.files, hasOthers ? atLeast : Math.max(wanted, atLeast)),
+    }
+  }
+
+  #numbered(relation: Relation): Relation {
+    return mapRelation(relation, (part): Relation => {
+      if (part.kind !== 'exchange') return part
+      const number = this.#numbers.get(part.exchange)
+      if (number === undefined) throw new Error('an exchange is emitted before it is read')
+      return { ...part, exchange: number } satisfies ExchangeRelation
+    })
+  }
+}
+
+/** Any rows do where there is no order. */
+const rowsEnough = (relation: Relation): number | undefined =>
+  relation.kind === 'limit' && relation.input.kind !== 'sort' ? relation.count : undefined
+
+const bucketsFor = (slots: number): number =>
+  Math.min(BUCKETS_MAX, Math.max(2, slots * BUCKETS_PER_SLOT))
+
+const unique = <T>(items: readonly T[]): readonly T[] => [...new Set(items)]
+
+/** The relation with the columns of the exchange alone, in their order. */
+function narrowed(relation: Relation, draft: Draft): Relation {
+  const names = columnsOf(relation).map((c) => c.name)
+  const wanted = draft.columns.map((c) => c.name)
+  if (names.length === wanted.length && names.every((name, i) => name === wanted[i]))
+    return relation
+  const items = draft.columns.map((column) => ({
+    column,
+    expression: columnRef(column) as Expression,
+  }))
+  return { kind: 'project', input: relation, items }
+}
+
+/** The exchanges that a relation reads; of a join the right side's first, as it is built before the left one probes. */
+function exchangesIn(relation: Relation): readonly number[] {
+  if (relation.kind === 'exchange') return [relation.exchange]
+  return inputsOf(relation).toReversed().flatMap(exchangesIn)
+}
+
+const countScans = (relation: Relation, scan: number): number =>
+  relation.kind === 'scan'
+    ? Number(relation.scan === scan)
+    : inputsOf(relation).reduce((sum, input) => sum + countScans(input, scan), 0)
+
+/** True where some fragment divides its work. */
+export const isDistributed = (stream: Stream, drafts: Drafts): boolean =>
+  stream.branches.some(
+    ({ relation, source }) =>
+      source.kind !== 'single' ||
+      exchangesIn(relation).some((id) => isDistributed(drafts.get(id).stream, drafts)),
+  )

@@ -1,0 +1,293 @@
+import { equalIr } from '../../sql/ir/equal.ts'
+import type { Expression } from '../../sql/ir.ts'
+import {
+  type AggregateRelation,
+  columnRef,
+  columnsOf,
+  type CteRelation,
+  type DistinctRelation,
+  type ExchangeRelation,
+  type LimitRelation,
+  type LogicalPlan,
+  mapRelation,
+  type ProjectRelation,
+  type Relation,
+  type SetRelation,
+  type SortRelation,
+  type UnnestRelation,
+  type WindowRelation,
+  type WithRelation,
+} from '../logical/relation.ts'
+import { aggregateStream } from './aggregate.ts'
+import { addColumns, allNames, isSubset, withColumnsOf } from './columns.ts'
+import type { Costs } from './cost.ts'
+import { Drafts, NotDistributable } from './drafts.ts'
+import { joinStream } from './join.ts'
+import {
+  bucketKeys,
+  keysThrough,
+  mapStream,
+  SINGLE,
+  singleBranch,
+  type Stream,
+  streamOf,
+  withKeys,
+} from './stream.ts'
+
+export interface FragmentOptions {
+  /** Tasks that can run at once. */
+  readonly slots: number
+  /** The largest relation that every task may be given whole, in bytes. */
+  readonly broadcastMaxBytes: number
+}
+
+/** Above this many groups, or distinct rows, one task does not merge what all others found. */
+const GATHER_ROWS_MAX = 100_000
+
+/**
+ * Cuts a logical plan into streams joined by exchanges, from the leaves to the root: each relation becomes a stream
+ * that the relation above it can use as it is, or has put into buckets or into one place first. Pure: what it thinks
+ * of and does not use is left behind in the drafts.
+ */
+export class Fragmenter {
+  readonly costs: Costs
+  readonly options: FragmentOptions
+  readonly drafts: Drafts
+  readonly #ctes = new Map<number, ExchangeRelation>()
+
+  constructor(costs: Costs, options: FragmentOptions) {
+    this.costs = costs
+    this.options = options
+    this.drafts = new Drafts(costs)
+  }
+
+  /** The streams of a whole plan. Throws {@link NotDistributable} where no rule covers something in it. */
+  plan(plan: LogicalPlan): Stream {
+    return this.stream(plan.root, new Set(plan.outputs.map((o) => o.column.name)))
+  }
+
+  /** The relation as a stream that has at least the columns that are needed. */
+  stream(relation: Relation, needed: ReadonlySet<string>): Stream {
+    switch (relation.kind) {
+      case 'scan':
+        return streamOf(relation, { kind: 'scan', scan: relation.scan })
+      case 'exchange':
+        return streamOf(relation, { kind: 'segments', exchange: relation.exchange })
+      case 'values':
+        return streamOf(relation, SINGLE)
+      case 'filter': {
+        const input = this.stream(relation.input, withColumnsOf(relation.conjuncts, needed))
+        return mapStream(input, (of) => ({ ...relation, input: of }))
+      }
+      case 'project':
+        return this.#project(relation, needed)
+      case 'unnest':
+        return this.#unnest(relation, needed)
+      case 'join':
+        return joinStream(this, relation, needed)
+      case 'aggregate':
+        return this.#aggregate(relation, needed)
+      case 'distinct':
+        return this.#distinct(relation, needed)
+      case 'window':
+        return this.#window(relation, needed)
+      case 'sort':
+        return this.#sort(relation, needed)
+      case 'limit':
+        return this.#limit(relation, needed)
+      case 'set':
+        return this.#set(relation)
+      case 'with':
+        return this.#with(relation, needed)
+      case 'cte':
+        return this.#cte(relation)
+      case 'dependent':
+        throw new NotDistributable('a correlated subquery for which there is no rule')
+    }
+  }
+
+  /** The relation for a task that reads all of it by itself: as it is, but for what has been computed once for all. */
+  whole(relation: Relation): Relation {
+    return mapRelation(relation, (part) => (part.kind === 'cte' ? this.#cteRelation(part) : part))
+  }
+
+  #project(project: ProjectRelation, needed: ReadonlySet<string>): Stream {
+    const wanted = project.items.filter((item) => needed.has(item.column.name))
+    const items = wanted.length > 0 ? wanted : project.items.slice(0, 1)
+    const input = this.stream(project.input, addColumns(items, new Set()))
+    const stream = mapStream(input, (of) => ({ ...project, items, input: of }))
+    return withKeys(stream, keysThrough(bucketKeys(input), items, equalIr))
+  }
+
+  #unnest(unnest: UnnestRelation, needed: ReadonlySet<string>): Stream {
+    const input = this.stream(unnest.input, withColumnsOf(unnest.items, needed))
+    return mapStream(input, (of) => ({ ...unnest, input: of }))
+  }
+
+  #aggregate(aggregate: AggregateRelation, needed: ReadonlySet<string>): Stream {
+    const inputs = addColumns([aggregate.keys, aggregate.aggregates], new Set())
+    const input = this.stream(aggregate.input, inputs)
+    return aggregateStream(this, { aggregate, input, inputs, needed })
+  }
+
+  #distinct(distinct: DistinctRelation, needed: ReadonlySet<string>): Stream {
+    const { on } = distinct
+    const inputs =
+      on === undefined
+        ? allNames(distinct.input)
+        : withColumnsOf([on, distinct.orderBy], new Set(needed))
+    const input = this.stream(distinct.input, inputs)
+    const whole = (of: Relation): Relation => ({ ...distinct, input: of })
+    const keys = on ?? columnsOf(distinct.input).map(columnRef)
+    if (singleBranch(input) !== undefined) return mapStream(input, whole)
+    if (bucketKeys(input).some((list) => isSubset(list, keys))) return mapStream(input, whole)
+    if (on !== undefined) {
+      const why = 'rows by the columns of DISTINCT ON'
+      const exchanged = { stream: input, of: distinct.input, needed: inputs, why }
+      if (keys.length === 0) return mapStream(this.drafts.gather(exchanged), whole)
+      return mapStream(this.drafts.shuffle({ ...exchanged, keys }), whole)
+    }
+    const parts = mapStream(input, whole)
+    const exchanged = { stream: parts, of: distinct, needed: inputs, content: 'distinct' as const }
+    const gathered = this.costs.size(distinct).rows <= GATHER_ROWS_MAX
+    const why = 'distinct rows of each part'
+    return mapStream(
+      gathered
+        ? this.drafts.gather({ ...exchanged, why })
+        : this.drafts.shuffle({ ...exchanged, keys, why }),
+      whole,
+    )
+  }
+
+  #window(window: WindowRelation, needed: ReadonlySet<string>): Stream {
+    const own = new Set(window.windows.map((w) => w.column.name))
+    const inputs = new Set(
+      [...addColumns(window.windows, new Set(needed))].filter((n) => !own.has(n)),
+    )
+    const input = this.stream(window.input, inputs)
+    const whole = (of: Relation): Relation => ({ ...window, input: of })
+    if (singleBranch(input) !== undefined) return mapStream(input, whole)
+    const [first, ...others] = window.windows.map((w) => w.expression.partitionBy)
+    const keys = (first ?? []).filter((key) => others.every((list) => isSubset([key], list)))
+    if (bucketKeys(input).some((list) => isSubset(list, keys))) return mapStream(input, whole)
+    const exchanged = { stream: input, of: window.input, needed: inputs }
+    if (keys.length === 0) {
+      return mapStream(this.drafts.gather({ ...exchanged, why: 'a window over all rows' }), whole)
+    }
+    const why = 'windows by their partition keys'
+    return mapStream(this.drafts.shuffle({ ...exchanged, keys, why }), whole)
+  }
+
+  #sort(sort: SortRelation, needed: ReadonlySet<string>): Stream {
+    const inputs = withColumnsOf(sort.orderBy, needed)
+    const stream = this.stream(sort.input, inputs)
+    const why = 'all rows, to be sorted'
+    const gathered = this.drafts.gather({ stream, of: sort.input, needed: inputs, why })
+    return mapStream(gathered, (of) => ({ ...sort, input: of }))
+  }
+
+  /** The first rows of each part, then of all; in order where there is one. */
+  #limit(limit: LimitRelation, needed: ReadonlySet<string>): Stream {
+    const sort = limit.input.kind === 'sort' ? limit.input : undefined
+    const below = sort?.input ?? limit.input
+    const inputs = withColumnsOf(sort?.orderBy, needed)
+    const stream = this.stream(below, inputs)
+    const ordered = (of: Relation): Relation => (sort === undefined ? of : { ...sort, input: of })
+    const whole = (of: Relation): Relation => ({ ...limit, input: ordered(of) })
+    if (singleBranch(stream) !== undefined) return mapStream(stream, whole)
+    const { count } = limit
+    const parts =
+      count === undefined
+        ? stream
+        : mapStream(stream, (of) => ({
+            ...limit,
+            input: ordered(of),
+            count: count + limit.offset,
+            offset: 0,
+          }))
+    const why =
+      sort === undefined ? 'the first rows of each part' : 'the first rows of each part in order'
+    const content = count === undefined ? ('rows' as const) : ('limited' as const)
+    return mapStream(
+      this.drafts.gather({
+        stream: parts,
+        of: count === undefined ? below : limit,
+        needed: inputs,
+        content,
+        why,
+      }),
+      whole,
+    )
+  }
+
+  #set(set: SetRelation): Stream {
+    if (set.operator === 'union') {
+      const all: Stream = {
+        branches: set.inputs.flatMap((input) => this.#renamed(set, input).branches),
+      }
+      if (set.all) return all
+      throw new NotDistributable('UNION without ALL is not in its normal form')
+    }
+    const keys = set.columns.map(columnRef)
+    const sides = set.inputs.map((input) => {
+      const stream = this.#renamed(set, input)
+      const why = `rows to be compared by ${set.operator.toUpperCase()}`
+      return this.drafts.add({
+        stream,
+        of: input,
+        needed: new Set(set.columns.map((c) => c.name)),
+        keys,
+        why,
+      })
+    })
+    return streamOf(
+      { ...set, inputs: sides },
+      { kind: 'buckets', exchanges: sides.map((s) => s.exchange), keys: [keys] },
+    )
+  }
+
+  /** An input of a set operation under the operation's own names. */
+  #renamed(set: SetRelation, input: Relation): Stream {
+    const own = columnsOf(input)
+    const stream = this.stream(input, allNames(input))
+    const items = set.columns.map((column, i) => {
+      const from = own[i]
+      if (from === undefined) throw new NotDistributable('a set operation of unequal widths')
+      return { column, expression: columnRef(from) as Expression }
+    })
+    return mapStream(stream, (of) => ({ kind: 'project', input: of, items }))
+  }
+
+  #with(relation: WithRelation, needed: ReadonlySet<string>): Stream {
+    const all = allNames(relation.definition)
+    const stream = this.stream(relation.definition, all)
+    const why = 'computed once for all that use it'
+    this.#ctes.set(
+      relation.id,
+      this.drafts.add({ stream, of: relation.definition, needed: all, why }),
+    )
+    return this.stream(relation.body, needed)
+  }
+
+  #cte(cte: CteRelation): Stream {
+    const relation = this.#cteRelation(cte)
+    const { exchange } = this.#definition(cte)
+    return streamOf(relation, { kind: 'segments', exchange })
+  }
+
+  #cteRelation(cte: CteRelation): Relation {
+    const exchange = this.#definition(cte)
+    const items = cte.columns.map((column, i) => {
+      const from = exchange.columns[i]
+      if (from === undefined) throw new Error('a use of WITH has the columns of its definition')
+      return { column, expression: columnRef(from) }
+    })
+    return { kind: 'project', input: exchange, items }
+  }
+
+  #definition(cte: CteRelation): ExchangeRelation {
+    const exchange = this.#ctes.get(cte.id)
+    if (exchange === undefined) throw new NotDistributable('a recursive WITH')
+    return exchange
+  }
+}

@@ -1,0 +1,247 @@
+import type { Expression } from '../../sql/ir.ts'
+import {
+  columnsOf,
+  type JoinCondition,
+  type JoinRelation,
+  type JoinType,
+  type Relation,
+} from '../logical/relation.ts'
+import { equalIr } from '../../sql/ir/equal.ts'
+import { joinNeeds } from './columns.ts'
+import { STAGE_NS } from './cost.ts'
+import { NotDistributable } from './drafts.ts'
+import type { Fragmenter } from './fragmenter.ts'
+import {
+  bucketKeys,
+  type Branch,
+  SINGLE,
+  singleBranch,
+  type Source,
+  type Stream,
+  streamOf,
+  withKeys,
+} from './stream.ts'
+
+/** Joins whose rows are those of the left side, so that any part of the left may meet the whole right side. */
+const RIGHT_WHOLE: ReadonlySet<JoinType> = new Set([
+  'inner',
+  'left',
+  'semi',
+  'anti',
+  'mark',
+  'single',
+])
+const LEFT_WHOLE: ReadonlySet<JoinType> = new Set(['inner', 'right'])
+
+/** One way to run a join, and the nanoseconds until it is done beyond what all ways have in common. */
+interface Way {
+  readonly ns: number
+  readonly make: () => Stream
+}
+
+interface Sides {
+  readonly by: Fragmenter
+  readonly join: JoinRelation
+  readonly left: Stream
+  readonly right: Stream
+  readonly needs: { readonly left: ReadonlySet<string>; readonly right: ReadonlySet<string> }
+}
+
+/** A join of two relations: one side whole in every task, or both in buckets by what they are equal in. */
+export function joinStream(
+  by: Fragmenter,
+  join: JoinRelation,
+  needed: ReadonlySet<string>,
+): Stream {
+  if (join.dependent !== undefined)
+    throw new NotDistributable('a correlated subquery for which there is no rule')
+  const needs = joinNeeds(join, needed)
+  const left = by.stream(join.left, needs.left)
+  const right = by.stream(join.right, needs.right)
+  const sides: Sides = { by, join, left, right, needs }
+  const ways = [
+    ...(RIGHT_WHOLE.has(join.type) ? wholeWays(sides, 'right') : []),
+    ...(LEFT_WHOLE.has(join.type) ? wholeWays(sides, 'left') : []),
+    ...bucketWays(sides),
+  ]
+  const best = ways.toSorted((a, b) => a.ns - b.ns)[0]
+  if (best === undefined) return together(sides)
+  return best.make()
+}
+
+const slotsOf = ({ by }: Sides, stream: Stream): number =>
+  singleBranch(stream) === undefined ? Math.max(1, by.options.slots) : 1
+
+/** Every task gets all of one side: reads it by itself, or what has been written once for all. */
+function wholeWays(sides: Sides, side: 'left' | 'right'): readonly Way[] {
+  const { by, join, needs } = sides
+  const { costs, options } = by
+  const [kept, whole] = side === 'right' ? [sides.left, sides.right] : [sides.right, sides.left]
+  const relation = side === 'right' ? join.right : join.left
+  const probe = side === 'right' ? join.left : join.right
+  const size = costs.size(relation)
+  const isAlone = singleBranch(kept) !== undefined
+  // A single task may hold what it must; many that hold the same are the cluster's memory many times.
+  if (!isAlone && size.bytes > options.broadcastMaxBytes) return []
+  const parallel = slotsOf(sides, kept)
+  const common = costs.build(relation) + costs.probe(probe) / parallel
+  const width = costs.width(relation, needs[side])
+  const inline: Way = {
+    ns: common + costs.work(relation),
+    make: () => withWhole(sides, kept, side, by.whole(relation)),
+  }
+  const written: Way = {
+    ns:
+      common +
+      STAGE_NS +
+      (costs.work(relation) + costs.write(relation, width, false)) / slotsOf(sides, whole) +
+      costs.read(relation, width),
+    make: () => {
+      const why = `${side} side of a join, whole for every task`
+      const exchange = by.drafts.add({ stream: whole, of: relation, needed: needs[side], why })
+      return withWhole(sides, kept, side, exchange)
+    },
+  }
+  return [inline, written]
+}
+
+function withWhole({ join }: Sides, kept: Stream, side: 'left' | 'right', whole: Relation): Stream {
+  const branches = kept.branches.map(({ relation, source }): Branch => ({
+    relation:
+      side === 'right'
+        ? { ...join, left: relation, right: whole }
+        : { ...join, left: whole, right: relation },
+    source,
+  }))
+  return { branches }
+}
+
+/** Both sides in buckets by the hash of what is compared for equality; a side that is in such buckets stays. */
+function bucketWays(sides: Sides): readonly Way[] {
+  const { by, join, left, right, needs } = sides
+  const { costs } = by
+  const pairs = bucketPairs(join)
+  if (pairs.length === 0) return []
+  const lefts = pairs.map((p) => p.left)
+  const rights = pairs.map((p) => p.right)
+  const slots = Math.max(1, by.options.slots)
+  const common = (costs.build(join.right) + costs.probe(join.left)) / slots
+  const moving = (stream: Stream, side: 'left' | 'right'): number => {
+    const width = costs.width(join[side], needs[side])
+    return (
+      STAGE_NS +
+      costs.write(join[side], width, true) / slotsOf(sides, stream) +
+      costs.read(join[side], width) / slots
+    )
+  }
+  const making = costs.work(join.right) / slotsOf(sides, right)
+  const ways: Way[] = []
+  // Buckets by some of the keys are enough, as long as the other side is written by the same ones, in their order.
+  const leftKeys = bucketKeys(left).find((list) => indexesIn(list, lefts) !== undefined)
+  const rightKeys = bucketKeys(right).find((list) => indexesIn(list, rights) !== undefined)
+  if (leftKeys !== undefined) {
+    const keys = (indexesIn(leftKeys, lefts) ?? []).flatMap((i) => rights[i] ?? [])
+    ways.push({
+      ns: common + making + moving(right, 'right'),
+      make: () => bucketed(sides, left, shuffled(sides, 'right', keys), leftKeys, keys),
+    })
+  }
+  if (rightKeys !== undefined) {
+    const keys = (indexesIn(rightKeys, rights) ?? []).flatMap((i) => lefts[i] ?? [])
+    ways.push({
+      ns: common + making + moving(left, 'left'),
+      make: () => bucketed(sides, shuffled(sides, 'left', keys), right, keys, rightKeys),
+    })
+  }
+  if (leftKeys !== undefined && rightKeys !== undefined) {
+    const same = equalIr(indexesIn(leftKeys, lefts), indexesIn(rightKeys, rights))
+    if (same)
+      ways.push({
+        ns: common + making,
+        make: () => bucketed(sides, left, right, leftKeys, rightKeys),
+      })
+  }
+  ways.push({
+    ns: common + making + moving(left, 'left') + moving(right, 'right'),
+    make: () => {
+      // The build side first: what it turns out to be can change how the other is run.
+      const build = shuffled(sides, 'right', rights)
+      return bucketed(sides, shuffled(sides, 'left', lefts), build, lefts, rights)
+    },
+  })
+  return ways
+}
+
+/** Where each expression of `list` stands in `all`; undefined where one does not. */
+function indexesIn(
+  list: readonly Expression[],
+  all: readonly Expression[],
+): readonly number[] | undefined {
+  if (list.length === 0) return undefined
+  const found = list.map((e) => all.findIndex((other) => equalIr(e, other)))
+  return found.includes(-1) ? undefined : found
+}
+
+function shuffled(
+  { by, join, left, right, needs }: Sides,
+  side: 'left' | 'right',
+  keys: readonly Expression[],
+): Stream {
+  const why = `${side} side of a join, by its keys`
+  const stream = side === 'left' ? left : right
+  return by.drafts.shuffle({ stream, of: join[side], needed: needs[side], keys, why })
+}
+
+/** The conditions by which equal rows of both sides meet in one bucket. */
+function bucketPairs(join: JoinRelation): readonly JoinCondition[] {
+  const isEqual = (c: JoinCondition): boolean =>
+    c.operator === '=' || c.operator === 'is not distinct from'
+  // Whether a mark is false or unknown depends on NULLs anywhere in the right side.
+  const isKnown = join.conditions.every((c) => c.operator === 'is not distinct from')
+  if (join.type === 'mark' && (!isKnown || join.residual.length > 0)) return []
+  return join.conditions.filter(isEqual)
+}
+
+function bucketed(
+  { join }: Sides,
+  left: Stream,
+  right: Stream,
+  leftKeys: readonly Expression[],
+  rightKeys: readonly Expression[],
+): Stream {
+  const [l, r] = [left.branches[0], right.branches[0]]
+  if (l?.source.kind !== 'buckets' || r?.source.kind !== 'buckets')
+    throw new Error('both sides of the join are in buckets')
+  const source: Source = {
+    kind: 'buckets',
+    exchanges: [...new Set([...l.source.exchanges, ...r.source.exchanges])],
+    keys: [],
+  }
+  const keys = {
+    // Rows without a match have NULL in the other side's keys, wherever they are.
+    inner: [leftKeys, rightKeys],
+    left: [leftKeys],
+    semi: [leftKeys],
+    anti: [leftKeys],
+    mark: [leftKeys],
+    single: [leftKeys],
+    right: [rightKeys],
+    full: [],
+  }[join.type]
+  const relation: Relation = { ...join, left: l.relation, right: r.relation }
+  return withKeys(streamOf(relation, source), keys)
+}
+
+/** No part of one side can do without all of the other, and there is nothing they are equal in. */
+function together({ by, join, left, right, needs }: Sides): Stream {
+  const side = (which: 'left' | 'right', stream: Stream): Relation => {
+    const why = `${which} side of a join that one task makes`
+    const gathered = by.drafts.gather({ stream, of: join[which], needed: needs[which], why })
+    const branch = singleBranch(gathered)
+    if (branch === undefined) throw new Error('what is gathered is in one place')
+    return branch.relation
+  }
+  const relation: Relation = { ...join, left: side('left', left), right: side('right', right) }
+  if (columnsOf(relation).length === 0) throw new NotDistributable('a join without columns')
+  return streamOf(relation, SINGLE)
+}
