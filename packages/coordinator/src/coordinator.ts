@@ -1,17 +1,21 @@
 import { type Clock, type Log } from '@nyala/client/base'
 import { type Endpoint, type MemberId, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
-import { listen, type Listener } from '@nyala/client/wire'
+import { listen, type Listener, type Transport } from '@nyala/client/wire'
 import {
   Catalog,
   Election,
   Keys,
   type Kv,
+  type Member,
   type MemberRecord,
   Membership,
   openCluster,
   Registration,
 } from '@nyala/metastore'
 import { Mirror } from './bind/mirror.ts'
+import { Failover } from './failover/failover.ts'
+import { PeerLinks } from './failover/peer-links.ts'
+import { probe } from './failover/probe.ts'
 import { Executors } from './schedule/executors.ts'
 import { ClientLink } from './server/client-link.ts'
 import { QueryRegistry } from './server/query-registry.ts'
@@ -41,6 +45,13 @@ export interface CoordinatorOptions {
   readonly onSuperseded?: ((reason: string) => void) | undefined
 }
 
+/** What a coordinator holds beside its services. */
+interface Parts {
+  readonly listener: Listener
+  readonly registration: Registration
+  readonly peers: PeerLinks
+}
+
 /** What a drain waits for running statements before it ends them. */
 const DRAIN_TIMEOUT_MS = 10_000
 const DRAIN_POLL_MS = 20
@@ -60,18 +71,15 @@ export class Coordinator {
   readonly #clients = new Set<ClientLink>()
   readonly #listener: Listener
   readonly #registration: Registration
+  readonly #peers: PeerLinks
   #draining = false
 
-  private constructor(
-    options: CoordinatorOptions,
-    services: Services,
-    listener: Listener,
-    registration: Registration,
-  ) {
+  private constructor(options: CoordinatorOptions, services: Services, parts: Parts) {
     this.#options = options
     this.#services = services
-    this.#listener = listener
-    this.#registration = registration
+    this.#listener = parts.listener
+    this.#registration = parts.registration
+    this.#peers = parts.peers
   }
 
   /** Resolves when the coordinator is registered and takes statements. */
@@ -90,26 +98,17 @@ export class Coordinator {
       Catalog.open({ kv, keys, clock, log }, { signal }),
       membership.start({ signal }),
     ])
-    const links: { accept?: (client: Parameters<Executors['accept']>[0]) => void } = {}
-    const executors = new Executors({ clock, log, cluster, coordinator: id })
-    const listener = await listen({
-      host: options.host,
-      port: options.port,
-      paths: {
-        // Not before it can answer: a client that is turned away goes to another coordinator at once.
-        '/client': (transport) =>
-          links.accept === undefined ? transport.terminate() : links.accept(transport),
-        '/executor': (transport) => executors.accept(transport),
-      },
-      health: () => ({ id, cluster, role: 'coordinator' }),
-    })
+    const startedAt = clock.wall()
+    const late: Late = {}
+    const { executors, peers, listener } = await openSockets(options, startedAt, late)
     const store = { kv, keys, clock, log, ttlSeconds: options.ttlSeconds }
-    const candidate = { id, address: listener.address }
-    const election = new Election({ ...store, candidate })
-    await election.start({ signal })
+    const candidate = { id, address: listener.address, startedAt }
+    const { election, failover } = openFailover({ ...store, candidate, membership, peers })
+    late.failover = failover
+    await Promise.all([election.start({ signal }), failover.start({ signal })])
     const registration = new Registration({
       ...store,
-      record: memberRecord(options, listener.address),
+      record: memberRecord(options, candidate),
       onLost: ({ kind, reason }) => {
         log.warn('registrationLost', { kind, reason })
         if (kind === 'superseded') options.onSuperseded?.(reason)
@@ -125,6 +124,7 @@ export class Coordinator {
       catalog,
       membership,
       election,
+      failover,
       frontEnd,
       mirror,
       functions,
@@ -132,9 +132,10 @@ export class Coordinator {
       executors,
       queries: new QueryRegistry(id),
     }
-    const coordinator = new Coordinator(options, services, listener, registration)
-    links.accept = coordinator.#acceptor(new Statements(services))
+    const coordinator = new Coordinator(options, services, { listener, registration, peers })
+    late.accept = coordinator.#acceptor(new Statements(services))
     membership.onChange(() => coordinator.#announce())
+    failover.onChange(() => coordinator.#announce())
     await registration.start({ signal })
     return coordinator
   }
@@ -150,8 +151,8 @@ export class Coordinator {
 
   /** Ends in an orderly way: new statements are refused, running ones get `timeoutMs` to end. */
   async stop(timeoutMs: number = DRAIN_TIMEOUT_MS): Promise<void> {
-    const { clock, election, queries, executors, membership, catalog, frontEnd, mirror } =
-      this.#services
+    const { clock, election, failover, queries, executors, membership } = this.#services
+    const { catalog, frontEnd, mirror } = this.#services
     if (this.#draining) return
     this.#draining = true
     for (const client of this.#clients) client.sendDraining()
@@ -161,13 +162,14 @@ export class Coordinator {
     queries.cancelAll()
     for (const client of this.#clients) client.close('coordinator has shut down')
     executors.close()
-    await Promise.all([membership.stop(), catalog.close()])
+    this.#peers.close('coordinator has shut down')
+    await Promise.all([failover.stop(), membership.stop(), catalog.close()])
     await this.#listener.close()
     frontEnd.close()
     mirror.close()
   }
 
-  #acceptor(statements: Statements): (transport: Parameters<Executors['accept']>[0]) => void {
+  #acceptor(statements: Statements): (transport: Transport) => void {
     return (transport) => {
       const client = new ClientLink(transport, {
         services: this.#services,
@@ -186,9 +188,11 @@ export class Coordinator {
   }
 
   #endpoints(): readonly Endpoint[] {
-    const known = this.#services.membership
+    const { membership, failover } = this.#services
+    const known = membership
       .coordinators()
       .filter((member) => member.state === 'active')
+      .filter((member) => !failover.isSuspected('coordinator', member.id))
       .map(({ id, address }) => ({ id: String(id), address }))
     const isListed = known.some((endpoint) => endpoint.id === this.#options.id)
     return isListed || this.#draining
@@ -197,16 +201,89 @@ export class Coordinator {
   }
 }
 
-function memberRecord(options: CoordinatorOptions, address: string): MemberRecord {
+/** What sockets are for once it is there: the port must be known before anything can be registered. */
+interface Late {
+  accept?: (client: Transport) => void
+  failover?: Failover
+}
+
+async function openSockets(
+  options: CoordinatorOptions,
+  startedAt: number,
+  late: Late,
+): Promise<{
+  readonly executors: Executors
+  readonly peers: PeerLinks
+  readonly listener: Listener
+}> {
+  const { clock, log, id, cluster, pid } = options
+  const executors = new Executors({
+    clock,
+    log,
+    cluster,
+    coordinator: id,
+    onLink: (event) => late.failover?.onLink({ ...event, role: 'executor' }),
+  })
+  const peers = new PeerLinks({
+    clock,
+    log,
+    cluster,
+    self: { id, startedAt },
+    onEvent: (event) => late.failover?.onLink({ ...event, role: 'coordinator' }),
+  })
+  const listener = await listen({
+    host: options.host,
+    port: options.port,
+    paths: {
+      // Not before it can answer: a client that is turned away goes to another coordinator at once.
+      '/client': (transport) =>
+        late.accept === undefined ? transport.terminate() : late.accept(transport),
+      '/executor': (transport) => executors.accept(transport),
+      '/peer': (transport) => peers.accept(transport),
+    },
+    health: () => ({ id, cluster, role: 'coordinator', pid }),
+  })
+  return { executors, peers, listener }
+}
+
+function openFailover(
+  options: Omit<ConstructorParameters<typeof Election>[0], 'onElected' | 'onLeader'> & {
+    readonly membership: Membership
+    readonly peers: PeerLinks
+  },
+): { readonly election: Election; readonly failover: Failover } {
+  const { candidate, membership, peers, clock } = options
+  const isRival = ({ id, state }: Member): boolean => id !== candidate.id && state === 'active'
+  const onLeader = (): void => failover.onLeader()
+  const election = new Election({
+    ...options,
+    hasRivals: () => membership.coordinators().some(isRival),
+    onElected: onLeader,
+    onLeader,
+  })
+  const failover = new Failover({
+    ...options,
+    self: candidate.id,
+    election,
+    probe: (target) => probe(target, clock),
+  })
+  membership.onChange(() => peers.setPeers(membership.coordinators()))
+  peers.setPeers(membership.coordinators())
+  return { election, failover }
+}
+
+function memberRecord(
+  options: CoordinatorOptions,
+  candidate: Pick<MemberRecord, 'address' | 'startedAt'>,
+): MemberRecord {
   return {
+    ...candidate,
     id: options.id,
     role: 'coordinator',
-    address,
     host: options.machine,
     pid: options.pid,
     version: options.version,
     protocol: PROTOCOL_VERSION,
-    startedAt: options.clock.wall(),
     state: 'active',
     threads: 1,
     memoryBytes: 0,

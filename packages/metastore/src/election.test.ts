@@ -15,13 +15,13 @@ interface Campaign {
   readonly seen: (Leader | undefined)[]
 }
 
-function campaign(world: World, kv: Kv, id: string): Campaign {
+function campaign(world: World, kv: Kv, id: string, startedAt = 0): Campaign {
   const terms: Leadership[] = []
   const deposed: string[] = []
   const seen: (Leader | undefined)[] = []
   const election = new Election({
     ...world.on(kv),
-    candidate: { id: id as MemberId, address: `${id}:1` },
+    candidate: { id: id as MemberId, address: `${id}:1`, startedAt },
     onElected: (leadership) => terms.push(leadership),
     onDeposed: (_leadership, reason) => deposed.push(reason),
     onLeader: (leader) => seen.push(leader),
@@ -201,11 +201,26 @@ await inWorld(
   },
 )
 
+await inWorld(t, 'a restarted leader does not wait for its own old lease', async (t, world) => {
+  const kv = world.connect()
+  const [before, after] = [campaign(world, kv, 'a', 1), campaign(world, world.connect(), 'a', 2)]
+  await before.election.start()
+  await world.until(() => before.terms.length === 1)
+  kv.cut()
+  const began = world.clock.now()
+  await after.election.start()
+  await world.until(() => after.terms.length === 1)
+  t.ok(world.clock.now() - began < 200)
+  t.equal(await isTaken(world.connect(), before.terms[0]), false)
+  kv.heal()
+  await Promise.all([before.election.stop(), after.election.stop()])
+})
+
 await inWorld(t, 'a lone coordinator leads again at once', async (t, world) => {
   const terms: Leadership[] = []
   const election = new Election({
     ...world.on(world.connect()),
-    candidate: { id: 'a' as MemberId, address: 'a:1' },
+    candidate: { id: 'a' as MemberId, address: 'a:1', startedAt: 0 },
     hasRivals: () => false,
     onElected: (leadership) => terms.push(leadership),
   })
@@ -265,7 +280,7 @@ await t.test('on etcd, leadership moves and the past is fenced', async (t) => {
   await using kv = await connectKv(options)
   const on = { kv, keys: new Keys('test'), clock: systemClock, log: silentLog }
   const elections = ['a', 'b'].map(
-    (id) => new Election({ ...on, candidate: { id: id as MemberId, address: 'x' } }),
+    (id) => new Election({ ...on, candidate: { id: id as MemberId, address: 'x', startedAt: 0 } }),
   )
   await Promise.all(elections.map((election) => election.start()))
   const leading = (): Election | undefined => elections.find((e) => e.leadership !== undefined)

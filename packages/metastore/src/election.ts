@@ -16,7 +16,12 @@ export interface ElectionOptions {
   readonly keys: Keys
   readonly clock: Clock
   readonly log: Log
-  readonly candidate: { readonly id: MemberId; readonly address: string }
+  readonly candidate: {
+    readonly id: MemberId
+    readonly address: string
+    /** As in the member record of this process. */
+    readonly startedAt: number
+  }
   readonly ttlSeconds?: number | undefined
   /** Another coordinator could lead: one whose term has ended lets it go first. Default: true. */
   readonly hasRivals?: (() => boolean) | undefined
@@ -233,10 +238,21 @@ export class Election {
     this.#options.onLeader?.(this.#leader)
   }
 
+  get #isPredecessor(): boolean {
+    const { id, startedAt } = this.#options.candidate
+    const record = this.#leader?.record
+    return record?.id === id && record.startedAt !== startedAt
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#abort
     while (!signal.aborted) {
       try {
+        await this.#view.waitFor(() => this.#leader === undefined || this.#isPredecessor, {
+          signal,
+        })
+        // A process of this id that is gone still holds the key: nobody need wait for its lease.
+        if (this.#leader !== undefined) await deposeLeader(this.#options, this.#leader.epoch)
         await this.#view.waitFor(() => this.#view.get(this.#key) === undefined, { signal })
         const ended = await this.#campaignOnce()
         const yields = ended === 'deposed' && (this.#options.hasRivals?.() ?? true)

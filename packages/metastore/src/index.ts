@@ -1,3 +1,4 @@
+export * from './board.ts'
 export * from './catalog.ts'
 export {
   type NewDatabase,

@@ -24,6 +24,10 @@ export const foldName = (name: string): string =>
  *                    /catalog/names/<database>/<name> → id
  *                    /catalog/tables/<database>/<id> head
  *                    /queries/<id>  /statements/<id>  /txns/<id>
+ *                    /board/suspicions/<role>s/<id>/<by>          who doubts whom
+ *                    /board/failures/<role>s/<id>/<incarnation>   leased: lives that ended badly of late
+ *                    /board/roster/<executor>                     executors that ought to run
+ *                    /board/launches/<executor>                   replacements that the leader asks for
  * ```
  *
  * What the catalog is made of lies under one prefix, so that one watch gives one consistent view of it.
@@ -53,8 +57,7 @@ export class Keys {
   }
 
   member(role: MemberRole, id: MemberId): string {
-    assert(isMemberId(id), () => `invalid member id ${JSON.stringify(id)}`)
-    return `${this.members}${role}s/${id}`
+    return `${this.members}${role}s/${checked(id)}`
   }
 
   get catalog(): string {
@@ -106,6 +109,31 @@ export class Keys {
     return this.statements + encodeId(id)
   }
 
+  /** What coordinators tell each other about members; one watch shows all of it. */
+  get board(): string {
+    return `${this.root}board/`
+  }
+
+  suspicion(about: { readonly role: MemberRole; readonly id: MemberId }, by: MemberId): string {
+    return `${this.board}suspicions/${about.role}s/${checked(about.id)}/${checked(by)}`
+  }
+
+  failure(life: {
+    readonly role: MemberRole
+    readonly id: MemberId
+    readonly incarnation: number
+  }): string {
+    return `${this.board}failures/${life.role}s/${checked(life.id)}/${life.incarnation}`
+  }
+
+  rosterEntry(executor: MemberId): string {
+    return `${this.board}roster/${checked(executor)}`
+  }
+
+  launch(executor: MemberId): string {
+    return `${this.board}launches/${checked(executor)}`
+  }
+
   get txns(): string {
     return `${this.root}txns/`
   }
@@ -147,6 +175,27 @@ export function parseMemberKey(
   if (folder === 'coordinators') return { role: 'coordinator', id }
   if (folder === 'executors') return { role: 'executor', id }
   return undefined
+}
+
+export type BoardKey = 'suspicion' | 'failure' | 'roster' | 'launch'
+
+/** What a key under `board/` is about. `undefined` for a key that this version does not know. */
+export function parseBoardKey(keys: Keys, key: string): BoardKey | undefined {
+  if (!key.startsWith(keys.board)) return undefined
+  const folder = key.slice(keys.board.length).split('/')[0]
+  return BOARD_FOLDERS.get(folder ?? '')
+}
+
+const BOARD_FOLDERS: ReadonlyMap<string, BoardKey> = new Map([
+  ['suspicions', 'suspicion'],
+  ['failures', 'failure'],
+  ['roster', 'roster'],
+  ['launches', 'launch'],
+])
+
+function checked(id: MemberId): MemberId {
+  assert(isMemberId(id), () => `invalid member id ${JSON.stringify(id)}`)
+  return id
 }
 
 /** Percent-encodes all but letters, digits and `-_.!~*'()`, so that a name can hold '/' and any script. */

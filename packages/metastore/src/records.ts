@@ -49,12 +49,108 @@ export type MemberRecord = Infer<typeof memberRecord>
 export const leaderRecord = s.object({
   id: memberId,
   address: s.string,
+  /** Of its process, as in its member record: tells it from an earlier process of the same id. */
+  startedAt: s.number,
   /** Milliseconds since 1970-01-01 UTC. */
   electedAt: s.number,
   /** Tells this campaign's own write from another's after a lost reply. */
   writeId: s.string,
 })
 export type LeaderRecord = Infer<typeof leaderRecord>
+
+/** That `by` does not reach a life of a member: a hint for all, on which nobody's safety may rest. */
+export const suspicionRecord = s.object({
+  role: s.oneOf('coordinator', 'executor'),
+  id: memberId,
+  /** The life that is doubted; a later one is not. */
+  incarnation: s.natural,
+  by: memberId,
+  /** `refused`: its address refuses connections, so its process is gone. `silent`: it does not answer. */
+  kind: s.oneOf('refused', 'silent'),
+  reason: s.string,
+  /** Milliseconds since 1970-01-01 UTC; for people. */
+  at: s.number,
+})
+export type SuspicionRecord = Infer<typeof suspicionRecord>
+
+/** A life that ended without a word. It lies under a lease of its own, and is forgotten when that runs out. */
+export const failureRecord = s.object({
+  role: s.oneOf('coordinator', 'executor'),
+  id: memberId,
+  incarnation: s.natural,
+  by: memberId,
+  reason: s.string,
+  at: s.number,
+})
+export type FailureRecord = Infer<typeof failureRecord>
+
+/** An executor that ought to run, in its last known life. Only leaders write it. */
+export const rosterRecord = s.object({
+  id: memberId,
+  incarnation: s.natural,
+  /** Identity of its machine. */
+  host: s.string,
+  address: s.string,
+  pid: s.natural,
+})
+export type RosterRecord = Infer<typeof rosterRecord>
+
+/**
+ * A leader's request that the deployment start an executor anew. The leader writes and removes it; the launcher
+ * answers by `state`.
+ */
+export const launchRecord = s.object({
+  id: memberId,
+  /** The life to be replaced; its process, if it still runs, is to be ended first. */
+  incarnation: s.natural,
+  host: s.string,
+  address: s.string,
+  pid: s.natural,
+  reason: s.string,
+  /** Of the leader that asks. */
+  epoch: s.natural,
+  requestedAt: s.number,
+  /** `refused`: this deployment does not run such an executor (any more), `detail` says why. */
+  state: s.oneOf('asked', 'taken', 'refused'),
+  detail: s.optional(s.string),
+})
+export type LaunchRecord = Infer<typeof launchRecord>
+
+export const queryStates = ['queued', 'planning', 'running', 'streaming', 'cancelling'] as const
+export type QueryRecordState = (typeof queryStates)[number]
+
+/** A query that outlives its coordinator. Its owner writes it under the owner epoch; a claim raises that. */
+export const queryRecord = s.object({
+  id: s.string,
+  /** Of the client; its retry finds the query by it. */
+  statementId: s.optional(s.string),
+  sql: s.string,
+  /** The statement's parameters as they were sent. */
+  parameters: s.json,
+  database: s.string,
+  settings: s.record(s.string),
+  /** Revision of the catalog that it was bound to; it does not move while the query lives. */
+  snapshotRevision: s.natural,
+  /** The immutable file with its plan; null until it has been planned. */
+  plan: s.nullable(s.object({ path: s.string, crc32: s.natural, bytes: s.natural })),
+  owner: memberId,
+  /** Incarnation of the owner: a restarted coordinator does not own what its former life did. */
+  ownerIncarnation: s.natural,
+  /** 1 for the coordinator that made the record, one more with each claim. Executors refuse commands under a lower one. */
+  ownerEpoch: s.natural,
+  state: s.oneOf(...queryStates),
+  place: s.object({
+    /** Result frames that the client has acknowledged: it needs no frame below this number again. */
+    framesAcknowledged: s.natural,
+    /** Where the frames of a finished result lie: executors that spool them, by id. */
+    spooledBy: s.array(s.string),
+  }),
+  /** Milliseconds since 1970-01-01 UTC; for people. */
+  startedAt: s.number,
+  /** Of the last write, so that one whose reply was lost can be recognised. */
+  writeId: s.string,
+})
+export type QueryRecord = Infer<typeof queryRecord>
 
 export const clusterRecord = s.object({
   /** Random; made at the first start and never changed. */

@@ -2,6 +2,7 @@ import type { Clock, Log } from '@nyala/client/base'
 import type { Catalog, Election, Membership } from '@nyala/metastore'
 import type { KernelFunctions } from '../bind/functions.ts'
 import type { Mirror } from '../bind/mirror.ts'
+import type { Failover } from '../failover/failover.ts'
 import type { Executors } from '../schedule/executors.ts'
 import type { SqlFrontEnd } from '../sql/front-end.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
@@ -18,6 +19,7 @@ export interface Services {
   readonly catalog: Catalog
   readonly membership: Membership
   readonly election: Election
+  readonly failover: Failover
   readonly frontEnd: SqlFrontEnd
   readonly mirror: Mirror
   readonly functions: KernelFunctions

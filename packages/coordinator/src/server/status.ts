@@ -21,6 +21,7 @@ function memberStatusOf(member: Member, services: Services): MemberStatus {
   const link = role === 'executor' ? services.executors.get(id) : undefined
   const isDraining = member.state === 'draining' || link?.load?.draining === true
   const isConnected = role === 'coordinator' || link !== undefined
+  const isSuspect = !isConnected || services.failover.isSuspected(role, id)
   return {
     id,
     role,
@@ -29,7 +30,7 @@ function memberStatusOf(member: Member, services: Services): MemberStatus {
     pid,
     incarnation,
     // A member whose lease lives but that is not connected here may be on its way, or cut off: nobody knows yet.
-    state: isDraining ? 'draining' : isConnected ? 'alive' : 'suspect',
+    state: isDraining ? 'draining' : isSuspect ? 'suspect' : 'alive',
     load: role === 'executor' ? executorLoad(id, services) : coordinatorLoad(id, services),
   }
 }
