@@ -1,7 +1,9 @@
 import type { KernelFunctions } from '../../bind/functions.ts'
 import type { Expression, FunctionCall, IntervalUnit } from '../../sql/ir.ts'
 import type { SqlType } from '../../sql/sql-types.ts'
-import { childOf, objectsOf, type Raw, refuse, textOf, truthOf } from './raw.ts'
+import { decimalResult, digitsOf, isWider } from './decimal-arithmetic.ts'
+import { checkKeys, childOf, keySet, objectsOf, type Raw, refuse, textOf, truthOf } from './raw.ts'
+import { readType } from './read-type.ts'
 
 export interface FunctionScope {
   readonly functions: KernelFunctions
@@ -46,19 +48,76 @@ const isSubqueryError = (name: string, args: readonly Expression[]): boolean =>
 
 /** Functions that know more than their arguments say: only those for which it can be written. */
 function withData(raw: Raw, type: SqlType, call: FunctionCall): Expression {
-  if (
-    call.name === 'struct_pack' &&
-    type.kind === 'struct' &&
-    type.fields.length === call.args.length
-  ) {
+  const fields = type.kind === 'struct' && type.fields.length === call.args.length
+  if (call.name === 'struct_pack' && fields) {
     return { ...call, argNames: type.fields.map((f) => f.name), schema: 'main' }
   }
-  if (call.name === 'row' && type.kind === 'struct' && type.fields.length === call.args.length) {
-    return { ...call, schema: 'main' }
+  if (call.name === 'row' && fields) return { ...call, schema: 'main' }
+  const data = childOf(raw, 'function_data')
+  const operator = ARITHMETIC[call.name]
+  if (operator !== undefined && type.kind === 'decimal' && call.args.length === 2) {
+    checkKeys(data, DECIMAL_KEYS, call.name)
+    const args = decimalArguments(operator, raw, call)
+    return args === undefined ? refuse(`${call.name} of decimals that are not alike`) : { ...call, args }
   }
-  return refuse(
-    `${call.name} with what it was bound to (${Object.keys(childOf(raw, 'function_data')).join(', ')})`,
+  return refuse(`${call.name} with what it was bound to (${Object.keys(data).join(', ')})`)
+}
+
+const ARITHMETIC: Readonly<Record<string, 'sum' | 'product'>> = { '+': 'sum', '-': 'sum', '*': 'product' }
+const DECIMAL_KEYS = keySet('check_overflow', 'return_type', 'arguments')
+
+/**
+ * The arguments of decimal arithmetic without the casts that the binder put around them: it chooses the type of the
+ * result by theirs, so with the casts it would choose a wider one. Undefined where none of the ways to take casts away
+ * gives the type again.
+ */
+function decimalArguments(
+  operator: 'sum' | 'product',
+  raw: Raw,
+  call: FunctionCall,
+): readonly Expression[] | undefined {
+  const wanted = readType(raw['return_type'])
+  const isChecked = childOf(raw, 'function_data')['check_overflow']
+  const [first = [], second = []] = objectsOf(raw, 'children').map((child, i) =>
+    withoutCast(child, call.args[i]),
   )
+  for (const a of first) {
+    for (const b of second) {
+      const found = decimalResult(operator, a.digits, b.digits)
+      if (found === undefined || found.checksOverflow !== isChecked) continue
+      if (a.type.kind !== 'decimal' && b.type.kind !== 'decimal') continue
+      if (wanted.kind !== 'decimal' || found.width !== wanted.width || found.scale !== wanted.scale) continue
+      return [a.expression, b.expression]
+    }
+  }
+  return undefined
+}
+
+interface Candidate {
+  readonly expression: Expression
+  readonly type: SqlType
+  readonly digits: { readonly width: number; readonly scale: number }
+}
+
+/** An argument without its outermost cast, where that changes no value, and with it. */
+function withoutCast(raw: Raw, expression: Expression | undefined): readonly Candidate[] {
+  if (expression === undefined) return []
+  const found: Candidate[] = []
+  const add = (part: Expression, type: SqlType): void => {
+    const digits = digitsOf(type)
+    if (digits !== undefined) found.push({ expression: part, type, digits })
+  }
+  const type = readType(raw['return_type'] ?? childOf(raw, 'value')['type'])
+  if (expression.kind === 'cast' && !expression.try && raw['expression_class'] === 'BOUND_CAST') {
+    const child = childOf(raw, 'child')
+    const inner = readType(child['return_type'] ?? childOf(child, 'value')['type'])
+    const digits = digitsOf(inner)
+    if (digits !== undefined && type.kind === 'decimal' && isWider(type, digits)) {
+      add(expression.operand, inner)
+    }
+  }
+  add(expression, type)
+  return found
 }
 
 const UNITS: Readonly<Record<string, IntervalUnit>> = {
