@@ -115,3 +115,18 @@ t.test('a manifest survives being written, and its paths lead back', async (t) =
   t.equal(totalRows(made.files), 100)
   t.equal(totalBytes(made.files), 1000)
 })
+
+t.test('statistics of files are kept, and a manifest of before has none', async (t) => {
+  const listing = sketchListing(
+    '/data/t',
+    [sketchColumns('a INTEGER, b VARCHAR')],
+    [{ path: 'a.parquet' }, { path: 'b.parquet' }],
+  )
+  const [first, second] = listing.files
+  if (first === undefined || second === undefined) throw new Error('no files')
+  const statistics = [{ nulls: [1], min: [-3], max: ['9223372036854775807'] }, null]
+  const made = manifestOf({ ...listing, files: [{ ...first, statistics }, second] }, [])
+  const read = manifest.decode(JSON.parse(JSON.stringify(made)), 'manifest')
+  t.same(read.files[0]?.statistics, statistics)
+  t.equal(read.files[1]?.statistics, undefined)
+})

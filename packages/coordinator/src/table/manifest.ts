@@ -1,6 +1,6 @@
 import { type Infer, s } from '@nyala/client/base'
 import { type Column, column, SqlError } from '@nyala/client/protocol'
-import type { ListedFile, Listing } from '@nyala/executor/protocol'
+import { fileStatistics, type ListedFile, type Listing } from '@nyala/executor/protocol'
 import { foldName } from '@nyala/metastore'
 
 /**
@@ -17,6 +17,8 @@ export const manifestFile = s.object({
   rowGroups: s.array(s.object({ rows: s.natural, bytes: s.natural })),
   /** Index into `schemas`. */
   schema: s.natural,
+  /** By the columns of the schema; absent in manifests of before, and where footers say nothing. */
+  statistics: s.optional(fileStatistics),
   /** Index into `partitions`; 0 where the table has no partition columns. */
   partition: s.natural,
 })
@@ -54,6 +56,7 @@ export function manifestOf(listing: Listing, partitionColumns: readonly string[]
     rows: file.rows,
     rowGroups: file.rowGroups,
     schema: file.schema,
+    ...(file.statistics === undefined ? {} : { statistics: file.statistics }),
     partition: ordinalOf(partitionValues(file, partitionColumns)),
   }))
   return {

@@ -1,16 +1,18 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { sep } from 'node:path'
 import { type Column, SqlError } from '@nyala/client/protocol'
-import type { ListedFile, Listing } from '../protocol/index.ts'
+import type { FileStatistics, ListedFile, Listing } from '../protocol/index.ts'
 import { Lister, LISTED_FILES_MAX } from './lister.ts'
 import { type ParquetFooter, readFooter } from './parquet-footer.ts'
 import { partitionValues } from './partition-values.ts'
+import { fileStatisticsOf, withStatistics } from './listed-statistics.ts'
 import { fileError, type Roots } from './roots.ts'
 
 /** Files opened at once; the file system of Node has four threads. */
 const OPEN_FILES_MAX = 16
-/** Footers kept, so that a query over files by name does not read them again. */
+/** Footers kept, so that a query over files by name does not read them again; their number, and their bytes on disk. */
 const FOOTERS_MAX = 20_000
+const FOOTERS_BYTES_MAX = 64 * 1024 * 1024
 const SCHEMAS_MAX = 1_000
 
 export interface InspectorOptions {
@@ -31,6 +33,7 @@ export class Inspector {
   readonly #describe: InspectorOptions['describe']
   readonly #footers = new Map<string, { readonly state: string; readonly footer: ParquetFooter }>()
   readonly #schemas = new Map<string, readonly Column[]>()
+  #footerBytes = 0
 
   constructor(options: InspectorOptions) {
     this.#lister = new Lister(options.roots)
@@ -100,19 +103,22 @@ export class Inspector {
     const facts = await inParallel(paths, (path) => this.#facts(path))
     const numbering = new SchemaNumbering()
     const files: ListedFile[] = []
+    const statistics: (FileStatistics | undefined)[] = []
     for (const [i, path] of paths.entries()) {
       const { bytes, modifiedMs, footer } = facts[i] as FileFacts
+      const columns = await this.#schema(path, footer)
+      statistics.push(fileStatisticsOf(footer, columns))
       files.push({
         path,
         bytes,
         modifiedMs,
         rows: footer.rows,
         rowGroups: footer.rowGroups,
-        schema: numbering.numberOf(await this.#schema(path, footer)),
+        schema: numbering.numberOf(columns),
         partition: partitionValues(path, partitionsFrom),
       })
     }
-    return { location, files, schemas: numbering.schemas }
+    return { location, files: withStatistics(files, statistics), schemas: numbering.schemas }
   }
 
   async #facts(path: string): Promise<FileFacts> {
@@ -122,8 +128,20 @@ export class Inspector {
     if (known?.state === file.state) return { bytes, modifiedMs, footer: known.footer }
     const footer = await readFooter(file.handle, path, bytes)
     checkNames(path, footer.names)
-    remember(this.#footers, path, { state: file.state, footer }, FOOTERS_MAX)
+    this.#keepFooter(path, file.state, footer)
     return { bytes, modifiedMs, footer }
+  }
+
+  #keepFooter(path: string, state: string, footer: ParquetFooter): void {
+    this.#footerBytes -= this.#footers.get(path)?.footer.bytes ?? 0
+    this.#footers.delete(path)
+    this.#footers.set(path, { state, footer })
+    this.#footerBytes += footer.bytes
+    for (const [oldest, kept] of this.#footers) {
+      if (this.#footers.size <= FOOTERS_MAX && this.#footerBytes <= FOOTERS_BYTES_MAX) break
+      this.#footers.delete(oldest)
+      this.#footerBytes -= kept.footer.bytes
+    }
   }
 
   /** Files of equal schemas are described once. */

@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { SqlError } from '@nyala/client/protocol'
+import {
+  type ChunkStatistics,
+  type Family,
+  familyOfElement,
+  type LeafElement,
+  type LogicalAnnotation,
+  readStatistics,
+  trustedStatistics,
+} from './column-statistics.ts'
 import { THRIFT, ThriftError, ThriftReader } from './thrift-reader.ts'
 
 /** One read gets the footer of nearly every file. */
@@ -18,8 +27,17 @@ export interface ParquetFooter {
   readonly rowGroups: readonly { readonly rows: number; readonly bytes: number }[]
   /** Names of the columns, those of nested fields left out. */
   readonly names: readonly string[]
+  /** For each of `names` what its chunks say, one for each row group; undefined for nested columns. */
+  readonly columns: readonly (FooterColumn | undefined)[]
+  /** Bytes of the footer itself, for whoever keeps it. */
+  readonly bytes: number
   /** Equal for files whose schemas are equal byte by byte. */
   readonly fingerprint: string
+}
+
+export interface FooterColumn {
+  readonly family: Family | undefined
+  readonly chunks: readonly ChunkStatistics[]
 }
 
 /**
@@ -63,22 +81,64 @@ export function parseFooter(footer: Uint8Array): ParquetFooter {
   const reader = new ThriftReader(footer)
   const hash = createHash('sha1')
   let rows = 0
-  let names: readonly string[] = []
+  let schema: FileSchema = { names: [], leaves: [] }
   const rowGroups: { readonly rows: number; readonly bytes: number }[] = []
+  const columns: Mutable<FooterColumn>[] = []
   reader.struct((id, type) => {
     if (id === 2 && type === THRIFT.list) {
       const from = reader.at
-      names = readSchema(reader)
+      schema = readSchema(reader)
       hash.update(footer.subarray(from, reader.at))
     } else if (id === 3 && type === THRIFT.i64) rows = reader.int()
-    else if (id === 4 && type === THRIFT.list)
-      reader.list(() => rowGroups.push(readRowGroup(reader)))
-    else if (id === 5 && type === THRIFT.list) readKeyValues(reader, (key) => noteKey(hash, key))
+    else if (id === 4 && type === THRIFT.list) {
+      // The schema comes before the row groups, as fields come in the order of their numbers.
+      for (const leaf of schema.leaves) columns.push({ family: familyOf(leaf), chunks: [] })
+      reader.list(() => rowGroups.push(readRowGroup(reader, schema, columns)))
+    } else if (id === 5 && type === THRIFT.list) readKeyValues(reader, (key) => noteKey(hash, key))
     else reader.skip(type)
   })
+  const { names } = schema
   if (names.length === 0) throw new ThriftError('it has no columns')
   if (rows < 0) throw new ThriftError(`it says ${rows} rows`)
-  return { rows, rowGroups, names, fingerprint: hash.digest('hex') }
+  return {
+    rows,
+    rowGroups,
+    names,
+    columns: topLevel(schema, columns, rowGroups.length),
+    bytes: footer.byteLength,
+    fingerprint: hash.digest('hex'),
+  }
+}
+
+type Mutable<T extends FooterColumn> = Pick<T, 'family'> & { readonly chunks: ChunkStatistics[] }
+
+interface Leaf {
+  readonly element: LeafElement
+  /** Index of the column of the table that it is; undefined where it is but a part of one. */
+  readonly column: number | undefined
+}
+
+interface FileSchema {
+  /** Names of the root's children. */
+  readonly names: readonly string[]
+  /** In the order of the chunks of a row group. */
+  readonly leaves: readonly Leaf[]
+}
+
+const familyOf = (leaf: Leaf): Family | undefined =>
+  leaf.column === undefined ? undefined : familyOfElement(leaf.element)
+
+/** Columns that are leaves themselves, where every row group says something of each. */
+function topLevel(
+  { names, leaves }: FileSchema,
+  columns: readonly FooterColumn[],
+  rowGroups: number,
+): readonly (FooterColumn | undefined)[] {
+  const found: (FooterColumn | undefined)[] = names.map(() => undefined)
+  leaves.forEach(({ column }, i) => {
+    if (column !== undefined && columns[i]?.chunks.length === rowGroups) found[column] = columns[i]
+  })
+  return found
 }
 
 /** Geometry columns are told from blobs only by this key. */
@@ -86,48 +146,95 @@ function noteKey(hash: { update(text: string): unknown }, key: string): void {
   if (key === 'geo') hash.update('geo')
 }
 
-/** The elements of the schema tree in pre-order; returns the names of the root's children. */
-function readSchema(reader: ThriftReader): readonly string[] {
+/** The elements of the schema tree in pre-order. */
+function readSchema(reader: ThriftReader): FileSchema {
   const names: string[] = []
+  const leaves: Leaf[] = []
   /** Children still to come, of each open element; the root's list is opened by the first element. */
   const open: number[] = []
   let first = true
   reader.list(() => {
-    const { name, children } = readSchemaElement(reader)
+    const { name, children, element } = readSchemaElement(reader)
     if (first) {
       first = false
       open.push(children)
       return
     }
     while (open.length > 1 && open.at(-1) === 0) open.pop()
-    if (open.length === 1) names.push(name)
+    const isTop = open.length === 1
+    if (isTop) names.push(name)
     open[open.length - 1] = (open.at(-1) ?? 0) - 1
     if (children > 0) open.push(children)
+    else leaves.push({ element, column: isTop ? names.length - 1 : undefined })
   })
-  return names
+  return { names, leaves }
 }
 
 function readSchemaElement(reader: ThriftReader): {
   readonly name: string
   readonly children: number
+  readonly element: LeafElement
 } {
   let name = ''
   let children = 0
+  let logical: LogicalAnnotation | undefined
+  const numbers: (number | undefined)[] = []
   reader.struct((id, type) => {
     if (id === 4 && type === THRIFT.binary) name = reader.text()
     else if (id === 5 && type === THRIFT.i32) children = reader.int()
+    else if (id === 10 && type === THRIFT.struct) logical = readLogicalType(reader)
+    else if (type === THRIFT.i32) numbers[id] = reader.int()
     else reader.skip(type)
   })
-  return { name, children }
+  const element = {
+    physical: numbers[1],
+    repetition: numbers[3] ?? 0,
+    converted: numbers[6],
+    scale: numbers[7] ?? 0,
+    logical,
+  }
+  return { name, children, element }
 }
 
-function readRowGroup(reader: ThriftReader): { readonly rows: number; readonly bytes: number } {
+/** The union LogicalType; of its variants only what tells values apart. */
+function readLogicalType(reader: ThriftReader): LogicalAnnotation | undefined {
+  let found: LogicalAnnotation | undefined
+  reader.struct((variant, type) => {
+    if (type !== THRIFT.struct) return reader.skip(type)
+    const read = { id: variant, scale: 0, utc: false, unit: 0, signed: false }
+    const isTime = variant === 7 || variant === 8
+    reader.struct((id, fieldType) => {
+      if (fieldType === THRIFT.true || fieldType === THRIFT.false) {
+        if (isTime && id === 1) read.utc = fieldType === THRIFT.true
+        if (variant === 10 && id === 2) read.signed = fieldType === THRIFT.true
+      } else if (variant === 5 && id === 1 && fieldType === THRIFT.i32) read.scale = reader.int()
+      else if (isTime && id === 2 && fieldType === THRIFT.struct) {
+        reader.struct((unit, unitType) => {
+          read.unit = unit
+          reader.skip(unitType)
+        })
+      } else reader.skip(fieldType)
+    })
+    found = read
+  })
+  return found
+}
+
+function readRowGroup(
+  reader: ThriftReader,
+  { leaves }: FileSchema,
+  columns: readonly Mutable<FooterColumn>[],
+): { readonly rows: number; readonly bytes: number } {
   let rows = 0
   let columnBytes = 0
   let compressedBytes: number | undefined
+  let chunk = 0
   reader.struct((id, type) => {
     if (id === 1 && type === THRIFT.list)
-      reader.list(() => (columnBytes += readColumnBytes(reader)))
+      reader.list(() => {
+        columnBytes += readColumnChunk(reader, leaves[chunk], columns[chunk])
+        chunk++
+      })
     else if (id === 3 && type === THRIFT.i64) rows = reader.int()
     else if (id === 6 && type === THRIFT.i64) compressedBytes = reader.int()
     else reader.skip(type)
@@ -135,16 +242,25 @@ function readRowGroup(reader: ThriftReader): { readonly rows: number; readonly b
   return { rows, bytes: Math.max(0, compressedBytes ?? columnBytes) }
 }
 
-/** total_compressed_size of the metadata of a column chunk. */
-function readColumnBytes(reader: ThriftReader): number {
+/** Keeps what the metadata of a column chunk says of its values; returns its total_compressed_size. */
+function readColumnChunk(
+  reader: ThriftReader,
+  leaf: Leaf | undefined,
+  column: Mutable<FooterColumn> | undefined,
+): number {
   let bytes = 0
+  let raw: ReturnType<typeof readStatistics> | undefined
+  const isTop = leaf?.column !== undefined
   reader.struct((id, type) => {
     if (id !== 3 || type !== THRIFT.struct) return reader.skip(type)
     reader.struct((innerId, innerType) => {
       if (innerId === 7 && innerType === THRIFT.i64) bytes = reader.int()
+      else if (innerId === 12 && innerType === THRIFT.struct && isTop) raw = readStatistics(reader)
       else reader.skip(innerType)
     })
   })
+  if (isTop && column !== undefined)
+    column.chunks.push(trustedStatistics(raw, leaf.element, column.family))
   return bytes
 }
 

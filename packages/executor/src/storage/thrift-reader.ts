@@ -15,6 +15,8 @@ export const THRIFT = {
   struct: 12,
 } as const
 
+const UTF8 = new TextDecoder()
+
 /** Deeper nesting than this is damage, not data. */
 const DEPTH_MAX = 32
 
@@ -69,12 +71,17 @@ export class ThriftReader {
   }
 
   text(): string {
+    return UTF8.decode(this.bytes())
+  }
+
+  /** A view of the bytes, not a copy. */
+  bytes(): Uint8Array {
     const size = this.#size()
     const end = this.#at + size
     if (end > this.#bytes.byteLength) throw new ThriftError('text reaches beyond the end')
-    const text = new TextDecoder().decode(this.#bytes.subarray(this.#at, end))
+    const bytes = this.#bytes.subarray(this.#at, end)
     this.#at = end
-    return text
+    return bytes
   }
 
   skip(type: number, depth = 0): void {
