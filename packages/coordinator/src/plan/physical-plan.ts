@@ -63,6 +63,16 @@ export interface PhysicalPlan {
   readonly exchanges: ReadonlyMap<number, Exchange>
   /** Why the plan has this shape, a sentence for EXPLAIN. */
   readonly reason: string
+  /**
+   * What is left to run once these exchanges have been written, with what they were found to hold; numbers of fragments
+   * and exchanges go on from those of this plan. Absent where nothing could be done better for knowing it.
+   */
+  readonly adapt?: ((measured: ReadonlyMap<number, ExchangeSize>) => PhysicalPlan) | undefined
+}
+
+export interface ExchangeSize {
+  readonly rows: number
+  readonly bytes: number
 }
 
 /**

@@ -4,7 +4,7 @@ import { someNode } from '../sql/ir/tree.ts'
 import type { Query, Select } from '../sql/ir.ts'
 import { renderQuery } from '../sql/renderer.ts'
 import { Costs } from './fragment/cost.ts'
-import { NotDistributable } from './fragment/drafts.ts'
+import { type Made, NotDistributable } from './fragment/drafts.ts'
 import { Emitter, isDistributed } from './fragment/emit.ts'
 import { Fragmenter } from './fragment/fragmenter.ts'
 import { roughEstimate } from './fragment/rough-size.ts'
@@ -99,26 +99,67 @@ function refuse({ options, scans, columns }: PlanInput): string | undefined {
   return options.executors < 2 ? 'there is one executor' : undefined
 }
 
-function fragments(plan: LogicalPlan, input: PlanInput): PhysicalPlan | string {
+/** What an earlier plan of the query has left: its exchanges, and where its numbers ended. */
+interface Earlier {
+  readonly made: readonly Made[]
+  readonly firstExchange: number
+  readonly firstFragment: number
+}
+
+const NOTHING_MADE: Earlier = { made: [], firstExchange: 0, firstFragment: 0 }
+
+function fragments(
+  plan: LogicalPlan,
+  input: PlanInput,
+  earlier: Earlier = NOTHING_MADE,
+): PhysicalPlan | string {
   const { options } = input
   const scans = scansOf(input)
   const costs = new Costs(roughEstimate(plan.root, scans))
-  const fragmenter = new Fragmenter(costs, options)
+  const fragmenter = new Fragmenter(costs, options, earlier.made)
   const stream = fragmenter.plan(plan)
   if (!isDistributed(stream, fragmenter.drafts)) return 'nothing of it can be done in parts'
+  const { firstExchange, firstFragment } = earlier
   const emitter = new Emitter(fragmenter.drafts, {
     slots: options.slots,
+    firstExchange,
+    firstFragment,
     scans,
     toQuery: () => {
       throw new NotDistributable('not yet')
     },
   })
   emitter.result(stream, plan, rowBound(input.query, input.functions))
+  const isJoined = [...emitter.emitted.values()].some(
+    (draft) => draft.keys.length > 0 && draft.content === 'rows' && draft.made === undefined,
+  )
   return {
     fragments: emitter.fragments,
     scans,
     exchanges: emitter.exchanges,
     reason: reasonOf(emitter.fragments, options),
+    ...(isJoined ? { adapt: adapter(plan, input, emitter) } : {}),
+  }
+}
+
+/** Plans the rest again, with sizes known where they were estimated. */
+function adapter(
+  plan: LogicalPlan,
+  input: PlanInput,
+  { emitted, fragments: before, exchanges }: Emitter,
+): PhysicalPlan['adapt'] {
+  return (measured) => {
+    const made = [...measured].flatMap(([number, size]): readonly Made[] => {
+      const draft = emitted.get(number)
+      return draft === undefined ? [] : [{ number, draft, size }]
+    })
+    const next = fragments(plan, input, {
+      made,
+      firstExchange: Math.max(-1, ...emitted.keys()) + 1,
+      firstFragment: Math.max(-1, ...before.map((f) => f.id)) + 1,
+    })
+    if (typeof next === 'string') throw new Error(`what was distributed is not any more: ${next}`)
+    return { ...next, exchanges: new Map([...exchanges, ...next.exchanges]) }
   }
 }
 

@@ -3,6 +3,7 @@ import { type Column, SqlError } from '@nyala/client/protocol'
 import type { Frame } from '@nyala/client/wire'
 import type { TaskSpec } from '@nyala/executor/protocol'
 import {
+  type ExchangeSize,
   type Fragment,
   type PhysicalPlan,
   taskAffinity,
@@ -80,12 +81,15 @@ export class QueryRun {
   readonly #reports: Report[] = []
   /** The life of the executor to which each attempt of a task was given; segments do not outlive it. */
   readonly #incarnations = new Map<string, number>()
+  /** The plan as it is now: what has run, and what is left as it is thought of since. */
+  #plan: PhysicalPlan
   #repairs = 0
   #columnsSent = false
   #rows = 0
 
   constructor(options: QueryRunOptions) {
     this.#options = options
+    this.#plan = options.plan
   }
 
   get reports(): readonly StageReport[] {
@@ -97,7 +101,8 @@ export class QueryRun {
   }
 
   get tasksTotal(): number {
-    const { plan, slots } = this.#options
+    const { slots } = this.#options
+    const plan = this.#plan
     return plan.fragments.reduce((sum, fragment, i) => {
       return sum + (this.#reports[i]?.parts.length ?? expectedTasks(fragment, slots))
     }, 0)
@@ -109,18 +114,18 @@ export class QueryRun {
 
   /** Where the query stands. */
   progress(): RunProgress {
-    return runProgress(this.#options.plan, this.#reports, this.#live.values())
+    return runProgress(this.#plan, this.#reports, this.#live.values())
   }
 
   async run(): Promise<void> {
-    const { plan, signal, relay } = this.#options
+    const { signal, relay } = this.#options
     const onAbort = (): void => {
       relay.stop()
       for (const live of this.#live.values()) live.task.cancel()
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      for (let next = 0; next < plan.fragments.length;) next = await this.#advanceFrom(next)
+      for (let next = 0; next < this.#plan.fragments.length;) next = await this.#advanceFrom(next)
       await relay.empty()
       signal.throwIfAborted()
     } finally {
@@ -140,6 +145,7 @@ export class QueryRun {
     const report = this.#reportOf(index)
     try {
       await this.#runStage(report)
+      this.#adapt(index)
       return index + 1
     } catch (error) {
       const lost = this.#lostExecutors(index)
@@ -165,10 +171,30 @@ export class QueryRun {
     })
   }
 
+  /** Plans what is left again, now that it is known what has been written. Not where later stages have begun. */
+  #adapt(index: number): void {
+    const { adapt, fragments } = this.#plan
+    if (adapt === undefined || this.#reports.length > index + 1) return
+    const done = fragments.slice(0, index + 1)
+    const pending = new Set(fragments.slice(index + 1).flatMap((f) => outputOf(f)))
+    const measured = new Map<number, ExchangeSize>()
+    for (const exchange of done.flatMap((f) => outputOf(f))) {
+      if (pending.has(exchange)) continue
+      const segments = this.#produced(exchange).map((p) => p.segment)
+      const rows = segments.reduce((sum, segment) => sum + segment.rows, 0)
+      const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+      measured.set(exchange, { rows, bytes })
+    }
+    if (measured.size === 0) return
+    const next = adapt(measured)
+    this.#plan = { ...next, fragments: [...done, ...next.fragments] }
+  }
+
   #reportOf(index: number): Report {
     const known = this.#reports[index]
     if (known !== undefined) return known
-    const { plan, clock, queryId } = this.#options
+    const { clock, queryId } = this.#options
+    const plan = this.#plan
     const fragment = plan.fragments[index]
     assert(fragment !== undefined, 'stages are those of the plan')
     const { slots, taskBytesMin } = this.#options
@@ -414,7 +440,8 @@ export class QueryRun {
     const { fragment } = report
     const part = report.parts[assignment.task]
     assert(part !== undefined, 'a task has a part')
-    const { plan, queryId, memoryLimitBytes, profile, kernelSettings } = this.#options
+    const { queryId, memoryLimitBytes, profile, kernelSettings } = this.#options
+    const plan = this.#plan
     const inputs = fragment.inputs.map((input) => ({
       exchange: input.exchange,
       segments: segmentsOf(input, part, this.#produced(input.exchange)),
@@ -435,6 +462,9 @@ export class QueryRun {
     }
   }
 }
+
+const outputOf = ({ output }: Fragment): readonly number[] =>
+  output.kind === 'exchange' ? [output.exchange] : []
 
 function taskOutput({ output }: Fragment): TaskSpec['output'] {
   if (output.kind === 'result') return output

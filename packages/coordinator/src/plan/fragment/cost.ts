@@ -15,7 +15,7 @@ export type Estimate = (relation: Relation) => Size
 const SCAN_VALUE_NS = 6
 const FILTER_NS = 3
 const PROJECT_NS = 3
-const BUILD_NS = 60
+export const BUILD_NS = 60
 const PROBE_NS = 25
 const AGGREGATE_NS = 30
 const GROUP_NS = 60
@@ -25,7 +25,7 @@ const DISTINCT_NS = 60
 const WRITE_ROW_NS = 40
 const WRITE_BYTE_NS = 1.5
 const BUCKET_NS = 30
-const READ_VALUE_NS = 5
+export const READ_VALUE_NS = 5
 /** What a stage takes besides its work: tasks are sent, prepared, and their ends awaited. */
 export const STAGE_NS = 5_000_000
 

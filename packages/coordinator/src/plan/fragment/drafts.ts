@@ -1,3 +1,4 @@
+import { equalIr } from '../../sql/ir/equal.ts'
 import type { Expression } from '../../sql/ir.ts'
 import { typeText } from '../../sql/sql-types.ts'
 import type { ExchangeRelation, PlanColumn, Relation } from '../logical/relation.ts'
@@ -25,11 +26,15 @@ export interface Draft {
   readonly content: Content
   /** Why it is there, for EXPLAIN. */
   readonly why: string
+  /** The number and size of the exchange where it has been written already. */
+  readonly made?: Made | undefined
 }
 
-/** An exchange that has been written, and how large it is. */
-export interface Measured extends Size {
-  readonly buckets: readonly Size[]
+/** An exchange that has been written, with what it was found to hold. */
+export interface Made {
+  readonly number: number
+  readonly draft: Draft
+  readonly size: Size
 }
 
 /** Types that do not come back from a segment as they went in. */
@@ -63,11 +68,13 @@ export interface DraftInput {
 /** The exchanges that are thought of while a query is cut; those that the final plan reads are kept. */
 export class Drafts {
   readonly #costs: Costs
+  readonly #made: readonly Made[]
   readonly #drafts: Draft[] = []
-  readonly #sizes = new Map<number, () => Size>()
 
-  constructor(costs: Costs) {
+  /** `made`: exchanges that are there, which are used where they carry what is wanted. */
+  constructor(costs: Costs, made: readonly Made[] = []) {
     this.#costs = costs
+    this.#made = made
   }
 
   get(id: number): Draft {
@@ -78,11 +85,45 @@ export class Drafts {
 
   /** How large what an exchange carries is expected to be. */
   sizeOf(id: number): Size {
-    return this.#sizes.get(id)?.() ?? { rows: 0, bytes: 0 }
+    const { made, of } = this.get(id)
+    return made?.size ?? this.#costs.size(of)
+  }
+
+  /** The rows of a relation where they have been written, in whatever buckets. */
+  madeRows(of: Relation, needed: ReadonlySet<string>): ExchangeRelation | undefined {
+    const made = this.#made.find(({ draft }) => isMadeFor(draft, { of, needed, content: 'rows' }))
+    return made === undefined ? undefined : this.#reuse(made)
+  }
+
+  /** The size of the rows of a relation where they have been written. */
+  madeSize(of: Relation, needed: ReadonlySet<string>): Size | undefined {
+    return this.#made.find(({ draft }) => isMadeFor(draft, { of, needed, content: 'rows' }))?.size
+  }
+
+  /** True where an exchange for just this has been written. */
+  isMade(input: Pick<DraftInput, 'of' | 'needed' | 'content' | 'keys'>): boolean {
+    return this.#madeFor(input) !== undefined
+  }
+
+  #madeFor(input: Pick<DraftInput, 'of' | 'needed' | 'content' | 'keys'>): Made | undefined {
+    const content = input.content ?? 'rows'
+    return this.#made.find(
+      ({ draft }) =>
+        isMadeFor(draft, { ...input, content }) && equalIr(draft.keys, input.keys ?? []),
+    )
+  }
+
+  #reuse(made: Made): ExchangeRelation {
+    const known = this.#drafts.find((draft) => draft.made === made)
+    const id = known?.id ?? this.#drafts.length
+    if (known === undefined) this.#drafts.push({ ...made.draft, id, made })
+    return { kind: 'exchange', exchange: id, columns: made.draft.columns }
   }
 
   /** A new exchange of the needed columns of a stream. */
   add(input: DraftInput): ExchangeRelation {
+    const there = this.#madeFor(input)
+    if (there !== undefined) return this.#reuse(there)
     const { stream, of } = input
     const first = stream.branches[0]
     if (first === undefined) throw new Error('a stream has a branch')
@@ -104,7 +145,6 @@ export class Drafts {
       content: input.content ?? 'rows',
       why: input.why,
     })
-    this.#sizes.set(id, () => this.#costs.size(of))
     return { kind: 'exchange', exchange: id, columns: carried }
   }
 
@@ -125,3 +165,16 @@ export class Drafts {
     return streamOf(exchange, source)
   }
 }
+
+/** True where an exchange carries at least the needed columns of just this. */
+const isMadeFor = (
+  draft: Draft,
+  wanted: {
+    readonly of: Relation
+    readonly needed: ReadonlySet<string>
+    readonly content: Content
+  },
+): boolean =>
+  draft.of === wanted.of &&
+  draft.content === wanted.content &&
+  [...wanted.needed].every((name) => draft.columns.some((c) => c.name === name))

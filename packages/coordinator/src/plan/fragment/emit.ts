@@ -25,6 +25,9 @@ import type { Branch, Source, Stream } from './stream.ts'
 
 export interface EmitOptions {
   readonly slots: number
+  /** Numbers below are those of an earlier plan of the same query. */
+  readonly firstExchange: number
+  readonly firstFragment: number
   readonly scans: ReadonlyMap<number, Scan>
   readonly toQuery: (relation: Relation, outputs?: LogicalPlan['outputs']) => Query
 }
@@ -45,12 +48,16 @@ export class Emitter {
   readonly #drafts: Drafts
   readonly #options: EmitOptions
   readonly #numbers = new Map<number, number>()
+  #nextExchange: number
   readonly fragments: Fragment[] = []
   readonly exchanges = new Map<number, Exchange>()
+  /** What stands behind each number of an exchange. */
+  readonly emitted = new Map<number, Draft>()
 
   constructor(drafts: Drafts, options: EmitOptions) {
     this.#drafts = drafts
     this.#options = options
+    this.#nextExchange = options.firstExchange
   }
 
   /** Emits all that a stream needs, and the stream itself as the result. */
@@ -75,11 +82,13 @@ export class Emitter {
 
   #emit(draft: Draft): void {
     if (this.#numbers.has(draft.id)) return
-    this.#needs(draft.stream)
-    const number = this.exchanges.size
+    if (draft.made === undefined) this.#needs(draft.stream)
+    const number = draft.made?.number ?? this.#nextExchange++
     this.#numbers.set(draft.id, number)
+    this.emitted.set(number, draft)
     const columns = draft.columns.map(({ name, type }) => ({ name, type: typeText(type) }))
     this.exchanges.set(number, { id: number, columns })
+    if (draft.made !== undefined) return
     const output: FragmentOutput = {
       kind: 'exchange',
       exchange: number,
@@ -109,7 +118,7 @@ export class Emitter {
     if (source.kind === 'scan' && countScans(branch.relation, source.scan) !== 1)
       throw new NotDistributable('a divided table that is read twice')
     this.fragments.push({
-      id: this.fragments.length,
+      id: this.#options.firstFragment + this.fragments.length,
       parts,
       // Only EXPLAIN wants it.
       readable: () => fragmentParts(renderQuery(query, { layout: 'readable' })),

@@ -21,7 +21,7 @@ import {
 import { aggregateStream } from './aggregate.ts'
 import { addColumns, allNames, isSubset, withColumnsOf } from './columns.ts'
 import type { Costs } from './cost.ts'
-import { Drafts, NotDistributable } from './drafts.ts'
+import { Drafts, type Made, NotDistributable } from './drafts.ts'
 import { joinStream } from './join.ts'
 import {
   bucketKeys,
@@ -55,10 +55,11 @@ export class Fragmenter {
   readonly drafts: Drafts
   readonly #ctes = new Map<number, ExchangeRelation>()
 
-  constructor(costs: Costs, options: FragmentOptions) {
+  /** `made`: exchanges of an earlier plan of the same query that have been written. */
+  constructor(costs: Costs, options: FragmentOptions, made: readonly Made[] = []) {
     this.costs = costs
     this.options = options
-    this.drafts = new Drafts(costs)
+    this.drafts = new Drafts(costs, made)
   }
 
   /** The streams of a whole plan. Throws {@link NotDistributable} where no rule covers something in it. */

@@ -8,12 +8,13 @@ import {
 } from '../logical/relation.ts'
 import { equalIr } from '../../sql/ir/equal.ts'
 import { joinNeeds } from './columns.ts'
-import { STAGE_NS } from './cost.ts'
+import { BUILD_NS, READ_VALUE_NS, STAGE_NS } from './cost.ts'
 import { NotDistributable } from './drafts.ts'
 import type { Fragmenter } from './fragmenter.ts'
 import {
   bucketKeys,
   type Branch,
+  mapStream,
   SINGLE,
   singleBranch,
   type Source,
@@ -79,16 +80,24 @@ function wholeWays(sides: Sides, side: 'left' | 'right'): readonly Way[] {
   const [kept, whole] = side === 'right' ? [sides.left, sides.right] : [sides.right, sides.left]
   const relation = side === 'right' ? join.right : join.left
   const probe = side === 'right' ? join.left : join.right
-  const size = costs.size(relation)
+  const size = by.drafts.madeSize(relation, needs[side]) ?? costs.size(relation)
   const isAlone = singleBranch(kept) !== undefined
   // A single task may hold what it must; many that hold the same are the cluster's memory many times.
   if (!isAlone && size.bytes > options.broadcastMaxBytes) return []
   const parallel = slotsOf(sides, kept)
-  const common = costs.build(relation) + costs.probe(probe) / parallel
+  const common = size.rows * BUILD_NS + costs.probe(probe) / parallel
   const width = costs.width(relation, needs[side])
   const inline: Way = {
     ns: common + costs.work(relation),
     make: () => withWhole(sides, kept, side, by.whole(relation)),
+  }
+  const there: Way = {
+    ns: common + size.rows * Math.max(1, width) * READ_VALUE_NS,
+    make: () => {
+      const exchange = by.drafts.madeRows(relation, needs[side])
+      if (exchange === undefined) throw new Error('what has been written can be read')
+      return withWhole(sides, kept, side, exchange)
+    },
   }
   const written: Way = {
     ns:
@@ -102,7 +111,7 @@ function wholeWays(sides: Sides, side: 'left' | 'right'): readonly Way[] {
       return withWhole(sides, kept, side, exchange)
     },
   }
-  return [inline, written]
+  return [inline, by.drafts.madeSize(relation, needs[side]) === undefined ? written : there]
 }
 
 function withWhole({ join }: Sides, kept: Stream, side: 'left' | 'right', whole: Relation): Stream {
@@ -127,6 +136,8 @@ function bucketWays(sides: Sides): readonly Way[] {
   const slots = Math.max(1, by.options.slots)
   const common = (costs.build(join.right) + costs.probe(join.left)) / slots
   const moving = (stream: Stream, side: 'left' | 'right'): number => {
+    const keys = side === 'left' ? lefts : rights
+    if (by.drafts.isMade({ of: join[side], needed: needs[side], keys })) return 0
     const width = costs.width(join[side], needs[side])
     return (
       STAGE_NS +
@@ -166,10 +177,46 @@ function bucketWays(sides: Sides): readonly Way[] {
     make: () => {
       // The build side first: what it turns out to be can change how the other is run.
       const build = shuffled(sides, 'right', rights)
-      return bucketed(sides, shuffled(sides, 'left', lefts), build, lefts, rights)
+      const filtered = { ...sides, left: filteredByKeys(sides, build, pairs) }
+      return bucketed(sides, shuffled(filtered, 'left', lefts), build, lefts, rights)
     },
   })
   return ways
+}
+
+/** Joins in which a left row without a match is dropped. */
+const DROPS_LEFT: ReadonlySet<JoinType> = new Set(['inner', 'semi', 'right'])
+/** A runtime filter is a set of at most this many keys, and has to keep at most this part of the rows. */
+const FILTER_KEYS_MAX = 200_000
+const FILTER_KEPT_MAX = 0.5
+
+/**
+ * The left side without the rows whose keys the right side, which has been written before, does not have: what is
+ * dropped here need not be written. A semi join with the right side's segments, so exact and of the same equality.
+ */
+function filteredByKeys(
+  { by, join, left, needs }: Sides,
+  build: Stream,
+  pairs: readonly JoinCondition[],
+): Stream {
+  const [branch] = build.branches
+  if (!DROPS_LEFT.has(join.type) || branch?.relation.kind !== 'exchange') return left
+  // A side that is there already is not written again.
+  const keys = pairs.map((p) => p.left)
+  if (by.drafts.isMade({ of: join.left, needed: needs.left, keys })) return left
+  const { rows } = by.drafts.sizeOf(branch.relation.exchange)
+  const before = by.costs.size(join.left).rows
+  const matched = by.costs.size(join).rows
+  if (rows > FILTER_KEYS_MAX || matched > before * FILTER_KEPT_MAX) return left
+  const right = branch.relation
+  return mapStream(left, (relation) => ({
+    kind: 'join',
+    type: 'semi',
+    left: relation,
+    right,
+    conditions: pairs,
+    residual: [],
+  }))
 }
 
 /** Where each expression of `list` stands in `all`; undefined where one does not. */
