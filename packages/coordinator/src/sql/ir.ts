@@ -387,6 +387,8 @@ export interface Cte {
   readonly query: Query | RecursiveQuery
   /** USING KEY (…) of a recursive WITH. */
   readonly key: readonly Expression[]
+  /** AS MATERIALIZED: computed once. Of a text that was read it is not kept, as there it only advises. */
+  readonly materialized?: boolean | undefined
 }
 
 export interface OrderItem {

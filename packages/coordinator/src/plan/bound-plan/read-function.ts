@@ -58,12 +58,18 @@ function withData(raw: Raw, type: SqlType, call: FunctionCall): Expression {
   if (operator !== undefined && type.kind === 'decimal' && call.args.length === 2) {
     checkKeys(data, DECIMAL_KEYS, call.name)
     const args = decimalArguments(operator, raw, call)
-    return args === undefined ? refuse(`${call.name} of decimals that are not alike`) : { ...call, args }
+    return args === undefined
+      ? refuse(`${call.name} of decimals that are not alike`)
+      : { ...call, args }
   }
   return refuse(`${call.name} with what it was bound to (${Object.keys(data).join(', ')})`)
 }
 
-const ARITHMETIC: Readonly<Record<string, 'sum' | 'product'>> = { '+': 'sum', '-': 'sum', '*': 'product' }
+const ARITHMETIC: Readonly<Record<string, 'sum' | 'product'>> = {
+  '+': 'sum',
+  '-': 'sum',
+  '*': 'product',
+}
 const DECIMAL_KEYS = keySet('check_overflow', 'return_type', 'arguments')
 
 /**
@@ -86,7 +92,8 @@ function decimalArguments(
       const found = decimalResult(operator, a.digits, b.digits)
       if (found === undefined || found.checksOverflow !== isChecked) continue
       if (a.type.kind !== 'decimal' && b.type.kind !== 'decimal') continue
-      if (wanted.kind !== 'decimal' || found.width !== wanted.width || found.scale !== wanted.scale) continue
+      if (wanted.kind !== 'decimal' || found.width !== wanted.width || found.scale !== wanted.scale)
+        continue
       return [a.expression, b.expression]
     }
   }

@@ -52,7 +52,8 @@ function renderWith(ctes: readonly Cte[], layout: Layout): Clauses {
 function renderCte(cte: Cte, isRecursiveList: boolean, layout: Layout): string {
   const columns = cte.columns.length === 0 ? '' : `(${cte.columns.map(quoteIdentifier).join(', ')})`
   const key = cte.key.length === 0 ? '' : ` USING KEY (${layout.expressions(cte.key)})`
-  const name = `${quoteIdentifier(cte.name)}${columns}${key} AS `
+  const hint = cte.materialized === true ? 'MATERIALIZED ' : ''
+  const name = `${quoteIdentifier(cte.name)}${columns}${key} AS ${hint}`
   if (cte.query.kind === 'recursive') return `${name}${renderRecursive(cte.query, layout)}`
   // After RECURSIVE every UNION would be read as a recursion.
   const isUnion = cte.query.kind === 'setOperation' && cte.query.operator === 'union'
