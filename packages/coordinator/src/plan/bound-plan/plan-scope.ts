@@ -45,6 +45,7 @@ export interface OperatorReader {
 export const scopeOf = (plan: PlanScope, inputs: Inputs): Scope => ({
   inputs,
   functions: plan.functions,
+  names: plan.names,
 })
 
 /** All columns, where each position must be one. */

@@ -99,6 +99,10 @@ function takenArguments(name: string, raw: Raw): readonly Constant[] {
     const value = textOf(data, 'separator')
     return [{ kind: 'constant', type: { kind: 'simple', name: 'VARCHAR' }, value }]
   }
+  if (name === 'median' || name === 'mad') {
+    checkKeys(data, QUANTILE_KEYS, name)
+    return []
+  }
   if (name === 'quantile_cont' || name === 'quantile_disc') {
     checkKeys(data, QUANTILE_KEYS, name)
     const [value, ...more] = listOf(data, 'quantiles')

@@ -1,6 +1,7 @@
 import type { ComparisonOperator, Constant, Expression, OrderItem } from '../../sql/ir.ts'
 import { type SqlType, typeText } from '../../sql/sql-types.ts'
 import type { KernelFunctions } from '../../bind/functions.ts'
+import type { ColumnNames } from './column-names.ts'
 import { columnRef, type PlanColumn } from '../logical/relation.ts'
 import {
   checkKeys,
@@ -23,6 +24,9 @@ export type Inputs = readonly (PlanColumn | undefined)[]
 export interface Scope {
   readonly inputs: Inputs
   readonly functions: KernelFunctions
+  readonly names: ColumnNames
+  /** Inside a lambda: what its positions are, instead of inputs. */
+  readonly lambda?: readonly Expression[] | undefined
 }
 
 type Reader = (raw: Raw, scope: Scope) => Expression
@@ -60,7 +64,9 @@ const READERS: Readonly<
     read: (raw, scope) =>
       readFunction(raw, typeOf(raw), {
         functions: scope.functions,
+        names: scope.names,
         read: (child) => readExpression(child, scope),
+        readLambda: (body, lambda) => readExpression(body, { ...scope, lambda }),
       }),
   },
 }
@@ -91,8 +97,9 @@ export function typeOf(raw: Raw): SqlType {
   }
 }
 
-function readRef(raw: Raw, { inputs }: Scope): Expression {
+function readRef(raw: Raw, { inputs, lambda }: Scope): Expression {
   const index = countOf(raw['index'], 'index')
+  if (lambda !== undefined) return lambda[index] ?? refuse('a lambda over what is not known')
   const column = inputs[index]
   if (column === undefined) return refuse(`a reference to column ${index} of ${inputs.length}`)
   const type = readType(raw['return_type'])

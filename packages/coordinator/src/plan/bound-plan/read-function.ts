@@ -1,13 +1,17 @@
 import type { KernelFunctions } from '../../bind/functions.ts'
-import type { Expression, FunctionCall, IntervalUnit } from '../../sql/ir.ts'
+import type { Expression, FunctionCall, IntervalUnit, Lambda } from '../../sql/ir.ts'
 import type { SqlType } from '../../sql/sql-types.ts'
+import type { ColumnNames } from './column-names.ts'
 import { decimalResult, digitsOf, isWider } from './decimal-arithmetic.ts'
 import { checkKeys, childOf, keySet, objectsOf, type Raw, refuse, textOf, truthOf } from './raw.ts'
 import { readType } from './read-type.ts'
 
 export interface FunctionScope {
   readonly functions: KernelFunctions
+  readonly names: ColumnNames
   readonly read: (raw: Raw) => Expression
+  /** Reads the body of a lambda, where positions are these. */
+  readonly readLambda: (raw: Raw, positions: readonly Expression[]) => Expression
 }
 
 /** What the binder adds to a scalar subquery: the one call of `error` that is no doing of the user's. */
@@ -31,7 +35,7 @@ export function readFunction(raw: Raw, type: SqlType, scope: FunctionScope): Exp
     orderBy: [],
     operator: truthOf(raw, 'is_operator'),
   }
-  if (raw['function_data'] !== undefined) return withData(raw, type, call)
+  if (raw['function_data'] !== undefined) return withData(raw, { type, call, scope })
   return intervalOf(call) ?? call
 }
 
@@ -47,13 +51,18 @@ const isSubqueryError = (name: string, args: readonly Expression[]): boolean =>
   String(args[0].value).startsWith(MORE_THAN_ONE_ROW)
 
 /** Functions that know more than their arguments say: only those for which it can be written. */
-function withData(raw: Raw, type: SqlType, call: FunctionCall): Expression {
+function withData(
+  raw: Raw,
+  about: { readonly type: SqlType; readonly call: FunctionCall; readonly scope: FunctionScope },
+): Expression {
+  const { type, call, scope } = about
   const fields = type.kind === 'struct' && type.fields.length === call.args.length
   if (call.name === 'struct_pack' && fields) {
     return { ...call, argNames: type.fields.map((f) => f.name), schema: 'main' }
   }
   if (call.name === 'row' && fields) return { ...call, schema: 'main' }
   const data = childOf(raw, 'function_data')
+  if (data['lambda_expr'] !== undefined) return withLambda(data, call, scope)
   const operator = ARITHMETIC[call.name]
   if (operator !== undefined && type.kind === 'decimal' && call.args.length === 2) {
     checkKeys(data, DECIMAL_KEYS, call.name)
@@ -63,6 +72,40 @@ function withData(raw: Raw, type: SqlType, call: FunctionCall): Expression {
       : { ...call, args }
   }
   return refuse(`${call.name} with what it was bound to (${Object.keys(data).join(', ')})`)
+}
+
+const LAMBDA_KEYS = keySet('return_type', 'lambda_expr', 'has_index', 'has_initial')
+/** Functions that take a lambda, and how many parameters it has without the index. */
+const LAMBDA_PARAMETERS: Readonly<Record<string, number>> = {
+  list_transform: 1,
+  array_transform: 1,
+  list_apply: 1,
+  array_apply: 1,
+  apply: 1,
+  list_filter: 1,
+  array_filter: 1,
+  filter: 1,
+  list_reduce: 2,
+  array_reduce: 2,
+  reduce: 2,
+}
+
+/** The lambda stands behind the list; what it reads of the row are further arguments, counted after its parameters. */
+function withLambda(data: Raw, call: FunctionCall, scope: FunctionScope): Expression {
+  checkKeys(data, LAMBDA_KEYS, call.name)
+  const [list, ...more] = call.args
+  const parameters = LAMBDA_PARAMETERS[call.name]
+  if (list === undefined || parameters === undefined) return refuse(`${call.name} of a lambda`)
+  const count = parameters + (truthOf(data, 'has_index') ? 1 : 0)
+  const initial = truthOf(data, 'has_initial') ? more.slice(0, 1) : []
+  const captured = more.slice(initial.length)
+  const any: SqlType = { kind: 'simple', name: 'NULL' }
+  const names = Array.from({ length: count }, () => scope.names.column('', 'x', any).name)
+  // The last parameter is the first position.
+  const positions = names.toReversed().map((name): Expression => ({ kind: 'column', path: [name] }))
+  const body = scope.readLambda(childOf(data, 'lambda_expr'), [...positions, ...captured])
+  const lambda: Lambda = { kind: 'lambda', parameters: names, body, syntax: 'keyword' }
+  return { ...call, args: [list, lambda, ...initial] }
 }
 
 const ARITHMETIC: Readonly<Record<string, 'sum' | 'product'>> = {

@@ -59,7 +59,7 @@ const TYPES: Readonly<Record<string, JoinType>> = {
   INNER: 'inner',
   LEFT: 'left',
   RIGHT: 'right',
-  OUTER: 'full',
+  FULL: 'full',
   SEMI: 'semi',
   ANTI: 'anti',
   MARK: 'mark',
@@ -165,8 +165,9 @@ function readConditions(
 
 function readComparisonJoin(raw: Raw, sides: Sides, plan: PlanScope): Found {
   const conditions = readConditions(raw, sides, plan)
-  if (conditions.length === 0) refuse('a join without conditions')
-  return joined(joinType(raw), sides, plan, { conditions, residual: [] })
+  const type = joinType(raw)
+  if (conditions.length === 0 && type === 'mark') refuse('a mark without conditions')
+  return joined(type, sides, plan, { conditions, residual: [] })
 }
 
 function readDependentJoin(raw: Raw, plan: PlanScope, read: RelationReader): Found {

@@ -12,6 +12,7 @@ import {
   childOf,
   countOf,
   keySet,
+  listOf,
   objectOf,
   objectsOf,
   type Raw,
@@ -26,6 +27,7 @@ const INFO_KEYS: Readonly<Record<string, ReadonlySet<string>>> = {
   ARRAY_TYPE_INFO: keySet('type', 'alias', 'child_type', 'size'),
   STRUCT_TYPE_INFO: keySet('type', 'alias', 'child_types'),
   GENERIC_TYPE_INFO: keySet('type', 'alias'),
+  ENUM_TYPE_INFO: keySet('type', 'alias', 'values_count', 'values'),
 }
 
 /** One object a type, so that most comparisons are of identities. */
@@ -37,6 +39,7 @@ const SIMPLE = new Map<string, SqlType>(
 )
 export const BOOLEAN: SqlType = simpleType('BOOLEAN')
 SIMPLE.set('BOOLEAN', BOOLEAN)
+const VARIANT: SqlType = simpleType('VARIANT')
 const DECIMALS = new Map<number, SqlType>()
 
 /** A type of a bound plan. */
@@ -45,6 +48,8 @@ export function readType(value: unknown): SqlType {
   checkKeys(raw, TYPE_KEYS, 'a type')
   const id = textOf(raw, 'id')
   if (raw['type_info'] === undefined) return SIMPLE.get(id) ?? refuse(`type ${id}`)
+  // VARIANT carries its own fixed inner layout, which says nothing about the query.
+  if (id === 'VARIANT') return VARIANT
   const info = childOf(raw, 'type_info')
   const kind = textOf(info, 'type')
   checkKeys(info, INFO_KEYS[kind] ?? refuse(`type ${id} with ${kind}`), kind)
@@ -73,6 +78,15 @@ function readParametrised(id: string, kind: string, info: Raw): SqlType {
       }
     case 'STRUCT STRUCT_TYPE_INFO':
       return { kind: 'struct', fields: readFields(info) }
+    case 'UNION STRUCT_TYPE_INFO':
+      // The first member is the tag, which nobody wrote.
+      return { kind: 'union', members: readFields(info).slice(1) }
+    case 'ENUM ENUM_TYPE_INFO': {
+      const modifiers = listOf(info, 'values').map((value) =>
+        typeof value === 'string' ? value : refuse('an ENUM of other than texts'),
+      )
+      return { kind: 'named', name: 'ENUM', schema: undefined, modifiers }
+    }
     case 'MAP LIST_TYPE_INFO':
       return readMap(info)
     default:
