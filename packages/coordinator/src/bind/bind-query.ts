@@ -6,6 +6,7 @@ import type { ColumnRef, Expression, Query, TableFunction, TableRef } from '../s
 import { renderExpression } from '../sql/renderer.ts'
 import type { Manifest } from '../table/manifest.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
+import { isStale } from '../table/statistics.ts'
 import { scanId } from '../plan/query-shape.ts'
 import { isUnrepeatable, type KernelFunctions } from './functions.ts'
 import type { SourceMap } from './kernel-errors.ts'
@@ -93,10 +94,22 @@ async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promi
       left === undefined
         ? manifest.files
         : manifest.files.filter((file) => left.has(file.partition)),
+    partitions: manifest.partitions,
+    statistics: await readStatistics(table, context),
     filesTotal: manifest.files.length,
+    rowGroupsTotal: manifest.files.reduce((sum, file) => sum + file.rowGroups.length, 0),
     partitionsTotal: manifest.partitions.length,
     partitionsLeft: left?.size ?? manifest.partitions.length,
   }
+}
+
+/** A query does without statistics that cannot be read. */
+async function readStatistics(
+  table: TableRecord,
+  context: BindContext,
+): Promise<Scan['statistics']> {
+  const found = await context.manifests.readStatistics(table).catch(() => undefined)
+  return found === undefined ? undefined : { found, stale: isStale(found, table) }
 }
 
 /** The key under which the mirror knows the partitions of a table's snapshot. */

@@ -1,6 +1,7 @@
 import type { Column } from '@nyala/client/protocol'
 import { type ColumnRecord, foldName } from '@nyala/metastore'
-import { absolutePath, type ManifestFile } from '../table/manifest.ts'
+import { absolutePath, type Manifest, type ManifestFile } from '../table/manifest.ts'
+import type { TableStatistics } from '../table/statistics.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 
 /** One use of a table in a query: the files that are left after pruning, and how to read each as the declared columns. */
@@ -16,8 +17,15 @@ export interface Scan {
   readonly partitionColumns: readonly ColumnRecord[]
   readonly schemas: readonly (readonly Column[])[]
   readonly files: readonly ManifestFile[]
-  /** Files of the table before pruning. */
+  /** Of files of which only some row groups can matter, the numbers of those. Reading all of them is no error. */
+  readonly rowGroupsLeft?: ReadonlyMap<ManifestFile, readonly number[]> | undefined
+  /** The values of the table's partitions, by the number that each file has. */
+  readonly partitions?: Manifest['partitions'] | undefined
+  /** What COMPUTE STATS found, and whether the table has been listed anew since. */
+  readonly statistics?: { readonly found: TableStatistics; readonly stale: boolean } | undefined
+  /** Files and row groups of the table before pruning. */
   readonly filesTotal: number
+  readonly rowGroupsTotal?: number | undefined
   readonly partitionsTotal: number
   readonly partitionsLeft: number
 }

@@ -7,15 +7,17 @@ const SPLIT_BYTES_MIN = 1024 * 1024
 /**
  * Divides the files of a scan into at most `tasks` groups of nearly equal bytes. A file larger than a fair share is cut
  * between row groups. Deterministic: largest piece first to the least loaded group (longest processing time, Graham
- * 1969). Every row is in exactly one group; empty groups are left out, but there is always at least one group.
+ * 1969). Every row, but for those of row groups that are not left, is in exactly one group; empty groups are left out, but there is always at least one group.
  */
 export function divideSplits(
   files: readonly ManifestFile[],
   tasks: number,
+  rowGroupsLeft?: ReadonlyMap<ManifestFile, readonly number[]>,
 ): readonly (readonly Split[])[] {
-  const total = files.reduce((sum, file) => sum + file.bytes, 0)
+  const bytesOf = (file: ManifestFile): number => leftBytes(file, rowGroupsLeft?.get(file))
+  const total = files.reduce((sum, file) => sum + bytesOf(file), 0)
   const share = Math.max(SPLIT_BYTES_MIN, total / Math.max(1, tasks))
-  const pieces = files.flatMap((file) => cutFile(file, share))
+  const pieces = files.flatMap((file) => cutFile(file, share, rowGroupsLeft?.get(file)))
   const groups = Array.from({ length: Math.max(1, tasks) }, () => ({
     bytes: 0,
     splits: [] as Split[],
@@ -29,9 +31,24 @@ export function divideSplits(
   return used.length > 0 ? used.map((group) => joinNeighbours(group.splits)) : [[]]
 }
 
-/** A file in pieces of about `share` bytes, cut between row groups; whole where that is small enough. */
-function cutFile(file: ManifestFile, share: number): readonly Split[] {
-  if (file.bytes <= share * 1.25 || file.rowGroups.length < 2) return wholeFiles([file])
+/** Bytes of the row groups that are to be read. */
+function leftBytes(file: ManifestFile, left: readonly number[] | undefined): number {
+  if (left === undefined) return file.bytes
+  return left.reduce((sum, group) => sum + (file.rowGroups[group]?.bytes ?? 0), 0)
+}
+
+/**
+ * A file in pieces of about `share` bytes, cut between row groups, those not in `left` being left out; whole where what
+ * is to be read of it is small enough, as the kernel does not read row groups that its filters rule out.
+ */
+function cutFile(
+  file: ManifestFile,
+  share: number,
+  left: readonly number[] | undefined,
+): readonly Split[] {
+  const total = leftBytes(file, left)
+  if (total <= share * 1.25 || file.rowGroups.length < 2) return [{ file, bytes: total }]
+  const kept = left === undefined ? undefined : new Set(left)
   const pieces: Split[] = []
   let first = 0
   let rows = 0
@@ -42,13 +59,18 @@ function cutFile(file: ManifestFile, share: number): readonly Split[] {
     rows = 0
     bytes = 0
   }
-  for (const group of file.rowGroups) {
+  for (const [i, group] of file.rowGroups.entries()) {
+    if (kept !== undefined && !kept.has(i)) {
+      flush()
+      first += group.rows
+      continue
+    }
     if (bytes > 0 && bytes + group.bytes / 2 > share) flush()
     rows += group.rows
     bytes += group.bytes
   }
   flush()
-  return pieces.length > 1 ? pieces : wholeFiles([file])
+  return pieces.length > 1 || kept !== undefined ? pieces : wholeFiles([file])
 }
 
 /** Pieces of one file that follow each other are read as one; a file that is complete again is read whole. */

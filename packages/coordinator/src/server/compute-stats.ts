@@ -39,6 +39,7 @@ export async function computeStats(
   const statistics: TableStatistics = {
     format: 1,
     computedAt: services.clock.wall(),
+    ...(table.manifest === null ? {} : { manifest: table.manifest.path }),
     rows,
     columns: [...kept.filter((c) => !names.has(foldName(c.name))), ...found],
   }

@@ -1,4 +1,5 @@
 import { type Infer, s } from '@nyala/client/base'
+import type { TableRecord } from '@nyala/metastore'
 
 /** What COMPUTE STATS found, kept in an immutable file beside the manifest. */
 export const columnStatistics = s.object({
@@ -20,7 +21,15 @@ export const tableStatistics = s.object({
   format: s.literal(1),
   /** Milliseconds since 1970-01-01 UTC. */
   computedAt: s.number,
+  /** Path of the manifest whose files were read; absent where it was written by a version that did not say. */
+  manifest: s.optional(s.string),
   rows: s.natural,
   columns: s.array(columnStatistics),
 })
 export type TableStatistics = Infer<typeof tableStatistics>
+
+/** True where the table has been listed anew since its statistics were computed, so that its files may be others. */
+export const isStale = (statistics: TableStatistics, table: TableRecord): boolean =>
+  statistics.manifest === undefined
+    ? statistics.computedAt < table.refreshedAt
+    : statistics.manifest !== table.manifest?.path
