@@ -65,6 +65,8 @@ export interface ExchangeRelation {
   readonly kind: 'exchange'
   readonly exchange: number
   readonly columns: readonly PlanColumn[]
+  /** True where each task reads all of it, also if the same exchange is divided among the tasks elsewhere. */
+  readonly whole?: boolean | undefined
 }
 
 /** Constant rows. One row without columns is what a SELECT without FROM reads. */

@@ -1,0 +1,135 @@
+/**
+ * The order of inner joins by the estimated sizes of what they make.
+ *
+ * Inner joins that stand next to each other are a *cluster*: relations that may be joined in any order. For a dozen of
+ * them every order is looked at, for more the pair that makes the fewest rows is joined first. Relations that nothing
+ * ties to others come last, as a cross product; the smaller side stands right, where the hash table is built.
+ *
+ * Every other join stays where it is, and so does an inner join with a condition that might raise an error: in another
+ * place it would meet other rows.
+ */
+import type { Estimate } from '../fragment/cost.ts'
+import {
+  columnRef,
+  columnsOf,
+  type JoinRelation,
+  type PlanColumn,
+  type Relation,
+  withInputs,
+  inputsOf,
+} from '../logical/relation.ts'
+import { isSafe } from '../logical/safety.ts'
+import { type ColumnTypes, typesOfRelation } from '../logical/types.ts'
+import { columnName, comparison, substitute } from '../logical/expressions.ts'
+import type { Expression } from '../../sql/ir.ts'
+import { JoinGraph, RELATIONS_MAX } from './join-graph.ts'
+
+export function orderJoins(
+  root: Relation,
+  estimate: Estimate,
+  types: ColumnTypes = typesOfRelation(root),
+): Relation {
+  return new JoinOrderer(estimate, types).order(root)
+}
+
+/** Relations to be joined, and what must hold for a row of all. */
+interface Cluster {
+  readonly leaves: Relation[]
+  readonly conditions: Expression[]
+  /** Columns that the cluster has under another name. */
+  readonly renamed: Map<string, Expression>
+}
+
+class JoinOrderer {
+  readonly #estimate: Estimate
+  readonly #types: ColumnTypes
+
+  constructor(estimate: Estimate, types: ColumnTypes) {
+    this.#estimate = estimate
+    this.#types = types
+  }
+
+  order(relation: Relation): Relation {
+    if (this.#isFree(relation)) return this.#orderCluster(relation)
+    const inputs = inputsOf(relation).map((input) => this.order(input))
+    // Where columns correspond by position they keep it.
+    const isByPosition = (i: number): boolean =>
+      relation.kind === 'set' || (relation.kind === 'with' && i === 0)
+    const before = inputsOf(relation)
+    return withInputs(
+      relation,
+      inputs.map((input, i) => {
+        const old = before[i]
+        return old !== undefined && isByPosition(i) ? withColumns(input, columnsOf(old)) : input
+      }),
+    )
+  }
+
+  /** True for an inner join whose place does not matter. */
+  #isFree(relation: Relation): relation is JoinRelation {
+    if (relation.kind !== 'join' || relation.type !== 'inner') return false
+    return relation.dependent === undefined && conditionsOf(relation).every((e) => this.#isSafe(e))
+  }
+
+  #isSafe(e: Expression): boolean {
+    return isSafe(e, this.#types)
+  }
+
+  #orderCluster(join: JoinRelation): Relation {
+    const cluster: Cluster = { leaves: [], conditions: [], renamed: new Map() }
+    this.#collect(join, cluster)
+    if (cluster.leaves.length > RELATIONS_MAX)
+      return withInputs(join, [this.order(join.left), this.order(join.right)])
+    const conditions = cluster.conditions.map((e) => resolved(e, cluster.renamed))
+    const leaves = cluster.leaves.map((leaf) => this.order(leaf))
+    const joined = new JoinGraph(leaves, conditions, this.#estimate).join()
+    if (cluster.renamed.size === 0) return joined
+    const items = columnsOf(join).map((column) => ({
+      column,
+      expression: resolved(columnRef(column), cluster.renamed),
+    }))
+    return { kind: 'project', input: joined, items }
+  }
+
+  #collect(relation: Relation, cluster: Cluster): void {
+    if (this.#isFree(relation)) {
+      this.#collect(relation.left, cluster)
+      this.#collect(relation.right, cluster)
+      cluster.conditions.push(...conditionsOf(relation))
+      return
+    }
+    // A projection that only renames is seen through.
+    if (relation.kind === 'project' && this.#isFree(relation.input)) {
+      if (relation.items.every((item) => columnName(item.expression) !== undefined)) {
+        for (const { column, expression } of relation.items) {
+          if (columnName(expression) !== column.name) cluster.renamed.set(column.name, expression)
+        }
+        this.#collect(relation.input, cluster)
+        return
+      }
+    }
+    cluster.leaves.push(relation)
+  }
+}
+
+const conditionsOf = (join: JoinRelation): readonly Expression[] => [
+  ...join.conditions.map((c) => comparison(c.left, c.operator, c.right)),
+  ...join.residual,
+]
+
+/** An expression over what the renamed columns stand for, through several names. */
+function resolved(e: Expression, renamed: ReadonlyMap<string, Expression>): Expression {
+  const once = substitute(e, renamed)
+  return once === e ? e : resolved(once, renamed)
+}
+
+function withColumns(relation: Relation, columns: readonly PlanColumn[]): Relation {
+  const own = columnsOf(relation)
+  if (own.length === columns.length && own.every((c, i) => c.name === columns[i]?.name))
+    return relation
+  return {
+    kind: 'project',
+    input: relation,
+    items: columns.map((column) => ({ column, expression: columnRef(column) })),
+  }
+}
