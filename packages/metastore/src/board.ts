@@ -46,6 +46,8 @@ export class Board {
   readonly #options: BoardOptions
   readonly #view: PrefixView
   readonly #listeners = new Set<() => void>()
+  /** What was decoded once; a key that is written again is another item. */
+  readonly #decoded = new WeakMap<KeyValue, readonly Posted<unknown>[]>()
   #suspicions: readonly Posted<SuspicionRecord>[] = []
   #failures: readonly FailureRecord[] = []
   #roster: readonly Posted<RosterRecord>[] = []
@@ -170,6 +172,15 @@ export class Board {
 
   /** What another version wrote is left alone. */
   #decode<T>(schema: Schema<T>, item: KeyValue): readonly Posted<T>[] {
+    // A key's folder tells its schema, so that what was decoded is of that type.
+    const known = this.#decoded.get(item) as readonly Posted<T>[] | undefined
+    if (known !== undefined) return known
+    const posted = this.#decodeAnew(schema, item)
+    this.#decoded.set(item, posted)
+    return posted
+  }
+
+  #decodeAnew<T>(schema: Schema<T>, item: KeyValue): readonly Posted<T>[] {
     try {
       const record = decodeRecord(schema, item.value, item.key)
       return [{ record, modRevision: item.modRevision }]

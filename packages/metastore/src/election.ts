@@ -10,6 +10,8 @@ import { LEASE_TTL_SECONDS, Session } from './session.ts'
 const RETRY_MS = 50
 /** A coordinator whose term has ended lets others try for this long before it campaigns again. */
 const YIELD_MS = 1000
+/** A leader that is cut off from the store tries for so long to give its key back, and leaves it to expire then. */
+const GIVE_BACK_BUDGET_MS = 1000
 
 export interface ElectionOptions {
   readonly kv: Kv
@@ -140,6 +142,7 @@ export async function deposeLeader(
     readonly kv: Kv
     readonly keys: Keys
     readonly clock: Clock
+    readonly budgetMs?: number | undefined
     readonly signal?: AbortSignal | undefined
   },
   epoch: number,
@@ -274,9 +277,19 @@ export class Election {
       // A session that ended while the answer was on its way leads nobody.
       if (epoch === undefined || !session.valid) return 'lost'
       await this.#lead(session, epoch)
+      await this.#giveBack(epoch)
       return 'deposed'
     } finally {
       await session.close()
+    }
+  }
+
+  /** Revoking the lease does it too, but is not repeated where it is lost; and then others wait until it runs out. */
+  async #giveBack(epoch: number): Promise<void> {
+    try {
+      await deposeLeader({ ...this.#options, budgetMs: GIVE_BACK_BUDGET_MS }, epoch)
+    } catch (error) {
+      this.#options.log.info('leader key not given back', { epoch, error })
     }
   }
 

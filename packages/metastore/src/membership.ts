@@ -30,6 +30,8 @@ export class Membership {
   readonly #view: PrefixView
   #members: readonly Member[] = []
   readonly #listeners = new Set<(members: readonly Member[]) => void>()
+  /** What was decoded once; a key that is written again is another item. */
+  readonly #decoded = new WeakMap<KeyValue, readonly Member[]>()
 
   constructor(options: MembershipOptions) {
     this.#keys = options.keys
@@ -103,7 +105,11 @@ export class Membership {
   }
 
   #refresh(): void {
-    const members = [...this.#view.items()].flatMap((item) => this.#decode(item))
+    const members = [...this.#view.items()].flatMap((item) => {
+      const known = this.#decoded.get(item) ?? this.#decode(item)
+      this.#decoded.set(item, known)
+      return known
+    })
     members.sort((a, b) =>
       a.role === b.role ? compareText(a.id, b.id) : compareText(a.role, b.role),
     )
