@@ -4,6 +4,7 @@
  *
  * History
  *  1  first version
+ *  2  frames of kind `packed`
  */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 export const PROTOCOL_HASH = '67436b2f5073cfee'

@@ -6,7 +6,7 @@ import { messagesOf } from '../testing/arrow-messages.ts'
 import { crc32 } from '../wire/crc32-node.ts'
 import { chainCrc } from '../wire/crc32.ts'
 import { FRAME_HEADER_BYTES, type Frame } from '../wire/frames.ts'
-import { FrameBuffer } from './frame-buffer.ts'
+import { FrameBuffer, type HeldFrame, messageOf } from './frame-buffer.ts'
 
 const [SCHEMA = new Uint8Array(), BATCH = new Uint8Array()] = messagesOf(
   new Table({ n: vectorFromArray([1, 2, 3], new Int32()) }),
@@ -47,6 +47,25 @@ t.test('a complete stream is given out in order and then ends', async (t) => {
   t.match(await buffer.take(), { sequence: 1, rows: 3 })
   t.equal(await buffer.take(), undefined)
   t.equal(await buffer.take(), undefined)
+})
+
+t.test('a packed frame counts its rows and gives its message back when it is read', async (t) => {
+  const { buffer } = setUp()
+  // Header, no descriptors, and a head that is the whole message.
+  const packed = new Uint8Array(16 + BATCH.byteLength)
+  new Uint32Array(packed.buffer).set([3, BATCH.byteLength, 0, 0])
+  packed.set(BATCH, 16)
+  buffer.push(frame(0, SCHEMA))
+  t.equal(buffer.push(frame(1, packed, { kind: 'packed' })), undefined)
+  t.equal(buffer.push(frame(2, packed.subarray(0, 40), { kind: 'packed' })), undefined)
+  t.equal(buffer.finish(end(3, 6, chain(SCHEMA, packed, packed.subarray(0, 40)))), undefined)
+  const read = async (): Promise<HeldFrame> => (await buffer.take()) as HeldFrame
+  t.same(messageOf(await read()), SCHEMA)
+  const whole = await read()
+  t.equal(whole.rows, 3)
+  t.same(messageOf(whole), BATCH)
+  const cut = await read()
+  t.throws(() => messageOf(cut), { error: 'protocol_violation', message: /frame 2: .*damaged/ })
 })
 
 t.test('a stream that lost anything does not look complete', async (t) => {

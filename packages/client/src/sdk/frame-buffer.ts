@@ -3,15 +3,30 @@ import { SqlError } from '../protocol/errors.ts'
 import type { FinishedMessage } from '../protocol/messages.ts'
 import { chainCrc, type Crc32 } from '../wire/crc32.ts'
 import { FRAME_HEADER_BYTES, type Frame } from '../wire/frames.ts'
+import { packedRows, unpackBatch } from '../wire/packed-batch.ts'
 import { countRows } from './arrow/message.ts'
 
 /** A data frame as it waits for its reader. */
 export interface HeldFrame {
   readonly sequence: number
-  /** An encapsulated Arrow IPC message. */
+  /** An encapsulated Arrow IPC message, or where `packed` says so a packed batch that holds one. */
   readonly payload: Uint8Array
+  readonly packed: boolean
   /** Rows in it; 0 for a schema or a dictionary. */
   readonly rows: number
+}
+
+/** The Arrow message of a frame; a packed one is unpacked here, when it is read, so that less waits in memory. */
+export function messageOf({ sequence, payload, packed }: HeldFrame): Uint8Array {
+  if (!packed) return payload
+  try {
+    return unpackBatch(payload)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new SqlError('protocol_violation', `frame ${sequence}: ${error.message}`, {
+      cause: error,
+    })
+  }
 }
 
 /** Credit is given back when this part of the window has been consumed, not for each frame. */
@@ -58,7 +73,7 @@ export class FrameBuffer {
   push(frame: Frame): string | undefined {
     if (this.#end !== undefined) return undefined
     const { sequence, payload } = frame
-    if (frame.kind !== 'arrow') return `frame ${sequence} is not arrow data`
+    if (frame.kind === 'segment') return `frame ${sequence} is not arrow data`
     if (sequence !== this.#nextSequence) {
       return `frame ${sequence} came where ${this.#nextSequence} was due`
     }
@@ -67,14 +82,14 @@ export class FrameBuffer {
     this.#nextSequence++
     this.#creditBytes -= FRAME_HEADER_BYTES + payload.byteLength
     this.#crc = chainCrc(this.#options.crc32, this.#crc, frame.crc)
-    return this.#hold(sequence, payload)
+    return this.#hold(sequence, payload, frame.kind === 'packed')
   }
 
-  #hold(sequence: number, payload: Uint8Array): string | undefined {
+  #hold(sequence: number, payload: Uint8Array, packed: boolean): string | undefined {
     try {
-      const rows = countRows(payload)
+      const rows = packed ? packedRows(payload) : countRows(payload)
       this.#rows += rows
-      this.#deliver({ sequence, payload, rows })
+      this.#deliver({ sequence, payload, packed, rows })
       return undefined
     } catch (error) {
       if (error instanceof SqlError) return `frame ${sequence}: ${error.message}`

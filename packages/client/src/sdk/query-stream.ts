@@ -4,7 +4,7 @@ import type { Column, ProgressMessage, QueryStatistics } from '../protocol/messa
 import type { Converters } from './arrow/converters.ts'
 import { BatchDecoder, type ColumnBatch, type Row, rowMaker } from './batch-decoder.ts'
 import { CanceledError } from './errors.ts'
-import type { HeldFrame } from './frame-buffer.ts'
+import { type HeldFrame, messageOf } from './frame-buffer.ts'
 import type { LatestValue } from './latest-value.ts'
 import type { ParquetCodec, ParquetWriteOptions } from './parquet.ts'
 import type { StatementRun } from './statement-run.ts'
@@ -174,7 +174,7 @@ export class QueryStream<R = Row> implements AsyncIterable<R>, AsyncDisposable {
     let decoder: BatchDecoder | undefined
     for await (const frame of this.#frames(reader)) {
       decoder ??= new BatchDecoder(await this.columns, this.#context.converters)
-      const batch = decoder.decode(frame.payload)
+      const batch = decoder.decode(messageOf(frame))
       if (batch !== undefined) yield batch
     }
   }
@@ -183,7 +183,7 @@ export class QueryStream<R = Row> implements AsyncIterable<R>, AsyncDisposable {
     let empty = true
     for await (const frame of this.#frames(reader)) {
       empty = false
-      yield frame.payload
+      yield messageOf(frame)
     }
     if (empty) throw new SqlError('datatype_mismatch', 'the statement has no result to read')
     yield END_OF_STREAM

@@ -14,7 +14,8 @@ const FRAME: Frame = {
 }
 
 t.test('a frame decodes to what was encoded', async (t) => {
-  for (const frame of [FRAME, { ...FRAME, kind: 'segment', last: false } as const]) {
+  for (const kind of ['arrow', 'segment', 'packed'] as const) {
+    const frame = { ...FRAME, kind, last: kind === 'arrow' }
     const decoded = decodeFrame(encodeFrame(frame))
     t.strictSame(decoded, frame)
   }
@@ -45,7 +46,7 @@ t.test('what is not a frame is refused with the reason', async (t) => {
   }
   t.match(decodeFrame(new Uint8Array(FRAME_HEADER_BYTES - 1)), /shorter than its header/)
   t.match(decodeFrame(changed(0, 0x4f)), /frame format 79 is not known/)
-  t.match(decodeFrame(changed(1, 3)), /frame kind 3 is not known/)
+  t.match(decodeFrame(changed(1, 4)), /frame kind 4 is not known/)
   t.match(decodeFrame(changed(2, 2)), /frame flags 2 are not known/)
 })
 

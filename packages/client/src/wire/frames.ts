@@ -3,21 +3,24 @@
  *
  *   offset  size  field
  *        0     1  format, 0x4e ('N')
- *        1     1  kind: 1 = Arrow IPC message, 2 = bytes of a segment
+ *        1     1  kind: 1 = Arrow IPC message, 2 = bytes of a segment, 3 = packed record batch (`packed-batch.ts`)
  *        2     2  flags: bit 0 = last frame of its stream
  *        4     4  call, little-endian: the number the receiver gave to the stream
  *        8     4  sequence, little-endian: 0, 1, 2, … within the call
  *       12     4  CRC-32 (ISO 3309, as in zlib) of the payload, little-endian
  *       16     …  payload
  *
- * The payloads of an Arrow stream are encapsulated IPC messages, frame 0 the schema; joined in order and closed with
- * an end-of-stream marker they are an Arrow IPC stream. The crc is made where the payload is made and checked where
+ * The payloads of an Arrow stream are encapsulated IPC messages, frame 0 the schema, some of them packed; unpacked,
+ * joined in order and closed with an end-of-stream marker they are an Arrow IPC stream. The crc is made where the payload is made and checked where
  * it is used; whoever relays a frame rewrites `call` and leaves the rest.
  */
 export const FRAME_HEADER_BYTES = 16
 const FORMAT = 0x4e
 
-export type FrameKind = 'arrow' | 'segment'
+export type FrameKind = 'arrow' | 'segment' | 'packed'
+
+const KIND_NUMBERS: Readonly<Record<FrameKind, number>> = { arrow: 1, segment: 2, packed: 3 }
+const KINDS: readonly (FrameKind | undefined)[] = [undefined, 'arrow', 'segment', 'packed']
 
 export interface Frame {
   readonly kind: FrameKind
@@ -37,7 +40,7 @@ export function writeFrameHeader(
 ): void {
   const view = new DataView(target.buffer, target.byteOffset + offset, FRAME_HEADER_BYTES)
   view.setUint8(0, FORMAT)
-  view.setUint8(1, frame.kind === 'arrow' ? 1 : 2)
+  view.setUint8(1, KIND_NUMBERS[frame.kind])
   view.setUint16(2, frame.last ? 1 : 0, true)
   view.setUint32(4, frame.call, true)
   view.setUint32(8, frame.sequence, true)
@@ -59,12 +62,12 @@ export function decodeFrame(message: Uint8Array): Frame | string {
   }
   const view = new DataView(message.buffer, message.byteOffset, FRAME_HEADER_BYTES)
   if (view.getUint8(0) !== FORMAT) return `frame format ${view.getUint8(0)} is not known`
-  const kind = view.getUint8(1)
-  if (kind !== 1 && kind !== 2) return `frame kind ${kind} is not known`
+  const kind = KINDS[view.getUint8(1)]
+  if (kind === undefined) return `frame kind ${view.getUint8(1)} is not known`
   const flags = view.getUint16(2, true)
   if (flags > 1) return `frame flags ${flags} are not known`
   return {
-    kind: kind === 1 ? 'arrow' : 'segment',
+    kind,
     last: flags === 1,
     call: view.getUint32(4, true),
     sequence: view.getUint32(8, true),

@@ -1,17 +1,28 @@
 import duckdb, { type DataChunk } from '@duckdb/node-bindings'
 import { assert } from '@nyala/client/base'
+import { PACKED_DESCRIPTOR_BYTES, PACKED_HEADER_BYTES } from '@nyala/client/wire'
 import { encapsulate, encodeSchema, IPC_PREFIX_BYTES } from './arrow-schema.ts'
-import { BodySink } from './body-sink.ts'
+import type { BatchSink } from './batch-sink.ts'
 import { BooleanBuilder, type ColumnBuilder, FixedBuilder } from './column-builder.ts'
 import { EnumBuilder, HugeintBuilder, UuidBuilder } from './literal-builders.ts'
 import { ListBuilder, StructBuilder } from './nested-builders.ts'
 import { DecimalBuilder, IntervalBuilder } from './number-builders.ts'
+import { PackingSink } from './packing-sink.ts'
+import { PlainSink } from './plain-sink.ts'
 import { TextBuilder } from './text-builder.ts'
 import { type VectorView, viewVector } from './vector-view.ts'
 import type { WireField, WireType } from './wire-type.ts'
 
 const METADATA_VERSION_V5 = 4
 const HEADER_RECORD_BATCH = 3
+/** Smaller batches are not worth the packing. */
+const PACK_BYTES_MIN = 16 * 1024
+
+/** A message behind the room that was asked for. */
+export interface EncodedBatch {
+  readonly kind: 'arrow' | 'packed'
+  readonly bytes: Uint8Array
+}
 
 /**
  * Arrow IPC messages from the kernel's chunks. One native call or two a column and chunk, plain loops, and buffers
@@ -22,6 +33,8 @@ export class ArrowEncoder {
   readonly #columns: readonly WireField[]
   readonly #builders: readonly ColumnBuilder[]
   readonly #template: BatchTemplate
+  readonly #buffers: number
+  readonly #packingBytes: number
   #rows = 0
 
   constructor(columns: readonly WireField[]) {
@@ -31,6 +44,9 @@ export class ArrowEncoder {
     const nodes = this.#builders.reduce((sum, builder) => sum + builder.nodes, 0)
     const buffers = this.#builders.reduce((sum, builder) => sum + builder.buffers, 0)
     this.#template = batchTemplate(nodes, buffers)
+    this.#buffers = buffers
+    // No buffer is longer packed than plain, but for its padding.
+    this.#packingBytes = PACKED_HEADER_BYTES + buffers * (PACKED_DESCRIPTOR_BYTES + 8)
   }
 
   /** Rows appended since the last batch. */
@@ -72,25 +88,65 @@ export class ArrowEncoder {
    * Writes the batch behind the first `headBytes` of a buffer that `allocate` gives, and begins the next one.
    * `headBytes` must be a multiple of 8.
    */
-  finishBatch(headBytes: number, allocate: (bytes: number) => Uint8Array): Uint8Array {
+  finishBatch(headBytes: number, allocate: (bytes: number) => Uint8Array): EncodedBatch {
+    const bytes = this.batchBytes
+    const batch =
+      bytes < PACK_BYTES_MIN
+        ? this.#finishPlain(headBytes, allocate(headBytes + bytes))
+        : this.#finishPacked(headBytes, allocate(headBytes + bytes + this.#packingBytes))
+    this.#rows = 0
+    return batch
+  }
+
+  #finishPlain(headBytes: number, target: Uint8Array): EncodedBatch {
     const { message, at } = this.#template
-    const target = allocate(headBytes + this.batchBytes)
     target.set(message, headBytes)
-    const sink = new BodySink(target, {
+    const sink = new PlainSink(target, {
       nodes: headBytes + at.nodes,
       buffers: headBytes + at.buffers,
       body: headBytes + message.byteLength,
     })
+    this.#writeColumns(sink)
+    this.#patchMessage(target, headBytes, sink.bodyBytes)
+    return { kind: 'arrow', bytes: target }
+  }
+
+  #finishPacked(headBytes: number, target: Uint8Array): EncodedBatch {
+    const { message, at } = this.#template
+    const descriptors = headBytes + PACKED_HEADER_BYTES
+    const messageAt = descriptors + this.#buffers * PACKED_DESCRIPTOR_BYTES
+    target.fill(0, descriptors, messageAt)
+    target.set(message, messageAt)
+    const sink = new PackingSink(target, {
+      nodes: messageAt + at.nodes,
+      buffers: messageAt + at.buffers,
+      body: messageAt + message.byteLength,
+      descriptors,
+    })
+    const rows = this.#rows
+    this.#writeColumns(sink)
+    this.#patchMessage(target, messageAt, sink.bodyBytes)
+    const view = new DataView(target.buffer, target.byteOffset + headBytes, PACKED_HEADER_BYTES)
+    view.setUint32(0, rows, true)
+    view.setUint32(4, message.byteLength, true)
+    view.setUint32(8, sink.bodyBytes, true)
+    view.setUint32(12, this.#buffers, true)
+    return { kind: 'packed', bytes: target.subarray(0, sink.end) }
+  }
+
+  #writeColumns(sink: BatchSink): void {
     for (const builder of this.#builders) {
       assert(builder.validity.count === this.#rows, 'a column of a batch misses rows')
       builder.write(sink)
       builder.reset()
     }
+  }
+
+  #patchMessage(target: Uint8Array, messageAt: number, bodyBytes: number): void {
+    const { at } = this.#template
     const view = new DataView(target.buffer, target.byteOffset, target.byteLength)
-    view.setUint32(headBytes + at.rows, this.#rows, true)
-    view.setUint32(headBytes + at.bodyLength, sink.bodyBytes, true)
-    this.#rows = 0
-    return target
+    view.setUint32(messageAt + at.rows, this.#rows, true)
+    view.setUint32(messageAt + at.bodyLength, bodyBytes, true)
   }
 }
 

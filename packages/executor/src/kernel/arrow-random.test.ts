@@ -23,6 +23,25 @@ const COLUMNS = [
   'list_transform(range((hash(i) % 6)::BIGINT), lambda x: repeat(chr(97 + x::INTEGER), (x * 5)::INTEGER))',
   '[i, CASE WHEN hash(i) % 3 = 1 THEN NULL ELSE i * 2 END]::BIGINT[2]',
   "DATE '2000-01-01' + (i % 5000)::INTEGER",
+  // What the packing of batches tells apart: how far whole numbers spread, and how many distinct texts there are.
+  '(i % 200)::BIGINT - 100',
+  '(i % 3000)::BIGINT - 70000',
+  '(i * 100003 - 1000000000)::BIGINT',
+  'i * 4294967296 - 1',
+  '(i % 300)::INTEGER - 5',
+  '(i * 70001)::INTEGER',
+  '((i % 50) / 10)::DECIMAL(4, 1)',
+  '(i % 70000 - 35000)::DECIMAL(9, 2)',
+  '(1000000 - i * 99991)::DECIMAL(18, 4)',
+  '(i * 123456789)::DECIMAL(38, 3)',
+  'i / 7.0::DOUBLE',
+  "['', 'A', 'REG AIR', 'TWELVE CHARS'][1 + (hash(i) % 4)::BIGINT]",
+  "CASE WHEN hash(i) % 5 = 0 THEN NULL ELSE ['no', 'DELIVER IN PERSON', repeat('forty ', 9), 'DELIVER AT ONCE!!'][1 + (hash(i + 1) % 4)::BIGINT] END",
+  "'text ' || (i % 255)",
+  "'text ' || (i % 256)",
+  "'a longer text ' || CASE WHEN i < 5000 THEN 0 ELSE i END",
+  "repeat('x', (i % 70)::INTEGER * 10)",
+  '[(hash(i) % 9)::VARCHAR, NULL]',
 ]
 
 /** The value as text, made from Arrow here and by the kernel itself there. */
@@ -32,8 +51,8 @@ const TEXT = (expression: string): string => {
   return `to_json(${value})::VARCHAR`
 }
 
-for (let round = 0; round < 12; round++) {
-  const picked = Array.from({ length: 1 + prng.below(5) }, () => prng.pick(COLUMNS))
+for (let round = 0; round < 16; round++) {
+  const picked = Array.from({ length: 1 + prng.below(7) }, () => prng.pick(COLUMNS))
   const rows = prng.pick([0, 1, 2047, 2048, 2049, 10_000, 30_000])
   const modulus = 1 + prng.below(4)
   t.test(
@@ -61,12 +80,21 @@ for (let round = 0; round < 12; round++) {
   )
 }
 
+const decimal = (words: Uint32Array): number =>
+  Number(
+    BigInt.asIntN(
+      128,
+      words.reduceRight((sum, word) => (sum << 32n) | BigInt(word), 0n),
+    ),
+  )
+
+const scaleOf = (column: string): number => Number(/DECIMAL\(\d+, (\d+)\)/.exec(column)?.[1] ?? 0)
+
 /** What the kernel's `to_json` gives, made of an Arrow value. */
 function normal(value: unknown, column: string): unknown {
   if (value === null || value === undefined) return null
   if (column.startsWith('DATE')) return new Date(value as number).toISOString().slice(0, 10)
-  if (value instanceof Uint32Array)
-    return Number((value[0] ?? 0) + (value[1] ?? 0) * 2 ** 32) / 10_000
+  if (value instanceof Uint32Array) return decimal(value) / 10 ** scaleOf(column)
   if (typeof value === 'bigint') return Number(value)
   if (typeof value !== 'object') return value
   const json = (value as { toJSON(): unknown }).toJSON()

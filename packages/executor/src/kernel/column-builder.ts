@@ -1,4 +1,4 @@
-import { type BodySink, paddedBytes } from './body-sink.ts'
+import { type BatchSink, paddedBytes } from './batch-sink.ts'
 import { GrowableBuffer } from './growable-buffer.ts'
 import { ValidityBuilder } from './validity-builder.ts'
 import type { VectorView } from './vector-view.ts'
@@ -6,7 +6,7 @@ import type { VectorView } from './vector-view.ts'
 /** Memory that a builder keeps from one batch to the next. */
 export const KEEP_BYTES = 4 * 1024 * 1024
 /** Small, as a result may have a thousand columns and one row. */
-const INITIAL_BYTES = 1024
+export const INITIAL_BYTES = 1024
 
 /**
  * One Arrow column, or one level of a nested one, filled from the kernel's vectors chunk by chunk.
@@ -22,12 +22,12 @@ export abstract class ColumnBuilder {
   abstract append(view: VectorView, from: number, count: number): void
   /** About how many bytes `append` would add. */
   abstract measure(view: VectorView, from: number, count: number): number
-  /** Bytes that `write` will put into the body. */
+  /** Bytes of the plain Arrow body that `write` makes, packed or not. */
   abstract bodyBytes(): number
-  abstract write(sink: BodySink): void
+  abstract write(sink: BatchSink): void
   abstract reset(): void
 
-  protected writeValidity(sink: BodySink): void {
+  protected writeValidity(sink: BatchSink): void {
     sink.node(this.validity.count, this.validity.nullCount)
     const bytes = this.validity.bytes
     sink.buffer(bytes, bytes.byteLength)
@@ -58,7 +58,7 @@ export abstract class FlatBuilder extends ColumnBuilder {
     return this.validityBytes() + paddedBytes(this.values.length)
   }
 
-  write(sink: BodySink): void {
+  write(sink: BatchSink): void {
     this.writeValidity(sink)
     sink.buffer(this.values.bytes, this.values.length)
   }
@@ -73,11 +73,22 @@ export abstract class FlatBuilder extends ColumnBuilder {
 export class FixedBuilder extends FlatBuilder {
   append(view: VectorView, from: number, count: number): void {
     this.validity.append(view.validity, from, count)
-    const first = from * this.width
-    const last = first + count * this.width
-    const all = first === 0 && last === view.data.byteLength
-    this.values.append(all ? view.data : view.data.subarray(first, last))
+    this.values.append(slice(view, from * this.width, count * this.width))
   }
+
+  override write(sink: BatchSink): void {
+    const { values, width } = this
+    // Any bits of this width may pass for whole numbers, as they come back as they were.
+    if (width !== 4 && width !== 8) return super.write(sink)
+    this.writeValidity(sink)
+    sink.integers({ values, count: this.validity.count, storedWidth: width, width })
+  }
+}
+
+/** `length` bytes of a vector's own values from byte `first`. */
+export function slice({ data }: VectorView, first: number, length: number): Uint8Array {
+  const all = first === 0 && length === data.byteLength
+  return all ? data : data.subarray(first, first + length)
 }
 
 /** One byte a value in the kernel, one bit in Arrow. */
@@ -108,7 +119,7 @@ export class BooleanBuilder extends ColumnBuilder {
     return this.validityBytes() + paddedBytes(this.#bits.length)
   }
 
-  write(sink: BodySink): void {
+  write(sink: BatchSink): void {
     this.writeValidity(sink)
     sink.buffer(this.#bits.bytes, this.#bits.length)
   }

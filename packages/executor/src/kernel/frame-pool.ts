@@ -20,7 +20,7 @@ export class FramePool {
   /** Takes a buffer of `allocate` back; nobody may read it any more. */
   release(bytes: Uint8Array): void {
     const { buffer } = bytes
-    if (!(buffer instanceof ArrayBuffer) || bytes.byteLength < POOLED_BYTES_MIN) return
+    if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < POOLED_BYTES_MIN) return
     if (buffer.byteLength > POOLED_BYTES_MAX || this.#free.length >= POOL_BUFFERS_MAX) return
     this.#free.push(buffer)
   }

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { deferred, type Deferred } from '@nyala/client/base'
-import { FRAME_HEADER_BYTES, writeFrameHeader } from '@nyala/client/wire'
+import { FRAME_HEADER_BYTES, type FrameKind, writeFrameHeader } from '@nyala/client/wire'
 import type { FramePool } from './frame-pool.ts'
 import { type KernelPipe, PACKET_HEADER_BYTES } from './kernel-pipe.ts'
 
@@ -63,12 +63,12 @@ export class FrameWriter {
   }
 
   /** Sends a packet whose payload starts behind {@link FRAME_HEAD_BYTES}; one frame may overdraw the credit. */
-  send(packet: Uint8Array): void {
+  send(kind: FrameKind, packet: Uint8Array): void {
     const payload = packet.subarray(FRAME_HEAD_BYTES)
     const sequence = this.#sequence++
     writeFrameHeader(
       packet,
-      { kind: 'arrow', last: false, call: 0, sequence, crc: crc32(payload) },
+      { kind, last: false, call: 0, sequence, crc: crc32(payload) },
       PACKET_HEADER_BYTES,
     )
     const frameBytes = packet.byteLength - PACKET_HEADER_BYTES

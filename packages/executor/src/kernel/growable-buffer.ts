@@ -1,6 +1,7 @@
 /** Bytes that grow as they are appended to and keep their memory when they are reset. */
 export class GrowableBuffer {
   bytes: Uint8Array
+  int16: Int16Array
   int32: Int32Array
   uint32: Uint32Array
   view: DataView
@@ -10,6 +11,7 @@ export class GrowableBuffer {
   constructor(capacityBytes: number) {
     const buffer = new ArrayBuffer(roundUp(capacityBytes))
     this.bytes = new Uint8Array(buffer)
+    this.int16 = new Int16Array(buffer)
     this.int32 = new Int32Array(buffer)
     this.uint32 = new Uint32Array(buffer)
     this.view = new DataView(buffer)
@@ -22,6 +24,7 @@ export class GrowableBuffer {
     const old = this.bytes
     const buffer = new ArrayBuffer(roundUp(Math.max(wanted, 2 * old.byteLength)))
     this.bytes = new Uint8Array(buffer)
+    this.int16 = new Int16Array(buffer)
     this.int32 = new Int32Array(buffer)
     this.uint32 = new Uint32Array(buffer)
     this.view = new DataView(buffer)
@@ -40,6 +43,7 @@ export class GrowableBuffer {
     if (this.bytes.byteLength <= keepBytes) return
     const buffer = new ArrayBuffer(roundUp(keepBytes))
     this.bytes = new Uint8Array(buffer)
+    this.int16 = new Int16Array(buffer)
     this.int32 = new Int32Array(buffer)
     this.uint32 = new Uint32Array(buffer)
     this.view = new DataView(buffer)

@@ -1,4 +1,4 @@
-import { type BodySink, paddedBytes } from './body-sink.ts'
+import { type BatchSink, paddedBytes } from './batch-sink.ts'
 import { ColumnBuilder, KEEP_BYTES } from './column-builder.ts'
 import { GrowableBuffer } from './growable-buffer.ts'
 import type { VectorView } from './vector-view.ts'
@@ -71,7 +71,7 @@ export class ListBuilder extends ColumnBuilder {
     return this.validityBytes() + paddedBytes(this.#offsets.length) + children
   }
 
-  write(sink: BodySink): void {
+  write(sink: BatchSink): void {
     this.writeValidity(sink)
     sink.buffer(this.#offsets.bytes, this.#offsets.length)
     if (this.#isMap) {
@@ -132,7 +132,7 @@ export class StructBuilder extends ColumnBuilder {
     return this.validityBytes() + sum(this.#children, (child) => child.bodyBytes())
   }
 
-  write(sink: BodySink): void {
+  write(sink: BatchSink): void {
     this.writeValidity(sink)
     for (const child of this.#children) child.write(sink)
   }

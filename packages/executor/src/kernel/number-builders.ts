@@ -1,57 +1,49 @@
 import { SqlError } from '@nyala/client/protocol'
-import { FixedBuilder, FlatBuilder } from './column-builder.ts'
+import type { BatchSink } from './batch-sink.ts'
+import { ColumnBuilder, FixedBuilder, INITIAL_BYTES, KEEP_BYTES, slice } from './column-builder.ts'
+import { GrowableBuffer } from './growable-buffer.ts'
 import type { VectorView } from './vector-view.ts'
 
-/** DECIMAL: 2, 4 or 8 bytes in the kernel, extended to Arrow's 16. */
-export class DecimalBuilder extends FlatBuilder {
+const ARROW_WIDTH = 16
+
+/** DECIMAL: 2, 4 or 8 bytes in the kernel and here, extended to Arrow's 16 where the batch is written or unpacked. */
+export class DecimalBuilder extends ColumnBuilder {
+  readonly nodes = 1
+  readonly buffers = 2
   readonly #storedWidth: 2 | 4 | 8
+  readonly #values = new GrowableBuffer(INITIAL_BYTES)
 
   constructor(storedWidth: 2 | 4 | 8) {
-    super(16)
+    super()
     this.#storedWidth = storedWidth
   }
 
   append(view: VectorView, from: number, count: number): void {
     this.validity.append(view.validity, from, count)
-    this.values.reserve(16 * count)
-    const target = this.values.int32
-    const { buffer, byteOffset } = view.data
-    const at = this.values.length >> 2
-    this.values.length += 16 * count
-    if (this.#storedWidth === 8) {
-      return extendLongs(new Int32Array(buffer, byteOffset + 8 * from, 2 * count), target, at)
-    }
-    const source =
-      this.#storedWidth === 4
-        ? new Int32Array(buffer, byteOffset + 4 * from, count)
-        : new Int16Array(buffer, byteOffset + 2 * from, count)
-    extendInts(source, target, at)
+    this.#values.append(slice(view, from * this.#storedWidth, count * this.#storedWidth))
   }
-}
 
-function extendLongs(source: Int32Array, target: Int32Array, start: number): void {
-  let at = start
-  for (let i = 0; i < source.length; i += 2) {
-    const high = source[i + 1] as number
-    const sign = high >> 31
-    target[at] = source[i] as number
-    target[at + 1] = high
-    target[at + 2] = sign
-    target[at + 3] = sign
-    at += 4
+  measure(_view: VectorView, _from: number, count: number): number {
+    return count * ARROW_WIDTH
   }
-}
 
-function extendInts(source: Int32Array | Int16Array, target: Int32Array, start: number): void {
-  let at = start
-  for (let i = 0; i < source.length; i++) {
-    const value = source[i] as number
-    const sign = value >> 31
-    target[at] = value
-    target[at + 1] = sign
-    target[at + 2] = sign
-    target[at + 3] = sign
-    at += 4
+  bodyBytes(): number {
+    return this.validityBytes() + this.validity.count * ARROW_WIDTH
+  }
+
+  write(sink: BatchSink): void {
+    this.writeValidity(sink)
+    sink.integers({
+      values: this.#values,
+      count: this.validity.count,
+      storedWidth: this.#storedWidth,
+      width: ARROW_WIDTH,
+    })
+  }
+
+  reset(): void {
+    this.validity.reset()
+    this.#values.reset(KEEP_BYTES)
   }
 }
 

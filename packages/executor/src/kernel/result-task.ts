@@ -18,6 +18,8 @@ import type { VectorView } from './vector-view.ts'
 const FIRST_BATCH_BYTES = 1
 const BATCH_GROWTH = 8
 const SECOND_BATCH_BYTES = 64 * 1024
+/** What a reader unpacks at once, however well it packs. */
+const PLAIN_BATCH_BYTES_MAX = 4 * FRAME_BYTES_TARGET
 /** A batch is split before it passes this, so that wide rows do not make messages that nobody can take. */
 const BATCH_BYTES_MAX = 8 * FRAME_BYTES_TARGET
 /** Room for headers and metadata in a message. */
@@ -134,7 +136,7 @@ export class ResultTask {
     await frames.credit()
     const packet = frames.allocate(FRAME_HEAD_BYTES + schema.byteLength)
     packet.set(schema, FRAME_HEAD_BYTES)
-    frames.send(packet)
+    frames.send('arrow', packet)
   }
 
   /** Fetches to the end; the next chunk is made while the last one is encoded. */
@@ -207,9 +209,13 @@ export class ResultTask {
     const encoder = this.#encoder as ArrowEncoder
     if (encoder.rows === 0) return
     const { frames } = this.#context
-    frames.send(encoder.finishBatch(FRAME_HEAD_BYTES, (bytes) => frames.allocate(bytes)))
+    const plainBytes = encoder.batchBytes
+    const batch = encoder.finishBatch(FRAME_HEAD_BYTES, (bytes) => frames.allocate(bytes))
+    frames.send(batch.kind, batch.bytes)
     const next = Math.max(SECOND_BATCH_BYTES, this.#flushBytes * BATCH_GROWTH)
-    this.#flushBytes = Math.min(FRAME_BYTES_TARGET, next)
+    // So many plain bytes as will make a frame of the usual size, if they pack as well as the last ones.
+    const target = FRAME_BYTES_TARGET * (plainBytes / batch.bytes.byteLength)
+    this.#flushBytes = Math.min(Math.max(FRAME_BYTES_TARGET, target), PLAIN_BATCH_BYTES_MAX, next)
   }
 
   /**

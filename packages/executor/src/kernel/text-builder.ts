@@ -1,7 +1,8 @@
 import duckdb from '@duckdb/node-bindings'
-import { type BodySink, paddedBytes } from './body-sink.ts'
+import { type BatchSink, paddedBytes } from './batch-sink.ts'
 import { ColumnBuilder, KEEP_BYTES } from './column-builder.ts'
 import { GrowableBuffer } from './growable-buffer.ts'
+import { NOT_FOUND, TextDictionary } from './text-dictionary.ts'
 import type { VectorView } from './vector-view.ts'
 
 const INITIAL_BYTES = 1024
@@ -33,10 +34,9 @@ export abstract class VariableBuilder extends ColumnBuilder {
     return this.validityBytes() + offsets + paddedBytes(this.bytes.length)
   }
 
-  write(sink: BodySink): void {
+  write(sink: BatchSink): void {
     this.writeValidity(sink)
-    sink.buffer(this.offsets.bytes, this.offsets.length)
-    sink.buffer(this.bytes.bytes, this.bytes.length)
+    sink.text(this.offsets, this.bytes)
   }
 
   reset(): void {
@@ -48,14 +48,54 @@ export abstract class VariableBuilder extends ColumnBuilder {
   }
 }
 
-/** VARCHAR and BLOB. */
+/**
+ * VARCHAR and BLOB.
+ *
+ * ```
+ *   indexed ──more distinct values than a dictionary holds──► plain (until the end of the result)
+ * ```
+ *
+ * While indexed, a value is an index into a dictionary, and `offsets` and `bytes` are empty.
+ */
 export class TextBuilder extends VariableBuilder {
   /** Where the last range that was read lies in memory; JavaScript's numbers hold addresses exactly. */
   #rangeStart = 0
   #rangeEnd = 0
   #range: Uint8Array = new Uint8Array(0)
+  #dictionary: TextDictionary | undefined = new TextDictionary()
+  readonly #indexes = new GrowableBuffer(INITIAL_BYTES)
+  #indexedBytes = 0
 
   append(view: VectorView, from: number, count: number): void {
+    const indexed = this.#dictionary === undefined ? 0 : this.#appendIndexed(view, from, count)
+    if (indexed < count) this.#appendPlain(view, from + indexed, count - indexed)
+    this.#range = NOTHING
+    this.#rangeEnd = 0
+  }
+
+  override bodyBytes(): number {
+    if (this.#dictionary === undefined) return super.bodyBytes()
+    const offsets = paddedBytes(4 * (this.#indexes.length + 1))
+    return this.validityBytes() + offsets + paddedBytes(this.#indexedBytes)
+  }
+
+  override write(sink: BatchSink): void {
+    const dictionary = this.#dictionary
+    if (dictionary === undefined) return super.write(sink)
+    this.writeValidity(sink)
+    const indexes = this.#indexes.bytes.subarray(0, this.#indexes.length)
+    if (sink.indexedText({ indexes, dictionary, bytes: this.#indexedBytes })) return
+    this.#spellOut(dictionary)
+    sink.text(this.offsets, this.bytes)
+  }
+
+  override reset(): void {
+    super.reset()
+    this.#indexes.reset(KEEP_BYTES)
+    this.#indexedBytes = 0
+  }
+
+  #appendPlain(view: VectorView, from: number, count: number): void {
     const first = this.validity.count
     this.validity.append(view.validity, from, count)
     const words = wordsOf(view)
@@ -65,8 +105,74 @@ export class TextBuilder extends VariableBuilder {
     this.bytes.reserve(end - start + INLINE_BYTES_MAX)
     if (end > start) this.#appendBytes(view, words, { first, from, count })
     this.bytes.length = end
-    this.#range = NOTHING
-    this.#rangeEnd = 0
+  }
+
+  /** Returns how many values the dictionary took; where not all of them, it is given up. */
+  #appendIndexed(view: VectorView, from: number, count: number): number {
+    const dictionary = this.#dictionary as TextDictionary
+    const words = wordsOf(view)
+    const mask = view.validity
+    this.#indexes.reserve(count)
+    const indexes = this.#indexes.bytes
+    const shift = this.#indexes.length - from
+    const last = from + count
+    let bytes = 0
+    let i = from
+    for (; i < last; i++) {
+      const length = words[4 * i] as number
+      let entry = 0
+      if (length > 0 && (mask === null || isValid(mask, i))) {
+        entry =
+          length > INLINE_BYTES_MAX
+            ? this.#longEntry(view, words, { row: i, last })
+            : dictionary.short(
+                length,
+                (words[4 * i + 1] as number) | 0,
+                (words[4 * i + 2] as number) | 0,
+                (words[4 * i + 3] as number) | 0,
+              )
+        if (entry === NOT_FOUND) break
+        bytes += length
+      }
+      indexes[i + shift] = entry
+    }
+    const taken = i - from
+    this.validity.append(mask, from, taken)
+    this.#indexes.length += taken
+    this.#indexedBytes += bytes
+    if (taken < count) {
+      this.#spellOut(dictionary)
+      this.#dictionary = undefined
+    }
+    return taken
+  }
+
+  #longEntry(view: VectorView, words: Uint32Array, stretch: Stretch): number {
+    const { row } = stretch
+    const length = words[4 * row] as number
+    const start = addressOf(words, row)
+    if (start < this.#rangeStart || start + length > this.#rangeEnd) {
+      this.#openRange(view, words, stretch)
+    }
+    const dictionary = this.#dictionary as TextDictionary
+    const prefix = (words[4 * row + 1] as number) | 0
+    return dictionary.long(this.#range, start - this.#rangeStart, length, prefix)
+  }
+
+  /** The indexed values as offsets and bytes. */
+  #spellOut(dictionary: TextDictionary): void {
+    const count = this.#indexes.length
+    const indexes = this.#indexes.bytes
+    this.offsets.length = 4
+    this.bytes.length = 0
+    this.offsets.reserve(4 * count)
+    this.offsets.length = 4 * (count + 1)
+    this.bytes.reserve(this.#indexedBytes)
+    const offsets = this.offsets.int32
+    for (let i = 0; i < count; i++) {
+      this.bytes.append(dictionary.bytesOf(indexes[i] as number))
+      offsets[i + 1] = this.bytes.length
+    }
   }
 
   measure(view: VectorView, from: number, count: number): number {
@@ -132,7 +238,8 @@ export class TextBuilder extends VariableBuilder {
       i++
       row++
     }
-    if (start < this.#rangeStart || end > this.#rangeEnd) this.#openRange(view, words, rows)
+    if (start < this.#rangeStart || end > this.#rangeEnd)
+      this.#openRange(view, words, { row: rows.from, last })
     this.#copy(start - this.#rangeStart, end - this.#rangeStart, at)
     return i
   }
@@ -147,21 +254,19 @@ export class TextBuilder extends VariableBuilder {
     for (let k = from, t = at; k < to; k++, t++) target[t] = range[k] as number
   }
 
-  /** Reads the range from the long string at `rows.from` to the last one that lies behind it without a large gap. */
-  #openRange(view: VectorView, words: Uint32Array, rows: Rows): void {
-    const offsets = this.offsets.int32
-    const start = addressOf(words, rows.from)
-    let row = rows.first
-    let end = start + (offsets[row + 1] as number) - (offsets[row] as number)
-    for (let i = rows.from + 1; i < rows.from + rows.count; i++) {
-      row++
-      const length = (offsets[row + 1] as number) - (offsets[row] as number)
-      if (length <= INLINE_BYTES_MAX) continue
+  /** Reads the range from the long string at `row` to the last one that lies behind it without a large gap. */
+  #openRange(view: VectorView, words: Uint32Array, { row, last }: Stretch): void {
+    const mask = view.validity
+    const start = addressOf(words, row)
+    let end = start + (words[4 * row] as number)
+    for (let i = row + 1; i < last; i++) {
+      const length = words[4 * i] as number
+      if (length <= INLINE_BYTES_MAX || (mask !== null && !isValid(mask, i))) continue
       const address = addressOf(words, i)
       if (address < end || address - end > GAP_BYTES_MAX) break
       end = address + length
     }
-    const pointerAt = view.data.byteOffset + 16 * rows.from + 8
+    const pointerAt = view.data.byteOffset + 16 * row + 8
     this.#range = duckdb.get_data_from_pointer(
       view.data.buffer as ArrayBuffer,
       pointerAt,
@@ -170,6 +275,12 @@ export class TextBuilder extends VariableBuilder {
     this.#rangeStart = start
     this.#rangeEnd = end
   }
+}
+
+/** Values from number `row` of a vector up to, and without, number `last`. */
+interface Stretch {
+  readonly row: number
+  readonly last: number
 }
 
 interface Rows {

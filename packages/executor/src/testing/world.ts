@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Log, silentLog, systemClock as clock } from '@nyala/client/base'
 import { isMemberId, type MemberId, PROTOCOL_VERSION } from '@nyala/client/protocol'
-import { type Frame, FRAME_HEADER_BYTES } from '@nyala/client/wire'
+import { decodeFrame, type Frame, unpackBatch } from '@nyala/client/wire'
 import { Keys, type Kv, Registration } from '@nyala/metastore'
 import { MemoryEtcd } from '@nyala/metastore/memory'
 import { type Table, tableFromIPC } from 'apache-arrow'
@@ -132,9 +132,17 @@ export function resultTask(sql: string, options: Partial<TaskSpec> = {}): TaskSp
 }
 
 /** The table that frames carry, header and all. */
-export function tableOf(frames: readonly Uint8Array[]): Table {
-  return tableFromIPC(Buffer.concat(frames.map((frame) => frame.subarray(FRAME_HEADER_BYTES))))
-}
+export const tableOf = (frames: readonly Uint8Array[]): Table =>
+  tableFromIPC(Buffer.concat(frames.map((bytes) => arrowOf(decoded(bytes)))))
 
 export const payloads = (frames: readonly { readonly frame: Frame }[]): Table =>
-  tableFromIPC(Buffer.concat(frames.map(({ frame }) => frame.payload)))
+  tableFromIPC(Buffer.concat(frames.map(({ frame }) => arrowOf(frame))))
+
+const arrowOf = ({ kind, payload }: Frame): Uint8Array =>
+  kind === 'packed' ? unpackBatch(payload) : payload
+
+function decoded(bytes: Uint8Array): Frame {
+  const frame = decodeFrame(bytes)
+  if (typeof frame === 'string') throw new Error(frame)
+  return frame
+}
