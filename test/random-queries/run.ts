@@ -9,6 +9,7 @@ import {
   type Produced,
   segmentsOf,
   taskSql,
+  writtenAs,
 } from '@nyala/coordinator/testing'
 import { renderTaskSql, type Segment } from '@nyala/executor/protocol'
 
@@ -64,7 +65,8 @@ export async function runPlan(
   const directory = join(where.directory, `run${runs++}`)
   await mkdir(directory)
   const exchanges = new Map<number, Produced[]>()
-  const produced = (exchange: number): readonly Produced[] => exchanges.get(exchange) ?? []
+  const produced = (exchange: number): readonly Produced[] =>
+    exchanges.get(writtenAs(plan, exchange)) ?? []
   let result: Rows = { columns: [], rows: [] }
   try {
     for (const fragment of plan.fragments) {
@@ -131,7 +133,7 @@ async function writeSegments(
     // A directory with `=` in its name would become a column.
     const published = `${path}-${written.length}-b${bucket}.parquet`
     await rename(String(file), published)
-    const place = { executor: 'e', address: '', host: '', path: published }
+    const place = { executor: 'e', address: '', host: '', path: published, crc: 0 }
     written.push({ ...place, partition: bucket, rows: Number(rows), bytes: Number(bytes) })
   }
   return written

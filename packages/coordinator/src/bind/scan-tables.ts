@@ -1,7 +1,7 @@
 import { mapTree } from '../sql/ir/tree.ts'
 import type { BaseTable, Query } from '../sql/ir.ts'
 import { quoteIdentifier } from '../sql/escape.ts'
-import { scanId } from '../plan/query-shape.ts'
+import { scanId } from '../plan/physical-plan.ts'
 import { type Scan, scanColumns } from '../plan/scan.ts'
 
 /** The schema of the mirror where tables stand for scans. */

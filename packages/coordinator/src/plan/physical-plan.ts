@@ -14,6 +14,8 @@ export type FragmentPart =
 export interface Exchange {
   readonly id: number
   readonly columns: readonly Column[]
+  /** The exchange whose segments these are, where a fragment reads one in two ways. */
+  readonly sameAs?: number | undefined
 }
 
 /** How the tasks of a fragment read an exchange. */
@@ -81,6 +83,12 @@ export interface ExchangeSize {
  */
 export const scanMark = (scan: number): string => `\u0000scan ${scan}\u0000`
 export const exchangeMark = (exchange: number): string => `\u0000exchange ${exchange}\u0000`
+
+/** The scan that a table in a tree stands for. */
+export function scanId(ref: { readonly table: string }): number | undefined {
+  const match = /^\u0000scan (\d+)\u0000$/.exec(ref.table)
+  return match === null ? undefined : Number(match[1])
+}
 
 /** Rendered text with its marks as parts. */
 export function fragmentParts(text: string): readonly FragmentPart[] {
@@ -182,6 +190,10 @@ function largestScan(plan: PhysicalPlan, fragment: Fragment): number | undefined
   const bytes = (scan: number): number => scanOf(plan, scan).files.reduce((n, f) => n + f.bytes, 0)
   return fragment.scans.toSorted((a, b) => bytes(b) - bytes(a))[0]
 }
+
+/** The exchange that holds the segments of one that is read. */
+export const writtenAs = (plan: Pick<PhysicalPlan, 'exchanges'>, exchange: number): number =>
+  plan.exchanges.get(exchange)?.sameAs ?? exchange
 
 export function scanOf(plan: PhysicalPlan, id: number): Scan {
   const scan = plan.scans.get(id)

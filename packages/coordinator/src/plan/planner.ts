@@ -9,6 +9,7 @@ import { Emitter, isDistributed } from './fragment/emit.ts'
 import { Fragmenter } from './fragment/fragmenter.ts'
 import { roughEstimate } from './fragment/rough-size.ts'
 import type { LogicalPlan } from './logical/relation.ts'
+import { optimize } from './rules/index.ts'
 import { type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
 import { rowBound } from './row-bound.ts'
 import type { Scan } from './scan.ts'
@@ -79,7 +80,7 @@ async function distribute(input: PlanInput, read: ReadPlan): Promise<PhysicalPla
   const plan = await read(query, scans, columns)
   if (typeof plan === 'string') return plan
   try {
-    return fragments(plan, input)
+    return fragments(optimized(plan, input), input)
   } catch (error) {
     if (error instanceof NotDistributable) return error.message
     throw error
@@ -98,6 +99,9 @@ function refuse({ options, scans, columns }: PlanInput): string | undefined {
   }
   return options.executors < 2 ? 'there is one executor' : undefined
 }
+
+const optimized = (plan: LogicalPlan, input: PlanInput): LogicalPlan =>
+  optimize(plan, roughEstimate(plan.root, scansOf(input)))
 
 /** What an earlier plan of the query has left: its exchanges, and where its numbers ended. */
 interface Earlier {
@@ -125,9 +129,6 @@ function fragments(
     firstExchange,
     firstFragment,
     scans,
-    toQuery: () => {
-      throw new NotDistributable('not yet')
-    },
   })
   emitter.result(stream, plan, rowBound(input.query, input.functions))
   const isJoined = [...emitter.emitted.values()].some(

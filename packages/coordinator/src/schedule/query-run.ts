@@ -9,6 +9,7 @@ import {
   taskAffinity,
   taskFiles,
   taskSql,
+  writtenAs,
 } from '../plan/physical-plan.ts'
 import {
   expectedTasks,
@@ -160,7 +161,8 @@ export class QueryRun {
   }
 
   /** The segments of an exchange, by the tasks that wrote them. */
-  #produced(exchange: number): readonly Produced[] {
+  #produced(read: number): readonly Produced[] {
+    const exchange = writtenAs(this.#plan, read)
     return this.#reports.flatMap(({ fragment, state }) => {
       if (fragment.output.kind !== 'exchange' || fragment.output.exchange !== exchange) return []
       return state.tasks.flatMap((task, i) => {

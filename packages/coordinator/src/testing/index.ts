@@ -1,6 +1,6 @@
 /** What tests of other packages need of this one: the planner without a cluster. */
 export * from './planning-world.ts'
-export { type Fragment, type PhysicalPlan, taskSql } from '../plan/physical-plan.ts'
+export { type Fragment, type PhysicalPlan, taskSql, writtenAs } from '../plan/physical-plan.ts'
 export { partsOf, type Produced, segmentsOf } from '../plan/fragment/tasks.ts'
 export type { PlanOptions } from '../plan/planner.ts'
 export { planText } from '../server/profile.ts'

@@ -19,6 +19,7 @@ import {
 } from '../physical-plan.ts'
 import type { Scan, Split } from '../scan.ts'
 import { divideSplits } from '../splits.ts'
+import { toQuery } from '../to-sql/to-query.ts'
 import { cuttableOf } from './cuttable.ts'
 import { type Content, type Draft, type Drafts, NotDistributable } from './drafts.ts'
 import type { Branch, Source, Stream } from './stream.ts'
@@ -29,7 +30,6 @@ export interface EmitOptions {
   readonly firstExchange: number
   readonly firstFragment: number
   readonly scans: ReadonlyMap<number, Scan>
-  readonly toQuery: (relation: Relation, outputs?: LogicalPlan['outputs']) => Query
 }
 
 type About = Pick<Fragment, 'output' | 'why' | 'rowsExpected' | 'rowsMax' | 'rowsEnough'> & {
@@ -65,7 +65,7 @@ export class Emitter {
     this.#needs(stream)
     const outputs = plan.outputs
     for (const { relation, source } of stream.branches) {
-      const query = this.#options.toQuery(this.#numbered(relation), outputs)
+      const query = toQuery(this.#numbered(relation, source), outputs)
       this.#add(
         query,
         { relation, source },
@@ -97,7 +97,7 @@ export class Emitter {
     }
     const { rows } = this.#drafts.sizeOf(draft.id)
     for (const { relation, source } of draft.stream.branches) {
-      const carried = narrowed(this.#numbered(relation), draft)
+      const carried = narrowed(this.#numbered(relation, source), draft)
       const about = {
         output,
         why: draft.why,
@@ -105,7 +105,7 @@ export class Emitter {
         rowsExpected: Math.round(rows),
         ...(draft.content === 'limited' ? { rowsEnough: rowsEnough(relation) } : {}),
       }
-      this.#add(this.#options.toQuery(carried), { relation, source }, about)
+      this.#add(toQuery(carried), { relation, source }, about)
     }
   }
 
@@ -168,15 +168,31 @@ export class Emitter {
     }
   }
 
-  #numbered(relation: Relation): Relation {
+  #numbered(relation: Relation, source: Source): Relation {
     return mapRelation(relation, (part): Relation => {
       if (part.kind !== 'exchange') return part
       const number = this.#numbers.get(part.exchange)
       if (number === undefined) throw new Error('an exchange is emitted before it is read')
-      return { ...part, exchange: number } satisfies ExchangeRelation
+      const isBoth = part.whole === true && isOf(source, part.exchange)
+      return {
+        ...part,
+        exchange: isBoth ? this.#again(number) : number,
+      } satisfies ExchangeRelation
     })
   }
+
+  /** Another number for an exchange, by which a fragment reads all of it besides a part. */
+  #again(sameAs: number): number {
+    const id = this.#nextExchange++
+    this.exchanges.set(id, { id, columns: this.exchanges.get(sameAs)?.columns ?? [], sameAs })
+    return id
+  }
 }
+
+/** True where the tasks divide this exchange. */
+const isOf = (source: Source, exchange: number): boolean =>
+  (source.kind === 'segments' && source.exchange === exchange) ||
+  (source.kind === 'buckets' && source.exchanges.includes(exchange))
 
 /** Any rows do where there is no order. */
 const rowsEnough = (relation: Relation): number | undefined =>

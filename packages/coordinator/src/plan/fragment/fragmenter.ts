@@ -109,7 +109,9 @@ export class Fragmenter {
 
   /** The relation for a task that reads all of it by itself: as it is, but for what has been computed once for all. */
   whole(relation: Relation): Relation {
-    return mapRelation(relation, (part) => (part.kind === 'cte' ? this.#cteRelation(part) : part))
+    return mapRelation(relation, (part) =>
+      part.kind === 'cte' ? this.#cteRelation(part, true) : part,
+    )
   }
 
   #project(project: ProjectRelation, needed: ReadonlySet<string>): Stream {
@@ -276,8 +278,9 @@ export class Fragmenter {
     return streamOf(relation, { kind: 'segments', exchange })
   }
 
-  #cteRelation(cte: CteRelation): Relation {
-    const exchange = this.#definition(cte)
+  #cteRelation(cte: CteRelation, whole = false): Relation {
+    const definition = this.#definition(cte)
+    const exchange = whole ? { ...definition, whole } : definition
     const items = cte.columns.map((column, i) => {
       const from = exchange.columns[i]
       if (from === undefined) throw new Error('a use of WITH has the columns of its definition')

@@ -12,6 +12,7 @@ const segment = (path: string, partition: number, bytes: number): Segment => ({
   path,
   partition,
   rows: bytes,
+  crc: 0,
   bytes,
 })
 
