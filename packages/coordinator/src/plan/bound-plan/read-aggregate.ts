@@ -1,19 +1,10 @@
-import type { Constant, Expression, FunctionCall } from '../../sql/ir.ts'
-import type { SqlType } from '../../sql/sql-types.ts'
-import {
-  checkKeys,
-  childOf,
-  keySet,
-  listOf,
-  objectOf,
-  objectsOf,
-  type Raw,
-  refuse,
-  textOf,
-} from './raw.ts'
+import type { Expression, FunctionCall } from '../../sql/ir.ts'
+import { simpleType, type SqlType } from '../../sql/sql-types.ts'
+import { checkKeys, childOf, keySet, listOf, objectsOf, type Raw, refuse, textOf } from './raw.ts'
 import { readConstant } from './read-constant.ts'
 import { readAll, readExpression, readOrder, type Scope, typeOf } from './read-expression.ts'
 import { functionName } from './read-function.ts'
+import { readType } from './read-type.ts'
 
 export interface BoundAggregate {
   readonly call: FunctionCall
@@ -83,21 +74,56 @@ export function readArguments(
     refuse(`${name} with arguments that the binder has taken away`)
   }
   return {
-    args: [...readAll(children, scope), ...taken],
-    types: [...children.map(typeOf), ...taken.map((constant) => constant.type)],
+    args: [...readAll(children, scope), ...taken.map((part) => part.expression)],
+    types: [...children.map(typeOf), ...taken.map((part) => part.type)],
   }
 }
 
 const SEPARATOR_KEYS = keySet('separator')
 const QUANTILE_KEYS = keySet('quantiles', 'order', 'desc')
+const APPROXIMATE_KEYS = keySet('quantiles')
 
-function takenArguments(name: string, raw: Raw): readonly Constant[] {
+interface Taken {
+  readonly expression: Expression
+  readonly type: SqlType
+}
+
+/** One fraction, or the list of them: which, the type of the argument says. */
+function fractions(raw: Raw, values: readonly Expression[], type: SqlType): readonly Taken[] {
+  const wanted = readType(listOf(raw, 'original_arguments')[1])
+  const [only, ...more] = values
+  if (wanted.kind === 'list') {
+    const args = values
+    const list: Expression = { ...LIST, args }
+    return [{ expression: list, type: { kind: 'list', element: type } }]
+  }
+  if (only === undefined || more.length > 0) return refuse('a number of fractions')
+  return [{ expression: only, type }]
+}
+
+const LIST: FunctionCall = {
+  kind: 'function',
+  name: 'list_value',
+  schema: 'main',
+  args: [],
+  distinct: false,
+  orderBy: [],
+  operator: false,
+}
+
+function floatOf(value: unknown): Expression {
+  if (typeof value !== 'number') return refuse('a fraction that is no number')
+  return { kind: 'constant', type: simpleType('FLOAT'), value: String(value) }
+}
+
+function takenArguments(name: string, raw: Raw): readonly Taken[] {
   if (raw['function_data'] === undefined) return []
   const data = childOf(raw, 'function_data')
   if (name === 'string_agg' || name === 'group_concat' || name === 'listagg') {
     checkKeys(data, SEPARATOR_KEYS, name)
     const value = textOf(data, 'separator')
-    return [{ kind: 'constant', type: { kind: 'simple', name: 'VARCHAR' }, value }]
+    const type = simpleType('VARCHAR')
+    return [{ expression: { kind: 'constant', type, value }, type }]
   }
   if (name === 'median' || name === 'mad') {
     checkKeys(data, QUANTILE_KEYS, name)
@@ -105,9 +131,13 @@ function takenArguments(name: string, raw: Raw): readonly Constant[] {
   }
   if (name === 'quantile_cont' || name === 'quantile_disc') {
     checkKeys(data, QUANTILE_KEYS, name)
-    const [value, ...more] = listOf(data, 'quantiles')
-    if (more.length > 0 || data['desc'] !== false) return refuse(`${name} of several fractions`)
-    return [readConstant(objectOf(value, 'a fraction'))]
+    if (data['desc'] !== false) return refuse(`${name} from above`)
+    return fractions(raw, objectsOf(data, 'quantiles').map(readConstant), simpleType('DOUBLE'))
+  }
+  if (name === 'approx_quantile') {
+    checkKeys(data, APPROXIMATE_KEYS, name)
+    const values = listOf(data, 'quantiles').map(floatOf)
+    return fractions(raw, values, simpleType('FLOAT'))
   }
   return refuse(`${name} with what it was bound to (${Object.keys(data).join(', ')})`)
 }

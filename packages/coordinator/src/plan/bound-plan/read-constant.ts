@@ -1,7 +1,17 @@
-import type { Constant } from '../../sql/ir.ts'
-import type { SqlType } from '../../sql/sql-types.ts'
-import { checkKeys, keySet, objectOf, type Raw, refuse, textOf, truthOf } from './raw.ts'
-import { readType } from './read-type.ts'
+import type { Expression, FunctionCall } from '../../sql/ir.ts'
+import type { ListType, SqlType, StructType } from '../../sql/sql-types.ts'
+import {
+  checkKeys,
+  childOf,
+  keySet,
+  objectOf,
+  objectsOf,
+  type Raw,
+  refuse,
+  textOf,
+  truthOf,
+} from './raw.ts'
+import { isWritable, readType } from './read-type.ts'
 
 const VALUE_KEYS = keySet('type', 'is_null', 'value')
 const HUGE_KEYS = keySet('upper', 'lower')
@@ -18,12 +28,35 @@ const INTEGERS: ReadonlySet<string> = new Set([
   'UHUGEINT',
 ])
 
-/** The value of a constant that the binder knows. */
-export function readConstant(raw: Raw): Constant {
+/** The value of a constant that the binder knows; a nested one as what makes it. */
+export function readConstant(raw: Raw): Expression {
   checkKeys(raw, VALUE_KEYS, 'a value')
   const type = readType(raw['type'])
   if (truthOf(raw, 'is_null')) return { kind: 'constant', type, value: null }
+  if (type.kind === 'list' || type.kind === 'struct') return readNested(type, raw)
   return { kind: 'constant', type, value: readValue(type, raw['value']) }
+}
+
+const NESTED_KEYS = keySet('children')
+
+function readNested(type: ListType | StructType, raw: Raw): Expression {
+  const value = childOf(raw, 'value')
+  checkKeys(value, NESTED_KEYS, 'a nested value')
+  if (!isWritable(type)) return refuse('a constant struct without names')
+  const args = objectsOf(value, 'children').map(readConstant)
+  const call: Pick<FunctionCall, 'kind' | 'schema' | 'distinct' | 'orderBy' | 'operator'> = {
+    kind: 'function',
+    schema: 'main',
+    distinct: false,
+    orderBy: [],
+    operator: false,
+  }
+  const made: Expression =
+    type.kind === 'list'
+      ? { ...call, name: 'list_value', args }
+      : { ...call, name: 'struct_pack', args, argNames: type.fields.map((field) => field.name) }
+  // Literals in it may have made it of a narrower type.
+  return { kind: 'cast', operand: made, type, try: false }
 }
 
 function readValue(type: SqlType, value: unknown): string | boolean {

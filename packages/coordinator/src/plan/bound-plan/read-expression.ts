@@ -16,7 +16,7 @@ import {
 } from './raw.ts'
 import { readConstant } from './read-constant.ts'
 import { readFunction } from './read-function.ts'
-import { BOOLEAN, equalTypes, readType } from './read-type.ts'
+import { BOOLEAN, equalTypes, isWritable, readType } from './read-type.ts'
 
 /** Columns by position; a hole is one that only stands for the number of rows. */
 export type Inputs = readonly (PlanColumn | undefined)[]
@@ -25,6 +25,8 @@ export interface Scope {
   readonly inputs: Inputs
   readonly functions: KernelFunctions
   readonly names: ColumnNames
+  /** The number of the operator that the inputs are of, where references are by it. */
+  readonly table?: number | undefined
   /** Inside a lambda: what its positions are, instead of inputs. */
   readonly lambda?: readonly Expression[] | undefined
 }
@@ -38,6 +40,7 @@ const READERS: Readonly<
   Record<string, { readonly keys: ReadonlySet<string>; readonly read: Reader }>
 > = {
   BOUND_REF: { keys: keys('return_type', 'index'), read: readRef },
+  BOUND_COLUMN_REF: { keys: keys('return_type', 'binding', 'depth'), read: readColumnRef },
   BOUND_CONSTANT: { keys: keys('value'), read: (raw) => readConstant(childOf(raw, 'value')) },
   BOUND_CAST: { keys: keys('child', 'return_type', 'try_cast'), read: readCast },
   BOUND_COMPARISON: { keys: keys('left', 'right'), read: readComparison },
@@ -97,9 +100,24 @@ export function typeOf(raw: Raw): SqlType {
   }
 }
 
+const BINDING_KEYS = keySet('table_index', 'column_index')
+
+function readColumnRef(raw: Raw, { inputs, table }: Scope): Expression {
+  const binding = childOf(raw, 'binding')
+  checkKeys(binding, BINDING_KEYS, 'a reference')
+  if (table === undefined || raw['depth'] !== 0 || binding['table_index'] !== table) {
+    return refuse('a reference that is not resolved')
+  }
+  return columnAt(countOf(binding['column_index'], 'column_index'), raw, inputs)
+}
+
 function readRef(raw: Raw, { inputs, lambda }: Scope): Expression {
   const index = countOf(raw['index'], 'index')
   if (lambda !== undefined) return lambda[index] ?? refuse('a lambda over what is not known')
+  return columnAt(index, raw, inputs)
+}
+
+function columnAt(index: number, raw: Raw, inputs: Inputs): Expression {
   const column = inputs[index]
   if (column === undefined) return refuse(`a reference to column ${index} of ${inputs.length}`)
   const type = readType(raw['return_type'])
@@ -115,6 +133,7 @@ function readRef(raw: Raw, { inputs, lambda }: Scope): Expression {
 function readCast(raw: Raw, scope: Scope): Expression {
   const child = childOf(raw, 'child')
   const type = readType(raw['return_type'])
+  if (!isWritable(type)) return refuse('a cast to a struct without names')
   const isTry = truthOf(raw, 'try_cast')
   const operand = readExpression(child, scope)
   if (operand.kind === 'constant') {

@@ -17,6 +17,26 @@ import { readExpression, typeOf } from './read-expression.ts'
 import { readType } from './read-type.ts'
 
 const FILTERS_KEYS = keySet('filters')
+const GET_KEYS = keySet(
+  'type',
+  'children',
+  'table_index',
+  'returned_types',
+  'names',
+  'projection_ids',
+  'table_filters',
+  'name',
+  'arguments',
+  'original_arguments',
+  'catalog_name',
+  'schema_name',
+  'has_serialize',
+  'function_data',
+  'projected_input',
+  'column_indexes',
+  'extra_info',
+  'ordinality_idx',
+)
 const TABLE_KEYS = keySet(
   'catalog',
   'schema',
@@ -30,9 +50,9 @@ const EXTRA_KEYS = keySet('file_filters', 'total_files', 'filtered_files')
 /** What the kernel reads of a table of which no column is wanted; 2^64 - 1, which JSON.parse rounds. */
 const ROW_ID = 2 ** 64
 
+/** A scan of a table. */
 export function readGet(raw: Raw, plan: PlanScope): Found {
-  const name = textOf(raw, 'name')
-  if (name !== 'seq_scan') return refuse(`the table function ${name}`)
+  checkKeys(raw, GET_KEYS, 'a scan')
   checkEmpty(raw, 'children')
   checkEmpty(raw, 'projection_ids')
   checkEmpty(raw, 'projected_input')

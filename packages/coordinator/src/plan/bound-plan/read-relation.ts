@@ -1,5 +1,5 @@
 import type { Expression } from '../../sql/ir.ts'
-import type { PlanColumn } from '../logical/relation.ts'
+import { columnRef, columnsOf, type PlanColumn, type Relation } from '../logical/relation.ts'
 import {
   checkEmpty,
   checkKeys,
@@ -26,11 +26,15 @@ import { readAggregate } from './read-aggregate.ts'
 import { type Inputs, readAll, readExpression, readOrder, typeOf } from './read-expression.ts'
 import { joinReaders } from './read-join.ts'
 import { readGet, readValues } from './read-leaf.ts'
+import { readTableFunction } from './read-table-function.ts'
 import { readType } from './read-type.ts'
 import { readWindowColumn } from './read-window.ts'
 
 const keys = (...more: readonly string[]): ReadonlySet<string> =>
   keySet('type', 'children', ...more)
+
+/** 2^64 - 1, which JSON.parse rounds: none. */
+const NO_INDEX = 2 ** 64
 
 const SET_KEYS = keys('table_index', 'column_count', 'setop_all', 'allow_out_of_order')
 
@@ -49,12 +53,20 @@ const READERS: Readonly<Record<string, OperatorReader>> = {
       'schema_name',
       'has_serialize',
       'function_data',
+      'parameters',
+      'named_parameters',
+      'input_table_types',
+      'input_table_names',
       'projected_input',
       'column_indexes',
       'extra_info',
       'ordinality_idx',
     ),
-    read: readGet,
+    read(raw, plan) {
+      if (raw['ordinality_idx'] !== NO_INDEX) return refuse('WITH ORDINALITY')
+      if (raw['name'] === 'seq_scan') return readGet(raw, plan)
+      return readTableFunction(raw, plan, readRelation)
+    },
   },
   LOGICAL_DUMMY_SCAN: {
     keys: keys('table_index'),
@@ -124,11 +136,13 @@ function onlyChild(raw: Raw, plan: PlanScope): Found {
 
 function readFilter(raw: Raw, plan: PlanScope): Found {
   const input = onlyChild(raw, plan)
-  checkEmpty(raw, 'projection_map')
   const conjuncts = readAll(objectsOf(raw, 'expressions'), scopeOf(plan, input.columns)).flatMap(
     conjunctsOf,
   )
-  return { relation: { kind: 'filter', input: input.relation, conjuncts }, columns: input.columns }
+  const map = listOf(raw, 'projection_map')
+  const columns =
+    map.length === 0 ? input.columns : map.map((i) => input.columns[countOf(i, 'projection_map')])
+  return { relation: { kind: 'filter', input: input.relation, conjuncts }, columns }
 }
 
 function readProjection(raw: Raw, plan: PlanScope): Found {
@@ -146,6 +160,19 @@ function readProjection(raw: Raw, plan: PlanScope): Found {
     relation: { kind: 'project', input: input.relation, items },
     columns: items.map((item) => item.column),
   }
+}
+
+/** A relation of just the columns that the kernel counts, in its order: where columns go by position. */
+function exactly({ relation, columns }: Found): {
+  readonly relation: Relation
+  readonly columns: readonly PlanColumn[]
+} {
+  const wanted = allColumns(columns)
+  const own = columnsOf(relation)
+  const isSame = own.length === wanted.length && own.every((c, i) => c.name === wanted[i]?.name)
+  if (isSame) return { relation, columns: wanted }
+  const items = wanted.map((column) => ({ column, expression: columnRef(column) }))
+  return { relation: { kind: 'project', input: relation, items }, columns: wanted }
 }
 
 /** Columns that an operator passes on as they are keep their names, each once. */
@@ -234,13 +261,13 @@ function indexes(value: unknown, below: number): readonly number[] {
 const DISTINCT_ORDER_KEYS = keySet('orders')
 
 function readDistinct(raw: Raw, plan: PlanScope): Found {
-  const input = onlyChild(raw, plan)
+  const input = exactly(onlyChild(raw, plan))
   const scope = scopeOf(plan, input.columns)
   const type = textOf(raw, 'distinct_type')
   if (type !== 'DISTINCT' && type !== 'DISTINCT_ON') return refuse(type)
   const targets = readAll(objectsOf(raw, 'distinct_targets'), scope)
   const named = new Set(targets.map((t) => (t.kind === 'column' ? t.path[0] : undefined)))
-  const isWhole = input.columns.every((c) => c !== undefined && named.has(c.name))
+  const isWhole = input.columns.every((c) => named.has(c.name))
   let orderBy: ReturnType<typeof readOrder> = []
   if (raw['order_by'] !== undefined) {
     const order = childOf(raw, 'order_by')
@@ -334,8 +361,8 @@ function readUnnest(raw: Raw, plan: PlanScope): Found {
 // Set operations and WITH
 
 function readSet(operator: 'union' | 'except' | 'intersect', raw: Raw, plan: PlanScope): Found {
-  const inputs = objectsOf(raw, 'children').map((child) => readRelation(child, plan))
-  const lists = inputs.map((input) => allColumns(input.columns))
+  const inputs = objectsOf(raw, 'children').map((child) => exactly(readRelation(child, plan)))
+  const lists = inputs.map((input) => input.columns)
   const [first, ...others] = lists
   const count = countOf(raw['column_count'], 'column_count')
   if (first === undefined || others.length === 0 || (operator !== 'union' && others.length > 1)) {
@@ -355,8 +382,8 @@ function readSet(operator: 'union' | 'except' | 'intersect', raw: Raw, plan: Pla
 function readWith(raw: Raw, plan: PlanScope): Found {
   const [first, second, ...more] = objectsOf(raw, 'children')
   if (first === undefined || second === undefined || more.length > 0) return refuse('WITH of two')
-  const definition = readRelation(first, plan)
-  const columns = allColumns(definition.columns)
+  const definition = exactly(readRelation(first, plan))
+  const { columns } = definition
   const id = countOf(raw['table_index'], 'table_index')
   if (plan.ctes.has(id)) refuse('a WITH that is there twice')
   plan.ctes.set(id, columns)

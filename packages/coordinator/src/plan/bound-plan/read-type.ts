@@ -118,3 +118,22 @@ function readMap(info: Raw): SqlType {
 
 export const equalTypes = (a: SqlType, b: SqlType): boolean =>
   a === b || typeText(a) === typeText(b)
+
+/** False for a type that has no text: a struct of `row(…)` has fields without names. */
+export function isWritable(type: SqlType): boolean {
+  switch (type.kind) {
+    case 'simple':
+    case 'decimal':
+    case 'named':
+      return true
+    case 'list':
+    case 'array':
+      return isWritable(type.element)
+    case 'struct':
+      return type.fields.every((field) => field.name !== '' && isWritable(field.type))
+    case 'union':
+      return type.members.every((member) => isWritable(member.type))
+    case 'map':
+      return isWritable(type.key) && isWritable(type.value)
+  }
+}
