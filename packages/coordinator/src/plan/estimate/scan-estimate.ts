@@ -1,0 +1,146 @@
+import { foldName } from '@nyala/metastore'
+import type { ScanRelation, ScannedColumn } from '../logical/relation.ts'
+import type { Scan } from '../scan.ts'
+import { type Bound, compareBounds, domainOf, parseBound, position } from './bounds.ts'
+import { columnReader, type RowsBounds } from './column-bounds.ts'
+import {
+  type ColumnEstimate,
+  distinctAmong,
+  distinctOfRange,
+  type Estimated,
+  estimated,
+  widthOf,
+} from './column-estimate.ts'
+
+/** Distinct values of a column of which nothing is known grow slower than its rows. */
+const UNKNOWN_DISTINCT_EXPONENT = 0.75
+/** Of floating-point numbers most differ. */
+const FLOAT_DISTINCT = 0.9
+
+/** Rows of the scan's files that are left after pruning, and what statistics and footers say of the columns. */
+export function estimateScan(scan: Scan, relation: ScanRelation): Estimated {
+  let rows = 0
+  for (const file of scan.files) {
+    const left = scan.rowGroupsLeft?.get(file)
+    if (left === undefined) rows += file.rows
+    else for (const group of left) rows += file.rowGroups[group]?.rows ?? 0
+  }
+  const columns = relation.columns.map(
+    (column) => [column.name, estimateColumn(scan, column, rows)] as const,
+  )
+  return estimated(rows, new Map(columns))
+}
+
+function estimateColumn(scan: Scan, column: ScannedColumn, rows: number): ColumnEstimate {
+  const computed = scan.statistics?.found.columns.find(
+    (c) => foldName(c.name) === foldName(column.source),
+  )
+  const domain = domainOf(column.type)
+  const footers = footerBounds(scan, column.source)
+  const text = (value: string | null | undefined): Bound | undefined =>
+    value === null || value === undefined || domain === undefined
+      ? undefined
+      : parseBound(value, domain)
+  const total = scan.statistics?.found.rows ?? 0
+  const nulls =
+    footers.nulls ??
+    (computed === undefined || total === 0 ? 0 : Math.min(1, computed.nulls / total))
+  const min = footers.min ?? text(computed?.min)
+  const max = footers.max ?? text(computed?.max)
+  const values = rows * (1 - nulls)
+  const distinct =
+    computed !== undefined && total > 0
+      ? distinctAmong(computed.distinct, total, values)
+      : guessDistinct(column, {
+          min,
+          max,
+          values,
+          partitions: partitionValues(scan, column.source),
+        })
+  return {
+    type: column.type,
+    distinct: Math.max(Math.min(1, rows), distinct),
+    base: Math.max(1, distinct),
+    baseRows: rows,
+    nulls,
+    min,
+    max,
+    domain,
+    width:
+      computed !== undefined && computed.sizeAverage >= 0
+        ? computed.sizeAverage
+        : widthOf(column.type),
+  }
+}
+
+function guessDistinct(
+  { type }: ScannedColumn,
+  known: {
+    readonly min: Bound | undefined
+    readonly max: Bound | undefined
+    readonly values: number
+    readonly partitions: number | undefined
+  },
+): number {
+  const { min, max, values, partitions } = known
+  if (partitions !== undefined) return Math.min(partitions, values)
+  if (min !== undefined && max !== undefined) {
+    if (compareBounds(min, max) === 0) return Math.min(1, values)
+    if (typeof min === 'bigint') return distinctOfRange(position(max) - position(min) + 1, values)
+    // One character each: flags and codes.
+    if (min.length <= 1 && typeof max === 'string' && max.length <= 1)
+      return distinctOfRange(Math.abs(max.charCodeAt(0) - (min.charCodeAt(0) || 0)) + 1, values)
+  }
+  if (type.kind === 'simple' && (type.name === 'DOUBLE' || type.name === 'FLOAT'))
+    return values * FLOAT_DISTINCT
+  if (type.kind === 'simple' && type.name === 'BOOLEAN') return Math.min(2, values)
+  return values ** UNKNOWN_DISTINCT_EXPONENT
+}
+
+/** The number of values of a partition column that the scan's files have; undefined for other columns. */
+function partitionValues(scan: Scan, source: string): number | undefined {
+  const index = scan.partitionColumns.findIndex((c) => foldName(c.name) === foldName(source))
+  if (index < 0 || scan.partitions === undefined) return undefined
+  const values = new Set<string | null | undefined>()
+  for (const file of scan.files) values.add(scan.partitions[file.partition]?.[index])
+  return values.size
+}
+
+interface FooterBounds {
+  readonly nulls: number | undefined
+  readonly min: Bound | undefined
+  readonly max: Bound | undefined
+}
+
+/** What the footers of all files say together; nothing where one of them is silent. */
+function footerBounds(scan: Scan, source: string): FooterBounds {
+  const reader = columnReader(scan, source)
+  const silent = { nulls: undefined, min: undefined, max: undefined }
+  if (reader === undefined) return silent
+  let rows = 0
+  let nulls: number | undefined = 0
+  let min: Bound | undefined
+  let max: Bound | undefined
+  let known = true
+  const take = (bounds: RowsBounds): void => {
+    rows += bounds.rows
+    nulls = nulls === undefined || bounds.nulls === undefined ? undefined : nulls + bounds.nulls
+    if (bounds.rows === bounds.nulls) return
+    if (bounds.min === undefined || bounds.max === undefined) known = false
+    else {
+      if (min === undefined || compareBounds(bounds.min, min) < 0) min = bounds.min
+      if (max === undefined || compareBounds(bounds.max, max) > 0) max = bounds.max
+    }
+  }
+  for (const file of scan.files) {
+    const left = scan.rowGroupsLeft?.get(file)
+    const bounds = reader.boundsOf(file)
+    const isByGroup = left !== undefined && bounds.length === file.rowGroups.length
+    for (const [i, one] of bounds.entries()) if (!isByGroup || left.includes(i)) take(one)
+  }
+  return {
+    nulls: nulls === undefined || rows === 0 ? undefined : nulls / rows,
+    min: known ? min : undefined,
+    max: known ? max : undefined,
+  }
+}
