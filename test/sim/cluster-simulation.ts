@@ -22,7 +22,7 @@ const EXECUTORS = ['e1', 'e2']
 /** How long things go wrong. */
 const TROUBLE_MS = 12_000
 /** Within what the cluster must be whole again once nothing goes wrong any more. */
-export const RECOVERY_MS = 25_000
+export const RECOVERY_MS = 30_000
 /** For how long a cluster that is whole must stay as it is. */
 const STABLE_MS = 3_000
 const TTL_SECONDS = 3
@@ -155,7 +155,7 @@ export class ClusterSimulation {
     const election = new Election({
       ...on,
       candidate: { id: id as MemberId, address: id, startedAt },
-      hasRivals: () => this.#mutant !== 'noYield' && membership.coordinators().some(isRival),
+      hasRivals: () => membership.coordinators().some(isRival),
       absenceMaxMs: this.#mutant === 'noAbsenceCheck' ? 1e9 : undefined,
       onElected: onLeader,
       onLeader,
@@ -235,7 +235,7 @@ export class ClusterSimulation {
         replace: async ({ id, pid }) => {
           const node = this.#executors.get(id)
           assert(node !== undefined, 'the roster names executors that were started')
-          if (node.pid === pid) {
+          if (node.pid === pid || node.process.isDead) {
             this.#kill(node)
             await this.#clock.sleep(200)
             this.#startExecutor(id)
@@ -352,6 +352,8 @@ export class ClusterSimulation {
       why = this.#whyNotWhole()
     }
     if (why !== undefined) {
+      for (const { key, value } of this.#etcd.store.range(this.#keys.root))
+        this.#tell(`${key} ${value}`)
       this.#inspector.violation(`not whole ${RECOVERY_MS} ms after the last trouble: ${why}`)
     }
     return why === undefined

@@ -15,8 +15,6 @@ export const MUTANTS = [
   'unguardedRemoval',
   /** A leader that was away goes on under its epoch. */
   'noAbsenceCheck',
-  /** A leader that resigned does not let others go first. */
-  'noYield',
 ] as const
 export type Mutant = (typeof MUTANTS)[number]
 
@@ -114,7 +112,6 @@ export class Inspector {
       case 'unguardedRemoval':
         return key.startsWith(members) && operation?.kind === 'delete' && target === key
       case 'noAbsenceCheck':
-      case 'noYield':
       case undefined:
         return false
     }

@@ -77,8 +77,8 @@ export type DutyEffect =
 
 /** An executor that is missing, but not known to be gone, may come back by itself for so long. */
 export const REPLACE_AFTER_MS = 10_000
-/** A request that has come to nothing is made again. */
-export const RELAUNCH_AFTER_MS = 60_000
+/** A request that has come to nothing is made again; a launcher whose executor is still starting just says so again. */
+export const RELAUNCH_AFTER_MS = 15_000
 /** A suspicion may be out of date for so long: views of different coordinators differ by less. */
 export const STALE_AFTER_MS = 10_000
 /** A leader that does not reach half of the executors for so long lets another lead. */

@@ -14,14 +14,14 @@ import {
  * The leader asks by a record in etcd (`board/launches/<executor>`), written under its epoch: it needs to know neither
  * where launchers are nor how many there are, a request outlives the leader that made it, and one that was deposed asks
  * for nothing any more. The executor that is started registers by itself, as a new incarnation, and with that the
- * request is done; the leader removes it. A request that comes to nothing is made again after a minute.
+ * request is done; the leader removes it. A request that comes to nothing is made again after 15 s.
  *
  * A launcher that does not run on `request.host` and cannot reach it leaves the request to one that can (`ignored`).
  */
 export interface Launcher {
   /**
    * Ends the process of the lost life where it still runs (it may be paused, and would wake), and starts another of the
-   * same id, unless one was started meanwhile. May be called again for the same request, after a restart of the launcher
+   * same id, unless one that was started meanwhile runs. May be called again for the same request, after a restart of the launcher
    * for example. A rejection is logged, and the request stays open.
    */
   replace(request: LaunchRecord, options: { readonly signal: AbortSignal }): Promise<LaunchAnswer>
