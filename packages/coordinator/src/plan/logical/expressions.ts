@@ -64,12 +64,12 @@ export function keyOf(e: Expression): string {
 
 export const sameExpression = (a: Expression, b: Expression): boolean => equalIr(a, b)
 
-/** The same part with columns exchanged for what `values` has for them. */
-export function substitute<T extends Expression | readonly Expression[]>(
+/** The same expression with columns exchanged for what `values` has for them. */
+export function substitute<T extends Expression>(
   part: T,
   values: ReadonlyMap<string, Expression>,
 ): T {
-  if (values.size === 0) return part
+  if (values.size === 0 || ![...columnNames(part)].some((name) => values.has(name))) return part
   return mapTree(part, (node) => {
     if (node.kind !== 'column') return undefined
     const name = columnName(node as Expression)
@@ -124,6 +124,7 @@ export function anyOf(operands: readonly Expression[]): Expression {
 
 /** Each of them once, in the order of the first. */
 export function distinctExpressions(list: readonly Expression[]): readonly Expression[] {
+  if (list.length < 2) return list
   const seen = new Set<string>()
   const distinct = list.filter((e) => {
     const key = keyOf(e)

@@ -1,7 +1,6 @@
 /** What holds for the rows of a relation, as far as its form says. */
-import { equalIr } from '../../sql/ir/equal.ts'
 import type { Expression } from '../../sql/ir.ts'
-import { allOf, columnName, columnNames, keyOf, substitute } from './expressions.ts'
+import { columnName, columnNames, substitute } from './expressions.ts'
 import {
   type AggregateRelation,
   columnRef,
@@ -224,10 +223,10 @@ export function hasOneRow(relation: Relation): boolean {
   }
 }
 
-const facts = new WeakMap<Relation, ReadonlyMap<string, Expression>>()
+const facts = new WeakMap<Relation, readonly Expression[]>()
 
-/** Conditions over the columns of a relation that are true for all its rows, by their `keyOf`. */
-export function factsOf(relation: Relation): ReadonlyMap<string, Expression> {
+/** Conditions over the columns of a relation that are true for all its rows. */
+export function factsOf(relation: Relation): readonly Expression[] {
   const known = facts.get(relation)
   if (known !== undefined) return known
   const found = findFacts(relation)
@@ -235,12 +234,12 @@ export function factsOf(relation: Relation): ReadonlyMap<string, Expression> {
   return found
 }
 
-const NO_FACTS: ReadonlyMap<string, Expression> = new Map()
+const NO_FACTS: readonly Expression[] = []
 
-function findFacts(relation: Relation): ReadonlyMap<string, Expression> {
+function findFacts(relation: Relation): readonly Expression[] {
   switch (relation.kind) {
     case 'filter':
-      return byKey([...factsOf(relation.input).values(), ...relation.conjuncts])
+      return [...factsOf(relation.input), ...relation.conjuncts]
     case 'project':
       return throughItems(relation.input, relation.items)
     case 'aggregate':
@@ -265,10 +264,10 @@ function findFacts(relation: Relation): ReadonlyMap<string, Expression> {
   }
 }
 
-function joinFacts({ type, left, right, residual }: JoinRelation): ReadonlyMap<string, Expression> {
+function joinFacts({ type, left, right, residual }: JoinRelation): readonly Expression[] {
   switch (type) {
     case 'inner':
-      return byKey([...factsOf(left).values(), ...factsOf(right).values(), ...residual])
+      return [...factsOf(left), ...factsOf(right), ...residual]
     case 'left':
     case 'semi':
     case 'anti':
@@ -283,31 +282,20 @@ function joinFacts({ type, left, right, residual }: JoinRelation): ReadonlyMap<s
 }
 
 /** Facts about columns that a projection or grouping passes on, under their new names. */
-function throughItems(
-  input: Relation,
-  items: readonly Computed[],
-): ReadonlyMap<string, Expression> {
+function throughItems(input: Relation, items: readonly Computed[]): readonly Expression[] {
   const known = factsOf(input)
-  if (known.size === 0) return NO_FACTS
+  if (known.length === 0) return NO_FACTS
   const names = new Map<string, Expression>()
   for (const { column, expression } of items) {
     const source = columnName(expression)
     if (source !== undefined && (source === column.name || !names.has(source)))
       names.set(source, columnRef(column))
   }
-  return byKey(
-    [...known.values()].flatMap((fact) =>
-      [...columnNames(fact)].every((name) => names.has(name)) ? [substitute(fact, names)] : [],
-    ),
-  )
+  return known.flatMap((fact) => {
+    for (const name of columnNames(fact)) if (!names.has(name)) return []
+    return [substitute(fact, names)]
+  })
 }
-
-const byKey = (list: readonly Expression[]): ReadonlyMap<string, Expression> =>
-  new Map(list.map((e) => [keyOf(e), e]))
 
 const union = (set: ReadonlySet<string>, more: readonly string[]): ReadonlySet<string> =>
   more.length === 0 ? set : new Set([...set, ...more])
-
-/** Whether two lists of conditions say the same in the same words. */
-export const sameConditions = (a: readonly Expression[], b: readonly Expression[]): boolean =>
-  equalIr(allOf(a), allOf(b))

@@ -82,9 +82,15 @@ export function isRepeatable(e: Expression): boolean {
   return is
 }
 
+const safe = new WeakMap<object, { readonly types: ColumnTypes; readonly is: boolean }>()
+
 /** True when an expression is repeatable and has a value, NULL included, for every row. */
 export function isSafe(e: Expression, types: ColumnTypes): boolean {
-  return isRepeatable(e) && isTotal(e, types)
+  const known = safe.get(e)
+  if (known?.types === types) return known.is
+  const is = isRepeatable(e) && isTotal(e, types)
+  safe.set(e, { types, is })
+  return is
 }
 
 function isTotal(e: Expression, types: ColumnTypes): boolean {

@@ -4,7 +4,7 @@ import type { Estimate } from '../fragment/cost.ts'
 import { columnName, columnNames, comparison, keyOf, MIRRORED } from '../logical/expressions.ts'
 import { hasOneRowAtMost } from '../logical/properties.ts'
 import { columnsOf, type JoinCondition, type Relation } from '../logical/relation.ts'
-import { filtered } from './push-filters.ts'
+import { filtered } from './filter-relation.ts'
 
 /** So many relations are joined in the best of all orders; three to the power of this many pairs are looked at. */
 const EXACT_MAX = 12

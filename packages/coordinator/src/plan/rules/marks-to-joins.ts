@@ -18,7 +18,7 @@ import {
   type Relation,
 } from '../logical/relation.ts'
 import { isNullSafe, isRepeatable } from '../logical/safety.ts'
-import { filtered } from './push-filters.ts'
+import { filtered } from './filter-relation.ts'
 
 export const marksToJoins = (relation: Relation): Relation =>
   mapRelation(relation, (part) => {

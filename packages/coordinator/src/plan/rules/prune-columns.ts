@@ -6,6 +6,7 @@
  * A relation may have columns that nobody reads (a column that only a filter reads stays in its output), but never
  * fewer than are read, and exactly the same where all count: below DISTINCT, set operations and WITH.
  */
+import { someNode, visitTree } from '../../sql/ir/tree.ts'
 import type { Expression } from '../../sql/ir.ts'
 import { asArguments, columnName, columnNames, substitute } from '../logical/expressions.ts'
 import { isUniqueOn } from '../logical/properties.ts'
@@ -267,23 +268,34 @@ function withoutNested(outer: ProjectRelation): Relation {
   return isIdentity ? outer.input : outer
 }
 
+/**
+ * What is computed by the inner one is used once at most, or is no work; and everything is computed as often as before.
+ * The parameters of a lambda may have the names of columns, so that nothing is put into one.
+ */
 function canMerge(outer: ProjectRelation, inner: ProjectRelation): boolean {
   const uses = new Map<string, number>()
-  const values = asArguments(inner.items)
-  const made = new Set(inner.items.map((item) => item.column.name))
+  const replaced = asArguments(inner.items)
   for (const { expression } of outer.items) {
-    // A column that may not be exchanged in an expression.
-    if (columnName(expression) === undefined)
-      for (const name of columnNames(expression))
-        if (made.has(name) && !values.has(name)) return false
-    const isPlain = expression.kind === 'column'
-    for (const name of columnNames(expression)) {
-      uses.set(name, (uses.get(name) ?? 0) + (isPlain || isRepeatable(expression) ? 1 : 2))
+    if (expression.kind === 'column') {
+      count(uses, expression)
+      continue
     }
+    if (hasLambda(expression)) return false
+    for (const name of columnNames(expression)) if (!replaced.has(name)) return false
+    visitTree(expression, (node) => {
+      if (node.kind === 'column') count(uses, node as Expression)
+      return undefined
+    })
   }
   return inner.items.every(({ column, expression }) => {
-    const isCheap = expression.kind === 'column' || expression.kind === 'constant'
-    if (isCheap) return outer.items.every((item) => isRepeatable(item.expression))
+    if (expression.kind === 'column' || expression.kind === 'constant') return true
     return isRepeatable(expression) && (uses.get(column.name) ?? 0) <= 1
   })
 }
+
+function count(uses: Map<string, number>, column: Expression): void {
+  const name = columnName(column) ?? ''
+  uses.set(name, (uses.get(name) ?? 0) + 1)
+}
+
+const hasLambda = (e: Expression): boolean => someNode(e, (node) => node.kind === 'lambda')

@@ -14,7 +14,7 @@ import {
   type Relation,
   type SetRelation,
 } from '../logical/relation.ts'
-import { filtered } from './push-filters.ts'
+import { filtered } from './filter-relation.ts'
 
 export const pruneEmpty = (root: Relation): Relation => mapRelation(root, withoutRows)
 

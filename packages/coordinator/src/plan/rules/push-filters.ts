@@ -14,8 +14,6 @@ import {
   asArguments,
   columnName,
   columnNames,
-  distinctExpressions,
-  isTrue,
   keyOf,
   readsOnly,
   substitute,
@@ -33,25 +31,24 @@ import {
 import { isPlainAggregate } from '../logical/properties.ts'
 import { isRepeatable, isSafe, rejectedNulls, strictColumns } from '../logical/safety.ts'
 import { type ColumnTypes, typesOfRelation } from '../logical/types.ts'
+import {
+  type Demand,
+  type DemandTaker,
+  NO_COLUMNS,
+  NO_DEMAND,
+  namesOf,
+  split,
+  union,
+} from './demand.ts'
 import { factored } from './factor-disjunctions.ts'
+import { filtered } from './filter-relation.ts'
 import { pushIntoJoin } from './push-into-join.ts'
-
-/** What is asked of a relation from above. */
-export interface Demand {
-  /** Conditions that its rows must meet. */
-  readonly conjuncts: readonly Expression[]
-  /** Columns of which a NULL makes its row useless: the row may be kept or not. */
-  readonly rejected: ReadonlySet<string>
-}
-
-export const NO_COLUMNS: ReadonlySet<string> = new Set()
-export const NO_DEMAND: Demand = { conjuncts: [], rejected: NO_COLUMNS }
 
 export function pushFilters(relation: Relation, types = typesOfRelation(relation)): Relation {
   return new FilterPusher(types).push(relation, NO_DEMAND)
 }
 
-export class FilterPusher {
+class FilterPusher implements DemandTaker {
   readonly types: ColumnTypes
 
   constructor(types: ColumnTypes) {
@@ -166,12 +163,6 @@ export class FilterPusher {
   }
 }
 
-/** A filter, where there is something to filter by. */
-export function filtered(input: Relation, list: readonly Expression[]): Relation {
-  const conjuncts = distinctExpressions(list.filter((e) => !isTrue(e)))
-  return conjuncts.length === 0 ? input : { kind: 'filter', input, conjuncts }
-}
-
 /** The filter itself where nothing has changed, so that what is known of it is not found out again. */
 function sameFilter(before: Relation & { readonly kind: 'filter' }, after: Relation): Relation {
   const isSame =
@@ -180,16 +171,6 @@ function sameFilter(before: Relation & { readonly kind: 'filter' }, after: Relat
     after.conjuncts.length === before.conjuncts.length &&
     after.conjuncts.every((e, i) => keyOf(e) === keyOf(before.conjuncts[i] ?? e))
   return isSame ? before : after
-}
-
-export function split<T>(
-  list: readonly T[],
-  test: (item: T) => boolean,
-): { readonly yes: readonly T[]; readonly no: readonly T[] } {
-  const yes: T[] = []
-  const no: T[] = []
-  for (const item of list) (test(item) ? yes : no).push(item)
-  return { yes, no }
 }
 
 /** True when each column has an expression to put in its place, and computing that a second time changes nothing. */
@@ -212,9 +193,6 @@ function strictSources(
 
 const NOTHING: Expression = { kind: 'coalesce', args: [] }
 
-export const namesOf = (relation: Relation): ReadonlySet<string> =>
-  new Set(columnsOf(relation).map((c) => c.name))
-
 const isOver =
   (columns: ReadonlySet<string>) =>
   (e: Expression): boolean =>
@@ -234,8 +212,3 @@ function partitionColumns(relation: WindowRelation): ReadonlySet<string> {
 
 const plainColumns = (list: readonly Expression[]): ReadonlySet<string> =>
   new Set(list.flatMap((e) => columnName(e) ?? []))
-
-export const union = (a: ReadonlySet<string>, b: Iterable<string>): ReadonlySet<string> => {
-  const all = new Set([...a, ...b])
-  return all.size === a.size ? a : all
-}

@@ -20,14 +20,8 @@ import { conditionsRejecting, factsOf } from '../logical/properties.ts'
 import type { JoinCondition, JoinRelation, JoinType, Relation } from '../logical/relation.ts'
 import { rejectedNulls } from '../logical/safety.ts'
 import { factored, impliedBy } from './factor-disjunctions.ts'
-import {
-  type Demand,
-  filtered,
-  type FilterPusher,
-  namesOf,
-  NO_COLUMNS,
-  union,
-} from './push-filters.ts'
+import { type Demand, type DemandTaker, namesOf, NO_COLUMNS, union } from './demand.ts'
+import { filtered } from './filter-relation.ts'
 import { isExactType } from '../logical/types.ts'
 
 /** Where conditions may go. */
@@ -51,12 +45,12 @@ const WAYS: Readonly<Record<JoinType, Ways>> = {
   single: { aboveLeft: true, aboveRight: false, onLeft: false, onRight: true },
 }
 
-export function pushIntoJoin(pusher: FilterPusher, join: JoinRelation, demand: Demand): Relation {
+export function pushIntoJoin(pusher: DemandTaker, join: JoinRelation, demand: Demand): Relation {
   return new JoinPusher(pusher, join, demand).push()
 }
 
 class JoinPusher {
-  readonly #pusher: FilterPusher
+  readonly #pusher: DemandTaker
   readonly #join: JoinRelation
   readonly #demand: Demand
   readonly #type: JoinType
@@ -69,7 +63,7 @@ class JoinPusher {
   readonly #residual: Expression[] = []
   readonly #conditions: JoinCondition[]
 
-  constructor(pusher: FilterPusher, join: JoinRelation, demand: Demand) {
+  constructor(pusher: DemandTaker, join: JoinRelation, demand: Demand) {
     this.#pusher = pusher
     this.#join = join
     this.#demand = demand
@@ -190,31 +184,29 @@ class JoinPusher {
       const right = columnName(condition.right)
       if (left === undefined || right === undefined || condition.operator !== '=') continue
       if (!isExactType(this.#pusher.types.get(left))) continue
-      if (onRight) this.#copy(left, condition.right, this.#left, this.#join.left, this.#right)
-      if (onLeft) this.#copy(right, condition.left, this.#right, this.#join.right, this.#left)
+      const ofLeft = [...this.#left, ...factsOf(this.#join.left)]
+      const ofRight = [...this.#right, ...factsOf(this.#join.right)]
+      if (onRight) this.#right.push(...this.#about(left, ofLeft, condition.right))
+      if (onLeft) this.#left.push(...this.#about(right, ofRight, condition.left))
     }
     this.#withoutKnown(this.#left, this.#join.left)
     this.#withoutKnown(this.#right, this.#join.right)
   }
 
-  #copy(
-    from: string,
-    to: Expression,
-    own: readonly Expression[],
-    side: Relation,
-    target: Expression[],
-  ): void {
-    for (const fact of [...own, ...factsOf(side).values()]) {
+  /** What is known of one column alone, said of another. */
+  #about(column: string, known: readonly Expression[], other: Expression): readonly Expression[] {
+    return known.flatMap((fact) => {
       const columns = columnNames(fact)
-      if (columns.size !== 1 || !columns.has(from) || isNotNullTest(fact)) continue
-      if (!this.#pusher.isSafe(fact)) continue
-      target.push(substitute(fact, new Map([[from, to]])))
-    }
+      if (columns.size !== 1 || !columns.has(column) || fact.kind === 'isNull') return []
+      return this.#pusher.isSafe(fact) ? [substitute(fact, new Map([[column, other]]))] : []
+    })
   }
 
   /** What is known already need not be asked again. */
   #withoutKnown(list: Expression[], side: Relation): void {
-    const known = factsOf(side)
+    if (list.length === 0) return
+    const known = new Set(factsOf(side).map(keyOf))
+    if (known.size === 0) return
     const kept = list.filter((e) => !known.has(keyOf(e)))
     list.splice(0, list.length, ...kept)
   }
@@ -246,8 +238,6 @@ class JoinPusher {
     }
   }
 }
-
-const isNotNullTest = (e: Expression): boolean => e.kind === 'isNull'
 
 const conditionKey = ({ operator, left, right }: JoinCondition): string =>
   keyOf(comparison(left, operator, right))

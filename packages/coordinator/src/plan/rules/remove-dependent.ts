@@ -20,7 +20,8 @@ import {
 import { isUniqueOn } from '../logical/properties.ts'
 import { type ColumnTypes, typesOfRelation } from '../logical/types.ts'
 import { singleToLeft } from './marks-to-joins.ts'
-import { DependentTracer, readsDependent, type Traced, whenFound } from './trace-dependent.ts'
+import { type Traced, whenFound } from './dependent/traced.ts'
+import { DependentTracer, readsDependent } from './dependent/tracer.ts'
 
 export function removeDependent(relation: Relation, types = typesOfRelation(relation)): Relation {
   return mapRelation(relation, (part) => {
