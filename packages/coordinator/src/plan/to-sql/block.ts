@@ -58,6 +58,9 @@ export const isGrouped = (block: Block): boolean =>
 export const hasSets = (block: Block): boolean =>
   block.groupBy !== undefined && block.groupBy.sets.length > 1
 
+/** DISTINCT over all columns: none can be left out. */
+export const isDistinct = (block: Block): boolean => block.distinct?.on.length === 0
+
 const isPlain = (expression: Expression): boolean =>
   expression.kind === 'column' || expression.kind === 'constant'
 

@@ -2,7 +2,7 @@ import { unreachable } from '@nyala/client/base'
 import { someNode } from '../../sql/ir/tree.ts'
 import type { Expression, FunctionCall, Join, Query, TableRef } from '../../sql/ir.ts'
 import { allOf, columnName, columnNames, conjunctsOf, TRUE } from '../logical/expressions.ts'
-import { isUniqueOn } from '../logical/properties.ts'
+import { isNeverNull, isUniqueOn } from '../logical/properties.ts'
 import { columnsOf, type JoinCondition, type JoinRelation } from '../logical/relation.ts'
 import { isNullSafe } from '../logical/safety.ts'
 import { arePlain, type Block, inBlock, isOpen } from './block.ts'
@@ -161,26 +161,30 @@ function markJoin(
 
 /**
  * Whether a right row matches: true where for one all conditions are true, else NULL where for one they are neither true
- * nor false, else false. With a single condition that may be NULL this is IN (or ANY), with none EXISTS, and with several
- * equalities IN of a row.
+ * nor false, else false. What is never NULL only chooses among the rows. With a single condition that may be NULL this is
+ * IN (or ANY), with none EXISTS, and with several equalities IN of a row.
  */
 function markValue(builder: QueryBuilder, join: JoinRelation, left: Block): Expression {
   const open = join.conditions.filter((c) => !isNullSafe(c.operator))
-  const closed = join.conditions.filter((c) => isNullSafe(c.operator))
+  const closed = join.conditions.filter((c) => isNullSafe(c.operator)).map(comparisonOf)
+  const isClosed = (e: Expression): boolean => isNeverNull(e, NO_COLUMNS)
+  const rest = join.residual.filter((e) => !isClosed(e))
+  const where = [...closed, ...join.residual.filter(isClosed)]
   const isRow = open.every((c) => c.operator === '=')
-  if (join.residual.length === 0 && (open.length < 2 || isRow)) {
-    const items = open.map((c) => c.right)
-    const query = subquery(builder, join, { left, items, where: closed.map(comparisonOf) })
+  if (rest.length === 0 && (open.length < 2 || isRow)) {
+    const query = subquery(builder, join, { left, items: open.map((c) => c.right), where })
     const operands = open.map((c) => inBlock(c.left, left))
     const [operand] = operands
     if (operand === undefined) return { kind: 'exists', query }
     const whole = operands.length === 1 ? operand : rowOf(operands)
     return { kind: 'anySubquery', operand: whole, operator: open[0]?.operator ?? '=', query }
   }
-  const item = allOf([...open.map(comparisonOf), ...join.residual])
-  const query = subquery(builder, join, { left, items: [item], where: closed.map(comparisonOf) })
+  const item = allOf([...open.map(comparisonOf), ...rest])
+  const query = subquery(builder, join, { left, items: [item], where })
   return { kind: 'anySubquery', operand: TRUE, operator: '=', query }
 }
+
+const NO_COLUMNS: ReadonlySet<string> = new Set()
 
 const rowOf = (args: readonly Expression[]): FunctionCall => ({
   kind: 'function',

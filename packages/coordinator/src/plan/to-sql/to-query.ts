@@ -1,6 +1,6 @@
 import { unreachable } from '@nyala/client/base'
 import type { Cte, Expression, FunctionCall, Query, SetOperation, TableRef } from '../../sql/ir.ts'
-import { columnName, columnNames } from '../logical/expressions.ts'
+import { columnNames } from '../logical/expressions.ts'
 import {
   type AggregateRelation,
   columnsOf,
@@ -22,7 +22,7 @@ import {
 import { exchangeMark, scanMark } from '../physical-plan.ts'
 import {
   allInBlock,
-  arePlain,
+  isDistinct,
   type Block,
   canInline,
   emptyBlock,
@@ -34,6 +34,7 @@ import {
 } from './block.ts'
 import { emitBlock, integer, type Output } from './emit-block.ts'
 import { buildJoin } from './build-join.ts'
+import { canEmit, canGroup, canProject, canSort } from './fits.ts'
 
 export interface ToQueryOptions {
   /** The name by which people know a scan; a word for all of them where it is absent. */
@@ -305,15 +306,10 @@ export class QueryBuilder {
    * The block with the keys as columns of a table, where they could not be written in GROUP BY: a constant would be the
    * number of a column, and of two alike one could not tell which is NULL in which grouping set.
    */
-  #groupable(block: Block, { keys, sets }: AggregateRelation, inner: Names): Block {
+  #groupable(block: Block, relation: AggregateRelation, inner: Names): Block {
+    const { keys } = relation
     const values = keys.map((key) => inBlock(key.expression, block))
-    const isSimple =
-      values.every((value) => value.kind === 'column') ||
-      (values.every(isKey) &&
-        (sets.length === 1 || new Set(values.map((v) => JSON.stringify(v))).size === values.length))
-    const isDistinctKeys =
-      sets.length === 1 || new Set(values.map((v) => JSON.stringify(v))).size === values.length
-    if (isSimple && isDistinctKeys) return block
+    if (canGroup(values, relation)) return block
     const columns = new Map(block.columns)
     for (const [i, key] of keys.entries())
       columns.set(keyName(key.column.name), values[i] ?? integer(1))
@@ -468,56 +464,12 @@ const unnestOf = (list: Expression): FunctionCall => ({
   args: [list],
 })
 
-const isDistinct = (block: Block): boolean => block.distinct?.on.length === 0
-
 const only = (
   columns: ReadonlyMap<string, Expression>,
   names: readonly string[],
 ): ReadonlyMap<string, Expression> => {
   const wanted = new Set(names)
   return new Map([...columns].filter(([name]) => wanted.has(name)))
-}
-
-/** What GROUP BY takes for an expression, the same when it stands in the select list again. */
-const isKey = (value: Expression): boolean =>
-  !['constant', 'anySubquery', 'exists', 'scalarSubquery'].includes(value.kind) &&
-  !JSON.stringify(value).includes('ubquery"')
-
-/** True when a block can be written with just these columns selected. */
-function canEmit(block: Block, outputs: readonly Output[]): boolean {
-  if (!isDistinct(block) && !block.hasUnnest) return true
-  const named = outputs.map((o) => o.column)
-  const isAll = new Set(named).size === block.columns.size
-  return isAll && (!block.hasUnnest || named.length === block.columns.size)
-}
-
-function canProject(block: Block, items: readonly Expression[]): boolean {
-  if (isDistinct(block) || block.hasUnnest) {
-    const named = items.map(columnName)
-    const isAll = new Set(named).size === block.columns.size && named.length === block.columns.size
-    return isAll && named.every((name) => name !== undefined && block.columns.has(name))
-  }
-  if (hasSets(block) && !items.every((e) => e.kind === 'column' || e.kind === 'constant'))
-    return false
-  return canInline(block, items)
-}
-
-function canSort(block: Block, orderBy: SortRelation['orderBy'], needed: Names): boolean {
-  if (block.limit !== undefined) return false
-  const terms = orderBy.map((item) => item.expression)
-  const names = terms.map(columnName)
-  const arePlainTerms = names.every((name) => name !== undefined)
-  if (block.orderBy.length > 0) {
-    return JSON.stringify(block.orderBy) === JSON.stringify(orderInBlock(orderBy, block))
-  }
-  if (isDistinct(block) || block.hasUnnest || hasSets(block)) {
-    return arePlainTerms && names.every((name) => name !== undefined && needed.has(name))
-  }
-  if (block.distinct !== undefined) return false
-  // What is selected too is ordered by as a column of the select list.
-  if (arePlainTerms && arePlain(block, [])) return true
-  const computed = terms.filter((e) => columnName(e) === undefined)
-  return canInline(block, computed, needed)
 }
 
 /** A block over one table, that table under another name. */
