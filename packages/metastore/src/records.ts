@@ -134,8 +134,8 @@ export const queryRecord = s.object({
   /** The immutable file with its plan; null until it has been planned. */
   plan: s.nullable(s.object({ path: s.string, crc32: s.natural, bytes: s.natural })),
   owner: memberId,
-  /** Incarnation of the owner: a restarted coordinator does not own what its former life did. */
-  ownerIncarnation: s.natural,
+  /** As in its member record: a restarted coordinator does not own what its former process did. */
+  ownerStartedAt: s.number,
   /** 1 for the coordinator that made the record, one more with each claim. Executors refuse commands under a lower one. */
   ownerEpoch: s.natural,
   state: s.oneOf(...queryStates),
