@@ -166,6 +166,57 @@ function floorDiv(a: bigint, b: bigint): bigint {
   return a % b < 0n ? quotient - 1n : quotient
 }
 
+/** A bound as a text that the kernel casts back to it; undefined for dates outside of the years 1 to 9999. */
+export function boundText(value: Bound, domain: Domain): string | undefined {
+  if (typeof value === 'string') return domain.kind === 'text' ? value : undefined
+  switch (domain.kind) {
+    case 'text':
+      return undefined
+    case 'integer':
+      return String(value)
+    case 'boolean':
+      return value === 0n ? 'false' : 'true'
+    case 'decimal': {
+      const digits = String(value < 0n ? -value : value).padStart(domain.scale + 1, '0')
+      const at = digits.length - domain.scale
+      const point = domain.scale === 0 ? '' : `.${digits.slice(at)}`
+      return `${value < 0n ? '-' : ''}${digits.slice(0, at)}${point}`
+    }
+    case 'date':
+      return dateText(value)
+    case 'timestamp': {
+      const text = timestampText(value, 6)
+      return text === undefined || !domain.zoned ? text : `${text}+00`
+    }
+    case 'nanoseconds':
+      return timestampText(value, 9)
+  }
+}
+
+const FIRST_DAY = -719_162n
+const LAST_DAY = 2_932_896n
+
+function dateText(days: bigint): string | undefined {
+  if (days < FIRST_DAY || days > LAST_DAY) return undefined
+  const { year, month, day } = dateOfDays(Number(days))
+  const two = (n: number): string => String(n).padStart(2, '0')
+  return `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}`
+}
+
+/** `digits`: after the point of a second. */
+function timestampText(value: bigint, digits: number): string | undefined {
+  const second = 10n ** BigInt(digits)
+  const day = 86_400n * second
+  const days = floorDiv(value, day)
+  const date = dateText(days)
+  if (date === undefined) return undefined
+  const rest = value - days * day
+  const seconds = Number(rest / second)
+  const two = (n: number): string => String(n).padStart(2, '0')
+  const time = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60].map(two)
+  return `${date} ${time.join(':')}.${String(rest % second).padStart(digits, '0')}`
+}
+
 /** Negative, zero or positive. Texts are compared by their bytes in UTF-8, as the kernel does. */
 export function compareBounds(a: Bound, b: Bound): number {
   if (typeof a === 'string' && typeof b === 'string') return compareTexts(a, b)
