@@ -3,12 +3,14 @@ import { isUnrepeatable, type KernelFunctions } from '../bind/functions.ts'
 import { someNode } from '../sql/ir/tree.ts'
 import type { Query, Select } from '../sql/ir.ts'
 import { renderQuery } from '../sql/renderer.ts'
+import { estimate } from './estimate/estimate.ts'
+import { pruneScan } from './estimate/prune-scan.ts'
 import { Costs } from './fragment/cost.ts'
+import { elapsedNs } from './fragment/elapsed.ts'
 import { type Made, NotDistributable } from './fragment/drafts.ts'
 import { Emitter, isDistributed } from './fragment/emit.ts'
 import { Fragmenter } from './fragment/fragmenter.ts'
-import { roughEstimate } from './fragment/rough-size.ts'
-import type { LogicalPlan } from './logical/relation.ts'
+import { inputsOf, type LogicalPlan, type Relation } from './logical/relation.ts'
 import { optimize } from './rules/index.ts'
 import { type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
 import { rowBound } from './row-bound.ts'
@@ -31,6 +33,9 @@ export interface PlanOptions {
   readonly slots: number
   readonly executors: number
 }
+
+/** Distributed, a query is to take at most this part of the time that it takes alone. */
+const GAIN_MIN = 0.9
 
 /** Reads a query as a logical plan, through the kernel's own binder; a reason where it is not one. */
 export type ReadPlan = (
@@ -80,7 +85,9 @@ async function distribute(input: PlanInput, read: ReadPlan): Promise<PhysicalPla
   const plan = await read(query, scans, columns)
   if (typeof plan === 'string') return plan
   try {
-    return fragments(optimized(plan, input), input)
+    const best = optimized(plan, input)
+    const pruned = { ...input, scans: prunedScans(best.root, input.scans) }
+    return fragments(best, pruned)
   } catch (error) {
     if (error instanceof NotDistributable) return error.message
     throw error
@@ -100,8 +107,11 @@ function refuse({ options, scans, columns }: PlanInput): string | undefined {
   return options.executors < 2 ? 'there is one executor' : undefined
 }
 
-const optimized = (plan: LogicalPlan, input: PlanInput): LogicalPlan =>
-  optimize(plan, roughEstimate(plan.root, scansOf(input)))
+function optimized(plan: LogicalPlan, input: PlanInput): LogicalPlan {
+  const world = { scans: scansOf(input) }
+  estimate(plan.root, world)
+  return optimize(plan, (relation) => estimate(relation, world))
+}
 
 /** What an earlier plan of the query has left: its exchanges, and where its numbers ended. */
 interface Earlier {
@@ -119,10 +129,15 @@ function fragments(
 ): PhysicalPlan | string {
   const { options } = input
   const scans = scansOf(input)
-  const costs = new Costs(roughEstimate(plan.root, scans))
+  const costs = new Costs(scans)
+  const alone = (costs.work(plan.root) * options.executors) / Math.max(1, options.slots)
   const fragmenter = new Fragmenter(costs, options, earlier.made)
   const stream = fragmenter.plan(plan)
   if (!isDistributed(stream, fragmenter.drafts)) return 'nothing of it can be done in parts'
+  const { drafts } = fragmenter
+  const apart = elapsedNs(stream, drafts, { costs, slots: options.slots })
+  if (options.distribution === 'auto' && earlier === NOTHING_MADE && apart > alone * GAIN_MIN)
+    return `alone it takes about ${ms(alone)}, distributed ${ms(apart)}`
   const { firstExchange, firstFragment } = earlier
   const emitter = new Emitter(fragmenter.drafts, {
     slots: options.slots,
@@ -138,7 +153,7 @@ function fragments(
     fragments: emitter.fragments,
     scans,
     exchanges: emitter.exchanges,
-    reason: reasonOf(emitter.fragments, options),
+    reason: `${reasonOf(emitter.fragments, options)}; about ${ms(apart)}, alone ${ms(alone)}`,
     ...(isJoined ? { adapt: adapter(plan, input, emitter) } : {}),
   }
 }
@@ -164,6 +179,8 @@ function adapter(
   }
 }
 
+const ms = (ns: number): string => `${Math.round(ns / 1e6)} ms`
+
 function reasonOf(all: readonly Fragment[], { slots, executors }: PlanOptions): string {
   const stages = all.length === 1 ? '1 fragment' : `${all.length} fragments`
   return `distributed: ${stages} over ${executors} executors with ${slots} threads`
@@ -181,6 +198,27 @@ function nameItems(query: Query, columns: readonly Column[] | undefined): Query 
     return { ...item, alias: columns[i]?.name }
   })
   return { ...query, items } satisfies Select
+}
+
+/** Scans without what the filters directly above them rule out. */
+function prunedScans(root: Relation, scans: readonly Scan[]): readonly Scan[] {
+  const pruned = new Map(scans.map((scan) => [scan.id, scan]))
+  const uses = new Map<number, number>()
+  const visit = (relation: Relation): void => {
+    if (relation.kind === 'scan') uses.set(relation.scan, (uses.get(relation.scan) ?? 0) + 1)
+    inputsOf(relation).forEach(visit)
+  }
+  visit(root)
+  const prune = (relation: Relation): void => {
+    const below = relation.kind === 'filter' ? relation.input : undefined
+    if (relation.kind === 'filter' && below?.kind === 'scan' && uses.get(below.scan) === 1) {
+      const scan = pruned.get(below.scan)
+      if (scan !== undefined) pruned.set(scan.id, pruneScan(scan, below, relation.conjuncts))
+    }
+    inputsOf(relation).forEach(prune)
+  }
+  prune(root)
+  return [...pruned.values()]
 }
 
 const scansOf = (input: PlanInput): ReadonlyMap<number, Scan> =>

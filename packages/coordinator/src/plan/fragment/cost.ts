@@ -1,3 +1,4 @@
+import { estimate, type EstimateWorld, type ExchangeSize } from '../estimate/estimate.ts'
 import { columnsOf, inputsOf, type Relation } from '../logical/relation.ts'
 
 /** What is expected, or known, of a relation. */
@@ -31,15 +32,23 @@ export const STAGE_NS = 5_000_000
 
 /** Costs of making and moving relations, from their estimated sizes. */
 export class Costs {
-  readonly #estimate: Estimate
+  readonly #exchanges = new Map<number, ExchangeSize>()
+  readonly #world: EstimateWorld
   readonly #work = new WeakMap<Relation, number>()
 
-  constructor(estimate: Estimate) {
-    this.#estimate = estimate
+  constructor(scans: EstimateWorld['scans']) {
+    this.#world = { scans, exchanges: this.#exchanges }
   }
 
+  /** Rows and bytes, as they are expected. Ask for the root of a plan before its parts. */
   size(relation: Relation): Size {
-    return this.#estimate(relation)
+    return estimate(relation, this.#world)
+  }
+
+  /** Says what an exchange holds: what is expected of the relation that it carries, or what was measured. */
+  noteExchange(exchange: number, of: Relation, measured?: Size): void {
+    const expected = estimate(of, this.#world)
+    this.#exchanges.set(exchange, { ...expected, ...measured })
   }
 
   /** Nanoseconds that one thread takes to make the whole relation. */

@@ -116,7 +116,10 @@ export class Drafts {
   #reuse(made: Made): ExchangeRelation {
     const known = this.#drafts.find((draft) => draft.made === made)
     const id = known?.id ?? this.#drafts.length
-    if (known === undefined) this.#drafts.push({ ...made.draft, id, made })
+    if (known === undefined) {
+      this.#drafts.push({ ...made.draft, id, made })
+      this.#costs.noteExchange(id, made.draft.of, made.size)
+    }
     return { kind: 'exchange', exchange: id, columns: made.draft.columns }
   }
 
@@ -145,6 +148,7 @@ export class Drafts {
       content: input.content ?? 'rows',
       why: input.why,
     })
+    this.#costs.noteExchange(id, of)
     return { kind: 'exchange', exchange: id, columns: carried }
   }
 

@@ -164,7 +164,11 @@ export class Emitter {
     )
     return {
       scan: id,
-      groups: divideSplits(scan.files, hasOthers ? atLeast : Math.max(wanted, atLeast)),
+      groups: divideSplits(
+        scan.files,
+        hasOthers ? atLeast : Math.max(wanted, atLeast),
+        scan.rowGroupsLeft,
+      ),
     }
   }
 
