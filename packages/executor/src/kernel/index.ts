@@ -1,1 +1,2 @@
 export { toSqlError } from './kernel-errors.ts'
+export { ConstantKernel, type ConstantRows } from './constant-kernel.ts'
