@@ -12,3 +12,7 @@ export {
   readWithSecondReader,
   shapeOfQuery,
 } from '../sql/testing/second-reader.ts'
+export type { BoundQuery } from '../bind/bind-query.ts'
+export type { LogicalPlan } from '../plan/logical/relation.ts'
+export { toQuery } from '../plan/to-sql/to-query.ts'
+export { renderQuery } from '../sql/renderer.ts'

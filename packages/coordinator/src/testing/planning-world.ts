@@ -5,9 +5,12 @@ import { MemoryEtcd } from '@nyala/metastore/memory'
 import { type BindContext, type BoundQuery, bindQuery } from '../bind/bind-query.ts'
 import type { KernelFunctions } from '../bind/functions.ts'
 import { Mirror } from '../bind/mirror.ts'
+import { estimate } from '../plan/estimate/estimate.ts'
+import type { LogicalPlan } from '../plan/logical/relation.ts'
 import type { PhysicalPlan } from '../plan/physical-plan.ts'
 import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
 import { type PlanOptions, planQuery } from '../plan/planner.ts'
+import { optimize } from '../plan/rules/index.ts'
 import { SqlFrontEnd } from '../sql/front-end.ts'
 import type { Dialect } from '../sql/token.ts'
 import { checkSchemas, inferColumns } from '../table/external-table.ts'
@@ -164,6 +167,19 @@ export class PlanningWorld implements AsyncDisposable {
         session.findFiles ??
         ((file) => Promise.reject(new Error(`no files in this world: ${file.patterns.join()}`))),
     })
+  }
+
+  /** The logical plan of a bound query, before any rule; or why there is none. */
+  logicalPlan(bound: BoundQuery, database = 'default'): Promise<LogicalPlan | string> {
+    const { query, scans, columns = [] } = bound
+    const { mirror, functions } = this
+    return planOfQuery({ query, scans, columns }, { mirror, functions, database })
+  }
+
+  /** The same plan after all rules. */
+  optimized(plan: LogicalPlan, { scans }: BoundQuery): LogicalPlan {
+    const world = { scans: new Map(scans.map((scan) => [scan.id, scan])) }
+    return optimize(plan, (relation) => estimate(relation, world))
   }
 
   async plan(

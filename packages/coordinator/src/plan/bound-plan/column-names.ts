@@ -9,11 +9,14 @@ const NAME_LENGTH_MAX = 60
 /** Gives every column of a plan a name of its own, the one that the user knows where that is a plain word. */
 export class ColumnNames {
   readonly #taken = new Map<string, number>()
+  /** Names with a number, and what they were before it. */
+  readonly #bases = new Map<string, string>()
 
   /** `fallback` is used where `wanted` is no plain word. */
   column(wanted: string, fallback: string, type: SqlType): PlanColumn {
     const isPlain = IDENTIFIER.test(wanted) && wanted.length <= NAME_LENGTH_MAX
-    return { name: this.#unique(isPlain ? wanted : fallback), type }
+    const base = isPlain ? wanted : fallback
+    return { name: this.#unique(this.#bases.get(base) ?? base), type }
   }
 
   #unique(base: string): string {
@@ -30,6 +33,7 @@ export class ColumnNames {
     } while (this.#taken.has(foldName(name)))
     this.#taken.set(key, n)
     this.#taken.set(foldName(name), 1)
+    this.#bases.set(name, base)
     return name
   }
 }

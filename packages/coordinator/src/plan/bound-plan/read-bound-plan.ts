@@ -26,7 +26,9 @@ export function readBoundPlan(json: string, context: BoundPlanContext): LogicalP
   try {
     return read(parse(json), context)
   } catch (error) {
-    if (error instanceof Refusal) return `it has ${error.message}`
+    if (error instanceof Refusal) {
+      return /^it /.test(error.message) ? error.message : `it has ${error.message}`
+    }
     throw error
   }
 }

@@ -64,7 +64,7 @@ export const isDistinct = (block: Block): boolean => block.distinct?.on.length =
 const isPlain = (expression: Expression): boolean =>
   expression.kind === 'column' || expression.kind === 'constant'
 
-/** True when all these columns are columns of FROM. */
+/** True when all these columns are columns of FROM, and no constants either. */
 export const arePlain = (block: Block, names: Iterable<string>): boolean => {
   for (const name of names) {
     const expression = block.columns.get(name)

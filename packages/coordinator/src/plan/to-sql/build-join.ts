@@ -19,22 +19,39 @@ export function buildJoin(builder: QueryBuilder, join: JoinRelation, needed: Nam
     return names
   }
   const sides = { left: own('left'), right: own('right') }
-  const left = leftSide(builder, join, sides.left)
-  switch (join.type) {
-    case 'mark':
-      return markJoin(builder, join, { left, needed })
-    case 'single':
-      return singleJoin(builder, join, { left, needed: sides.right })
-    default:
+  if (join.type === 'mark') {
+    const left = leftSide(builder, join, { needed: sides.left, plain: readOf(join) })
+    return markJoin(builder, join, { left, needed })
   }
+  if (join.type === 'single' && !isUnique(join)) {
+    const left = leftSide(builder, join, { needed: sides.left, plain: readOf(join) })
+    return subqueryJoin(builder, join, { left, needed })
+  }
+  const left = leftSide(builder, join, { needed: sides.left, plain: sides.left })
   const right = tableSide(builder, builder.build(join.right, sides.right), sides.right)
   return plainJoin(builder, join, { left, right, sides })
 }
 
+/** The columns that conditions read. */
+const readOf = (join: JoinRelation): Names =>
+  new Set(
+    [...join.conditions.map((c) => c.left), ...join.residual].flatMap((e) => [...columnNames(e)]),
+  )
+
+interface LeftNames {
+  readonly needed: Names
+  /** Of these, what has to be columns of tables rather than computed. */
+  readonly plain: Names
+}
+
 /** The left side; once for all, where the right side reads it too. */
-function leftSide(builder: QueryBuilder, join: JoinRelation, needed: Names): Block {
+function leftSide(builder: QueryBuilder, join: JoinRelation, { needed, plain }: LeftNames): Block {
   const { dependent } = join
-  if (dependent === undefined) return tableSide(builder, builder.build(join.left, needed), needed)
+  if (dependent === undefined) {
+    const block = builder.build(join.left, needed)
+    const isInside = plain !== needed && isOpen(block) && arePlain(block, plain)
+    return isInside && block.from !== undefined ? block : tableSide(builder, block, needed)
+  }
   const names = new Set(needed)
   for (const e of dependent.columns) for (const name of columnNames(e)) names.add(name)
   const columns = columnsOf(join.left).flatMap(({ name }) => (names.has(name) ? [name] : []))
@@ -49,13 +66,11 @@ function leftSide(builder: QueryBuilder, join: JoinRelation, needed: Names): Blo
   return block
 }
 
-/** A block that is no more than tables and a WHERE over them. */
+/** A block that is no more than tables and a WHERE over them, all columns needed of it being columns of these. */
 function tableSide(builder: QueryBuilder, block: Block, needed: Names): Block {
   const isTable = isOpen(block) && arePlain(block, needed) && !block.where.some(hasSubquery)
-  const isNothing = block.from === undefined && !(needed.size === 0 && block.where.length === 0)
-  if (isTable && !isNothing) return block
-  const constants = [...needed].some((name) => block.columns.get(name)?.kind === 'constant')
-  return isTable && !isNothing && !constants ? block : builder.wrap(block, needed)
+  const isNothing = block.from === undefined && (needed.size > 0 || block.where.length > 0)
+  return isTable && !isNothing ? block : builder.wrap(block, needed)
 }
 
 const hasSubquery = (e: Expression): boolean =>
@@ -71,7 +86,7 @@ function plainJoin(builder: QueryBuilder, join: JoinRelation, given: Sides): Blo
   let { left, right } = given
   const { type } = join
   // Where the other side's rows are kept, a filter of this side belongs before the join.
-  if ((type === 'right' || type === 'full') && left.where.length > 0 && type === 'full') {
+  if (type === 'full' && left.where.length > 0) {
     left = builder.wrap(left, given.sides.left)
   }
   if (type === 'full' && right.where.length > 0) right = builder.wrap(right, given.sides.right)
@@ -226,26 +241,23 @@ function subquery(
   )
 }
 
-/** Each left row with the one right row that matches, if any. Two are an error, which only a subquery can give. */
-function singleJoin(
-  builder: QueryBuilder,
-  join: JoinRelation,
-  { left, needed }: { readonly left: Block; readonly needed: Names },
-): Block {
-  const outputs = columnsOf(join.right).flatMap((c) => (needed.has(c.name) ? [c.name] : []))
+/** True when no left row can have two right rows. */
+function isUnique(join: JoinRelation): boolean {
   const keys = join.conditions.flatMap((c) => {
     const name = columnName(c.right)
     const isEqual = c.operator === '=' || c.operator === 'is not distinct from'
     return name === undefined || !isEqual ? [] : [name]
   })
-  if (isUniqueOn(join.right, new Set(keys))) {
-    const right = tableSide(builder, builder.build(join.right, needed), needed)
-    return plainJoin(
-      builder,
-      { ...join, type: 'left' },
-      { left, right, sides: { left: needed, right: needed } },
-    )
-  }
+  return isUniqueOn(join.right, new Set(keys))
+}
+
+/** Each left row with the one right row that matches, if any. That two are an error only a subquery can say. */
+function subqueryJoin(
+  builder: QueryBuilder,
+  join: JoinRelation,
+  { left, needed }: { readonly left: Block; readonly needed: Names },
+): Block {
+  const outputs = columnsOf(join.right).flatMap((c) => (needed.has(c.name) ? [c.name] : []))
   const items = outputs.map((name): Expression => ({ kind: 'column', path: [name] }))
   const where = [...join.conditions.map(comparisonOf), ...join.residual]
   const [only, ...more] = items

@@ -319,6 +319,11 @@ export class QueryBuilder {
 
   #distinct({ input, on, orderBy }: DistinctRelation, needed: Names): Block {
     const terms = orderBy.map((item) => item.expression)
+    if (on === undefined && input.kind === 'set') {
+      // UNION is UNION ALL and DISTINCT to the kernel.
+      if (!input.all) return this.#set(input)
+      if (input.operator === 'union') return this.#set({ ...input, all: false })
+    }
     if (on === undefined) {
       const all = namesOf(columnsOf(input))
       const block = this.build(input, new Set(all))
