@@ -6,6 +6,7 @@ import {
   columnRef,
   columnsOf,
   type Computed,
+  type FilterRelation,
   type JoinRelation,
   type Relation,
 } from './relation.ts'
@@ -123,6 +124,7 @@ export function isUniqueOn(relation: Relation, columns: ReadonlySet<string>): bo
   if (hasOneRowAtMost(relation)) return true
   switch (relation.kind) {
     case 'filter':
+      return isFirstOfEach(relation, columns) || isUniqueOn(relation.input, columns)
     case 'sort':
     case 'limit':
     case 'window':
@@ -155,6 +157,28 @@ export function isUniqueOn(relation: Relation, columns: ReadonlySet<string>): bo
     case 'dependent':
       return false
   }
+}
+
+/** `row_number() OVER (PARTITION BY columns) <= 1`, which LIMIT 1 in a correlated subquery comes as. */
+function isFirstOfEach(
+  { input, conjuncts }: FilterRelation,
+  columns: ReadonlySet<string>,
+): boolean {
+  if (input.kind !== 'window') return false
+  return input.windows.some(({ column, expression: { name, partitionBy } }) => {
+    const isInColumns = partitionBy.every((e) => columns.has(columnName(e) ?? ''))
+    return (
+      name === 'row_number' && isInColumns && conjuncts.some((e) => isOneAtMost(e, column.name))
+    )
+  })
+}
+
+function isOneAtMost(e: Expression, name: string): boolean {
+  if (e.kind !== 'comparison' || columnName(e.left) !== name) return false
+  const bound = e.right.kind === 'cast' ? e.right.operand : e.right
+  return (
+    (e.operator === '<=' || e.operator === '=') && bound.kind === 'constant' && bound.value === '1'
+  )
 }
 
 function isUniqueJoin(join: JoinRelation, columns: ReadonlySet<string>): boolean {

@@ -19,6 +19,8 @@ export interface DemandTaker {
   /** True for what may be computed for other rows than before. */
   isSafe(e: Expression): boolean
   push(relation: Relation, demand: Demand): Relation
+  /** That a condition has been said of another column than before, which others may be equal to in turn. */
+  noteTransfer(): void
 }
 
 const names = new WeakMap<Relation, ReadonlySet<string>>()

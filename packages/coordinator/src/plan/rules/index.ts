@@ -1,5 +1,5 @@
 import type { Estimate } from '../fragment/cost.ts'
-import type { LogicalPlan, Relation } from '../logical/relation.ts'
+import { inputsOf, type JoinType, type LogicalPlan, type Relation } from '../logical/relation.ts'
 import { typesOfRelation } from '../logical/types.ts'
 import { aggregateOfOneRow } from './aggregate-of-one-row.ts'
 import { foldConstants } from './fold-constants.ts'
@@ -20,30 +20,48 @@ const ROUNDS_MAX = 4
  * The same query, in a form that costs less to run: filters where their columns are read, no column that nobody needs,
  * plain joins in place of correlated subqueries, and joins in an order that keeps what they make small.
  *
- * The rules run in a fixed order until none of them changes anything. The order of joins is chosen last, once: sizes
- * are known best when filters are in their places.
+ * The rules run in a fixed order, and again while one of them has put something in place of something else. The order
+ * of joins is chosen last, once: sizes are known best when filters are in their places.
  */
 export function optimize(plan: LogicalPlan, estimate: Estimate): LogicalPlan {
   const types = typesOfRelation(plan.root)
-  let { root } = plan
-  const prune = (): void => {
-    root = pruneColumns({ ...plan, root }).root
-  }
-  root = shareCte(root)
+  const pruned = (root: Relation): Relation => pruneColumns({ ...plan, root }).root
+  // No rule makes what these are about, so that one look says which of them have something to do.
+  const parts = partsOf(plan.root)
+  const when = (part: Part, rule: (root: Relation) => Relation) => (before: Relation) =>
+    parts.has(part) ? rule(before) : before
+  const structure = [
+    when('mark', marksToJoins),
+    when('single', marksToJoins),
+    when('dependent', (before) => removeDependent(before, types)),
+    when('set', mergeUnions),
+  ]
+  let root = when('with', shareCte)(plan.root)
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    const before: Relation = root
     root = foldConstants(root, types)
-    root = aggregateOfOneRow(root)
-    root = pruneEmpty(root)
-    root = pushFilters(root, types)
-    root = marksToJoins(root)
-    root = removeDependent(root, types)
-    root = mergeUnions(root)
-    root = pushLimits(root)
-    prune()
-    if (root === before) break
+    const simpler = pruneEmpty(when('aggregate', aggregateOfOneRow)(root))
+    const pushed = pushFilters(simpler, types)
+    const changed = structure.reduce((before, rule) => rule(before), pushed)
+    const narrow = pruned(changed)
+    const limited = when('limit', pushLimits)(narrow)
+    const isDone = simpler === root && changed === pushed && limited === narrow
+    root = limited
+    if (isDone) break
   }
   root = orderJoins(root, estimate, types)
-  prune()
-  return { ...plan, root }
+  return { ...plan, root: pruned(root) }
+}
+
+type Part = Relation['kind'] | JoinType
+
+/** The kinds of relations and joins that a plan is made of. */
+function partsOf(root: Relation): ReadonlySet<Part> {
+  const parts = new Set<Part>()
+  const visit = (relation: Relation): void => {
+    parts.add(relation.kind)
+    if (relation.kind === 'join') parts.add(relation.type)
+    inputsOf(relation).forEach(visit)
+  }
+  visit(root)
+  return parts
 }

@@ -52,15 +52,17 @@ class JoinOrderer {
   order(relation: Relation): Relation {
     if (this.#isFree(relation)) return this.#orderCluster(relation)
     const inputs = inputsOf(relation).map((input) => this.order(input))
-    // Where columns correspond by position they keep it.
-    const isByPosition = (i: number): boolean =>
-      relation.kind === 'set' || (relation.kind === 'with' && i === 0)
+    // Where every column counts, or its position, there must be the same ones.
+    const isExact = (i: number): boolean =>
+      relation.kind === 'set' ||
+      (relation.kind === 'distinct' && relation.on === undefined) ||
+      (relation.kind === 'with' && i === 0)
     const before = inputsOf(relation)
     return withInputs(
       relation,
       inputs.map((input, i) => {
         const old = before[i]
-        return old !== undefined && isByPosition(i) ? withColumns(input, columnsOf(old)) : input
+        return old !== undefined && isExact(i) ? withColumns(input, columnsOf(old)) : input
       }),
     )
   }

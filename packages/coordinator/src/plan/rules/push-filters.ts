@@ -45,14 +45,32 @@ import { filtered } from './filter-relation.ts'
 import { pushIntoJoin } from './push-into-join.ts'
 
 export function pushFilters(relation: Relation, types = typesOfRelation(relation)): Relation {
-  return new FilterPusher(types).push(relation, NO_DEMAND)
+  let pushed = relation
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const pusher = new FilterPusher(types)
+    pushed = pusher.push(pushed, NO_DEMAND)
+    if (!pusher.hasTransferred) break
+  }
+  return pushed
 }
+
+/** A condition on one of many equal columns reaches so many of them, a join further each time. */
+const ROUNDS_MAX = 3
 
 class FilterPusher implements DemandTaker {
   readonly types: ColumnTypes
+  #hasTransferred = false
 
   constructor(types: ColumnTypes) {
     this.types = types
+  }
+
+  get hasTransferred(): boolean {
+    return this.#hasTransferred
+  }
+
+  noteTransfer(): void {
+    this.#hasTransferred = true
   }
 
   isSafe(e: Expression): boolean {

@@ -179,6 +179,7 @@ class JoinPusher {
   #transfer(): void {
     const { onLeft, onRight } = this.#ways
     if (!onLeft && !onRight) return
+    const before = this.#left.length + this.#right.length
     for (const condition of this.#conditions) {
       const left = columnName(condition.left)
       const right = columnName(condition.right)
@@ -189,8 +190,11 @@ class JoinPusher {
       if (onRight) this.#right.push(...this.#about(left, ofLeft, condition.right))
       if (onLeft) this.#left.push(...this.#about(right, ofRight, condition.left))
     }
+    const asked = this.#left.length + this.#right.length
     this.#withoutKnown(this.#left, this.#join.left)
     this.#withoutKnown(this.#right, this.#join.right)
+    const isNew = this.#left.length + this.#right.length > before
+    if (asked > before && isNew) this.#pusher.noteTransfer()
   }
 
   /** What is known of one column alone, said of another. */
