@@ -13,6 +13,7 @@ import type { FromExecutor, Listing, ToExecutor } from './protocol/index.ts'
 import { Inspector } from './storage/inspector.ts'
 import { Roots } from './storage/roots.ts'
 import { TaskManager } from './task/task-manager.ts'
+import type { OwnerLink } from './task/task-run.ts'
 
 /** How long a draining executor waits for its queries to end. */
 export const DRAIN_TIMEOUT_MS = 10_000
@@ -34,6 +35,8 @@ export interface ExecutorOptions {
   readonly threads: number
   readonly memoryLimitBytes: number
   readonly spillLimitBytes: number
+  /** Bytes of segments that may be on disk, of all queries. */
+  readonly exchangeLimitBytes: number
   readonly version: string
   readonly pid: number
   readonly clock: Clock
@@ -204,7 +207,7 @@ export class Executor {
       prng: new Prng(seed),
       tasks: this.#parts.tasks,
       hello: () => this.#hello(),
-      load: () => this.#load(),
+      load: (owner) => this.#load(owner),
       inspect: (request) => this.#inspect(request),
     })
   }
@@ -228,9 +231,9 @@ export class Executor {
     }
   }
 
-  #load(): Extract<FromExecutor, { kind: 'load' }> {
+  #load(owner: OwnerLink): Extract<FromExecutor, { kind: 'load' }> {
     const { tasks, kernels } = this.#parts
-    return { kind: 'load', ...tasks.load(), kernels: kernels.count, draining: this.#draining }
+    return { kind: 'load', ...tasks.load(owner), kernels: kernels.count, draining: this.#draining }
   }
 
   /** What the load of the executor has become; called by its parts. */
@@ -289,7 +292,11 @@ async function openParts(options: ExecutorOptions, holder: Holder): Promise<Part
   try {
     const address = options.advertise ?? listener.address
     const place = { executor, address, host: options.host }
-    const store = await SegmentStore.open(join(resolve(options.directory), 'exchange'), place)
+    const store = await SegmentStore.open(
+      join(resolve(options.directory), 'exchange'),
+      place,
+      options.exchangeLimitBytes,
+    )
     const kernels = new KernelSet({
       settings: kernelSettings(options, roots, { spill, store }),
       clock,

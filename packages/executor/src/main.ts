@@ -12,7 +12,8 @@ const USAGE = `usage: node main.js --id ID --cluster NAME --etcd http://host:por
   --advertise HOST:PORT   address that others dial (default: the one listened on)
   --threads N             threads of the kernel (default: the cores of the machine)
   --memory BYTES          memory for tasks (default: half of the machine's)
-  --spill-limit BYTES     disk for spilled data (default: half of what is free)
+  --spill-limit BYTES     disk for spilled data (default: a third of what is free)
+  --exchange-limit BYTES  disk for segments between stages (default: a third of what is free)
   --log-level LEVEL       debug, info, warn or error (default: info)
 `
 
@@ -20,6 +21,8 @@ const EXIT_FAILED = 1
 const EXIT_USAGE = 3
 /** Part of the machine that an executor takes unless told otherwise. */
 const DEFAULT_SHARE = 0.5
+/** Part of the free disk that spilled data takes unless told otherwise, and segments too. */
+const DEFAULT_DISK_SHARE = 1 / 3
 /** How often an absent etcd is mentioned. */
 const ETCD_PATIENCE_MS = 2_000
 
@@ -38,8 +41,12 @@ function logAt(level: LogLevel): Log {
 
 interface Flags {
   readonly etcd: readonly string[]
-  readonly executor: Omit<ExecutorOptions, 'kv' | 'host' | 'spillLimitBytes' | 'onSuperseded'>
+  readonly executor: Omit<
+    ExecutorOptions,
+    'kv' | 'host' | 'spillLimitBytes' | 'exchangeLimitBytes' | 'onSuperseded'
+  >
   readonly spillLimitBytes: number | undefined
+  readonly exchangeLimitBytes: number | undefined
 }
 
 function readFlags(args: readonly string[]): Flags {
@@ -57,16 +64,17 @@ function readFlags(args: readonly string[]): Flags {
       threads: one,
       memory: one,
       'spill-limit': one,
+      'exchange-limit': one,
       'log-level': one,
     },
   })
   const id = required(values.id, '--id')
   if (!isMemberId(id)) throw new UsageError(`--id "${id}" is not a member id`)
-  const limit = values['spill-limit']
   log = logAt(logLevel(values['log-level'] ?? 'info'))
   return {
     etcd: required(values.etcd, '--etcd').split(','),
-    spillLimitBytes: limit === undefined ? undefined : positive(limit, '--spill-limit'),
+    spillLimitBytes: optionalPositive(values['spill-limit'], '--spill-limit'),
+    exchangeLimitBytes: optionalPositive(values['exchange-limit'], '--exchange-limit'),
     executor: {
       id,
       keys: new Keys(required(values.cluster, '--cluster')),
@@ -99,6 +107,9 @@ function positive(text: string, flag: string): number {
   throw new UsageError(`${flag} "${text}" is not a positive whole number`)
 }
 
+const optionalPositive = (text: string | undefined, flag: string): number | undefined =>
+  text === undefined ? undefined : positive(text, flag)
+
 function logLevel(text: string): LogLevel {
   const level = LOG_LEVELS.find((known) => known === text)
   if (level !== undefined) return level
@@ -119,7 +130,7 @@ function version(): string {
 async function freeDiskShare(directory: string): Promise<number> {
   await mkdir(directory, { recursive: true })
   const { bavail, bsize } = await statfs(directory)
-  return Math.floor(bavail * bsize * DEFAULT_SHARE)
+  return Math.floor(bavail * bsize * DEFAULT_DISK_SHARE)
 }
 
 /** Waits for etcd as long as it takes, and says so. */
@@ -149,12 +160,13 @@ async function run(flags: Flags): Promise<void> {
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
-  const spillLimitBytes = flags.spillLimitBytes ?? (await freeDiskShare(flags.executor.directory))
+  const diskShare = await freeDiskShare(flags.executor.directory)
   const options: ExecutorOptions = {
     ...flags.executor,
     kv: openEtcd(flags.etcd, stop.signal),
     host: machineIdentity(),
-    spillLimitBytes,
+    spillLimitBytes: flags.spillLimitBytes ?? diskShare,
+    exchangeLimitBytes: flags.exchangeLimitBytes ?? diskShare,
     onSuperseded: () =>
       fail(new Error(`another process registered as executor "${flags.executor.id}"`)),
   }

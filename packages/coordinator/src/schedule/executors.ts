@@ -32,8 +32,6 @@ export class Executors {
   readonly #options: ExecutorsOptions
   readonly #links = new Map<string, ExecutorLink>()
   readonly #listeners = new Set<() => void>()
-  /** Tasks of ours that an executor had when it last reported, to tell those of other coordinators. */
-  readonly #ownAtReport = new WeakMap<ExecutorLink, number>()
 
   constructor(options: ExecutorsOptions) {
     this.#options = options
@@ -44,10 +42,7 @@ export class Executors {
     new ExecutorLink(transport, {
       ...this.#options,
       onReady: (link) => this.#onReady(link),
-      onLoad: (link) => {
-        this.#ownAtReport.set(link, link.tasksRunning)
-        this.#changed()
-      },
+      onLoad: () => this.#changed(),
       onClose: (link, end) => {
         if (this.#links.get(link.id) === link) {
           this.#links.delete(link.id)
@@ -73,7 +68,7 @@ export class Executors {
   states(): readonly ExecutorState[] {
     return this.links().map((link) => {
       const load = link.load
-      const others = Math.max(0, (load?.tasksRunning ?? 0) - (this.#ownAtReport.get(link) ?? 0))
+      const others = (load?.tasksRunning ?? 0) - (load?.tasksOwned ?? 0)
       return {
         id: link.id,
         slots: Math.max(SLOTS_MIN, link.hello.threads * SLOTS_PER_THREAD),

@@ -9,6 +9,7 @@ import {
   PING_MISSES_MAX,
 } from '@nyala/client/wire'
 import { type FromExecutor, type Listing, type ToExecutor, toExecutor } from '../protocol/index.ts'
+import { isBusy, isWorthTelling, type Load } from './load-report.ts'
 import type { OwnerLink } from '../task/task-run.ts'
 import type { TaskManager } from '../task/task-manager.ts'
 
@@ -25,7 +26,6 @@ const LARGE_LISTING_FILES = 5_000
 const LISTING_BYTES_MAX = MESSAGE_BYTES_MAX - 1024
 
 type Hello = Extract<FromExecutor, { kind: 'hello' }>
-type Load = Extract<FromExecutor, { kind: 'load' }>
 
 /** What coordinators ask of tasks. */
 export type TaskCommands = Pick<
@@ -44,7 +44,10 @@ export interface CoordinatorLinkOptions {
   /** False once the coordinator is no longer registered: its socket is kept then, but not dialled again. */
   readonly registered: () => boolean
   readonly hello: () => Hello
-  readonly load: () => Load
+  /** The load as it is told to this owner of queries. */
+  readonly load: (owner: OwnerLink) => Load
+  /** It has welcomed us, and knows the load. */
+  readonly onWelcome: () => void
   readonly inspect: (request: Extract<ToExecutor, { kind: 'inspect' }>) => Promise<Listing>
 }
 
@@ -64,6 +67,7 @@ export class CoordinatorLink {
   readonly #stopped = new AbortController()
   #connection: Connection<ToExecutor, FromExecutor> | undefined
   #owner: OwnerLink | undefined
+  #toldLoad: Load | undefined
   #welcomed = false
   #failures = 0
   #ended = false
@@ -91,8 +95,17 @@ export class CoordinatorLink {
     return this.#ended
   }
 
-  sendLoad(): void {
-    if (this.#welcomed) this.#connection?.send(this.#options.load())
+  /** Tells the load, unless the coordinator knows it well enough. */
+  sendLoad(): { readonly sent: boolean; readonly busy: boolean } {
+    const owner = this.#owner
+    if (!this.#welcomed || owner === undefined) return { sent: false, busy: false }
+    const load = this.#options.load(owner)
+    const sent = isWorthTelling(this.#toldLoad, load)
+    if (sent) {
+      this.#toldLoad = load
+      this.#connection?.send(load)
+    }
+    return { sent, busy: isBusy(load) }
   }
 
   /** Closes the socket and dials no more. */
@@ -137,6 +150,7 @@ export class CoordinatorLink {
 
   #greet(connection: Connection<ToExecutor, FromExecutor>): void {
     this.#connection = connection
+    this.#toldLoad = undefined
     this.#owner = {
       send: (message) => connection.send(message),
       sendFrame: (frame) => connection.sendFrame(frame),
@@ -203,6 +217,7 @@ export class CoordinatorLink {
     this.#failures = 0
     log.info('coordinatorLinked', { coordinator: id, address: this.address })
     this.sendLoad()
+    this.#options.onWelcome()
   }
 
   async #inspect(

@@ -3,7 +3,12 @@ import { PROTOCOL_VERSION } from '@nyala/client/protocol'
 import { CLOSE, Connection, listen, type Listener, type Transport } from '@nyala/client/wire'
 import t from 'tap'
 import { type FromExecutor, fromExecutor, type ToExecutor } from '../protocol/index.ts'
-import { type CoordinatorDirectory, CoordinatorLinks } from './coordinator-links.ts'
+import {
+  type CoordinatorDirectory,
+  CoordinatorLinks,
+  LOAD_INTERVAL_MS,
+} from './coordinator-links.ts'
+import type { Load } from './load-report.ts'
 
 /** A directory of tests, changed by hand. */
 class FakeDirectory implements CoordinatorDirectory {
@@ -103,9 +108,21 @@ const welcome = (connection: Connection<FromExecutor, ToExecutor>): void =>
     coordinator: 'c1',
   })
 
+const IDLE: Load = {
+  kind: 'load',
+  tasksRunning: 0,
+  tasksOwned: 0,
+  memoryReservedBytes: 0,
+  queuedBytes: 0,
+  exchangeBytes: 0,
+  kernels: 1,
+  draining: false,
+}
+
 function startLinks(
   directory: FakeDirectory,
   onLinkClosed: () => void = () => undefined,
+  load: () => Load = () => IDLE,
 ): CoordinatorLinks {
   return new CoordinatorLinks({
     directory,
@@ -128,14 +145,7 @@ function startLinks(
       kernel: 'v',
       roots: [],
     }),
-    load: () => ({
-      kind: 'load',
-      tasksRunning: 0,
-      memoryReservedBytes: 0,
-      queuedBytes: 0,
-      kernels: 1,
-      draining: false,
-    }),
+    load,
     inspect: () => Promise.resolve({ location: '/', files: [], schemas: [] }),
   })
 }
@@ -236,13 +246,46 @@ t.test('load is reported at once when it changes, and then not too often', async
   const directory = new FakeDirectory()
   const greeter = await Greeter.start(welcome)
   directory.set([{ id: 'c1', address: greeter.address }])
-  const links = startLinks(directory)
+  let load = IDLE
+  const links = startLinks(directory, nothing, () => load)
   await greeter.until(() => greeter.count('load') === 1)
   const startedAt = clock.now()
-  for (let i = 0; i < 100; i++) links.loadChanged()
+  for (let i = 1; i <= 100; i++) {
+    load = { ...IDLE, tasksRunning: i }
+    links.loadChanged()
+  }
   await greeter.until(() => greeter.count('load') === 3)
-  t.ok(clock.now() - startedAt >= 240, 'the second report waited for the interval')
-  t.equal(greeter.count('load'), 3)
+  t.ok(clock.now() - startedAt >= LOAD_INTERVAL_MS - 10, 'the second report waited')
+  t.same(
+    greeter.heard.flatMap((m) => (m.kind === 'load' ? [m.tasksRunning] : [])),
+    [0, 1, 100],
+  )
+  links.stop('test')
+  await greeter.stop()
+})
+
+t.test('while tasks run, bytes that wait are reported without a word from anybody', async (t) => {
+  const directory = new FakeDirectory()
+  const greeter = await Greeter.start(welcome)
+  directory.set([{ id: 'c1', address: greeter.address }])
+  let load: Load = { ...IDLE, tasksRunning: 1 }
+  let looks = 0
+  const links = startLinks(directory, nothing, () => {
+    looks++
+    return load
+  })
+  await greeter.until(() => greeter.count('load') === 1)
+  load = { ...load, queuedBytes: 8 * 1024 * 1024 }
+  await greeter.until(() => greeter.count('load') === 2)
+  load = { ...load, queuedBytes: load.queuedBytes + 1 }
+  const before = looks
+  while (looks < before + 3) await clock.sleep(10)
+  t.equal(greeter.count('load'), 2, 'what changes nothing is not told')
+  load = IDLE
+  await greeter.until(() => greeter.count('load') === 3)
+  const last = looks
+  await clock.sleep(3 * LOAD_INTERVAL_MS)
+  t.ok(looks <= last + 1, 'an idle executor looks no more')
   links.stop('test')
   await greeter.stop()
 })

@@ -1,8 +1,11 @@
 import type { CoordinatorLinkOptions } from './coordinator-link.ts'
 import { CoordinatorLink } from './coordinator-link.ts'
 
-/** Load is reported when it changes, and not more often than this. */
-const LOAD_INTERVAL_MS = 250
+/**
+ * Load is reported when it changes, and not more often than this. While there is any, it is also looked at this often,
+ * as nobody tells of bytes that begin to wait.
+ */
+export const LOAD_INTERVAL_MS = 200
 
 /** Who the coordinators are; {@link Membership} of the metastore is one. */
 export interface CoordinatorDirectory {
@@ -13,7 +16,7 @@ export interface CoordinatorDirectory {
 
 export type CoordinatorLinksOptions = Omit<
   CoordinatorLinkOptions,
-  'id' | 'address' | 'registered'
+  'id' | 'address' | 'registered' | 'onWelcome'
 > & {
   readonly directory: CoordinatorDirectory
 }
@@ -28,7 +31,6 @@ export class CoordinatorLinks {
   readonly #stopWatching: () => void
   #stopped = false
   #stopTimer: (() => void) | undefined
-  #changed = false
 
   constructor(options: CoordinatorLinksOptions) {
     this.#options = options
@@ -41,9 +43,8 @@ export class CoordinatorLinks {
     return [...this.#links.values()].filter((link) => link.open).length
   }
 
-  /** The load has changed: tells the coordinators now, or when the last report is old enough. */
+  /** The load may have changed: tells the coordinators now, or when the last report is old enough. */
   loadChanged(): void {
-    this.#changed = true
     if (this.#stopTimer === undefined) this.#report()
   }
 
@@ -72,17 +73,20 @@ export class CoordinatorLinks {
   #newLink(id: string, address: string): CoordinatorLink {
     const registered = (): boolean =>
       this.#options.directory.coordinators().some((coordinator) => coordinator.id === id)
-    return new CoordinatorLink({ ...this.#options, id, address, registered })
+    const onWelcome = (): void => this.loadChanged()
+    return new CoordinatorLink({ ...this.#options, id, address, registered, onWelcome })
   }
 
   #report(): void {
-    this.#changed = false
-    for (const link of this.#links.values()) link.sendLoad()
+    if (this.#stopped) return
+    const done = [...this.#links.values()].map((link) => link.sendLoad())
+    // Where nothing runs and nothing was sent, nothing happens until somebody tells of a change.
+    if (!done.some(({ sent, busy }) => sent || busy)) return
     this.#stopTimer = this.#options.clock.after(
       LOAD_INTERVAL_MS,
       () => {
         this.#stopTimer = undefined
-        if (this.#changed && !this.#stopped) this.#report()
+        this.#report()
       },
       { background: true },
     )

@@ -1,4 +1,4 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock as clock } from '@nyala/client/base'
 import t from 'tap'
@@ -110,15 +110,39 @@ t.test('a segment that several tasks read is pulled once', async (t) => {
 t.test('a segment that vanishes is lost, which is no fault of the statement', async (t) => {
   await using world = await World.start()
   await world.startExecutor()
-  const [segment] = await write(world, 1)
-  await writeFile(segment?.path ?? '', 'no Parquet any more')
-  const outcome = await world.coordinator.run(reader(segment === undefined ? [] : [segment]))
-  t.match(outcome.error, {
-    error: 'executor_lost',
-    message: /cannot be read any more/,
-    retryable: true,
-  })
+  const segments = await write(world, 1)
+  const [{ path, bytes } = { path: '', bytes: 0 }] = segments
+  await writeFile(path, Buffer.alloc(bytes, 'no Parquet any more'))
+  const damaged = await world.coordinator.run(reader(segments))
+  t.match(damaged.error, { error: 'executor_lost', message: /cannot be read any more/ })
+  t.equal(damaged.error?.retryable, true)
+  await writeFile(path, 'too short')
+  const cut = await world.coordinator.run(reader(segments, { attempt: 1 }))
+  t.match(cut.error, { error: 'executor_lost', message: /came damaged/, retryable: true })
+  await rm(path)
+  const gone = await world.coordinator.run(reader(segments, { attempt: 2 }))
+  t.match(gone.error, { error: 'executor_lost', message: /is gone/, retryable: true })
 })
+
+t.test(
+  'a byte that changed after it was written is found when the segment is pulled',
+  async (t) => {
+    await using world = await World.start()
+    await world.startExecutor()
+    const segments = (await write(world, 1)).map((segment) => ({ ...segment, host: 'nowhere' }))
+    const [{ path } = { path: '' }] = segments
+    const whole = await readFile(path)
+    const changed = Buffer.from(whole)
+    changed.writeUInt8(changed.readUInt8(1000) ^ 1, 1000)
+    await writeFile(path, changed)
+    const outcome = await world.coordinator.run(reader(segments))
+    t.match(outcome.error, { error: 'executor_lost', detail: /checksum is \d+, expected \d+/ })
+    await writeFile(path, whole)
+    const again = await world.coordinator.fetch(reader(segments, { attempt: 1 }))
+    t.match(tableOf(again.frames).get(0)?.toJSON(), expected)
+    t.equal(again.outcome.finished?.statistics.pulledBytes, whole.byteLength)
+  },
+)
 
 t.test('a copy whose size is wrong is not used', async (t) => {
   await using world = await World.start()

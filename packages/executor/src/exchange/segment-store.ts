@@ -1,4 +1,4 @@
-import { mkdir, realpath, rm } from 'node:fs/promises'
+import { mkdir, readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { assert } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
@@ -14,6 +14,17 @@ export interface SegmentPlace {
   readonly host: string
 }
 
+interface AttemptReference {
+  readonly queryId: string
+  readonly task: number
+  readonly attempt: number
+}
+
+/** Bytes on disk of one query, by who put them there: an attempt or the pulls. */
+type Usage = Map<string, number>
+
+const PULLED = 'pulled'
+
 /**
  * The segments that this executor has written or pulled:
  *
@@ -21,48 +32,105 @@ export interface SegmentPlace {
  *   <root>/<executor>/<query>/pulled/             copies of other executors' segments
  *
  * `root` is shared by the executors of a machine that have the same data directory, which can read each other's files.
+ * Bytes are counted by query: what is pulled before it comes, what is written as it grows.
  */
 export class SegmentStore {
   readonly place: SegmentPlace
   /** Directory of all executors. */
   readonly root: string
   readonly #own: string
+  readonly #limitBytes: number
   /** Queries that may have a directory: most have none, and then there is nothing to delete. */
-  readonly #queries = new Set<string>()
+  readonly #queries = new Map<string, Usage>()
+  #usedBytes = 0
 
-  private constructor(root: string, place: SegmentPlace) {
+  private constructor(root: string, place: SegmentPlace, limitBytes: number) {
     assert(isMemberId(place.executor), () => `invalid executor id ${place.executor}`)
     this.root = root
+    this.#limitBytes = limitBytes
     this.place = place
     this.#own = join(root, place.executor)
   }
 
-  /** Opens the store empty: what an earlier life of this executor has left is of no use to anybody. */
-  static async open(root: string, place: SegmentPlace): Promise<SegmentStore> {
+  /**
+   * Opens the store empty: what an earlier life of this executor has left is of no use to anybody. `limitBytes` is for
+   * the segments of all queries together.
+   */
+  static async open(
+    root: string,
+    place: SegmentPlace,
+    limitBytes: number = Number.POSITIVE_INFINITY,
+  ): Promise<SegmentStore> {
     await mkdir(root, { recursive: true })
-    const store = new SegmentStore(await realpath(root), place)
+    const store = new SegmentStore(await realpath(root), place, limitBytes)
     await rm(store.#own, { recursive: true, force: true })
     await mkdir(store.#own, { recursive: true })
     return store
   }
 
+  /** Bytes of segments on disk, of all queries. */
+  get usedBytes(): number {
+    return this.#usedBytes
+  }
+
+  /** Bytes of segments on disk, of one query. */
+  usedBytesOf(queryId: string): number {
+    let sum = 0
+    for (const bytes of this.#queries.get(queryId)?.values() ?? []) sum += bytes
+    return sum
+  }
+
   /** A new directory for an attempt, to be made by its writer. */
-  attemptDirectory(ref: {
-    readonly queryId: string
-    readonly task: number
-    readonly attempt: number
-  }): string {
-    this.#queries.add(ref.queryId)
-    return join(this.#queryDirectory(ref.queryId), `${ref.task}-${ref.attempt}`)
+  attemptDirectory(ref: AttemptReference): string {
+    this.#usage(ref.queryId)
+    return join(this.#queryDirectory(ref.queryId), attemptName(ref))
   }
 
   pulledDirectory(queryId: string): string {
-    this.#queries.add(queryId)
-    return join(this.#queryDirectory(queryId), 'pulled')
+    this.#usage(queryId)
+    return join(this.#queryDirectory(queryId), PULLED)
+  }
+
+  /** What an attempt has on disk by now. */
+  async measure(ref: AttemptReference): Promise<number> {
+    return await sizeOf(this.attemptDirectory(ref))
+  }
+
+  /** Says what an attempt has on disk. Fails as {@link add} does; it is counted all the same. */
+  set(ref: AttemptReference, bytes: number, queryLimitBytes: number): void {
+    // What a released query still writes is deleted when it stops.
+    if (!this.#queries.has(ref.queryId)) return
+    this.#count(ref.queryId, attemptName(ref), bytes)
+    this.#check(ref.queryId, 0, queryLimitBytes)
+  }
+
+  /**
+   * Counts bytes that are about to be pulled. Fails with `disk_full` where the executor's limit is passed, and with
+   * `configuration_limit_exceeded` where that of the query is (0: it has none); then nothing is counted.
+   */
+  add(queryId: string, bytes: number, queryLimitBytes: number): void {
+    this.#check(queryId, bytes, queryLimitBytes)
+    const before = this.#usage(queryId).get(PULLED) ?? 0
+    this.#count(queryId, PULLED, before + bytes)
+  }
+
+  /** Counts bytes no more that were to be pulled and are not here. */
+  remove(queryId: string, bytes: number): void {
+    const before = this.#queries.get(queryId)?.get(PULLED)
+    if (before !== undefined) this.#count(queryId, PULLED, before - bytes)
+  }
+
+  /** Deletes what an attempt has written; nothing writes there any more. */
+  async discard(ref: AttemptReference): Promise<void> {
+    if (this.#queries.get(ref.queryId) === undefined) return
+    await rm(this.attemptDirectory(ref), { recursive: true, force: true })
+    if (this.#queries.has(ref.queryId)) this.#count(ref.queryId, attemptName(ref), 0)
   }
 
   async deleteQuery(queryId: string): Promise<void> {
-    if (!this.#queries.delete(queryId)) return
+    if (!this.#queries.has(queryId)) return
+    this.#usedBytes -= this.usedBytesOf(queryId)
+    this.#queries.delete(queryId)
     await rm(this.#queryDirectory(queryId), { recursive: true, force: true })
   }
 
@@ -89,10 +157,68 @@ export class SegmentStore {
     await rm(this.#own, { recursive: true, force: true })
   }
 
+  #usage(queryId: string): Usage {
+    const known = this.#queries.get(queryId)
+    if (known !== undefined) return known
+    const usage: Usage = new Map()
+    this.#queries.set(queryId, usage)
+    return usage
+  }
+
+  #count(queryId: string, name: string, bytes: number): void {
+    const usage = this.#usage(queryId)
+    this.#usedBytes += bytes - (usage.get(name) ?? 0)
+    usage.set(name, bytes)
+  }
+
+  #check(queryId: string, more: number, queryLimitBytes: number): void {
+    const ofQuery = this.usedBytesOf(queryId) + more
+    if (queryLimitBytes > 0 && ofQuery > queryLimitBytes) {
+      throw spillLimitError(
+        `the query keeps ${ofQuery} bytes of segments on executor "${this.place.executor}"`,
+        queryLimitBytes,
+      )
+    }
+    if (this.#usedBytes + more <= this.#limitBytes) return
+    throw new SqlError(
+      'disk_full',
+      `the segments on executor "${this.place.executor}" would take ${this.#usedBytes + more} bytes, its limit is ${this.#limitBytes}`,
+      { hint: 'run fewer queries at once, or start the executors with a higher --exchange-limit' },
+    )
+  }
+
   #queryDirectory(queryId: string): string {
     if (!DIRECTORY_NAME.test(queryId)) {
       throw new SqlError('protocol_violation', `query id "${queryId}" is not a name`)
     }
     return join(this.#own, queryId)
   }
+}
+
+/** A query has come to what it may have on the disk of one executor. */
+export const spillLimitError = (what: string, limitBytes: number, cause?: SqlError): SqlError =>
+  new SqlError(
+    'configuration_limit_exceeded',
+    `${what}, more than max_spill_bytes = ${limitBytes}`,
+    {
+      hint: 'raise SET max_spill_bytes, or read fewer columns and rows at once',
+      detail: cause?.message,
+      cause,
+    },
+  )
+
+const attemptName = ({ task, attempt }: AttemptReference): string => `${task}-${attempt}`
+
+/** Bytes of the files below a directory; what goes away meanwhile counts nothing. */
+async function sizeOf(directory: string): Promise<number> {
+  const entries = await readdir(directory, { withFileTypes: true, recursive: true }).catch(() => [])
+  let bytes = 0
+  for (const entry of entries) {
+    if (!entry.isFile()) continue
+    bytes += await stat(join(entry.parentPath, entry.name)).then(
+      ({ size }) => size,
+      () => 0,
+    )
+  }
+  return bytes
 }

@@ -49,6 +49,8 @@ export const kernelTask = s.object({
   sql: s.string,
   output: kernelOutput,
   memoryLimitBytes: s.natural,
+  /** Bytes of spilled data; 0 shares what the kernel has. */
+  spillLimitBytes: s.natural,
   threads: s.natural,
   profile: s.boolean,
   settings: s.record(s.string),
@@ -71,6 +73,7 @@ export const writtenFile = s.object({
   partition: s.natural,
   rows: s.natural,
   bytes: s.natural,
+  crc: s.natural,
 })
 export type WrittenFile = Infer<typeof writtenFile>
 

@@ -119,8 +119,9 @@ export class KernelTask {
   }
 
   async #open(): Promise<KernelConnection> {
-    const { memoryLimitBytes, threads, settings, profile } = this.#spec
-    const own = memoryLimitBytes > 0 || threads > 0 || needsOwnInstance(settings)
+    const { memoryLimitBytes, spillLimitBytes, threads, settings, profile } = this.#spec
+    const limited = memoryLimitBytes > 0 || spillLimitBytes > 0
+    const own = limited || threads > 0 || needsOwnInstance(settings)
     if (own) this.#instance = await this.#openInstance()
     const instance = this.#instance ?? this.#context.shared
     this.#connection = await instance.acquire(settings, { profile })
@@ -134,6 +135,7 @@ export class KernelTask {
       {
         ...settings,
         memoryLimitBytes: this.#spec.memoryLimitBytes || settings.memoryLimitBytes,
+        spillLimitBytes: this.#spec.spillLimitBytes || settings.spillLimitBytes,
         threads: this.#spec.threads || settings.threads,
         spillDirectory: this.#ownSpillDirectory,
       },

@@ -142,6 +142,32 @@ t.test('SQL reaches no file outside its directories and changes no setting', asy
   t.same(await readdir(world.data), [])
 })
 
+t.test(
+  'SQL follows no link out of its directories, also one turned since it was read',
+  async (t) => {
+    await using world = await KernelWorld.start()
+    const outside = join(world.directory, 'outside')
+    await mkdir(outside)
+    await mkdir(join(world.data, 'inside'))
+    await writeFile(join(outside, 'a.txt'), 'secret')
+    await writeFile(join(world.data, 'inside', 'a.txt'), 'known')
+    const [file, directory] = [join(world.data, 'link.txt'), join(world.data, 'linked')]
+    await symlink(join(world.data, 'inside', 'a.txt'), file)
+    await symlink(join(world.data, 'inside'), directory)
+    const read = (path: string): string => `SELECT content FROM read_text('${path}')`
+    for (const path of [file, join(directory, 'a.txt')]) {
+      t.equal((await world.table(read(path))).get(0)?.['content'], 'known')
+    }
+    await rm(file)
+    await symlink(join(outside, 'a.txt'), file)
+    await rm(directory)
+    await symlink(outside, directory)
+    for (const path of [file, join(directory, 'a.txt')]) {
+      t.match((await world.run(read(path))).error, { error: 'insufficient_privilege' }, path)
+    }
+  },
+)
+
 t.test('errors of files name the file', async (t) => {
   await using world = await KernelWorld.start()
   const [empty, cut, none] = ['empty', 'cut', 'none'].map((name) =>

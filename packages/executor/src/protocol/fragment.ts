@@ -28,6 +28,8 @@ export const segment = s.object({
   partition: s.natural,
   rows: s.natural,
   bytes: s.natural,
+  /** CRC-32 of the file, as it was right after it was written. */
+  crc: s.natural,
 })
 export type Segment = Infer<typeof segment>
 
@@ -77,6 +79,11 @@ export const taskSpec = s.object({
   inputs: s.array(s.object({ exchange: s.natural, segments: s.array(segment) })),
   /** Bytes of memory for this task alone; 0 shares the executor's limit with its neighbours. */
   memoryLimitBytes: s.natural,
+  /**
+   * Bytes of disk that this task may take for spilled data, and all tasks of its query on this executor for segments;
+   * absent or 0: what the executor has.
+   */
+  spillLimitBytes: s.optional(s.natural),
   /** Kernel threads for this task's instance where it has one of its own; 0 is the executor's default. */
   threads: s.natural,
   /**

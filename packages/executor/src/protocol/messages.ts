@@ -43,8 +43,13 @@ export const fromExecutor = s.union({
   load: s.object({
     kind: s.literal('load'),
     tasksRunning: s.natural,
+    /** Those of queries that the coordinator owns which is told. */
+    tasksOwned: s.natural,
     memoryReservedBytes: s.natural,
+    /** Bytes of results that wait for their consumers. */
     queuedBytes: s.natural,
+    /** Bytes of segments on disk. */
+    exchangeBytes: s.natural,
     kernels: s.natural,
     draining: s.boolean,
   }),

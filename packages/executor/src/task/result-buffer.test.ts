@@ -168,3 +168,42 @@ t.test('memory is used again only for frames that were dropped and have left', a
     'what was on its way to the first consumer is left alone',
   )
 })
+
+t.test('a result that is given up says so to whoever had not been given all of it', async (t) => {
+  const reason = new SqlError('query_canceled', 'released')
+  for (const ended of [true, false]) {
+    const buffer = new ResultBuffer(() => undefined)
+    const [slow, late] = [new FakeConsumer(1), new FakeConsumer()]
+    for (const i of [0, 1, 2]) buffer.push(frame(i))
+    if (ended) buffer.complete()
+    buffer.attach(slow, 0)
+    buffer.drop(reason)
+    t.same([slow.frames, slow.ends], [[0], ['query_canceled']])
+    if (!ended) continue
+    t.equal(buffer.heldBytes, 0)
+    t.notOk(buffer.attach(late, 0), 'its frames are gone')
+  }
+  const read = new ResultBuffer(() => undefined)
+  const consumer = new FakeConsumer()
+  read.attach(consumer, 0)
+  read.push(frame(0))
+  read.complete()
+  read.drop(reason)
+  t.same(consumer.ends, [1], 'one that was given all hears of one end')
+})
+
+t.test('what waits for the consumer is what it has not been given', async (t) => {
+  const buffer = new ResultBuffer(() => undefined)
+  for (const i of [0, 1, 2]) buffer.push(frame(i, 100))
+  t.equal(buffer.unsentBytes, 300)
+  const consumer = new FakeConsumer(2)
+  buffer.attach(consumer, 0)
+  t.equal(buffer.unsentBytes, 100)
+  buffer.push(frame(3, 100))
+  t.equal(buffer.unsentBytes, 200)
+  consumer.room = 9
+  buffer.pump()
+  t.equal(buffer.unsentBytes, 0)
+  buffer.attach(new FakeConsumer(0), 1)
+  t.equal(buffer.unsentBytes, 300, 'a new consumer is given them again')
+})

@@ -36,6 +36,7 @@ export class ResultBuffer {
   #first = 0
   #next = 0
   #heldBytes = 0
+  #unsentBytes = 0
   #creditBytes = RESULT_BUFFER_BYTES_MAX
   #end: End | undefined
   #consumer: ResultConsumer | undefined
@@ -57,6 +58,11 @@ export class ResultBuffer {
     return this.#heldBytes
   }
 
+  /** Bytes that no consumer has been given yet. */
+  get unsentBytes(): number {
+    return this.#unsentBytes
+  }
+
   /** Number of the first frame that is still here. */
   get firstFrame(): number {
     return this.#first
@@ -71,6 +77,7 @@ export class ResultBuffer {
     assert(this.#end === undefined, 'a result goes on after its end')
     this.#frames.push(frame)
     this.#heldBytes += frame.byteLength
+    this.#unsentBytes += frame.byteLength
     this.#creditBytes -= frame.byteLength
     this.#pump()
     this.#makeRoom()
@@ -82,6 +89,25 @@ export class ResultBuffer {
 
   fail(error: SqlError): void {
     this.#finish({ kind: 'failed', error })
+  }
+
+  /**
+   * Gives a result up that nobody will ask for any more: its frames go, and a consumer that has not been given all of
+   * them is told why. Of a result that has not ended the end is still to come.
+   */
+  drop(reason: SqlError): void {
+    const consumer = this.#consumer
+    this.#consumer = undefined
+    this.#recyclableFrom = this.frames
+    if (this.#end !== undefined) {
+      this.#first = this.frames
+      this.#frames.length = 0
+      this.#heldBytes = 0
+      this.#unsentBytes = 0
+      this.#next = this.#first
+      this.#end = { kind: 'failed', error: reason }
+    }
+    consumer?.failed(reason)
   }
 
   /**
@@ -97,6 +123,8 @@ export class ResultBuffer {
     if (previous !== undefined) this.#recyclableFrom = this.frames
     previous?.failed(new SqlError('task_superseded', 'the result is read by another consumer now'))
     this.#next = from
+    const unsent = this.#frames.slice(from - this.#first)
+    this.#unsentBytes = unsent.reduce((sum, frame) => sum + frame.byteLength, 0)
     this.pump()
     return true
   }
@@ -138,6 +166,7 @@ export class ResultBuffer {
       const frame = this.#frames[this.#next - this.#first]
       assert(frame !== undefined, 'a frame that was not sent is held')
       this.#next++
+      this.#unsentBytes -= frame.byteLength
       consumer.frame(frame)
     }
     if (this.#end?.kind === 'failed') {

@@ -141,13 +141,70 @@ t.test('a coordinator that comes back in time goes on with its task', async (t) 
   await using world = await World.start()
   await world.startExecutor()
   const { coordinator } = world
-  const sql = 'SELECT count(*) AS n FROM range(600000000) t(i) WHERE i % 3 = 0'
+  // The kernel's now() is when the statement began.
+  const sql = `SELECT epoch_ms(any_value(now())) AS began, count(*) AS n
+               FROM range(600000000) t(i) WHERE i % 3 = 0`
   void coordinator.run(resultTask(sql))
   await coordinator.heard(ref, 'taskProgress')
+  const droppedAt = clock.wall()
   coordinator.drop()
-  const outcome = await coordinator.run(resultTask(sql), 2)
+  const { outcome, frames } = await coordinator.fetch(resultTask(sql), 2)
   t.equal(outcome.finished?.rows, 1)
-  t.ok((outcome.finished?.statistics.elapsedMs ?? 0) > 100, 'it did not begin anew')
+  const began = Number(tableOf(frames).get(0)?.['began'])
+  t.ok(began > droppedAt - 60_000 && began < droppedAt, `it did not begin anew, but at ${began}`)
+})
+
+t.test('the consumer of a finished result is told when its query is released', async (t) => {
+  await using world = await World.start()
+  const executor = await world.startExecutor()
+  const { coordinator } = world
+  const outcome = await coordinator.run(resultTask('SELECT i FROM range(500000) t(i)'))
+  t.equal(outcome.finished?.rows, 500_000)
+  const consumer = await FakeConsumer.connect({
+    address: executor.address,
+    cluster: world.cluster,
+    clock,
+  })
+  const creditBytes = 100_000
+  consumer.connection.send({ kind: 'fetchResult', call: 1, ...ref, fromFrame: 0, creditBytes })
+  await consumer.until(() => consumer.frames.length >= 2)
+  coordinator.send({ kind: 'releaseQuery', epoch: 1, queryId: 'q1' })
+  t.match(await consumer.end(1), {
+    kind: 'failed',
+    error: { error: 'query_canceled', message: /released/, queryId: 'q1' },
+  })
+  consumer.close()
+})
+
+t.test('bytes that begin to wait are reported, and their end', async () => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  const queued = (): readonly number[] =>
+    coordinator.messages.flatMap((m) => (m.kind === 'load' ? [m.queuedBytes] : []))
+  void coordinator.run(resultTask('SELECT i, i * i AS j FROM range(100000000) t(i)'))
+  // Nobody reads it: the kernel goes on for as long as there is room.
+  await coordinator.until(() => queued().some((bytes) => bytes > 4 * 1024 * 1024))
+  coordinator.send({ kind: 'releaseQuery', epoch: 1, queryId: 'q1' })
+  await coordinator.until(() => queued().at(-1) === 0)
+  await untilRunning(coordinator, 0)
+})
+
+t.test('tasks of the coordinator that is told are told apart', async () => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  void coordinator.run(resultTask(ENDLESS))
+  await coordinator.until(() => {
+    const load = coordinator.messages.filter((message) => message.kind === 'load').at(-1)
+    return load?.tasksRunning === 1 && load.tasksOwned === 1
+  })
+  coordinator.drop()
+  await coordinator.hello()
+  await coordinator.until(() => {
+    const load = coordinator.messages.filter((message) => message.kind === 'load').at(-1)
+    return load?.tasksRunning === 1 && load.tasksOwned === 0
+  })
 })
 
 t.test('a result is asked for in vain where there is none', async (t) => {

@@ -28,8 +28,13 @@ export interface TaskManagerOptions {
 
 export interface TaskLoad {
   readonly tasksRunning: number
+  /** Those of the owner that asks. */
+  readonly tasksOwned: number
   readonly memoryReservedBytes: number
+  /** Bytes of results that wait for their consumers. */
   readonly queuedBytes: number
+  /** Bytes of segments on disk, written and pulled. */
+  readonly exchangeBytes: number
 }
 
 interface Query {
@@ -67,16 +72,25 @@ export class TaskManager {
     this.#options = options
   }
 
-  load(): TaskLoad {
-    let memoryReservedBytes = 0
-    let queuedBytes = 0
+  /** `owner` is who is to be told. */
+  load(owner?: OwnerLink): TaskLoad {
+    let [tasksOwned, memoryReservedBytes, queuedBytes] = [0, 0, 0]
     for (const query of this.#queries.values()) {
       for (const task of query.tasks.values()) {
-        queuedBytes += task.heldBytes
-        if (!task.ended) memoryReservedBytes += task.spec.memoryLimitBytes
+        queuedBytes += task.unsentBytes
+        if (task.ended) continue
+        memoryReservedBytes += task.spec.memoryLimitBytes
+        if (query.owner === owner) tasksOwned++
       }
     }
-    return { tasksRunning: this.#running, memoryReservedBytes, queuedBytes }
+    const exchangeBytes = this.#options.store.usedBytes
+    return {
+      tasksRunning: this.#running,
+      tasksOwned,
+      memoryReservedBytes,
+      queuedBytes,
+      exchangeBytes,
+    }
   }
 
   /** Runs a task and tells its owner of it; a start that was seen before is only answered again. */
@@ -236,7 +250,7 @@ export class TaskManager {
   #release(query: Query): void {
     query.stopGrace?.()
     this.#queries.delete(query.id)
-    for (const task of query.tasks.values()) task.cancel()
+    for (const task of query.tasks.values()) task.drop(released(query.id))
     this.#options.puller.forget(query.id)
     this.#deleteWhenIdle(query)
     this.#options.onLoadChange()
@@ -266,6 +280,11 @@ const keyOf = (ref: { readonly task: number; readonly attempt: number }): string
 
 const describe = (ref: TaskReference): string =>
   `task ${ref.task} attempt ${ref.attempt} of query "${ref.queryId}"`
+
+const released = (queryId: string): SqlError =>
+  new SqlError('query_canceled', 'the query was released before its result had been read', {
+    queryId,
+  })
 
 const taskFailed = ({ queryId, task, attempt }: TaskReference, error: SqlError): FromExecutor => ({
   kind: 'taskFailed',

@@ -1,7 +1,7 @@
-import type { Clock } from '@nyala/client/base'
+import type { Clock, Log } from '@nyala/client/base'
 import { type Column, SqlError, toErrorBody } from '@nyala/client/protocol'
 import { setFrameCall } from '@nyala/client/wire'
-import type { SegmentStore } from '../exchange/segment-store.ts'
+import { type SegmentStore, spillLimitError } from '../exchange/segment-store.ts'
 import type { PulledInputs, SegmentPuller } from '../exchange/segment-puller.ts'
 import type { KernelListener } from '../kernel/kernel-handle.ts'
 import type { KernelOutput, KernelProgress, KernelResult } from '../kernel/kernel-protocol.ts'
@@ -30,6 +30,7 @@ export interface TaskRunContext {
   readonly store: SegmentStore
   readonly puller: SegmentPuller
   readonly clock: Clock
+  readonly log: Log
   /** The link of the query's present owner. */
   readonly owner: () => OwnerLink
   /** Called once, when the task has finished or failed. */
@@ -78,6 +79,8 @@ export class TaskRun {
   /** The first look at the files is over, and found them as they should be. */
   #filesChecked = false
   #filesChanged: SqlError | undefined
+  #stopReason: SqlError | undefined
+  #measuring = false
   #wantsStreaming = false
 
   constructor(spec: TaskSpec, call: number, context: TaskRunContext) {
@@ -98,8 +101,9 @@ export class TaskRun {
     return this.#state.kind === 'finished' || this.#state.kind === 'failed'
   }
 
-  get heldBytes(): number {
-    return this.#buffer?.heldBytes ?? 0
+  /** Bytes of its result that have not been given to a consumer. */
+  get unsentBytes(): number {
+    return this.#buffer?.unsentBytes ?? 0
   }
 
   /** The frames of the result; undefined for an exchange. */
@@ -111,7 +115,7 @@ export class TaskRun {
   start(): void {
     if (this.spec.inputs.length === 0) return this.#startKernel([])
     const { puller } = this.#context
-    puller.pull(this.spec.queryId, this.spec.inputs, { signal: this.#abort.signal }).then(
+    puller.pull(this.spec, { signal: this.#abort.signal }).then(
       (inputs) => this.#startKernel(inputs),
       (error: unknown) => this.#onFailed(asSqlError(error)),
     )
@@ -123,6 +127,12 @@ export class TaskRun {
     this.#canceled = true
     this.#abort.abort(new SqlError('query_canceled', 'the task was canceled'))
     this.#running?.cancel()
+  }
+
+  /** Ends the task, and gives up its result: a consumer that has not been given all of it is told why. */
+  drop(reason: SqlError): void {
+    this.cancel()
+    this.#buffer?.drop(reason)
   }
 
   /** The same start was asked for again, perhaps by a new owner: says again what has been said so far. */
@@ -153,6 +163,7 @@ export class TaskRun {
         sql: renderTaskSql(spec.sql, (exchange) => paths.get(exchange) ?? []),
         output: this.#kernelOutput(),
         memoryLimitBytes: spec.memoryLimitBytes,
+        spillLimitBytes: spec.spillLimitBytes ?? 0,
         threads: spec.threads,
         profile: spec.profile,
         settings: spec.kernelSettings,
@@ -222,6 +233,27 @@ export class TaskRun {
     if (this.#rowsWait) this.#toStreaming()
     this.#rowsWait = (this.#buffer?.frames ?? 0) > 1
     this.#context.owner().send({ kind: 'taskProgress', ...this.#ref, ...progress })
+    if (this.#buffer === undefined && !this.#measuring) void this.#measure()
+  }
+
+  /** Counts the segments as they grow; a task that makes more than there is room for is stopped. Never rejects. */
+  async #measure(): Promise<void> {
+    this.#measuring = true
+    try {
+      const { store } = this.#context
+      const bytes = await store.measure(this.#ref)
+      if (!this.ended) store.set(this.#ref, bytes, this.spec.spillLimitBytes ?? 0)
+    } catch (error) {
+      this.#stopFor(asSqlError(error))
+    } finally {
+      this.#measuring = false
+    }
+  }
+
+  /** The task is stopped, and fails for this reason whatever the kernel says. */
+  #stopFor(reason: SqlError): void {
+    this.#stopReason ??= reason
+    this.#running?.cancel()
   }
 
   #toStreaming(): void {
@@ -241,6 +273,8 @@ export class TaskRun {
 
   #onFinished(result: KernelResult): void {
     if (this.#state.kind !== 'running') return
+    const full = this.#countSegments(result)
+    if (full !== undefined) return this.#onFailed(full)
     const { delivery } = this.#state
     const message: FromExecutor = {
       kind: 'taskFinished',
@@ -268,11 +302,12 @@ export class TaskRun {
 
   #onFailed(reason: SqlError): void {
     if (this.ended) return
-    const error = this.#inputLost(reason) ?? reason
+    const error = this.#inputLost(reason) ?? this.#limitReached(reason) ?? reason
     error.queryId = this.#ref.queryId
     const message: FromExecutor = { kind: 'taskFailed', ...this.#ref, error: toErrorBody(error) }
     this.#state = { kind: 'failed', message }
     this.#buffer?.fail(error)
+    if (this.spec.output.kind === 'exchange') this.#discard()
     this.#context.owner().send(message)
     this.#context.onEnd()
   }
@@ -285,6 +320,34 @@ export class TaskRun {
     return new SqlError('executor_lost', `segment "${path}" cannot be read any more`, {
       detail: error.message,
       cause: error,
+    })
+  }
+
+  /** An error of the kernel that a limit of the query is the cause of. */
+  #limitReached(error: SqlError): SqlError | undefined {
+    if (this.#stopReason !== undefined && error.error === 'query_canceled') return this.#stopReason
+    const { spillLimitBytes = 0 } = this.spec
+    if (spillLimitBytes === 0 || error.error !== 'disk_full') return undefined
+    return spillLimitError('a task of the query has spilled', spillLimitBytes, error)
+  }
+
+  /** What keeps the segments that were written from being kept. */
+  #countSegments(result: KernelResult): SqlError | undefined {
+    if (this.#buffer !== undefined) return undefined
+    try {
+      this.#context.store.set(this.#ref, result.bytes, this.spec.spillLimitBytes ?? 0)
+      return undefined
+    } catch (error) {
+      return asSqlError(error)
+    }
+  }
+
+  /** What an attempt has written before it failed is of no use. */
+  #discard(): void {
+    const { store, log } = this.#context
+    store.discard(this.#ref).catch((error: unknown) => {
+      // It goes with the query.
+      log.warn('segmentsNotDeleted', { ...this.#ref, error })
     })
   }
 

@@ -99,8 +99,9 @@ export class FakeCoordinator {
   /** Runs a task and returns the frames of its result, by whichever way they come. */
   async fetch(
     spec: TaskSpec,
+    epoch = 1,
   ): Promise<{ readonly outcome: TaskOutcome; readonly frames: readonly Uint8Array[] }> {
-    const outcome = await this.run(spec)
+    const outcome = await this.run(spec, epoch)
     if (outcome.error !== undefined) throw outcome.error
     if (!outcome.messages.some((message) => message.kind === 'taskStreaming')) {
       return { outcome, frames: outcome.inline }

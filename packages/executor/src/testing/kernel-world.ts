@@ -28,6 +28,7 @@ export interface KernelRun {
 export interface RunOptions {
   readonly output?: KernelOutput
   readonly memoryLimitBytes?: number
+  readonly spillLimitBytes?: number
   readonly threads?: number
   readonly profile?: boolean
   readonly settings?: Readonly<Record<string, string>>
@@ -103,6 +104,7 @@ export class KernelWorld implements AsyncDisposable {
           small: false,
         },
         memoryLimitBytes: options.memoryLimitBytes ?? 0,
+        spillLimitBytes: options.spillLimitBytes ?? 0,
         threads: options.threads ?? 0,
         profile: options.profile ?? false,
         settings: options.settings ?? {},

@@ -82,6 +82,7 @@ export class World implements AsyncDisposable {
       threads: 2,
       memoryLimitBytes: 1024 ** 3,
       spillLimitBytes: 1024 ** 3,
+      exchangeLimitBytes: 1024 ** 3,
       version: 'test',
       pid: process.pid,
       clock,
