@@ -6,3 +6,9 @@ export const ELECTION_REGRESSIONS: Readonly<Record<number, string>> = {
   1489: 'the same, with the request late',
   2884: 'a replacement that died while it started was taken for one that runs',
 }
+
+export const OWNERSHIP_REGRESSIONS: Readonly<Record<number, string>> = {
+  51: 'a query that the leader took over and that nobody came for was never ended',
+  103: 'a create that came late brought a finished query back',
+  151: 'the same, and its next owner had the owner epoch of the last one',
+}

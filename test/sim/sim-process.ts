@@ -32,6 +32,10 @@ export class SimProcess {
     this.clock = processClock(world, this)
   }
 
+  get isRunning(): boolean {
+    return this.#state === 'running'
+  }
+
   get isPaused(): boolean {
     return this.#state === 'paused'
   }

@@ -6,7 +6,7 @@ import { Keys } from './keys.ts'
 import type { Kv } from './kv.ts'
 import { type LoggedQuery, type NewQuery, type Owner, QueryLog } from './query-log.ts'
 import { EtcdProcess } from './testing/etcd-process.ts'
-import { inWorld, World } from './testing/world.ts'
+import { inWorld, type World } from './testing/world.ts'
 
 const c1: Owner = { id: 'c1' as MemberId, startedAt: 1 }
 const c2: Owner = { id: 'c2' as MemberId, startedAt: 1 }
@@ -47,7 +47,7 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => QueryLog) => Promise
     const claims = await Promise.all([log.claim(created, c2), other.claim(created, c3)])
     const won = claims.flatMap((claim) => (claim.kind === 'claimed' ? [claim.query] : []))
     t.equal(won.length, 1)
-    t.equal(won[0]?.record.ownerEpoch, 2)
+    t.equal(won[0]?.record.ownerEpoch, created.modRevision)
     const refused = claims.find(({ kind }) => kind === 'refused')
     t.strictSame(refused?.query, won[0], 'the other is told who owns it')
     t.strictSame(await log.advance(created, { state: 'streaming' }), {
@@ -158,7 +158,10 @@ await inWorld(t, 'a claim that was won is known as won, whatever came after', as
     const created = await log.create(newQuery(id), c1)
     const claimer = new QueryLog(world.on(losingFirstReply(world, then)))
     const claim = await claimer.claim(created, c2)
-    t.match(claim, { kind: 'claimed', query: { record: { owner: 'c2', ownerEpoch: 2 } } })
+    t.match(claim, {
+      kind: 'claimed',
+      query: { record: { owner: 'c2', ownerEpoch: created.modRevision } },
+    })
   }
 })
 
@@ -171,7 +174,31 @@ await inWorld(t, 'a claim that was won and lost again is refused', async (t, wor
   }
   const claimer = new QueryLog(world.on(losingFirstReply(world, then)))
   const claim = await claimer.claim(created, c2)
-  t.match(claim, { kind: 'refused', query: { record: { owner: 'c3', ownerEpoch: 3 } } })
+  t.match(claim, { kind: 'refused', query: { record: { owner: 'c3' } } })
+  t.ok((claim.query?.record.ownerEpoch ?? 0) > created.modRevision)
+})
+
+await inWorld(t, 'a create that comes late brings no owner epoch back', async (t, world) => {
+  const log = new QueryLog(world.on(world.connect()))
+  let isFirst = true
+  const slow = world.connect({
+    fate: () => {
+      if (!isFirst) return 'pass'
+      isFirst = false
+      return { kind: 'late', afterMs: 1000 }
+    },
+  })
+  const created = await new QueryLog(world.on(slow)).create(newQuery('q1'), c1)
+  const first = await log.claim(created, c2)
+  t.equal(first.kind, 'claimed')
+  if (first.query === undefined) return
+  await log.finish(first.query)
+  await world.clock.sleep(2000)
+  const again = await log.read('q1')
+  t.match(again?.record, { owner: 'c1', ownerEpoch: 1 }, 'the record is there again')
+  if (again === undefined) return
+  const second = await log.claim(again, c3)
+  t.ok((second.query?.record.ownerEpoch ?? 0) > first.query.record.ownerEpoch)
 })
 
 await inWorld(t, 'a create whose reply was lost is known as done', async (t, world) => {

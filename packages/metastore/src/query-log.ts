@@ -1,5 +1,5 @@
 import { type Clock, DecodeError, type Log } from '@nyala/client/base'
-import { type MemberId, randomHex } from '@nyala/client/protocol'
+import { type MemberId, randomHex, SqlError } from '@nyala/client/protocol'
 import type { Keys } from './keys.ts'
 import type { CommitResult, KeyValue, Kv } from './kv.ts'
 import { PrefixView } from './prefix-view.ts'
@@ -50,7 +50,7 @@ export type Claim =
  * ```
  *   create (epoch 1) ──► owned ──advance*──► owned ──finish──► gone
  *                          ▲                   │
- *                          └─── claim (+1) ◄───┘   by another coordinator, or a later process of the same one
+ *                          └──── claim ◄──────┘   by another coordinator, or a later process of the same one
  * ```
  *
  * Every write replaces the one record that it was decided on, by its mod revision, so it is applied once at most; it
@@ -161,7 +161,8 @@ export class QueryLog {
   }
 
   /**
-   * Takes a query over under the next owner epoch. `seen` is the record that the decision rests on; where it has
+   * Takes a query over under a higher owner epoch: the revision of the record that the claim replaces. So no two owners
+   * ever have the same one, not even where a record is made again by a create that comes late. `seen` is the record that the decision rests on; where it has
    * changed but its owner has not, the claim goes on. Fails as {@link advance}.
    */
   async claim(seen: LoggedQuery, owner: Owner): Promise<Claim> {
@@ -171,7 +172,7 @@ export class QueryLog {
         ...current.record,
         owner: owner.id,
         ownerStartedAt: owner.startedAt,
-        ownerEpoch: seen.record.ownerEpoch + 1,
+        ownerEpoch: current.modRevision,
         writeId: randomHex(8),
       }
       const answer = await this.#replace(record, current)
@@ -235,13 +236,21 @@ export class QueryLog {
     return { kind: 'changed', query: found }
   }
 
-  /** A record that this version does not understand is an error of whoever asked for it. */
+  /** Fails with `internal_error` where another version wrote it. */
   #found(result: CommitResult): LoggedQuery | undefined {
     const response = result.responses[0]
     const item = response?.kind === 'get' ? response.item : undefined
     if (item === undefined) return undefined
-    const record = decodeRecord(queryRecord, item.value, item.key)
-    return { record, modRevision: item.modRevision }
+    try {
+      const record = decodeRecord(queryRecord, item.value, item.key)
+      return { record, modRevision: item.modRevision }
+    } catch (cause) {
+      if (!(cause instanceof DecodeError)) throw cause
+      throw new SqlError('internal_error', `a query record is not understood: ${cause.message}`, {
+        hint: 'another version of the software wrote it: let that one finish the query',
+        cause,
+      })
+    }
   }
 
   #decode(item: KeyValue): LoggedQuery | undefined {

@@ -136,7 +136,7 @@ export const queryRecord = s.object({
   owner: memberId,
   /** As in its member record: a restarted coordinator does not own what its former process did. */
   ownerStartedAt: s.number,
-  /** 1 for the coordinator that made the record, one more with each claim. Executors refuse commands under a lower one. */
+  /** 1 for the coordinator that made the record, higher with each claim. Executors refuse commands under a lower one. */
   ownerEpoch: s.natural,
   state: s.oneOf(...queryStates),
   place: s.object({
