@@ -6,7 +6,7 @@ import { parseLossless } from '../../sql/reader/json.ts'
 import type { LogicalPlan } from '../logical/relation.ts'
 import { ColumnNames } from './column-names.ts'
 import { allColumns } from './plan-scope.ts'
-import { objectOf, objectsOf, type Raw, Refusal, refuse } from './raw.ts'
+import { checkKeys, keySet, objectOf, objectsOf, type Raw, Refusal, refuse } from './raw.ts'
 import { readRelation } from './read-relation.ts'
 
 export interface BoundPlanContext {
@@ -33,6 +33,7 @@ export function readBoundPlan(json: string, context: BoundPlanContext): LogicalP
   }
 }
 
+const PLAN_KEYS = keySet('error', 'plans')
 function parse(json: string): Raw {
   let value: unknown
   try {
@@ -43,6 +44,7 @@ function parse(json: string): Raw {
   }
   const raw = objectOf(value, 'the plan')
   if (raw['error'] !== false) return refuse(`no plan (${String(raw['error_message'])})`)
+  checkKeys(raw, PLAN_KEYS, 'the plan')
   const [plan, ...more] = objectsOf(raw, 'plans')
   if (plan === undefined || more.length > 0) return refuse('more than one statement')
   return plan

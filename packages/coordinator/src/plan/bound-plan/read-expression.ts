@@ -113,7 +113,10 @@ function readColumnRef(raw: Raw, { inputs, table }: Scope): Expression {
 
 function readRef(raw: Raw, { inputs, lambda }: Scope): Expression {
   const index = countOf(raw['index'], 'index')
-  if (lambda !== undefined) return lambda[index] ?? refuse('a lambda over what is not known')
+  if (lambda !== undefined) {
+    readType(raw['return_type'])
+    return lambda[index] ?? refuse('a lambda over what is not known')
+  }
   return columnAt(index, raw, inputs)
 }
 
@@ -189,6 +192,7 @@ function readConjunction(raw: Raw, scope: Scope): Expression {
 }
 
 function readOperator(raw: Raw, scope: Scope): Expression {
+  readType(raw['return_type'])
   const type = textOf(raw, 'type')
   const operands = readAll(objectsOf(raw, 'children'), scope)
   const [operand, ...list] = operands
@@ -219,6 +223,7 @@ function readOperator(raw: Raw, scope: Scope): Expression {
 const CASE_KEYS = keySet('when_expr', 'then_expr')
 
 function readCase(raw: Raw, scope: Scope): Expression {
+  readType(raw['return_type'])
   const branches = objectsOf(raw, 'case_checks').map((check) => {
     checkKeys(check, CASE_KEYS, 'CASE')
     return {

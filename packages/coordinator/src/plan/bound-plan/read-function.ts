@@ -4,7 +4,7 @@ import type { SqlType } from '../../sql/sql-types.ts'
 import type { ColumnNames } from './column-names.ts'
 import { decimalResult, digitsOf, isWider } from './decimal-arithmetic.ts'
 import { checkKeys, childOf, keySet, objectsOf, type Raw, refuse, textOf, truthOf } from './raw.ts'
-import { readType } from './read-type.ts'
+import { equalTypes, readType } from './read-type.ts'
 
 export interface FunctionScope {
   readonly functions: KernelFunctions
@@ -56,22 +56,34 @@ function withData(
   about: { readonly type: SqlType; readonly call: FunctionCall; readonly scope: FunctionScope },
 ): Expression {
   const { type, call, scope } = about
+  const data = childOf(raw, 'function_data')
   const fields = type.kind === 'struct' && type.fields.length === call.args.length
-  if (call.name === 'struct_pack' && fields) {
+  if ((call.name === 'struct_pack' || call.name === 'row') && fields) {
+    checkKeys(data, STRUCT_KEYS, call.name)
+    checkType(data['variable_return_type'], type)
+    if (call.name === 'row') return { ...call, schema: 'main' }
     return { ...call, argNames: type.fields.map((f) => f.name), schema: 'main' }
   }
-  if (call.name === 'row' && fields) return { ...call, schema: 'main' }
-  const data = childOf(raw, 'function_data')
-  if (data['lambda_expr'] !== undefined) return withLambda(data, call, scope)
+  if (data['lambda_expr'] !== undefined) {
+    checkType(data['return_type'], type)
+    return withLambda(data, call, scope)
+  }
   const operator = ARITHMETIC[call.name]
   if (operator !== undefined && type.kind === 'decimal' && call.args.length === 2) {
     checkKeys(data, DECIMAL_KEYS, call.name)
+    checkType(data['return_type'], type)
     const args = decimalArguments(operator, raw, call)
     return args === undefined
       ? refuse(`${call.name} of decimals that are not alike`)
       : { ...call, args }
   }
   return refuse(`${call.name} with what it was bound to (${Object.keys(data).join(', ')})`)
+}
+
+const STRUCT_KEYS = keySet('variable_return_type')
+
+function checkType(raw: unknown, type: SqlType): void {
+  if (!equalTypes(readType(raw), type)) refuse('a function that was bound to another type')
 }
 
 const LAMBDA_KEYS = keySet('return_type', 'lambda_expr', 'has_index', 'has_initial')

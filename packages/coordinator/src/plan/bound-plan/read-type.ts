@@ -21,6 +21,7 @@ import {
 } from './raw.ts'
 
 const TYPE_KEYS = keySet('id', 'type_info')
+const FIELD_KEYS = keySet('first', 'second')
 const INFO_KEYS: Readonly<Record<string, ReadonlySet<string>>> = {
   DECIMAL_TYPE_INFO: keySet('type', 'alias', 'width', 'scale'),
   LIST_TYPE_INFO: keySet('type', 'alias', 'child_type'),
@@ -104,10 +105,10 @@ function decimal(width: number, scale: number): SqlType {
 }
 
 const readFields = (info: Raw): readonly StructField[] =>
-  objectsOf(info, 'child_types').map((child) => ({
-    name: textOf(child, 'first'),
-    type: readType(child['second']),
-  }))
+  objectsOf(info, 'child_types').map((child) => {
+    checkKeys(child, FIELD_KEYS, 'a field')
+    return { name: textOf(child, 'first'), type: readType(child['second']) }
+  })
 
 function readMap(info: Raw): SqlType {
   const entry = readType(info['child_type'])
