@@ -1,6 +1,7 @@
 import { type Clock, type Log } from '@nyala/client/base'
 import { type Endpoint, type MemberId, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
 import { listen, type Listener, type Transport } from '@nyala/client/wire'
+import { ConstantKernel } from '@nyala/executor/kernel'
 import {
   Catalog,
   Election,
@@ -54,6 +55,8 @@ interface Parts {
 
 /** What a drain waits for running statements before it ends them. */
 const DRAIN_TIMEOUT_MS = 10_000
+/** For statements of constants, which are short. */
+const CONSTANTS_MEMORY_BYTES = 64 * 1024 * 1024
 const DRAIN_POLL_MS = 20
 
 /**
@@ -87,9 +90,10 @@ export class Coordinator {
     const { kv, clock, log, id, cluster } = options
     const keys = new Keys(cluster)
     // The parser and the mirror load while the metastore is read: both take a good part of the start.
-    const [frontEnd, mirror] = await Promise.all([
+    const [frontEnd, mirror, constants] = await Promise.all([
       SqlFrontEnd.open(),
       Mirror.open(clock),
+      ConstantKernel.open({ clock, memoryLimitBytes: CONSTANTS_MEMORY_BYTES }),
       openCluster({ kv, keys, clock, signal }),
     ])
     const membership = new Membership({ kv, keys, clock, log })
@@ -127,6 +131,7 @@ export class Coordinator {
       failover,
       frontEnd,
       mirror,
+      constants,
       functions,
       manifests: new ManifestStore(options.metadataDirectory),
       executors,
@@ -152,7 +157,7 @@ export class Coordinator {
   /** Ends in an orderly way: new statements are refused, running ones get `timeoutMs` to end. */
   async stop(timeoutMs: number = DRAIN_TIMEOUT_MS): Promise<void> {
     const { clock, election, failover, queries, executors, membership } = this.#services
-    const { catalog, frontEnd, mirror } = this.#services
+    const { catalog, frontEnd, mirror, constants } = this.#services
     if (this.#draining) return
     this.#draining = true
     for (const client of this.#clients) client.sendDraining()
@@ -167,6 +172,7 @@ export class Coordinator {
     await this.#listener.close()
     frontEnd.close()
     mirror.close()
+    constants.close()
   }
 
   #acceptor(statements: Statements): (transport: Transport) => void {

@@ -65,6 +65,8 @@ export interface PhysicalPlan {
   readonly exchanges: ReadonlyMap<number, Exchange>
   /** Why the plan has this shape, a sentence for EXPLAIN. */
   readonly reason: string
+  /** Its one fragment reads nothing: the coordinator answers it, without an executor. */
+  readonly constant?: boolean | undefined
   /**
    * What is left to run once these exchanges have been written, with what they were found to hold; numbers of fragments
    * and exchanges go on from those of this plan. Absent where nothing could be done better for knowing it.

@@ -5,6 +5,7 @@ import type { Query, Select } from '../sql/ir.ts'
 import { renderQuery } from '../sql/renderer.ts'
 import { estimate } from './estimate/estimate.ts'
 import { pruneScan } from './estimate/prune-scan.ts'
+import { constantQuery } from './constant-query.ts'
 import { Costs } from './fragment/cost.ts'
 import { elapsedNs } from './fragment/elapsed.ts'
 import { type Made, NotDistributable } from './fragment/drafts.ts'
@@ -49,8 +50,22 @@ export type ReadPlan = (
  * Deterministic in its input.
  */
 export async function planQuery(input: PlanInput, read: ReadPlan): Promise<PhysicalPlan> {
+  const constant = await constantPlan(input, read)
+  if (constant !== undefined) return constant
   const distributed = await distribute(input, read)
   return typeof distributed === 'string' ? singlePlan(input, distributed) : distributed
+}
+
+async function constantPlan(input: PlanInput, read: ReadPlan): Promise<PhysicalPlan | undefined> {
+  const { query, scans, columns, options } = input
+  if (columns === undefined) return undefined
+  const answered = await constantQuery({ query, scans, distribution: options.distribution }, () =>
+    read(query, scans, columns),
+  )
+  if (answered === undefined) return undefined
+  const plan = singlePlan({ ...input, query: answered, scans: [] }, '')
+  const how = scans.length === 0 ? '' : ', from the statistics of footers'
+  return { ...plan, constant: true, reason: `constant: answered by the coordinator${how}` }
 }
 
 function singlePlan(input: PlanInput, reason: string): PhysicalPlan {

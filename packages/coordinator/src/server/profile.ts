@@ -1,4 +1,5 @@
 import { formatBytes } from '../plan/planner.ts'
+import { pruningCounts } from '../plan/estimate/prune-scan.ts'
 import type { TaskPart } from '../plan/fragment/tasks.ts'
 import {
   type ExchangeInput,
@@ -161,8 +162,13 @@ function scanText(plan: PhysicalPlan, fragment: Fragment, id: number): string {
     scan.partitionColumns.length === 0
       ? ''
       : `, partitions ${scan.partitionsLeft} of ${scan.partitionsTotal}`
+  const counts = pruningCounts(scan)
+  const groups =
+    scan.rowGroupsLeft === undefined || scan.rowGroupsLeft.size === 0
+      ? ''
+      : `, row groups ${counts.rowGroups} of ${counts.rowGroupsTotal}`
   const how = fragment.divided?.scan === id ? 'divided' : 'read whole'
-  return `scan ${scan.database}.${scan.table} as ${scan.alias}: ${files} files${partitions}, ${rows} rows, ${formatBytes(bytes)}, ${how}`
+  return `scan ${scan.database}.${scan.table} as ${scan.alias}: ${files} files${partitions}${groups}, ${rows} rows, ${formatBytes(bytes)}, ${how}`
 }
 
 /** The profile for people. */

@@ -4,6 +4,7 @@ import { type BoundQuery, bindQuery } from '../bind/bind-query.ts'
 import type { PhysicalPlan } from '../plan/physical-plan.ts'
 import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
 import { planQuery } from '../plan/planner.ts'
+import { ConstantAnswer } from './constant-answers.ts'
 import { KeptPlans, planBytes } from './kept-plans.ts'
 import { QueryRun } from '../schedule/query-run.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
@@ -30,6 +31,8 @@ export interface QueryProgress {
 export interface PlannedQuery {
   readonly plan: PhysicalPlan
   readonly columns: readonly Column[] | undefined
+  /** Of a constant plan. */
+  readonly answer?: ConstantAnswer | undefined
   /** Milliseconds from the statement's arrival: reading, binding and planning; 0 for a plan that was kept. */
   readonly planMs: number
 }
@@ -77,7 +80,12 @@ export class Queries {
           { mirror, functions, database: context.session.database },
         ),
     )
-    const planned = { plan, columns: bound.columns, planMs: clock.now() - context.startedAt }
+    const planned = {
+      plan,
+      columns: bound.columns,
+      ...(plan.constant === true ? { answer: new ConstantAnswer() } : {}),
+      planMs: clock.now() - context.startedAt,
+    }
     // Files named in the text may come and go; tables only change with the catalog's revision.
     if (sql !== undefined && sql.length <= PLAN_TEXT_MAX && bound.columns !== undefined) {
       this.#plans.set(this.#key(sql, context), context.catalog.revision, {
@@ -110,6 +118,15 @@ export class Queries {
   }
 
   async run(planned: PlannedQuery, context: StatementContext): Promise<StatementOutcome> {
+    const { plan, answer, planMs } = planned
+    if (answer !== undefined) {
+      const outcome = await answer.send(plan, context, this.#services.constants)
+      return {
+        ...outcome,
+        statistics: { planMs },
+        profile: { reason: plan.reason, planMs, stages: [] },
+      }
+    }
     const profile = wantsProfile(planned.plan, context)
     const run = this.#start(planned, context, { profile, relay: context.relay })
     await run.run()

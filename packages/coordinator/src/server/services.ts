@@ -1,4 +1,5 @@
 import type { Clock, Log } from '@nyala/client/base'
+import type { ConstantKernel } from '@nyala/executor/kernel'
 import type { Catalog, Election, Membership } from '@nyala/metastore'
 import type { KernelFunctions } from '../bind/functions.ts'
 import type { Mirror } from '../bind/mirror.ts'
@@ -22,6 +23,8 @@ export interface Services {
   readonly failover: Failover
   readonly frontEnd: SqlFrontEnd
   readonly mirror: Mirror
+  /** Answers what is constant. */
+  readonly constants: ConstantKernel
   readonly functions: KernelFunctions
   readonly manifests: ManifestStore
   readonly executors: Executors
