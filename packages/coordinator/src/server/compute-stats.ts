@@ -39,7 +39,9 @@ export async function computeStats(
   const statistics: TableStatistics = {
     format: 1,
     computedAt: services.clock.wall(),
-    ...(table.manifest === null ? {} : { manifest: table.manifest.path }),
+    ...(table.manifest === null
+      ? {}
+      : { manifest: { crc32: table.manifest.crc32, bytes: table.manifest.bytes } }),
     rows,
     columns: [...kept.filter((c) => !names.has(foldName(c.name))), ...found],
   }

@@ -3,9 +3,12 @@ import { foldName, type RelationRecord, type TableRecord } from '@nyala/metastor
 import { requireDatabase } from '../bind/bind-query.ts'
 import { SETTINGS, settingOf } from '../bind/settings.ts'
 import { formatBytes } from '../plan/planner.ts'
+import { type Bound, boundText } from '../plan/estimate/bounds.ts'
+import { boundsTogether, columnReader } from '../plan/estimate/column-bounds.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 import type { DescribeTable, Show, ShowFiles, ShowObject } from '../sql/statement.ts'
 import { absolutePath, type Manifest } from '../table/manifest.ts'
+import { isStale, type TableStatistics } from '../table/statistics.ts'
 import { count, type LocalResult, text } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import type { StatementContext } from './statement-context.ts'
@@ -185,17 +188,18 @@ export class Listings {
       text('size'),
       text('format'),
       text('computed_at'),
+      text('state'),
       text('location'),
     ]
-    const total: Row = [sum(2), sum(1), formatBytes(sum(3)), 'PARQUET', age, found.location]
+    const end = ['PARQUET', age, statisticsState(statistics, found)]
+    const total: Row = [sum(2), sum(1), formatBytes(sum(3)), ...end, found.location]
     if (found.partitionColumns.length === 0) return table('SHOW TABLE STATS', columns, [total])
     const rows = totals.map(([values, files, rowCount, bytes]): Row => [
       ...values,
       rowCount,
       files,
       formatBytes(bytes),
-      'PARQUET',
-      age,
+      ...end,
       null,
     ])
     const label: Row = found.partitionColumns.map((_, i) => (i === 0 ? 'Total' : null))
@@ -203,13 +207,21 @@ export class Listings {
   }
 
   async #columnStats(found: TableRecord): Promise<LocalResult> {
-    const statistics = await this.#services.manifests.readStatistics(found)
-    const byName = new Map(statistics?.columns.map((c) => [foldName(c.name), c]))
+    const { manifests } = this.#services
+    const statistics = await manifests.readStatistics(found)
+    const computed = new Map(statistics?.columns.map((c) => [foldName(c.name), c]))
+    const footers = footerStatistics(found, await manifests.read(found))
+    const age = statistics === undefined ? null : new Date(statistics.computedAt).toISOString()
     const rows = [...found.columns, ...found.partitionColumns].map(({ name, type }): Row => {
-      const c = byName.get(foldName(name))
-      if (c === undefined) return [name, type, -1, -1, null, null, null, null]
+      const c = computed.get(foldName(name))
+      const footer = footers(name)
       const size = (n: number): string | null => (n < 0 ? null : String(Number(n.toFixed(2))))
-      return [name, type, c.distinct, c.nulls, c.min, c.max, size(c.sizeMax), size(c.sizeAverage)]
+      if (c === undefined) {
+        const state = footer.nulls < 0 && footer.min === null ? 'none' : 'footers'
+        return [name, type, -1, footer.nulls, footer.min, footer.max, null, null, null, state]
+      }
+      const values = [c.distinct, c.nulls, c.min, c.max, size(c.sizeMax), size(c.sizeAverage)]
+      return [name, type, ...values, age, statisticsState(statistics, found)]
     })
     return table(
       'SHOW COLUMN STATS',
@@ -222,6 +234,8 @@ export class Listings {
         text('max'),
         text('max_size'),
         text('avg_size'),
+        text('computed_at'),
+        text('state'),
       ],
       rows,
     )
@@ -297,6 +311,56 @@ const columnRows = (relation: RelationRecord): readonly Row[] => {
       c.comment ?? '',
     ],
   )
+}
+
+/** `stale`: the table was listed anew since its statistics were computed. */
+const statisticsState = (
+  statistics: TableStatistics | undefined,
+  found: TableRecord,
+): 'none' | 'current' | 'stale' =>
+  statistics === undefined ? 'none' : isStale(statistics, found) ? 'stale' : 'current'
+
+/** What the footers of all files say of a column; -1 and null where one of them does not say. */
+function footerStatistics(
+  found: TableRecord,
+  manifest: Manifest,
+): (name: string) => {
+  readonly nulls: number
+  readonly min: string | null
+  readonly max: string | null
+} {
+  const { files, schemas, partitions, location } = manifest
+  const reading = {
+    ...found,
+    alias: found.name,
+    table: found.name,
+    id: 0,
+    location,
+    schemas,
+    files,
+  }
+  const scan = {
+    ...reading,
+    partitions,
+    filesTotal: 0,
+    partitionsTotal: 0,
+    partitionsLeft: 0,
+    statistics: undefined,
+  }
+  return (name) => {
+    const column = columnReader(scan, name)
+    const bounds = files.flatMap((file) => column?.boundsOf(file) ?? [])
+    const { nulls, min, max } = boundsTogether(bounds)
+    const shown = (bound: Bound | undefined): string | null =>
+      bound === undefined || column?.domain === undefined
+        ? null
+        : (boundText(bound, column.domain) ?? null)
+    return {
+      nulls: column === undefined || nulls === undefined ? -1 : nulls,
+      min: shown(min),
+      max: shown(max),
+    }
+  }
 }
 
 type PartitionTotal = readonly [

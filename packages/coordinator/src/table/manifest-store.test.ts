@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { sketchColumns, sketchListing } from '../testing/listings.ts'
 import { type Manifest, manifestOf } from './manifest.ts'
 import { ManifestStore } from './manifest-store.ts'
+import { isStale } from './statistics.ts'
 
 const sample = (files = 3): Manifest =>
   manifestOf(
@@ -196,3 +197,34 @@ t.test('statistics are kept in the same way', async (t) => {
     message: /./,
   })
 })
+
+t.test(
+  'statistics are stale once the files are others, not once they were listed again',
+  async (t) => {
+    const store = new ManifestStore(await directoryOf(t))
+    const first = await store.write(sample(3))
+    const again = await store.write(sample(3))
+    const other = await store.write(sample(4))
+    const { crc32, bytes } = first
+    const found = {
+      format: 1 as const,
+      computedAt: 5,
+      rows: 3,
+      columns: [],
+      manifest: { crc32, bytes },
+    }
+    t.equal(isStale(found, tableWith(first)), false)
+    t.equal(isStale(found, tableWith(again)), false)
+    t.equal(isStale(found, tableWith(other)), true)
+    t.equal(isStale(found, tableWith(null)), true)
+    const before = { ...found, manifest: undefined }
+    t.equal(
+      isStale(before, { ...tableWith(first), refreshedAt: 6 }),
+      true,
+      'written by a version that did not keep it',
+    )
+    t.equal(isStale(before, { ...tableWith(first), refreshedAt: 4 }), false)
+    const pointer = await store.writeStatistics(found)
+    t.same(await store.readStatistics(tableWith(first, pointer)), found)
+  },
+)

@@ -21,15 +21,16 @@ export const tableStatistics = s.object({
   format: s.literal(1),
   /** Milliseconds since 1970-01-01 UTC. */
   computedAt: s.number,
-  /** Path of the manifest whose files were read; absent where it was written by a version that did not say. */
-  manifest: s.optional(s.string),
+  /** The manifest whose files were read, by what it says; absent where a version wrote it that did not keep it. */
+  manifest: s.optional(s.object({ crc32: s.natural, bytes: s.natural })),
   rows: s.natural,
   columns: s.array(columnStatistics),
 })
 export type TableStatistics = Infer<typeof tableStatistics>
 
-/** True where the table has been listed anew since its statistics were computed, so that its files may be others. */
-export const isStale = (statistics: TableStatistics, table: TableRecord): boolean =>
-  statistics.manifest === undefined
-    ? statistics.computedAt < table.refreshedAt
-    : statistics.manifest !== table.manifest?.path
+/** True where the files of the table are not those any more that its statistics were computed from. */
+export function isStale(statistics: TableStatistics, table: TableRecord): boolean {
+  const { manifest } = statistics
+  if (manifest === undefined) return statistics.computedAt < table.refreshedAt
+  return manifest.crc32 !== table.manifest?.crc32 || manifest.bytes !== table.manifest.bytes
+}

@@ -4,7 +4,14 @@ import type { SqlType } from '../../sql/sql-types.ts'
 import { parseType } from '../../sql/type-text.ts'
 import type { ManifestFile } from '../../table/manifest.ts'
 import type { Scan } from '../scan.ts'
-import { type Bound, convertBound, type Domain, domainOf, parseBound } from './bounds.ts'
+import {
+  type Bound,
+  compareBounds,
+  convertBound,
+  type Domain,
+  domainOf,
+  parseBound,
+} from './bounds.ts'
 
 /** What is known of a column in some rows of a file. */
 export interface RowsBounds {
@@ -139,4 +146,31 @@ function read(
   if (typeof value === 'number') return convertBound(BigInt(value), from, to)
   if (from.kind === 'text') return convertBound(value, from, to)
   return /^-?\d+$/.test(value) ? convertBound(BigInt(value), from, to) : undefined
+}
+
+/** What is known of rows of several kinds together: nothing, where one of them is not known. */
+export function boundsTogether(all: readonly RowsBounds[]): RowsBounds {
+  let rows = 0
+  let nulls: number | undefined = 0
+  let min: Bound | undefined
+  let max: Bound | undefined
+  let [known, exact] = [true, true]
+  for (const one of all) {
+    rows += one.rows
+    nulls = nulls === undefined || one.nulls === undefined ? undefined : nulls + one.nulls
+    if (one.rows === one.nulls) continue
+    if (one.min === undefined || one.max === undefined) known = false
+    else {
+      if (min === undefined || compareBounds(one.min, min) < 0) min = one.min
+      if (max === undefined || compareBounds(one.max, max) > 0) max = one.max
+      exact &&= one.exact
+    }
+  }
+  return {
+    rows,
+    nulls,
+    min: known ? min : undefined,
+    max: known ? max : undefined,
+    exact: known && exact,
+  }
 }

@@ -2,7 +2,7 @@ import { foldName } from '@nyala/metastore'
 import type { ScanRelation, ScannedColumn } from '../logical/relation.ts'
 import type { Scan } from '../scan.ts'
 import { type Bound, compareBounds, domainOf, parseBound, position } from './bounds.ts'
-import { columnReader, type RowsBounds } from './column-bounds.ts'
+import { boundsTogether, columnReader, type RowsBounds } from './column-bounds.ts'
 import {
   type ColumnEstimate,
   distinctAmong,
@@ -117,30 +117,13 @@ function footerBounds(scan: Scan, source: string): FooterBounds {
   const reader = columnReader(scan, source)
   const silent = { nulls: undefined, min: undefined, max: undefined }
   if (reader === undefined) return silent
-  let rows = 0
-  let nulls: number | undefined = 0
-  let min: Bound | undefined
-  let max: Bound | undefined
-  let known = true
-  const take = (bounds: RowsBounds): void => {
-    rows += bounds.rows
-    nulls = nulls === undefined || bounds.nulls === undefined ? undefined : nulls + bounds.nulls
-    if (bounds.rows === bounds.nulls) return
-    if (bounds.min === undefined || bounds.max === undefined) known = false
-    else {
-      if (min === undefined || compareBounds(bounds.min, min) < 0) min = bounds.min
-      if (max === undefined || compareBounds(bounds.max, max) > 0) max = bounds.max
-    }
-  }
+  const found: RowsBounds[] = []
   for (const file of scan.files) {
     const left = scan.rowGroupsLeft?.get(file)
     const bounds = reader.boundsOf(file)
     const isByGroup = left !== undefined && bounds.length === file.rowGroups.length
-    for (const [i, one] of bounds.entries()) if (!isByGroup || left.includes(i)) take(one)
+    for (const [i, one] of bounds.entries()) if (!isByGroup || left.includes(i)) found.push(one)
   }
-  return {
-    nulls: nulls === undefined || rows === 0 ? undefined : nulls / rows,
-    min: known ? min : undefined,
-    max: known ? max : undefined,
-  }
+  const { rows, nulls, min, max } = boundsTogether(found)
+  return { nulls: nulls === undefined || rows === 0 ? undefined : nulls / rows, min, max }
 }
