@@ -53,6 +53,8 @@ export interface Fragment {
   readonly rowsMax?: number | undefined
   /** Once its tasks have made this many rows the others need not run. */
   readonly rowsEnough?: number | undefined
+  /** False where a task that runs again may choose other rows: a LIMIT takes any, or any of those that are equal. */
+  readonly repeatable: boolean
   /** Why its rows go where they go, and how many are expected. */
   readonly why?: string | undefined
   readonly rowsExpected?: number | undefined

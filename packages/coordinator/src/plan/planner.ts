@@ -77,6 +77,7 @@ function singlePlan(input: PlanInput, reason: string): PhysicalPlan {
     // Only EXPLAIN wants it.
     readable: () => fragmentParts(renderQuery(query, { layout: 'readable' })),
     output: { kind: 'result' },
+    repeatable: true,
     inputs: [],
     scans: [...new Set(parts.flatMap((p) => (p.kind === 'scan' ? [p.scan] : [])))],
     rowsMax: rowBound(query, input.functions),

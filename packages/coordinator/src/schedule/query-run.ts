@@ -3,13 +3,11 @@ import { type Column, SqlError } from '@nyala/client/protocol'
 import type { Frame } from '@nyala/client/wire'
 import type { TaskSpec } from '@nyala/executor/protocol'
 import {
-  type ExchangeSize,
   type Fragment,
   type PhysicalPlan,
   taskAffinity,
   taskFiles,
   taskSql,
-  writtenAs,
 } from '../plan/physical-plan.ts'
 import {
   expectedTasks,
@@ -21,6 +19,7 @@ import {
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
 import { type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
+import { adaptedPlan, producedBy } from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
 
@@ -146,7 +145,9 @@ export class QueryRun {
     const report = this.#reportOf(index)
     try {
       await this.#runStage(report)
-      this.#adapt(index)
+      // Not where later stages have begun: they are being repaired as they were planned.
+      if (this.#reports.length === index + 1)
+        this.#plan = adaptedPlan(this.#plan, this.#reports, index + 1)
       return index + 1
     } catch (error) {
       const lost = this.#lostExecutors(index)
@@ -160,36 +161,8 @@ export class QueryRun {
     }
   }
 
-  /** The segments of an exchange, by the tasks that wrote them. */
-  #produced(read: number): readonly Produced[] {
-    const exchange = writtenAs(this.#plan, read)
-    return this.#reports.flatMap(({ fragment, state }) => {
-      if (fragment.output.kind !== 'exchange' || fragment.output.exchange !== exchange) return []
-      return state.tasks.flatMap((task, i) => {
-        if (task.kind === 'skipped') return []
-        assert(task.kind === 'finished', 'a stage starts only after the stages that feed it')
-        return task.segments.map((segment) => ({ producer: `${fragment.id}/${i}`, segment }))
-      })
-    })
-  }
-
-  /** Plans what is left again, now that it is known what has been written. Not where later stages have begun. */
-  #adapt(index: number): void {
-    const { adapt, fragments } = this.#plan
-    if (adapt === undefined || this.#reports.length > index + 1) return
-    const done = fragments.slice(0, index + 1)
-    const pending = new Set(fragments.slice(index + 1).flatMap((f) => outputOf(f)))
-    const measured = new Map<number, ExchangeSize>()
-    for (const exchange of done.flatMap((f) => outputOf(f))) {
-      if (pending.has(exchange)) continue
-      const segments = this.#produced(exchange).map((p) => p.segment)
-      const rows = segments.reduce((sum, segment) => sum + segment.rows, 0)
-      const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
-      measured.set(exchange, { rows, bytes })
-    }
-    if (measured.size === 0) return
-    const next = adapt(measured)
-    this.#plan = { ...next, fragments: [...done, ...next.fragments] }
+  #produced(exchange: number): readonly Produced[] {
+    return producedBy(this.#reports, this.#plan, exchange)
   }
 
   #reportOf(index: number): Report {
@@ -252,9 +225,15 @@ export class QueryRun {
   /** Marks what was lost as not yet run; the number of the earliest stage that has to run again. */
   #loseOutputs(index: number, lost: ReadonlySet<string>): number {
     let first = index
-    this.#reports.slice(0, index).forEach((report, i) => {
-      for (const executor of lost) report.state = stages.onExecutorLost(report.state, executor)
-      if (!stages.isDone(report.state)) first = Math.min(first, i)
+    // Once rows have been chosen anew, nothing that saw the earlier choice may stay.
+    let chosenAnew = false
+    this.#reports.slice(0, index + 1).forEach((report, i) => {
+      if (chosenAnew) report.state = stages.toBeginning(report.state)
+      else if (i < index)
+        for (const executor of lost) report.state = stages.onExecutorLost(report.state, executor)
+      if (stages.isDone(report.state)) return
+      first = Math.min(first, i)
+      chosenAnew ||= !report.fragment.repeatable && i < index
     })
     return first
   }
@@ -320,7 +299,7 @@ export class QueryRun {
     const { executors } = this.#options
     const plan = stages.planDispatch(
       report.state,
-      executors.states(),
+      executors.placement,
       (id) => executors.get(id)?.hello.threads ?? 1,
     )
     for (const assignment of plan) {
@@ -464,9 +443,6 @@ export class QueryRun {
     }
   }
 }
-
-const outputOf = ({ output }: Fragment): readonly number[] =>
-  output.kind === 'exchange' ? [output.exchange] : []
 
 function taskOutput({ output }: Fragment): TaskSpec['output'] {
   if (output.kind === 'result') return output

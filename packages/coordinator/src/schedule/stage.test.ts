@@ -1,6 +1,7 @@
+import { Prng } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import t from 'tap'
-import type { ExecutorState } from './placement.ts'
+import { type ExecutorState, Placement } from './placement.ts'
 import {
   type Assignment,
   ATTEMPTS_MAX,
@@ -13,6 +14,8 @@ import {
   planDispatch,
   type StageState,
   type TaskResult,
+  toBeginning,
+  toEnough,
   toFinished,
   toRestarted,
   toRunning,
@@ -50,12 +53,12 @@ const wrong = new SqlError('invalid_text_representation', 'could not convert')
 const noThreads = 2
 
 const dispatch = (stage: StageState, executors: readonly ExecutorState[]): readonly Assignment[] =>
-  planDispatch(stage, executors, () => noThreads)
+  planDispatch(stage, Placement.of(executors), () => noThreads)
 
 /** A stage of one task that runs on `id`. */
 const running = (id: string, stage = newStage([undefined])): StageState => {
   const [task] = stage.tasks
-  const attempt = task === undefined || task.kind === 'skipped' ? 0 : task.attempt
+  const attempt = task?.attempt ?? 0
   return toRunning(stage, { task: 0, attempt, executor: id })
 }
 
@@ -222,3 +225,52 @@ t.test(
     t.same(dispatch(stage, [slow]), [{ task: 2, attempt: 0, executor: 'slow' }])
   },
 )
+
+t.test('a stage that has enough rows is done without those that have not finished', async (t) => {
+  const tasks = newStage([undefined, undefined, undefined])
+  let stage = toRunning(running('a', tasks), { task: 1, attempt: 0, executor: 'b' })
+  stage = toFinished(stage, 0, result(10))
+  t.notOk(isDone(stage))
+  const enough = toEnough(stage)
+  t.ok(isDone(enough))
+  t.same(
+    enough.tasks.map((task) => task.kind),
+    ['finished', 'skipped', 'skipped'],
+  )
+})
+
+t.test('a stage that begins again has no task under an attempt that it had before', async (t) => {
+  const tasks = newStage([undefined, undefined])
+  const stage = toEnough(toFinished(running('a', tasks), 0, result(10)))
+  const again = toBeginning(stage)
+  t.same(
+    again.tasks.map(({ kind, attempt }) => [kind, attempt]),
+    [
+      ['pending', 1],
+      ['pending', 1],
+    ],
+  )
+})
+
+t.test('what is known of a stage by going along is what counting its tasks gives', async (t) => {
+  const random = new Prng(3)
+  const executors = ['a', 'b', 'c'].map((id) => executor(id, { slots: 8 }))
+  let stage = newStage(Array.from({ length: 30 }, (_, i) => `f${i}`))
+  for (let step = 0; step < 400; step++) {
+    const anew: StageState = { ...stage, tasks: [...stage.tasks] }
+    const assignments = dispatch(stage, executors)
+    t.same(dispatch(anew, executors), assignments)
+    const [first] = assignments
+    const at = stage.tasks.findIndex((task) => task.kind === 'running' && random.chance(0.5))
+    if (first !== undefined && random.chance(0.6)) stage = toRunning(stage, first)
+    else if (at >= 0 && random.chance(0.7)) stage = toFinished(stage, at, result(random.below(500)))
+    else if (at >= 0) {
+      const outcome = onTaskFailed(stage, at, {
+        error: new SqlError('executor_lost', 'gone'),
+        delivered: false,
+      })
+      if (outcome.kind === 'retry') stage = outcome.stage
+    } else if (random.chance(0.2)) stage = onExecutorLost(stage, 'b')
+  }
+  t.ok(stage.tasks.some((task) => task.kind === 'finished'))
+})

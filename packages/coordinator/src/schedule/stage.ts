@@ -1,7 +1,8 @@
 import { assert } from '@nyala/client/base'
 import type { SqlError } from '@nyala/client/protocol'
 import type { Segment, TaskStatistics } from '@nyala/executor/protocol'
-import { type ExecutorState, placeTask } from './placement.ts'
+import type { ExecutorState, Placement } from './placement.ts'
+import { carryLedger, ledgerOf } from './stage-ledger.ts'
 import { stragglers } from './straggler.ts'
 
 /**
@@ -32,7 +33,7 @@ export type TaskState =
       readonly statistics: TaskStatistics
       readonly profile: string | undefined
     }
-  | { readonly kind: 'skipped' }
+  | { readonly kind: 'skipped'; readonly attempt: number }
 
 export interface StageState {
   readonly tasks: readonly TaskState[]
@@ -75,27 +76,33 @@ export interface Assignment {
  */
 export function planDispatch(
   stage: StageState,
-  executors: readonly ExecutorState[],
+  placement: Placement,
   threadsOf: (executor: string) => number,
 ): readonly Assignment[] {
-  const own = new Map<string, number>()
-  for (const task of stage.tasks) {
-    if (task.kind === 'running') own.set(task.executor, (own.get(task.executor) ?? 0) + 1)
-  }
+  const ledger = ledgerOf(stage.tasks)
+  if (ledger.pending.length === 0) return []
+  const slow = stragglers(ledger, placement, threadsOf)
   const extra = new Map<string, number>()
-  const slow = stragglers(stage, executors, threadsOf)
-  const open = executors.filter((e) => !slow.has(e.id))
+  const own = (id: string): number => (ledger.running.get(id) ?? 0) + (extra.get(id) ?? 0)
+  const accepts = (id: string): boolean => own(id) < threadsOf(id) && !slow.has(id)
+  const before = new Map<string, ExecutorState>()
   const assignments: Assignment[] = []
-  stage.tasks.forEach((task, index) => {
-    if (task.kind !== 'pending') return
-    const states = open
-      .filter((e) => (own.get(e.id) ?? 0) + (extra.get(e.id) ?? 0) < threadsOf(e.id))
-      .map((e) => ({ ...e, tasksRunning: e.tasksRunning + (extra.get(e.id) ?? 0) }))
-    const executor = placeTask(states, { affinity: stage.affinities[index], avoid: task.avoid })
-    if (executor === undefined) return
+  for (const index of ledger.pending) {
+    const task = taskAt(stage, index)
+    assert(task.kind === 'pending', 'the ledger is that of the tasks')
+    const wish = { affinity: stage.affinities[index], avoid: task.avoid, accepts }
+    const executor = placement.place(wish)
+    // Whom one task finds no place with has none for the others either.
+    if (executor === undefined) break
+    const state = placement.get(executor)
+    assert(state !== undefined, 'a task is placed on an executor that is there')
+    if (!before.has(executor)) before.set(executor, state)
+    placement.set({ ...state, tasksRunning: state.tasksRunning + 1 })
     extra.set(executor, (extra.get(executor) ?? 0) + 1)
     assignments.push({ task: index, attempt: task.attempt, executor })
-  })
+  }
+  // They only count once they have been started.
+  for (const state of before.values()) placement.set(state)
   return assignments
 }
 
@@ -165,7 +172,7 @@ export const rowsOf = (stage: StageState): number =>
 export const toEnough = (stage: StageState): StageState => ({
   ...stage,
   tasks: stage.tasks.map((task): TaskState =>
-    task.kind === 'finished' ? task : { kind: 'skipped' },
+    task.kind === 'finished' ? task : { kind: 'skipped', attempt: task.attempt },
   ),
 })
 
@@ -179,6 +186,16 @@ export function onExecutorLost(stage: StageState, executor: string): StageState 
     }),
   }
 }
+
+/** Everything runs again, under new attempts: what it read has been chosen anew. */
+export const toBeginning = (stage: StageState): StageState => ({
+  ...stage,
+  tasks: stage.tasks.map(({ attempt }): TaskState => ({
+    kind: 'pending',
+    attempt: attempt + 1,
+    avoid: new Set(),
+  })),
+})
 
 /** Tasks that were running when their inputs went begin again, under a new attempt, so that late words of the old count for nothing. */
 export function toRestarted(stage: StageState): StageState {
@@ -197,7 +214,8 @@ const taskAt = (stage: StageState, index: number): TaskState => {
   return task
 }
 
-const replace = (stage: StageState, index: number, task: TaskState): StageState => ({
-  ...stage,
-  tasks: stage.tasks.map((old, i) => (i === index ? task : old)),
-})
+function replace(stage: StageState, index: number, task: TaskState): StageState {
+  const tasks = stage.tasks.with(index, task)
+  carryLedger(stage.tasks, tasks, index)
+  return { ...stage, tasks }
+}

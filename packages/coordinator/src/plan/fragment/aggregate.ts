@@ -44,7 +44,7 @@ export function aggregateStream(by: Fragmenter, work: AggregateInput): Stream {
   if (singleBranch(input) !== undefined) return mapStream(input, whole)
   const keys = aggregate.keys.map((k) => k.expression)
   const plain = isPlain(aggregate)
-  if (plain && bucketKeys(input).some((list) => list.length > 0 && isSubset(list, keys))) {
+  if (plain && bucketKeys(input).some((list) => isSubset(list, keys))) {
     return withKeys(
       mapStream(input, whole),
       keysThrough(bucketKeys(input), aggregate.keys, equalIr),

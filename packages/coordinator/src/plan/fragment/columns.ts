@@ -33,9 +33,9 @@ export function neededColumns(
 export const columnName = (expression: Expression): string | undefined =>
   expression.kind === 'column' && expression.path.length === 1 ? expression.path[0] : undefined
 
-/** True when every expression of `part` is one of `whole`. */
-export const isSubset = (part: readonly Expression[], whole: readonly Expression[]): boolean =>
-  part.every((p) => whole.some((w) => equalIr(p, w)))
+/** True when rows in buckets by `list` that agree in all of `keys` are in one bucket. No list says nothing. */
+export const isSubset = (list: readonly Expression[], keys: readonly Expression[]): boolean =>
+  list.length > 0 && list.every((p) => keys.some((w) => equalIr(p, w)))
 
 /** What a join needs of its two sides, for the columns that are needed of the join. */
 export function joinNeeds(

@@ -47,6 +47,9 @@ const BUCKETS_MAX = 256
 export class Emitter {
   readonly #drafts: Drafts
   readonly #options: EmitOptions
+  readonly #names = {
+    scanName: (scan: number): string => this.#options.scans.get(scan)?.alias ?? 't',
+  }
   readonly #numbers = new Map<number, number>()
   #nextExchange: number
   readonly fragments: Fragment[] = []
@@ -65,7 +68,7 @@ export class Emitter {
     this.#needs(stream)
     const outputs = plan.outputs
     for (const { relation, source } of stream.branches) {
-      const query = toQuery(this.#numbered(relation, source), outputs)
+      const query = toQuery(this.#numbered(relation, source), outputs, this.#names)
       this.#add(
         query,
         { relation, source },
@@ -105,7 +108,7 @@ export class Emitter {
         rowsExpected: Math.round(rows),
         ...(draft.content === 'limited' ? { rowsEnough: rowsEnough(relation) } : {}),
       }
-      this.#add(toQuery(carried), { relation, source }, about)
+      this.#add(toQuery(carried, undefined, this.#names), { relation, source }, about)
     }
   }
 
@@ -128,6 +131,7 @@ export class Emitter {
       ),
       scans,
       ...(source.kind === 'scan' ? { divided: this.#divided(source.scan, scans.length > 1) } : {}),
+      repeatable: !hasLimit(branch.relation),
       ...(cuttable === undefined ? {} : { cuttable }),
       ...said,
     })
@@ -192,6 +196,9 @@ export class Emitter {
     return id
   }
 }
+
+const hasLimit = (relation: Relation): boolean =>
+  relation.kind === 'limit' || inputsOf(relation).some(hasLimit)
 
 /** True where the tasks divide this exchange. */
 const isOf = (source: Source, exchange: number): boolean =>

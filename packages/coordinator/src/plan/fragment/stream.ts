@@ -1,6 +1,6 @@
 import type { Expression } from '../../sql/ir.ts'
 import { columnRef, type PlanColumn, type Relation } from '../logical/relation.ts'
-import { columnName } from './columns.ts'
+import { addColumns, columnName } from './columns.ts'
 
 /**
  * What the tasks of a fragment divide among themselves. Everything else that a fragment reads, each of its tasks reads
@@ -76,8 +76,10 @@ export function keysThrough(
     const through = list.map((key) => {
       const item = items.find((i) => same(i.expression, key))
       if (item !== undefined) return columnRef(item.column)
-      const name = columnName(key)
-      return name !== undefined && items.some((i) => i.column.name === name) ? key : undefined
+      const kept = [...addColumns(key, new Set())].every((name) =>
+        items.some((i) => i.column.name === name && columnName(i.expression) === name),
+      )
+      return kept ? key : undefined
     })
     return through.every((key) => key !== undefined) ? [through] : []
   })

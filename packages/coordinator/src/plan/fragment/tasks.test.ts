@@ -36,6 +36,7 @@ const fragment = (inputs: Fragment['inputs'], more: Partial<Fragment> = {}): Fra
   parts: [],
   readable: () => [],
   output: { kind: 'result' },
+  repeatable: true,
   inputs,
   scans: [],
   ...more,

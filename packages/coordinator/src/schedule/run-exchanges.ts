@@ -1,0 +1,61 @@
+import { assert } from '@nyala/client/base'
+import type { Produced, TaskPart } from '../plan/fragment/tasks.ts'
+import {
+  type ExchangeSize,
+  type Fragment,
+  type PhysicalPlan,
+  writtenAs,
+} from '../plan/physical-plan.ts'
+import type { StageState } from './stage.ts'
+
+/** A stage that has run, or runs. */
+export interface RunStage {
+  readonly fragment: Fragment
+  readonly parts: readonly TaskPart[]
+  readonly state: StageState
+}
+
+/** The segments of an exchange, by the tasks that wrote them. The stages that write it have ended. */
+export function producedBy(
+  stages: readonly RunStage[],
+  plan: PhysicalPlan,
+  read: number,
+): readonly Produced[] {
+  const exchange = writtenAs(plan, read)
+  return stages.flatMap(({ fragment, state }) => {
+    if (fragment.output.kind !== 'exchange' || fragment.output.exchange !== exchange) return []
+    return state.tasks.flatMap((task, i) => {
+      if (task.kind === 'skipped') return []
+      assert(task.kind === 'finished', 'a stage starts only after the stages that feed it')
+      return task.segments.map((segment) => ({ producer: `${fragment.id}/${i}`, segment }))
+    })
+  })
+}
+
+/**
+ * The plan after the first `done` of its stages have ended: what is left is planned again, now that it is known what
+ * they have written.
+ */
+export function adaptedPlan(
+  plan: PhysicalPlan,
+  stages: readonly RunStage[],
+  done: number,
+): PhysicalPlan {
+  if (plan.adapt === undefined) return plan
+  const ended = plan.fragments.slice(0, done)
+  const pending = new Set(plan.fragments.slice(done).flatMap(outputOf))
+  const measured = new Map<number, ExchangeSize>()
+  for (const exchange of ended.flatMap(outputOf)) {
+    if (pending.has(exchange)) continue
+    const segments = producedBy(stages, plan, exchange).map((p) => p.segment)
+    const rows = segments.reduce((sum, segment) => sum + segment.rows, 0)
+    const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
+    measured.set(exchange, { rows, bytes })
+  }
+  if (measured.size === 0) return plan
+  const next = plan.adapt(measured)
+  return { ...next, fragments: [...ended, ...next.fragments] }
+}
+
+const outputOf = ({ output }: Fragment): readonly number[] =>
+  output.kind === 'exchange' ? [output.exchange] : []
