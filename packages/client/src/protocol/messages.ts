@@ -10,9 +10,16 @@ import { isErrorName, type Position, SqlError } from './errors.ts'
  *     hello ───────────────────────────────────►
  *     ◄─────────────────────────────────── welcome
  *     statement ───────────────────────────────►
- *     ◄────────────── accepted, progress*, columns, frame*   (frames only while the client has given credit)
+ *     ◄────────────── accepted, progress*, columns, streaming, frame*, taskEnded*   (frames only within the credit)
  *     credit* ─────────────────────────────────►
  *     ◄──────────────────────── finished | failed            (exactly one, last)
+ *
+ * Frames are numbered within the task that made them. A client that loses its coordinator while a resumable result
+ * streams sends `attach` with its place to another one, and the frames go on as if nothing had been:
+ *
+ *   client                                   another coordinator
+ *     attach ──────────────────────────────────►
+ *     ◄────────────── accepted, columns, streaming, frame*, taskEnded*, finished | failed
  *
  * A session lives in the client: each statement carries its {@link SessionContext} whole, and `finished` returns what
  * the statement changed of it, so any coordinator can take any statement.
@@ -97,6 +104,24 @@ const progress = {
   elapsedMs: s.number,
 }
 
+/** An attempt of a task whose frames a result is made of. */
+const origin = { task: s.natural, attempt: s.natural }
+
+/** The frames of a task that a client has: all below `frames`. */
+export const taskPlace = s.object({ ...origin, frames: s.natural })
+export type TaskPlace = Infer<typeof taskPlace>
+
+/** How the part of a result that one task made ends; what does not agree with it is not complete. */
+export const taskEnd = s.object({
+  ...origin,
+  /** The schema frame included. */
+  frames: s.natural,
+  rows: s.natural,
+  /** CRC-32 chained over the crc of every frame but the schema, each as four little-endian bytes. */
+  crc: s.natural,
+})
+export type TaskEnd = Infer<typeof taskEnd>
+
 export const memberStatus = s.object({
   id: s.string,
   role: s.oneOf('coordinator', 'executor'),
@@ -167,12 +192,27 @@ export const up = s.union({
     /** True when the client wants `progress` messages. */
     progress: s.boolean,
   }),
-  /** More bytes may be sent; frames below `acknowledged` have been taken by the user and need not be kept. */
+  /** More bytes may be sent. What the client has of the tasks in `acknowledged` need not be kept for it any more. */
   credit: s.object({
     kind: s.literal('credit'),
     call: s.natural,
     bytes: s.natural,
-    acknowledged: s.natural,
+    acknowledged: s.array(taskPlace),
+  }),
+  /**
+   * Goes on with a query that another coordinator began, or that another client read: whoever attached last reads it.
+   * Refused with `cannot_connect_now` or `metastore_unavailable` where asking again, perhaps elsewhere, may help.
+   */
+  attach: s.object({
+    kind: s.literal('attach'),
+    call: s.natural,
+    queryId: s.string,
+    /** What the client has; empty for one that has nothing. Tasks in `ended` are not asked for again. */
+    place: s.array(taskPlace),
+    ended: s.array(taskEnd),
+    session: sessionContext,
+    creditBytes: s.natural,
+    progress: s.boolean,
   }),
   /** Cancels a call of this connection. The call still ends in exactly one `finished` or `failed`. */
   cancel: s.object({ kind: s.literal('cancel'), call: s.natural }),
@@ -229,8 +269,22 @@ export const down = s.union({
     queryId: s.string,
     coordinator: s.string,
   }),
-  /** Names and types of the result, before the first frame. Frame 0 is the Arrow schema message. */
-  columns: s.object({ kind: s.literal('columns'), call: s.natural, columns: s.array(column) }),
+  /** Names and types of the result, before the first frame. Frame 0 of a task is the Arrow schema message. */
+  columns: s.object({
+    kind: s.literal('columns'),
+    call: s.natural,
+    columns: s.array(column),
+    /** Catalog revision that the statement reads; sent again elsewhere, it must not read an older one. */
+    revision: s.natural,
+  }),
+  /**
+   * The frames may be handed out before `finished` has come. Without it a client keeps them back, so that a statement
+   * whose coordinator dies can be sent again. `resumable`: with its coordinator gone the result goes on by `attach`.
+   * May come again, once a result has become resumable.
+   */
+  streaming: s.object({ kind: s.literal('streaming'), call: s.natural, resumable: s.boolean }),
+  /** All frames of a task of a resumable result have been sent. */
+  taskEnded: s.object({ kind: s.literal('taskEnded'), call: s.natural, end: taskEnd }),
   progress: s.object({ kind: s.literal('progress'), call: s.natural, ...progress }),
   finished: s.object({
     kind: s.literal('finished'),
@@ -240,10 +294,8 @@ export const down = s.union({
     command: s.string,
     /** Rows in the frames; without any frame, the rows that the statement changed. */
     rows: s.natural,
-    /** Data frames sent, the schema frame included; a stream with another count is not complete. */
-    frames: s.natural,
-    /** CRC-32 chained over the crc of every frame, each as four little-endian bytes. */
-    crc: s.natural,
+    /** The ends of all tasks that the result is made of; those that `taskEnded` has told of may be left out. */
+    tasks: s.array(taskEnd),
     session: sessionContext,
     notices: s.array(s.string),
     statistics: queryStatistics,

@@ -5,6 +5,7 @@
  * History
  *  1  first version
  *  2  frames of kind `packed`
+ *  3  frames are numbered by task; `attach`, `streaming`, `taskEnded`: results go on at another coordinator
  */
-export const PROTOCOL_VERSION = 2
-export const PROTOCOL_HASH = '67436b2f5073cfee'
+export const PROTOCOL_VERSION = 3
+export const PROTOCOL_HASH = 'dd4923b7ec4727fe'

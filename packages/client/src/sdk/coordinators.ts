@@ -137,6 +137,13 @@ export class Coordinators {
       .catch(() => Promise.reject(closedDatabase()))
   }
 
+  /** A moment of random length, at most `ms`, so that many that were struck together do not act together. */
+  spread(ms: number): Promise<void> {
+    return this.#platform.clock
+      .sleep(this.#prng.next() * ms, { signal: this.#closing.signal })
+      .catch(() => Promise.reject(closedDatabase()))
+  }
+
   #onMembers(coordinators: readonly Endpoint[]): void {
     const same =
       coordinators.length === this.#discovered.length &&

@@ -24,6 +24,10 @@ export type ClientEvent =
       readonly from: string | undefined
       readonly to: string
       readonly reason: string
+      /** True where its result goes on, false where it is run again. */
+      readonly resumed: boolean
+      /** Rows that had been handed out. */
+      readonly rows: number
     }
 
 /** A listener that does not read loses events beyond this; connections must not wait for it. */

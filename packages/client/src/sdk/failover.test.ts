@@ -144,12 +144,22 @@ t.test('a broken result is never taken for a complete one', async (t) => {
   const answer = numbersAnswer(100, 10)
   const [schema = new Uint8Array(), batch = new Uint8Array()] = answer.messages ?? []
   const breakages: Readonly<Record<string, (call: FakeCall) => Promise<void> | void>> = {
-    'a frame is missing at the end': (call) => call.finish({ frames: 3 }),
+    'a frame is missing at the end': (call) =>
+      call.finish({ tasks: call.ends.map((end) => ({ ...end, frames: 3 })) }),
     'the row count is another': (call) => call.finish({ rows: 11 }),
-    'the checksum is another': (call) => call.finish({ crc: 1 }),
+    'the checksum is another': (call) =>
+      call.finish({ tasks: call.ends.map((end) => ({ ...end, crc: 1 })) }),
     'a frame is damaged': async (call) => void (await call.frame(batch, { crc: 1 })),
     'a frame is skipped': async (call) => void (await call.frame(batch, { sequence: 9 })),
-    'a frame comes twice': async (call) => void (await call.frame(batch, { sequence: 1 })),
+    'a frame is replaced by an earlier one': async (call) => {
+      await call.frame(batch, { sequence: 1 })
+      call.finish()
+    },
+    'the end of the task is not told': (call) => call.finish({ tasks: [] }),
+    'a frame is of another attempt': async (call) => void (await call.frame(batch, { attempt: 1 })),
+    'a task ends that has more frames': (call) => {
+      for (const end of call.ends) call.taskEnded({ ...end, frames: 1, rows: 0, crc: 0 })
+    },
   }
   for (const [name, breakage] of Object.entries(breakages)) {
     const { db, attempts } = await setUpTwo(t, async (call, attempt) => {

@@ -1,6 +1,6 @@
 import { deferred, type Deferred } from '../base/deferred.ts'
 import { SqlError } from '../protocol/errors.ts'
-import type { FinishedMessage } from '../protocol/messages.ts'
+import type { FinishedMessage, TaskEnd, TaskPlace } from '../protocol/messages.ts'
 import { chainCrc, type Crc32 } from '../wire/crc32.ts'
 import { FRAME_HEADER_BYTES, type Frame } from '../wire/frames.ts'
 import { packedRows, unpackBatch } from '../wire/packed-batch.ts'
@@ -8,6 +8,8 @@ import { countRows } from './arrow/message.ts'
 
 /** A data frame as it waits for its reader. */
 export interface HeldFrame {
+  readonly task: number
+  /** Within its task. */
   readonly sequence: number
   /** An encapsulated Arrow IPC message, or where `packed` says so a packed batch that holds one. */
   readonly payload: Uint8Array
@@ -17,15 +19,19 @@ export interface HeldFrame {
 }
 
 /** The Arrow message of a frame; a packed one is unpacked here, when it is read, so that less waits in memory. */
-export function messageOf({ sequence, payload, packed }: HeldFrame): Uint8Array {
+export function messageOf({ task, sequence, payload, packed }: HeldFrame): Uint8Array {
   if (!packed) return payload
   try {
     return unpackBatch(payload)
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    throw new SqlError('protocol_violation', `frame ${sequence}: ${error.message}`, {
-      cause: error,
-    })
+    throw new SqlError(
+      'protocol_violation',
+      `frame ${sequence} of task ${task}: ${error.message}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
@@ -36,26 +42,52 @@ export interface FrameBufferOptions {
   readonly crc32: Crc32
   /** Bytes that may be on their way or held here; the sender has been granted them at the start. */
   readonly windowBytes: number
-  /** Grants `bytes` more; frames below `acknowledged` have been consumed. */
-  readonly grant: (bytes: number, acknowledged: number) => void
+  /** Grants `bytes` more; `acknowledged` are the tasks of which more has come since the last time. */
+  readonly grant: (bytes: number, acknowledged: readonly TaskPlace[]) => void
+}
+
+/** What has come of one task. */
+interface TaskStream {
+  readonly task: number
+  readonly attempt: number
+  next: number
+  rows: number
+  crc: number
+  acknowledged: number
+}
+
+/** What a client says of its place when it goes on elsewhere. */
+export interface Place {
+  readonly place: readonly TaskPlace[]
+  readonly ended: readonly TaskEnd[]
+  /** What may be sent before more is granted. */
+  readonly creditBytes: number
 }
 
 /**
- * The frames of one attempt at a statement, between the socket and the reader. It checks that every frame is whole, in
- * order and within the credit given, and that the end agrees with what came: a cut stream never looks complete.
+ * The frames of a result, between the socket and the reader. It checks that every frame is whole, the next one of its
+ * task and within the credit given, and that the ends agree with what came: a cut stream never looks complete. The
+ * order among tasks means nothing. A frame that has come before, as it may after the sender has changed, is dropped.
+ *
+ * ```
+ *   closed: what comes is held ──open──► open: what comes is handed out ──finish, fail──► ended
+ * ```
+ *
  * A sender may send while its credit is above zero, so that one frame larger than the window does not block it; hence
  * at most the window and one frame are held.
  */
 export class FrameBuffer {
   readonly #options: FrameBufferOptions
   readonly #held: HeldFrame[] = []
+  readonly #streams = new Map<number, TaskStream>()
+  readonly #ends = new Map<number, TaskEnd>()
   #creditBytes: number
   #consumedBytes = 0
+  /** Bytes that have come and that the reader has not given back. */
+  #unreleasedBytes = 0
+  #hasSchema = false
+  #isOpen = false
   #started = false
-  #nextSequence = 0
-  #acknowledged = 0
-  #rows = 0
-  #crc = 0
   #end: { readonly error?: SqlError } | undefined
   #waiter: Deferred<HeldFrame | undefined> | undefined
 
@@ -69,37 +101,71 @@ export class FrameBuffer {
     return this.#started
   }
 
+  /** From now on frames are handed out as they come. Idempotent. */
+  open(): void {
+    if (this.#isOpen) return
+    this.#isOpen = true
+    const waiter = this.#waiter
+    const frame = waiter === undefined ? undefined : this.#held.shift()
+    if (waiter === undefined || frame === undefined) return
+    this.#waiter = undefined
+    this.#started = true
+    waiter.resolve(frame)
+  }
+
   /** Takes a frame from the socket. A sentence comes back when the stream is broken; nothing after it counts. */
   push(frame: Frame): string | undefined {
     if (this.#end !== undefined) return undefined
-    const { sequence, payload } = frame
-    if (frame.kind === 'segment') return `frame ${sequence} is not arrow data`
-    if (sequence !== this.#nextSequence) {
-      return `frame ${sequence} came where ${this.#nextSequence} was due`
+    const { sequence, payload, task, attempt } = frame
+    const name = `frame ${sequence} of task ${task}`
+    if (frame.kind === 'segment') return `${name} is not arrow data`
+    if (this.#options.crc32(payload) !== frame.crc) return `${name} has a wrong checksum`
+    if (this.#creditBytes <= 0) return `${name} came without credit`
+    // Only the first schema is sent on, as all tasks have the same.
+    const due = this.#streams.get(task)?.next ?? (this.#hasSchema ? 1 : 0)
+    if (sequence > due) return `${name} came where ${due} was due`
+    const bytes = FRAME_HEADER_BYTES + payload.byteLength
+    this.#creditBytes -= bytes
+    if (sequence < due) {
+      this.#consume(bytes)
+      return undefined
     }
-    if (this.#options.crc32(payload) !== frame.crc) return `frame ${sequence} has a wrong checksum`
-    if (this.#creditBytes <= 0) return `frame ${sequence} came without credit`
-    this.#nextSequence++
-    this.#creditBytes -= FRAME_HEADER_BYTES + payload.byteLength
-    this.#crc = chainCrc(this.#options.crc32, this.#crc, frame.crc)
-    return this.#hold(sequence, payload, frame.kind === 'packed')
+    const stream = this.#streams.get(task) ?? this.#newStream(task, attempt)
+    if (stream.attempt !== attempt) {
+      return `${name} is of attempt ${attempt}, those before it were of attempt ${stream.attempt}`
+    }
+    if (this.#ends.has(task)) return `${name} came after the end of its task`
+    stream.next = sequence + 1
+    if (sequence > 0) stream.crc = chainCrc(this.#options.crc32, stream.crc, frame.crc)
+    this.#hasSchema = true
+    return this.#hold(stream, sequence, frame)
   }
 
-  #hold(sequence: number, payload: Uint8Array, packed: boolean): string | undefined {
+  #newStream(task: number, attempt: number): TaskStream {
+    const stream = { task, attempt, next: 0, rows: 0, crc: 0, acknowledged: 0 }
+    this.#streams.set(task, stream)
+    return stream
+  }
+
+  #hold(stream: TaskStream, sequence: number, { payload, kind }: Frame): string | undefined {
+    const packed = kind === 'packed'
     try {
       const rows = packed ? packedRows(payload) : countRows(payload)
-      this.#rows += rows
-      this.#deliver({ sequence, payload, packed, rows })
+      stream.rows += rows
+      this.#unreleasedBytes += FRAME_HEADER_BYTES + payload.byteLength
+      this.#deliver({ task: stream.task, sequence, payload, packed, rows })
       return undefined
     } catch (error) {
-      if (error instanceof SqlError) return `frame ${sequence}: ${error.message}`
+      if (error instanceof SqlError) {
+        return `frame ${sequence} of task ${stream.task}: ${error.message}`
+      }
       throw error
     }
   }
 
   #deliver(frame: HeldFrame): void {
     const waiter = this.#waiter
-    if (waiter === undefined) {
+    if (waiter === undefined || !this.#isOpen) {
       this.#held.push(frame)
       return
     }
@@ -108,14 +174,53 @@ export class FrameBuffer {
     waiter.resolve(frame)
   }
 
+  /** The sender says that all of a task has been sent. A sentence comes back when that is not what came. */
+  endTask(end: TaskEnd): string | undefined {
+    if (this.#end !== undefined) return undefined
+    const stream = this.#streams.get(end.task)
+    const wrong =
+      stream === undefined
+        ? // Of a task without rows not even the schema need have been sent.
+          differing('frames', Math.max(end.frames, 1), 1)
+        : (differing('attempt', end.attempt, stream.attempt) ??
+          differing('frames', end.frames, stream.next))
+    const disagrees =
+      wrong ??
+      differing('rows', end.rows, stream?.rows ?? 0) ??
+      differing('checksum', end.crc, stream?.crc ?? 0) ??
+      differing('attempt', end.attempt, this.#ends.get(end.task)?.attempt ?? end.attempt)
+    if (disagrees !== undefined) return `task ${end.task}: ${disagrees}`
+    this.#ends.set(end.task, end)
+    return undefined
+  }
+
   /** The sender says that all has been sent. A sentence comes back when that is not what came. */
   finish(finished: FinishedMessage): string | undefined {
-    const wrong =
-      differing('frames', finished.frames, this.#nextSequence) ??
-      differing('rows', finished.rows, this.#nextSequence === 0 ? finished.rows : this.#rows) ??
-      differing('checksum', finished.crc, this.#crc)
-    if (wrong === undefined) this.#finish({})
-    return wrong
+    for (const end of finished.tasks) {
+      const wrong = this.endTask(end)
+      if (wrong !== undefined) return wrong
+    }
+    for (const { task } of this.#streams.values()) {
+      if (!this.#ends.has(task)) return `the result ends, but the end of task ${task} did not come`
+    }
+    let rows = 0
+    for (const end of this.#ends.values()) rows += end.rows
+    // Without frames they are the rows that the statement changed.
+    const wrong = this.#ends.size === 0 ? undefined : differing('rows', finished.rows, rows)
+    if (wrong !== undefined) return wrong
+    this.open()
+    this.#finish({})
+    return undefined
+  }
+
+  /** Where to go on at another sender, which has not been granted anything yet. */
+  moved(): Place {
+    this.#consumedBytes = 0
+    this.#creditBytes = Math.max(0, this.#options.windowBytes - this.#unreleasedBytes)
+    const place = [...this.#streams.values()]
+      .filter(({ task }) => !this.#ends.has(task))
+      .map((stream) => placeOf(stream))
+    return { place, ended: [...this.#ends.values()], creditBytes: this.#creditBytes }
   }
 
   /** Ends the stream in an error, at once: frames that nobody has taken yet are dropped. */
@@ -135,7 +240,7 @@ export class FrameBuffer {
 
   /** The next frame; undefined after the last of a complete stream. One caller at a time. */
   take(): Promise<HeldFrame | undefined> {
-    const frame = this.#held.shift()
+    const frame = this.#isOpen ? this.#held.shift() : undefined
     if (frame !== undefined) {
       this.#started = true
       return Promise.resolve(frame)
@@ -151,16 +256,34 @@ export class FrameBuffer {
 
   /** The reader is done with a frame: its bytes may be sent again. */
   release(frame: HeldFrame): void {
-    this.#acknowledged = frame.sequence + 1
-    this.#consumedBytes += FRAME_HEADER_BYTES + frame.payload.byteLength
+    const bytes = FRAME_HEADER_BYTES + frame.payload.byteLength
+    this.#unreleasedBytes -= bytes
+    this.#consume(bytes)
+  }
+
+  #consume(bytes: number): void {
+    this.#consumedBytes += bytes
     if (this.#consumedBytes * CREDIT_BACK_PART < this.#options.windowBytes) return
     if (this.#end !== undefined) return
-    const bytes = this.#consumedBytes
+    const granted = this.#consumedBytes
     this.#consumedBytes = 0
-    this.#creditBytes += bytes
-    this.#options.grant(bytes, this.#acknowledged)
+    this.#creditBytes += granted
+    this.#options.grant(granted, this.#acknowledge())
+  }
+
+  /** What is here need not be kept elsewhere: this process asks for it only once. */
+  #acknowledge(): readonly TaskPlace[] {
+    const more = [...this.#streams.values()].filter((s) => s.acknowledged < s.next)
+    for (const stream of more) stream.acknowledged = stream.next
+    return more.map((stream) => placeOf(stream))
   }
 }
+
+const placeOf = ({ task, attempt, next }: TaskStream): TaskPlace => ({
+  task,
+  attempt,
+  frames: next,
+})
 
 const differing = (what: string, said: number, came: number): string | undefined =>
   said === came ? undefined : `the result ends with ${what} ${said}, but ${came} came`

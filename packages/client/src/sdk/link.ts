@@ -186,6 +186,8 @@ export class Link {
         return events.onDraining(this)
       case 'accepted':
       case 'columns':
+      case 'streaming':
+      case 'taskEnded':
       case 'progress':
         return this.#calls.get(message.call)?.onMessage(message)
       case 'finished':

@@ -21,9 +21,15 @@ import type { StatementKind } from './statement-kind.ts'
 
 /** A statement is sent at most this often; a cluster that loses it each time has another trouble. */
 export const STATEMENT_ATTEMPTS_MAX = 5
+/** Times that a result is asked for without a frame of it coming; with the pauses of `backoff` longer than a takeover. */
+export const RESUMES_MAX = 12
+/** Streams that lose their coordinator together do not ask for their results in one moment. */
+const SPREAD_MS = 40
 
 export interface Statement {
   readonly id: StatementId
+  /** Goes on with this query instead of sending a statement. */
+  readonly attachTo?: string | undefined
   readonly sql: string
   readonly parameters: readonly Parameter[]
   readonly kind: StatementKind
@@ -38,17 +44,38 @@ export interface RunContext {
 
 export interface RunEvents {
   onProgress(message: ProgressMessage): void
+  /** Another coordinator serves from now on. */
+  onMoved?(move: Move): void
   /** The session's context now; asked for when the statement is first sent. */
   session(): SessionContext
   /** The context that the statement was sent with, and what it made of it, from `finished` or `failed`. */
   onSession(before: SessionContext, after: SessionContext): void
 }
 
+/** A statement went to another coordinator, to run there anew or, where `resumed`, to go on with its result. */
+export interface Move {
+  readonly from: string | undefined
+  readonly to: string
+  readonly reason: string
+  readonly resumed: boolean
+  /** Rows handed out before. */
+  readonly rows: number
+}
+
+/** A call at one coordinator. A result that moves goes on in the same buffer. */
 interface Attempt {
   readonly link: Link
   readonly call: number
   readonly buffer: FrameBuffer
+  readonly serving: Serving
   accepted: boolean
+  /** With its connection lost, the result goes on elsewhere from where it is. */
+  resumable: boolean
+}
+
+/** What the calls of one buffer share. */
+interface Serving {
+  attempt: Attempt | undefined
 }
 
 type FailedMessage = Extract<Down, { kind: 'failed' }>
@@ -61,7 +88,10 @@ type FailedMessage = Extract<Down, { kind: 'failed' }>
  *          └────────────────┴───────────┴───────────────┘
  *            connection lost, nothing handed out yet, and the statement changes nothing
  *
- * Later a loss is told as it is: of a read, how many rows were handed out; of a write, that its outcome is unknown.
+ *                                               frames ──connection lost──► looking elsewhere ──attach──► frames
+ *                                                        the result is resumable
+ *
+ * Otherwise a loss is told as it is: of a read, how many rows were handed out; of a write, that its outcome is unknown.
  */
 export class StatementRun {
   readonly #statement: Statement
@@ -76,15 +106,20 @@ export class StatementRun {
   /** Wakes a reader that waits for the next attempt. */
   #nextAttempt = deferred<Attempt>()
   #attempts = 0
+  /** Times that the result was asked for since a frame of it came. */
+  #resumes = 0
   #rowsDelivered = 0
   #ended = false
   #columnsKnown: readonly Column[] | undefined
   #sessionBefore: SessionContext | undefined
+  /** The revision that the result is of; sent again, the statement reads no older one. */
+  #revision = 0
   #queryId: string | undefined
   #coordinator: string | undefined
 
   constructor(statement: Statement, context: RunContext, events: RunEvents) {
     this.#statement = statement
+    this.#queryId = statement.attachTo
     this.#context = context
     this.#events = events
     for (const promise of [
@@ -121,8 +156,12 @@ export class StatementRun {
       if (signal.aborted) return this.#end(abortError(signal))
       this.#cancelOn(signal)
     }
-    if (after === undefined) void this.#send(undefined)
-    else void after.then(() => this.#send(undefined))
+    const begin = (): Promise<void> =>
+      this.#statement.attachTo === undefined
+        ? this.#send(undefined)
+        : this.#resume(this.#newBuffer(), undefined)
+    if (after === undefined) void begin()
+    else void after.then(begin)
   }
 
   #cancelOn(signal: AbortSignal): void {
@@ -137,7 +176,19 @@ export class StatementRun {
     if (this.#ended) return
     const attempt = this.#attempt
     attempt?.link.send({ kind: 'cancel', call: attempt.call })
+    if (attempt?.resumable === true && !attempt.link.usable) this.#cancelElsewhere()
     this.#end(error)
+  }
+
+  /** Whoever has the query now is told, as far as anybody can be reached. */
+  #cancelElsewhere(): void {
+    const queryId = this.#queryId
+    if (queryId === undefined) return
+    this.#context.coordinators
+      .acquire()
+      .then((link) => link.request({ kind: 'cancelQuery', queryId }))
+      // It has ended, or goes when its time is over.
+      .catch(() => undefined)
   }
 
   /** The next frame to read, from whichever attempt serves; undefined after the last. */
@@ -177,48 +228,103 @@ export class StatementRun {
     }
   }
 
-  #tellMoved(link: Link, from: { readonly coordinator: string; readonly reason: string }): void {
-    this.#context.events.emit({
-      kind: 'statementMoved',
-      statementId: this.#statement.id,
+  #tellMoved(
+    link: Link,
+    from: { readonly coordinator: string; readonly reason: string },
+    resumed = false,
+  ): void {
+    const move: Move = {
       from: from.coordinator,
       to: link.coordinator,
       reason: from.reason,
+      resumed,
+      rows: this.#rowsDelivered,
+    }
+    this.#context.events.emit({
+      kind: 'statementMoved',
+      statementId: this.#statement.id,
+      ...move,
     })
+    this.#events.onMoved?.(move)
   }
 
   #begin(link: Link): void {
     const { id, sql, parameters, progress } = this.#statement
     const session = (this.#sessionBefore ??= this.#events.session())
-    const call = link.begin({
-      onMessage: (message) => this.#onMessage(attempt, message),
-      onFrame: (frame) => {
-        if (this.#attempt !== attempt || this.#ended) return
-        const broken = attempt.buffer.push(frame)
-        if (broken !== undefined) this.#onBroken(attempt, broken)
-      },
-      onLost: (error) => this.#onLost(attempt, error),
-    })
-    const buffer = new FrameBuffer({
-      crc32: this.#context.platform.crc32,
-      windowBytes: INITIAL_CREDIT_BYTES,
-      grant: (bytes, acknowledged) => link.send({ kind: 'credit', call, bytes, acknowledged }),
-    })
-    const attempt: Attempt = { link, call, buffer, accepted: false }
-    this.#attempt = attempt
+    const { buffer, serving } = this.#newBuffer()
+    const { call } = this.#call(link, buffer, serving)
     this.#attempts++
-    this.#nextAttempt.resolve(attempt)
-    const creditBytes = INITIAL_CREDIT_BYTES
     link.send({
       kind: 'statement',
       call,
       statementId: id,
       sql,
       parameters,
-      session,
-      creditBytes,
+      session: { ...session, revision: Math.max(session.revision, this.#revision) },
+      creditBytes: INITIAL_CREDIT_BYTES,
       progress,
     })
+  }
+
+  #newBuffer(): { readonly buffer: FrameBuffer; readonly serving: Serving } {
+    const serving: Serving = { attempt: undefined }
+    const buffer = new FrameBuffer({
+      crc32: this.#context.platform.crc32,
+      windowBytes: INITIAL_CREDIT_BYTES,
+      grant: (bytes, acknowledged) => {
+        const { attempt } = serving
+        attempt?.link.send({ kind: 'credit', call: attempt.call, bytes, acknowledged })
+      },
+    })
+    return { buffer, serving }
+  }
+
+  /** A call whose frames go into the buffer. Nothing has been sent for it yet. */
+  #call(link: Link, buffer: FrameBuffer, serving: Serving): Attempt {
+    const call = link.begin({
+      onMessage: (message) => this.#onMessage(attempt, message),
+      onFrame: (frame) => {
+        if (this.#attempt !== attempt || this.#ended) return
+        this.#resumes = 0
+        const broken = attempt.buffer.push(frame)
+        if (broken !== undefined) this.#onBroken(attempt, broken)
+      },
+      onLost: (error) => this.#onLost(attempt, error),
+    })
+    const attempt: Attempt = { link, call, buffer, serving, accepted: false, resumable: false }
+    serving.attempt = attempt
+    this.#attempt = attempt
+    this.#nextAttempt.resolve(attempt)
+    return attempt
+  }
+
+  /** Asks for the rest of the result at another coordinator. */
+  async #resume(
+    { buffer, serving }: { readonly buffer: FrameBuffer; readonly serving: Serving },
+    from: { readonly coordinator: string; readonly reason: string } | undefined,
+  ): Promise<void> {
+    const { coordinators } = this.#context
+    const queryId = this.#queryId
+    try {
+      if (queryId === undefined) throw new Error('a result that streams has a query')
+      const { signal } = this.#stop
+      if (this.#resumes > 0) await coordinators.backoff(this.#resumes)
+      else if (from !== undefined) await coordinators.spread(SPREAD_MS)
+      this.#resumes++
+      if (this.#ended) return
+      const link = await coordinators.acquire({ signal })
+      if (this.#ended) return
+      this.#coordinator = link.coordinator
+      if (from !== undefined) this.#tellMoved(link, from, true)
+      const session = (this.#sessionBefore ??= this.#events.session())
+      const attempt = this.#call(link, buffer, serving)
+      attempt.resumable = true
+      const { progress } = this.#statement
+      const { call } = attempt
+      link.send({ kind: 'attach', call, queryId, ...buffer.moved(), session, progress })
+    } catch (error) {
+      this.#end(asSqlError(error))
+    }
   }
 
   #onMessage(attempt: Attempt, message: CallMessage): void {
@@ -230,7 +336,16 @@ export class StatementRun {
         this.#coordinator = message.coordinator
         return
       case 'columns':
+        this.#revision = Math.max(this.#revision, message.revision)
         return this.#onColumns(attempt, message.columns)
+      case 'streaming':
+        attempt.resumable = message.resumable
+        return attempt.buffer.open()
+      case 'taskEnded': {
+        const broken = attempt.buffer.endTask(message.end)
+        if (broken !== undefined) this.#onBroken(attempt, broken)
+        return
+      }
       case 'progress':
         return this.#events.onProgress(message)
       case 'finished':
@@ -272,6 +387,7 @@ export class StatementRun {
   #onFailed(attempt: Attempt, message: FailedMessage): void {
     const error = fromErrorBody(message.error)
     if (message.session !== undefined) this.#tellSession(message.session)
+    if (attempt.resumable && !attempt.accepted) return this.#onAttachFailed(attempt, error)
     // Refused before it was accepted: nothing has been done, so even a write may go elsewhere.
     if (!attempt.accepted && error.error === 'cannot_connect_now' && this.#mayRepeat()) {
       return this.#repeat(attempt, error.message)
@@ -295,10 +411,26 @@ export class StatementRun {
 
   #onLost(attempt: Attempt, error: SqlError): void {
     if (this.#attempt !== attempt || this.#ended) return
+    if (attempt.resumable && this.#resumes < RESUMES_MAX) {
+      const { coordinator } = attempt.link
+      return void this.#resume(attempt, { coordinator, reason: error.message })
+    }
     if (this.#statement.kind !== 'write' && !attempt.buffer.started && this.#mayRepeat()) {
       return this.#repeat(attempt, error.message)
     }
     this.#end(this.#statement.kind === 'write' ? unknownOutcome(error) : error)
+  }
+
+  /** The result cannot be had at this coordinator: perhaps elsewhere or later, perhaps from its beginning. */
+  #onAttachFailed(attempt: Attempt, error: SqlError): void {
+    if (ASK_AGAIN.has(error.error) && this.#resumes < RESUMES_MAX) {
+      return void this.#resume(attempt, undefined)
+    }
+    const mayRepeat = this.#statement.attachTo === undefined && this.#mayRepeat()
+    if (mayRepeat && error.retryable && !attempt.buffer.started) {
+      return this.#repeat(attempt, error.message)
+    }
+    this.#end(error)
   }
 
   #mayRepeat(): boolean {
@@ -339,6 +471,13 @@ export class StatementRun {
 
 /** Never seen by a user: tells a waiting reader to turn to the next attempt. */
 const SUPERSEDED = new SqlError('task_superseded', 'the attempt was given up')
+
+/** Another coordinator, or the same one a little later, may be able to go on with a result. */
+const ASK_AGAIN: ReadonlySet<string> = new Set([
+  'cannot_connect_now',
+  'metastore_unavailable',
+  'commit_outcome_unknown',
+])
 
 const unknownOutcome = (cause: SqlError): SqlError =>
   new CommitUnknownError(

@@ -10,6 +10,7 @@ import {
   type ErrorBody,
   type FinishedMessage,
   type SessionContext,
+  type TaskEnd,
   toErrorBody,
   type Up,
   up,
@@ -23,6 +24,7 @@ import { type Listener, listen } from '../wire/listen.ts'
 import { countRows } from '../sdk/arrow/message.ts'
 
 export type StatementMessage = Extract<Up, { kind: 'statement' }>
+export type AttachMessage = Extract<Up, { kind: 'attach' }>
 export type RequestMessage = Extract<
   Up,
   { kind: 'status' | 'profile' | 'complete' | 'cancelQuery' }
@@ -33,6 +35,10 @@ export interface FakeOptions {
   readonly port?: number
   /** Plays the statement; what it throws becomes `failed`. */
   readonly onStatement?: (call: FakeCall) => void | Promise<void>
+  /** Plays the rest of a query that another coordinator began; what it throws becomes `failed`. */
+  readonly onAttach?: (call: FakeCall, place: AttachMessage) => void | Promise<void>
+  /** The results of its statements are said to be resumable. */
+  readonly resumable?: boolean
   /** The body of the reply; what it throws becomes `failed`. */
   readonly onRequest?: (request: RequestMessage) => unknown
   readonly protocol?: number
@@ -167,7 +173,13 @@ export class FakeCoordinator implements AsyncDisposable {
       case 'statement': {
         const call = new FakeCall(this, peer, message)
         calls.set(message.call, call)
-        void this.#play(call)
+        void this.#play(call, this.#options.onStatement)
+        return
+      }
+      case 'attach': {
+        const call = new FakeCall(this, peer, message)
+        calls.set(message.call, call)
+        void this.#play(call, async () => this.#options.onAttach?.(call, message))
         return
       }
       case 'credit':
@@ -200,11 +212,15 @@ export class FakeCoordinator implements AsyncDisposable {
     })
   }
 
-  async #play(call: FakeCall): Promise<void> {
+  /** Whether a client that has lost this coordinator is to ask another one for the rest of a result. */
+  get resumable(): boolean {
+    return this.#options.resumable ?? false
+  }
+
+  async #play(call: FakeCall, script: FakeOptions['onStatement']): Promise<void> {
     try {
-      const { onStatement } = this.#options
-      if (onStatement === undefined) await call.answer({ command: 'SELECT' })
-      else await onStatement(call)
+      if (script === undefined) await call.answer({ command: 'SELECT' })
+      else await script(call)
     } catch (error) {
       call.fail(toErrorBody(error))
     }
@@ -232,24 +248,32 @@ export interface FakeAnswer {
 
 /** One statement as the fake plays it: the test calls what the coordinator would do next. */
 export class FakeCall {
-  readonly statement: StatementMessage
+  readonly request: StatementMessage | AttachMessage
   readonly coordinator: FakeCoordinator
-  readonly queryId: string = newQueryId(systemClock.wall())
+  readonly queryId: string
   readonly #peer: Peer
   #creditBytes: number
   #sentBytes = 0
-  #frames = 0
-  #rows = 0
-  #crc = 0
+  readonly #tasks = new Map<
+    number,
+    { attempt: number; frames: number; rows: number; crc: number }
+  >()
+  #streaming = false
   #ended = false
   #moved: Deferred<void> = deferred()
   canceled = false
 
-  constructor(coordinator: FakeCoordinator, peer: Peer, statement: StatementMessage) {
+  constructor(coordinator: FakeCoordinator, peer: Peer, request: StatementMessage | AttachMessage) {
     this.coordinator = coordinator
-    this.statement = statement
+    this.request = request
+    this.queryId = request.kind === 'attach' ? request.queryId : newQueryId(systemClock.wall())
     this.#peer = peer
-    this.#creditBytes = statement.creditBytes
+    this.#creditBytes = request.creditBytes
+  }
+
+  get statement(): StatementMessage {
+    assert(this.request.kind === 'statement', 'the call is a statement')
+    return this.request
   }
 
   get sql(): string {
@@ -266,19 +290,25 @@ export class FakeCall {
   }
 
   accept(): void {
-    const { call } = this.statement
+    const { call } = this.request
     const coordinator = this.coordinator.id
     this.#peer.send({ kind: 'accepted', call, queryId: this.queryId, coordinator })
   }
 
   columns(columns: readonly Column[]): void {
-    this.#peer.send({ kind: 'columns', call: this.statement.call, columns })
+    this.#peer.send({ kind: 'columns', call: this.request.call, columns, revision: 1 })
+  }
+
+  /** Said by itself before the first frame. */
+  streaming(resumable: boolean): void {
+    this.#streaming = true
+    this.#peer.send({ kind: 'streaming', call: this.request.call, resumable })
   }
 
   progress(tasksDone: number, tasksTotal: number): void {
     this.#peer.send({
       kind: 'progress',
-      call: this.statement.call,
+      call: this.request.call,
       state: 'running',
       tasksDone,
       tasksRunning: 1,
@@ -292,43 +322,63 @@ export class FakeCall {
     })
   }
 
+  /** The next frame of a task is this one; those before it were sent by another coordinator. */
+  startTask(task: number, before: { frames: number; rows: number; crc: number }): void {
+    this.#tasks.set(task, { attempt: 0, ...before })
+  }
+
   /** Sends one frame as soon as there is credit. False when the call was cancelled or cut meanwhile. */
   async frame(
     payload: Uint8Array,
-    change: Partial<{ sequence: number; crc: number }> = {},
+    change: Partial<{ sequence: number; crc: number; task: number; attempt: number }> = {},
   ): Promise<boolean> {
+    if (!this.#streaming) this.streaming(this.coordinator.resumable)
     while (this.#creditBytes <= 0 && !this.#ended && !this.canceled) await this.#moved.promise
     if (this.#ended || this.canceled) return false
     const crc = crc32(payload)
+    const number = change.task ?? 0
+    const task = this.#tasks.get(number) ?? { attempt: 0, frames: 0, rows: 0, crc: 0 }
+    this.#tasks.set(number, task)
     const frame = {
       kind: 'arrow',
       last: false,
-      call: this.statement.call,
-      sequence: this.#frames,
+      call: this.request.call,
+      task: number,
+      attempt: task.attempt,
+      sequence: task.frames,
       crc,
       payload,
     } as const
     const bytes = FRAME_HEADER_BYTES + payload.byteLength
     this.#creditBytes -= bytes
     this.#sentBytes += bytes
-    this.#frames++
-    this.#rows += countRows(payload)
-    this.#crc = chainCrc(crc32, this.#crc, crc)
+    if (task.frames > 0) task.crc = chainCrc(crc32, task.crc, crc)
+    task.frames++
+    task.rows += countRows(payload)
     this.#peer.sendFrame(encodeFrame({ ...frame, ...change }))
     return true
   }
 
+  /** How the tasks whose frames were sent end. */
+  get ends(): readonly TaskEnd[] {
+    return [...this.#tasks].map(([task, sent]) => ({ task, ...sent }))
+  }
+
+  taskEnded(end: TaskEnd): void {
+    this.#peer.send({ kind: 'taskEnded', call: this.request.call, end })
+  }
+
   finish(change: Partial<FinishedMessage> = {}): void {
     this.#ended = true
+    const rows = this.ends.reduce((sum, end) => sum + end.rows, 0)
     this.#peer.send({
       kind: 'finished',
-      call: this.statement.call,
+      call: this.request.call,
       queryId: this.queryId,
       command: 'SELECT',
-      rows: this.#rows,
-      frames: this.#frames,
-      crc: this.#crc,
-      session: this.statement.session,
+      rows,
+      tasks: this.ends,
+      session: this.request.session,
       notices: [],
       statistics: {
         elapsedMs: 12.5,
@@ -336,7 +386,7 @@ export class FakeCall {
         queuedMs: 0,
         tasks: 1,
         executors: 1,
-        rows: this.#rows,
+        rows,
         bytes: this.#sentBytes,
         cpuMs: 3,
         peakMemoryBytes: 1024,
@@ -349,7 +399,7 @@ export class FakeCall {
   fail(error: ErrorBody): void {
     if (this.#ended) return
     this.#ended = true
-    this.#peer.send({ kind: 'failed', call: this.statement.call, error })
+    this.#peer.send({ kind: 'failed', call: this.request.call, error })
   }
 
   /** Plays the whole of a successful statement. */

@@ -15,6 +15,8 @@ const FRAME: Frame = {
   call: 1,
   sequence: 0,
   crc: 0,
+  task: 0,
+  attempt: 0,
   payload: Uint8Array.of(1),
 }
 

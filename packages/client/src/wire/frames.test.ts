@@ -2,7 +2,14 @@ import t from 'tap'
 import { Prng } from '../base/prng.ts'
 import { crc32 } from './crc32-node.ts'
 import { chainCrc, crc32 as portableCrc32 } from './crc32.ts'
-import { decodeFrame, encodeFrame, type Frame, FRAME_HEADER_BYTES, setFrameCall } from './frames.ts'
+import {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  FRAME_HEADER_BYTES,
+  setFrameCall,
+  setFrameOrigin,
+} from './frames.ts'
 
 const FRAME: Frame = {
   kind: 'arrow',
@@ -10,6 +17,8 @@ const FRAME: Frame = {
   call: 4_000_000_000,
   sequence: 3_999_999_999,
   crc: 0xfedcba98,
+  task: 3_000_000_001,
+  attempt: 200,
   payload: Uint8Array.of(1, 2, 3),
 }
 
@@ -36,6 +45,15 @@ t.test('a relay changes the call and nothing else', async (t) => {
   const bytes = encodeFrame(FRAME)
   setFrameCall(bytes, 12)
   t.strictSame(decodeFrame(bytes), { ...FRAME, call: 12 })
+})
+
+t.test('the origin of a frame is set and nothing else', async (t) => {
+  const bytes = encodeFrame(FRAME)
+  setFrameOrigin(bytes, { task: 7, attempt: 1 })
+  t.strictSame(decodeFrame(bytes), { ...FRAME, task: 7, attempt: 1 })
+  const { task, attempt, ...bare } = FRAME
+  t.ok(task > 0 && attempt > 0)
+  t.strictSame(decodeFrame(encodeFrame(bare)), { ...FRAME, task: 0, attempt: 0 })
 })
 
 t.test('what is not a frame is refused with the reason', async (t) => {
