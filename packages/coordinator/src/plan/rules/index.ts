@@ -10,6 +10,7 @@ import { orderJoins } from './order-joins.ts'
 import { pruneColumns } from './prune-columns.ts'
 import { pruneEmpty } from './prune-empty.ts'
 import { pushFilters } from './push-filters.ts'
+import { pushSemiJoins } from './push-semi-joins.ts'
 import { removeDependent } from './remove-dependent.ts'
 import { shareCte } from './share-cte.ts'
 
@@ -48,6 +49,8 @@ export function optimize(plan: LogicalPlan, estimate: Estimate): LogicalPlan {
     root = limited
     if (isDone) break
   }
+  if (parts.has('semi') || parts.has('anti') || parts.has('mark'))
+    root = pushSemiJoins(root, estimate, types)
   root = orderJoins(root, estimate, types)
   return { ...plan, root: pruned(root) }
 }
