@@ -60,6 +60,8 @@ interface Options {
   readonly coordinator: string
   onReady(link: ExecutorLink): void
   onLoad(link: ExecutorLink): void
+  /** A task was given to it from here, or has ended. */
+  onTasks(link: ExecutorLink): void
   onClose(link: ExecutorLink, end: { readonly code: number; readonly reason: string }): void
 }
 
@@ -131,12 +133,13 @@ export class ExecutorLink {
       },
       cancel: () => this.#connection.send({ kind: 'cancelTask', epoch, ...ref }),
       abandon: () => {
-        if (!this.#tasks.delete(call)) return
+        if (!this.#end(call)) return
         task.streaming?.stop()
         task.cancel()
       },
     }
     this.#tasks.set(call, task)
+    this.#options.onTasks(this)
     this.#connection.send({ kind: 'startTask', epoch, call, spec })
     return task
   }
@@ -229,6 +232,13 @@ export class ExecutorLink {
     this.#options.onReady(this)
   }
 
+  /** The task counts no more. False where it had ended already. */
+  #end(call: number): boolean {
+    const ended = this.#tasks.delete(call)
+    if (ended) this.#options.onTasks(this)
+    return ended
+  }
+
   /** The task a message is about; none when it has ended here or the message is about another attempt. */
   #find(ref: {
     readonly queryId: string
@@ -289,13 +299,13 @@ export class ExecutorLink {
   /** A streamed task has ended when both its last frame and its `taskFinished` are here, in whichever order. */
   #settle(call: number, task: Task): void {
     if (task.finished === undefined || task.framesDelivered < task.finished.frames) return
-    if (!this.#tasks.delete(call)) return
+    if (!this.#end(call)) return
     task.streaming?.stop()
     task.events.finished(task.finished)
   }
 
   #fail(call: number, task: Task, error: SqlError): void {
-    if (!this.#tasks.delete(call)) return
+    if (!this.#end(call)) return
     task.streaming?.stop()
     task.events.failed(error)
   }

@@ -2,7 +2,7 @@ import type { Clock, Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Transport } from '@nyala/client/wire'
 import { ExecutorLink } from './executor-link.ts'
-import type { ExecutorState } from './placement.ts'
+import { type ExecutorState, Placement } from './placement.ts'
 
 /** Tasks an executor may run at once for each of its threads, so that one that waits for input leaves no core idle. */
 const SLOTS_PER_THREAD = 2
@@ -32,6 +32,8 @@ export class Executors {
   readonly #options: ExecutorsOptions
   readonly #links = new Map<string, ExecutorLink>()
   readonly #listeners = new Set<() => void>()
+  /** All of them by their load. */
+  readonly placement: Placement = new Placement()
 
   constructor(options: ExecutorsOptions) {
     this.#options = options
@@ -42,10 +44,15 @@ export class Executors {
     new ExecutorLink(transport, {
       ...this.#options,
       onReady: (link) => this.#onReady(link),
-      onLoad: () => this.#changed(),
+      onLoad: (loaded) => {
+        this.#place(loaded)
+        this.#changed()
+      },
+      onTasks: (busy) => this.#place(busy),
       onClose: (link, end) => {
         if (this.#links.get(link.id) === link) {
           this.#links.delete(link.id)
+          this.placement.remove(link.id)
           this.#options.onLink?.({ kind: 'linkClosed', id: link.id, ...end })
         }
         this.#changed()
@@ -66,19 +73,7 @@ export class Executors {
   }
 
   states(): readonly ExecutorState[] {
-    return this.links().map((link) => {
-      const load = link.load
-      const others = (load?.tasksRunning ?? 0) - (load?.tasksOwned ?? 0)
-      return {
-        id: link.id,
-        slots: Math.max(SLOTS_MIN, link.hello.threads * SLOTS_PER_THREAD),
-        tasksRunning: link.tasksRunning + others,
-        memoryReservedBytes: load?.memoryReservedBytes ?? 0,
-        memoryLimitBytes: link.hello.memoryLimitBytes,
-        queuedBytes: load?.queuedBytes ?? 0,
-        draining: load?.draining ?? false,
-      }
-    })
+    return this.placement.states()
   }
 
   /** Some executor, for work that is no task; the least loaded. Fails with `no_executors`. */
@@ -110,6 +105,7 @@ export class Executors {
       known.close(`replaced by incarnation ${link.hello.incarnation}`)
     }
     this.#links.set(link.id, link)
+    this.#place(link)
     this.#options.onLink?.({ kind: 'linkOpened', id: link.id })
     this.#options.log.info('executorReady', {
       executor: link.id,
@@ -119,7 +115,25 @@ export class Executors {
     this.#changed()
   }
 
+  #place(link: ExecutorLink): void {
+    if (this.#links.get(link.id) === link) this.placement.set(stateOf(link))
+  }
+
   #changed(): void {
     for (const listener of [...this.#listeners]) listener()
+  }
+}
+
+function stateOf({ id, hello, load, tasksRunning }: ExecutorLink): ExecutorState {
+  const others = (load?.tasksRunning ?? 0) - (load?.tasksOwned ?? 0)
+  return {
+    id,
+    threads: hello.threads,
+    slots: Math.max(SLOTS_MIN, hello.threads * SLOTS_PER_THREAD),
+    tasksRunning: tasksRunning + others,
+    memoryReservedBytes: load?.memoryReservedBytes ?? 0,
+    memoryLimitBytes: hello.memoryLimitBytes,
+    queuedBytes: load?.queuedBytes ?? 0,
+    draining: load?.draining ?? false,
   }
 }

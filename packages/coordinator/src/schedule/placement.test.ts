@@ -1,9 +1,11 @@
 import { Prng } from '@nyala/client/base'
 import t from 'tap'
-import { AFFINITY_SLACK, type ExecutorState, loadOf, placeTask, rendezvous } from './placement.ts'
+import { Homes, rendezvous } from './homes.ts'
+import { AFFINITY_SLACK, type ExecutorState, loadOf, Placement, placeTask } from './placement.ts'
 
 const executor = (id: string, state: Partial<ExecutorState> = {}): ExecutorState => ({
   id,
+  threads: 2,
   slots: 4,
   tasksRunning: 0,
   memoryReservedBytes: 0,
@@ -40,13 +42,20 @@ t.test('reserved memory and bytes that wait to be sent count as load', async (t)
   t.equal(placeTask([busy, sending, executor('c', { tasksRunning: 1 })], {}), 'c')
 })
 
-t.test('a full or draining executor takes nothing; overcommit ignores full alone', async (t) => {
-  const full = executor('full', { tasksRunning: 4 })
-  const draining = executor('draining', { draining: true })
-  t.equal(placeTask([full, draining], {}), undefined)
-  t.equal(placeTask([full, draining], {}, true), 'full')
-  t.equal(placeTask([], {}, true), undefined)
-})
+t.test(
+  'a full or draining executor takes nothing, nor does one that is not accepted',
+  async (t) => {
+    const full = executor('full', { tasksRunning: 4 })
+    const draining = executor('draining', { draining: true })
+    t.equal(placeTask([full, draining], {}), undefined)
+    t.equal(placeTask([], {}), undefined)
+    const accepts = (id: string): boolean => id !== 'a'
+    const others = [executor('a'), executor('b', { tasksRunning: 3 }), full, draining]
+    t.equal(placeTask(others, { accepts }), 'b')
+    t.equal(placeTask(others, { accepts, avoid: new Set(['b']) }), 'b')
+    t.equal(placeTask([executor('a'), full], { accepts, affinity: 'f' }), undefined)
+  },
+)
 
 t.test('avoided executors are taken only when no other is left', async (t) => {
   const avoid = new Set(['a'])
@@ -104,3 +113,74 @@ t.test('ranks are 32 bit numbers that differ by either name', async (t) => {
   t.not(rendezvous('ab', 'c'), rendezvous('a', 'bc'), 'the names are told apart')
   t.ok(rendezvous('ü', 'a') >= 0 && rendezvous('ü', 'a') < 2 ** 32)
 })
+
+/** The same choice by looking at all executors. */
+function leastLoaded(states: readonly ExecutorState[], accepts: (id: string) => boolean): number {
+  const open = states.filter((e) => !e.draining && e.tasksRunning < e.slots && accepts(e.id))
+  return Math.min(...open.map((e) => loadOf(e) / e.slots))
+}
+
+t.test('through changes of any kind the choice is as among all executors', async (t) => {
+  const random = new Prng(11)
+  for (const size of [1, 3, 40, 300]) {
+    const placement = new Placement()
+    const states = new Map<string, ExecutorState>()
+    for (let step = 0; step < 2_000; step++) {
+      const id = `e${random.below(size)}`
+      if (random.chance(0.1)) {
+        placement.remove(id)
+        states.delete(id)
+      } else {
+        const state = executor(id, {
+          tasksRunning: random.below(6),
+          slots: random.below(4) + 3,
+          queuedBytes: random.below(3) * 8 * 1024 * 1024,
+          draining: random.chance(0.05),
+        })
+        placement.set(state)
+        states.set(id, state)
+      }
+      const refused = new Set(
+        Array.from({ length: random.below(size) }, () => `e${random.below(size)}`),
+      )
+      const accepts = (name: string): boolean => !refused.has(name)
+      const least = leastLoaded([...states.values()], accepts)
+      const chosen = placement.place({ accepts })
+      const state = states.get(chosen ?? '')
+      const load = state === undefined ? Number.POSITIVE_INFINITY : loadOf(state) / state.slots
+      if (load !== least) t.fail('another one is less loaded', { size, step, chosen, load, least })
+      const affinity = `f${step}`
+      const near = states.get(placement.place({ accepts, affinity }) ?? '')
+      const slack = near === undefined ? 0 : AFFINITY_SLACK / near.slots
+      const nearLoad = near === undefined ? Number.POSITIVE_INFINITY : loadOf(near) / near.slots
+      if (nearLoad > least + slack) t.fail('beyond the slack', { size, step, nearLoad, least })
+    }
+    t.equal(placement.size, states.size)
+    t.equal(placement.states().length, states.size)
+  }
+})
+
+t.test(
+  'homes of many executors are spread, few move, and their order does not matter',
+  async (t) => {
+    const ids = Array.from({ length: 200 }, (_, i) => `executor-${i}`)
+    const [homes, reversed] = [new Homes(), new Homes()]
+    for (const id of ids) homes.add(id)
+    for (const id of ids.toReversed()) reversed.add(id)
+    const keys = Array.from({ length: 20_000 }, (_, i) => `/data/part-${i}.parquet`)
+    const first = keys.map((key) => homes.of(key)[0])
+    t.same(
+      keys.map((key) => reversed.of(key)[0]),
+      first,
+    )
+    const shares = ids.map((id) => first.filter((home) => home === id).length)
+    t.ok(Math.max(...shares) < 200, `at most ${Math.max(...shares)} of 100`)
+    homes.remove('executor-7')
+    const moved = keys.filter(
+      (key, i) => homes.of(key)[0] !== first[i] && first[i] !== 'executor-7',
+    )
+    t.equal(moved.length, 0, 'only what had its home there moves')
+    homes.remove('nobody')
+    t.equal(new Set(homes.of('key')).size, homes.of('key').length)
+  },
+)

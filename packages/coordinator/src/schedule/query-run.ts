@@ -297,11 +297,7 @@ export class QueryRun {
     if (this.#options.signal.aborted) return
     if (stages.isDone(report.state)) return ended.resolve(undefined)
     const { executors } = this.#options
-    const plan = stages.planDispatch(
-      report.state,
-      executors.placement,
-      (id) => executors.get(id)?.hello.threads ?? 1,
-    )
+    const plan = stages.planDispatch(report.state, executors.placement)
     for (const assignment of plan) {
       const link = executors.get(assignment.executor)
       if (link === undefined) continue

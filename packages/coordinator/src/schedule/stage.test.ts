@@ -23,6 +23,7 @@ import {
 
 const executor = (id: string, state: Partial<ExecutorState> = {}): ExecutorState => ({
   id,
+  threads: 2,
   slots: 4,
   tasksRunning: 0,
   memoryReservedBytes: 0,
@@ -50,10 +51,8 @@ const result = (elapsedMs = 10): TaskResult => ({
 const crashed = new SqlError('kernel_crashed', 'the kernel died')
 const lost = new SqlError('executor_lost', 'executor a was lost')
 const wrong = new SqlError('invalid_text_representation', 'could not convert')
-const noThreads = 2
-
 const dispatch = (stage: StageState, executors: readonly ExecutorState[]): readonly Assignment[] =>
-  planDispatch(stage, Placement.of(executors), () => noThreads)
+  planDispatch(stage, Placement.of(executors))
 
 /** A stage of one task that runs on `id`. */
 const running = (id: string, stage = newStage([undefined])): StageState => {

@@ -74,20 +74,19 @@ export interface Assignment {
  * so that the tasks of a large stage go to whoever is free first: what waits in the queue of a slow executor would be
  * what everyone waits for at the end.
  */
-export function planDispatch(
-  stage: StageState,
-  placement: Placement,
-  threadsOf: (executor: string) => number,
-): readonly Assignment[] {
+export function planDispatch(stage: StageState, placement: Placement): readonly Assignment[] {
   const ledger = ledgerOf(stage.tasks)
   if (ledger.pending.length === 0) return []
-  const slow = stragglers(ledger, placement, threadsOf)
+  const slow = stragglers(ledger, placement)
+  // Where all threads have a task there is no need to ask each executor.
+  let room = placement.threads - ledger.tasksRunning
   const extra = new Map<string, number>()
   const own = (id: string): number => (ledger.running.get(id) ?? 0) + (extra.get(id) ?? 0)
-  const accepts = (id: string): boolean => own(id) < threadsOf(id) && !slow.has(id)
+  const accepts = (id: string): boolean => own(id) < threadsOf(placement, id) && !slow.has(id)
   const before = new Map<string, ExecutorState>()
   const assignments: Assignment[] = []
   for (const index of ledger.pending) {
+    if (room-- <= 0) break
     const task = taskAt(stage, index)
     assert(task.kind === 'pending', 'the ledger is that of the tasks')
     const wish = { affinity: stage.affinities[index], avoid: task.avoid, accepts }
@@ -105,6 +104,8 @@ export function planDispatch(
   for (const state of before.values()) placement.set(state)
   return assignments
 }
+
+const threadsOf = (placement: Placement, id: string): number => placement.get(id)?.threads ?? 0
 
 export function toRunning(stage: StageState, assignment: Assignment): StageState {
   const task = taskAt(stage, assignment.task)

@@ -2,6 +2,14 @@
 export * from './planning-world.ts'
 export { type Fragment, type PhysicalPlan, taskSql, writtenAs } from '../plan/physical-plan.ts'
 export { partsOf, type Produced, segmentsOf } from '../plan/fragment/tasks.ts'
+export { type ExecutorState, Placement } from '../schedule/placement.ts'
+export {
+  newStage,
+  planDispatch,
+  type StageState,
+  toFinished,
+  toRunning,
+} from '../schedule/stage.ts'
 export type { PlanOptions } from '../plan/planner.ts'
 export { planText } from '../server/profile.ts'
 export * from './listings.ts'

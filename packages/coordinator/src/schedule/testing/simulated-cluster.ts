@@ -1,5 +1,5 @@
 import type { Clock } from '@nyala/client/base'
-import type { ExecutorState } from '../placement.ts'
+import { type ExecutorState, Placement } from '../placement.ts'
 import * as stages from '../stage.ts'
 
 export interface SimulatedExecutor {
@@ -56,9 +56,8 @@ export async function simulateStage(
       startNext(executor)
     }
     const dispatch = (): void => {
-      const states = executors.map((e) => stateOf(e, held(e.id)))
-      const threadsOf = (id: string): number => executors.find((e) => e.id === id)?.threads ?? 1
-      for (const assignment of stages.planDispatch(state, states, threadsOf)) {
+      const placement = Placement.of(executors.map((e) => stateOf(e, held(e.id))))
+      for (const assignment of stages.planDispatch(state, placement)) {
         state = stages.toRunning(state, assignment)
         queues.get(assignment.executor)?.push(assignment.task)
       }
@@ -80,6 +79,7 @@ export async function simulateStage(
 
 const stateOf = (executor: SimulatedExecutor, tasksRunning: number): ExecutorState => ({
   id: executor.id,
+  threads: executor.threads,
   slots: Math.max(SLOTS_MIN, executor.threads * SLOTS_PER_THREAD),
   tasksRunning,
   memoryReservedBytes: 0,
