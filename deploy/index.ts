@@ -1,6 +1,7 @@
 export { LocalCluster, type LocalClusterOptions, type RunningProcess } from './local/cluster.ts'
 export { installEtcd, requireEtcd } from './local/etcd-install.ts'
 export { type Programs } from './local/engine-member.ts'
+export { findSpin } from './local/spin-install.ts'
 export { LauncherError } from './local/launcher-error.ts'
 export { type StartOptions, startLocalCluster } from './local/start.ts'
 export { generateSample, type Sample, type SampleOptions } from './sample/generate.ts'

@@ -22,6 +22,7 @@ installPackages()
 if (forTests) buildTestRunner()
 build()
 await prepareEtcd()
+if (forTests) await prepareSpin()
 
 function requireNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
@@ -84,6 +85,18 @@ async function prepareEtcd() {
   } catch (error) {
     if (error.name !== 'LauncherError') throw error
     fail(error.message, error.hint, error.exitCode)
+  }
+}
+
+/** The model checker of the protocol models; a test says what is missing where it cannot be had. */
+async function prepareSpin() {
+  const install = pathToFileURL(join(root, 'deploy/dist/local/spin-install.js')).href
+  const { installSpin } = await import(install)
+  try {
+    await installSpin(process.env, say)
+  } catch (error) {
+    if (error.name !== 'LauncherError') throw error
+    say(`the protocol models will not be checked: ${error.message}`)
   }
 }
 

@@ -14,24 +14,34 @@ const DOWNLOAD_TIMEOUT_MS = 300_000
 
 type Variables = Readonly<Record<string, string | undefined>>
 
-/** Where etcd is unpacked to: inside `node_modules`, so that it goes when that goes. */
-export function etcdCacheDirectory(): string {
+/** Where a Debian package is unpacked to: inside `node_modules`, so that it goes when that goes. */
+function cacheDirectory(name: string): string {
   // From deploy/dist/local, or wherever the package is installed, the nearest node_modules that holds us.
   const home = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))))
-  return join(home, 'node_modules', '.cache', 'nyala', 'etcd')
+  return join(home, 'node_modules', '.cache', 'nyala', name)
+}
+
+const cachedProgram = (name: string): string => join(cacheDirectory(name), 'usr', 'bin', name)
+
+/** A program: where `variable` says, else in PATH, else unpacked here; undefined where there is none. */
+export async function findProgram(
+  { name, variable }: { readonly name: string; readonly variable: string },
+  variables: Variables,
+): Promise<string | undefined> {
+  const named = variables[variable]
+  if (named !== undefined && named !== '') {
+    if (await isProgram(named)) return resolve(named)
+    throw configurationError(`${variable} is "${named}", which is no program that can be run`)
+  }
+  const directories = (variables['PATH'] ?? '').split(delimiter).filter((path) => path !== '')
+  const candidates = [...directories.map((path) => join(path, name)), cachedProgram(name)]
+  for (const candidate of candidates) if (await isProgram(candidate)) return candidate
+  return undefined
 }
 
 /** The etcd to use: NYALA_ETCD, else one in PATH, else the one unpacked here; undefined where there is none. */
 export async function findEtcd(variables: Variables): Promise<string | undefined> {
-  const named = variables['NYALA_ETCD']
-  if (named !== undefined && named !== '') {
-    if (await isProgram(named)) return resolve(named)
-    throw configurationError(`NYALA_ETCD is "${named}", which is no program that can be run`)
-  }
-  const directories = (variables['PATH'] ?? '').split(delimiter).filter((path) => path !== '')
-  const candidates = [...directories.map((path) => join(path, 'etcd')), cachedEtcd()]
-  for (const candidate of candidates) if (await isProgram(candidate)) return candidate
-  return undefined
+  return await findProgram({ name: 'etcd', variable: 'NYALA_ETCD' }, variables)
 }
 
 /** As {@link findEtcd}; fails with a hint where there is none. */
@@ -54,43 +64,59 @@ export async function installEtcd(
 ): Promise<string> {
   const found = await findEtcd(variables)
   if (found !== undefined) return found
+  const program = await unpackDebianPackage(
+    { name: 'etcd', package: 'etcd-server' },
+    variables,
+    report,
+  )
+  if (program !== undefined) return program
+  throw configurationError(
+    'etcd was not found, and this system has no apt-get to fetch it with',
+    'install etcd 3.4 or newer (https://etcd.io/docs/latest/install/) and put it into PATH or name it in NYALA_ETCD',
+  )
+}
+
+/**
+ * Unpacks a package of the distribution into the cache and says where its program is; undefined on systems that are
+ * no kin of Debian. Nothing is installed.
+ */
+export async function unpackDebianPackage(
+  { name, package: packageName }: { readonly name: string; readonly package: string },
+  variables: Variables,
+  report: (line: string) => void,
+): Promise<string | undefined> {
   if (!(await isOnPath('apt-get', variables)) || !(await isOnPath('dpkg', variables))) {
-    throw configurationError(
-      'etcd was not found, and this system has no apt-get to fetch it with',
-      'install etcd 3.4 or newer (https://etcd.io/docs/latest/install/) and put it into PATH or name it in NYALA_ETCD',
-    )
+    return undefined
   }
-  report('fetching etcd (the Debian package etcd-server, unpacked into node_modules/.cache)')
-  const cache = etcdCacheDirectory()
+  report(`fetching ${name} (the Debian package ${packageName}, unpacked into node_modules/.cache)`)
+  const cache = cacheDirectory(name)
   await mkdir(dirname(cache), { recursive: true })
-  const work = await mkdtemp(join(tmpdir(), 'nyala-etcd-'))
+  const work = await mkdtemp(join(tmpdir(), `nyala-${name}-`))
   try {
-    const unpacked = await downloadAndUnpack(work)
+    const unpacked = await downloadAndUnpack(work, packageName)
     await moveInto(unpacked, cache)
   } finally {
     await rm(work, { recursive: true, force: true })
   }
-  const program = cachedEtcd()
+  const program = cachedProgram(name)
   if (await isProgram(program)) return program
-  throw new LauncherError(`the package etcd-server of this system has no "usr/bin/etcd"`)
+  throw new LauncherError(`the package ${packageName} of this system has no "usr/bin/${name}"`)
 }
 
-const cachedEtcd = (): string => join(etcdCacheDirectory(), 'usr', 'bin', 'etcd')
-
-async function downloadAndUnpack(work: string): Promise<string> {
+async function downloadAndUnpack(work: string, packageName: string): Promise<string> {
   const options = { cwd: work, timeout: DOWNLOAD_TIMEOUT_MS }
   // As root apt downloads as another user, who cannot write here; it then says so and goes on, which is no failure.
   const download = (): Promise<unknown> =>
-    run('apt-get', ['download', '-o', 'APT::Sandbox::User=root', 'etcd-server'], options)
+    run('apt-get', ['download', '-o', 'APT::Sandbox::User=root', packageName], options)
   try {
     await download()
   } catch (first) {
     // A fresh system has no package lists yet, or old ones that name files which are gone.
     await apt('update', () => run('apt-get', ['update'], options), first)
-    await apt('download etcd-server', download, undefined)
+    await apt(`download ${packageName}`, download, undefined)
   }
   const name = (await readdir(work)).find((file) => file.endsWith('.deb'))
-  if (name === undefined) throw new LauncherError('apt-get downloaded no package etcd-server')
+  if (name === undefined) throw new LauncherError(`apt-get downloaded no package ${packageName}`)
   const unpacked = join(work, 'unpacked')
   await run('dpkg', ['-x', join(work, name), unpacked], options)
   return unpacked
@@ -103,8 +129,8 @@ async function apt(what: string, action: () => Promise<unknown>, before: unknown
     const text = (one: unknown): string => (one as { stderr?: string } | undefined)?.stderr ?? ''
     throw new LauncherError(`"apt-get ${what}" failed: ${text(error).trim()}`, {
       hint:
-        'as root, with the package registry in reach, this works by itself; else install etcd and put it into PATH or ' +
-        `name it in NYALA_ETCD${before === undefined ? '' : ` (before that: ${text(before).trim()})`}`,
+        'as root, with the package registry in reach, this works by itself; else install it and put it into PATH or ' +
+        `name it in NYALA_ETCD or NYALA_SPIN${before === undefined ? '' : ` (before that: ${text(before).trim()})`}`,
       cause: error,
     })
   }
