@@ -1,14 +1,15 @@
-import { readdir, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import type { Column } from '@nyala/client/protocol'
-import type { ListedFile, Listing } from '@nyala/executor/protocol'
+import type { FileStatistics, ListedFile, Listing } from '@nyala/executor/protocol'
+import { fileStatisticsOf, readFooter } from '@nyala/executor/storage'
 
 const HIVE_NULL = '__HIVE_DEFAULT_PARTITION__'
 /** Bytes are told to be this many times as many, so that small files are worth cutting between row groups. */
 const BYTES_FACTOR = 4096
 
-/** What an executor's listing would say of a directory of Parquet files, found by DuckDB's own readers. */
+/** What an executor's listing would say of a directory of Parquet files, found by DuckDB's own readers but for the statistics. */
 export async function listParquet(
   connection: DuckDBConnection,
   location: string,
@@ -23,6 +24,7 @@ export async function listParquet(
     if (known < 0) schemas.push(schema)
     const rowGroups = await rowGroupsOf(connection, path)
     const status = await stat(path)
+    const statistics = await statisticsOf(path, status.size, schema)
     files.push({
       path,
       bytes: status.size * BYTES_FACTOR,
@@ -30,10 +32,24 @@ export async function listParquet(
       rows: rowGroups.reduce((sum, group) => sum + group.rows, 0),
       rowGroups,
       schema: known < 0 ? schemas.length - 1 : known,
+      ...(statistics === undefined ? {} : { statistics }),
       partition: partitionOf(name),
     })
   }
   return { location, files, schemas }
+}
+
+async function statisticsOf(
+  path: string,
+  size: number,
+  schema: readonly Column[],
+): Promise<FileStatistics | undefined> {
+  const file = await open(path, 'r')
+  try {
+    return fileStatisticsOf(await readFooter(file, path, size), schema)
+  } finally {
+    await file.close()
+  }
 }
 
 async function schemaOf(connection: DuckDBConnection, path: string): Promise<readonly Column[]> {

@@ -1,0 +1,2 @@
+export { fileStatisticsOf } from './listed-statistics.ts'
+export { type ParquetFooter, readFooter } from './parquet-footer.ts'
