@@ -2,6 +2,7 @@ import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { systemClock as clock } from '@nyala/client/base'
+import { chainCrc, FRAME_HEADER_BYTES } from '@nyala/client/wire'
 import t from 'tap'
 import { FakeConsumer } from './testing/fake-coordinator.ts'
 import { payloads, resultTask, tableOf, World } from './testing/world.ts'
@@ -41,6 +42,7 @@ t.test(
     const spec = resultTask('SELECT i, i * 2 AS j FROM range(1000000) t(i)')
     const running = world.coordinator.run(spec)
     await world.coordinator.heard(spec, 'taskStreaming')
+    const { queryId, task, attempt } = spec
     let unacknowledged = 0
     const credit = 256 * 1024
     const consumer = await FakeConsumer.connect({
@@ -49,18 +51,20 @@ t.test(
       clock,
       onFrame: (frame) => {
         t.ok(unacknowledged < credit, 'no frame comes without credit')
-        const bytes = frame.payload.byteLength + 16
+        const bytes = frame.payload.byteLength + FRAME_HEADER_BYTES
         unacknowledged += bytes
         setImmediate(() => {
           unacknowledged -= bytes
           consumer.connection.send({ kind: 'credit', call: 7, bytes })
+          const frames = frame.sequence + 1
+          world.coordinator.send({ kind: 'acknowledge', epoch: 1, queryId, task, attempt, frames })
         })
       },
     })
-    const { queryId, task, attempt } = spec
     consumer.connection.send({
       kind: 'fetchResult',
       call: 7,
+      epoch: 1,
       ...{ queryId, task, attempt },
       fromFrame: 0,
       creditBytes: credit,
@@ -70,6 +74,11 @@ t.test(
     t.equal(ended.kind, 'ended')
     t.equal(outcome.inline.length, 0)
     t.equal(consumer.frames.length, outcome.finished?.frames)
+    const chained = consumer.frames
+      .slice(1)
+      .reduce((crc, f) => chainCrc(crc32, crc, f.frame.crc), 0)
+    t.equal(outcome.finished?.crc, chained)
+    t.ok(consumer.frames.every(({ frame }) => frame.task === task && frame.attempt === attempt))
     t.ok(consumer.frames.every(({ frame }, i) => frame.sequence === i && frame.call === 7))
     t.ok(consumer.frames.every(({ frame }) => crc32(frame.payload) === frame.crc))
     const table = payloads(consumer.frames)

@@ -30,7 +30,14 @@ type Hello = Extract<FromExecutor, { kind: 'hello' }>
 /** What coordinators ask of tasks. */
 export type TaskCommands = Pick<
   TaskManager,
-  'startTask' | 'cancelTask' | 'releaseQuery' | 'onLinkClosed'
+  | 'startTask'
+  | 'cancelTask'
+  | 'resumeTask'
+  | 'acknowledge'
+  | 'keepQuery'
+  | 'takeQuery'
+  | 'releaseQuery'
+  | 'onLinkClosed'
 >
 
 export interface CoordinatorLinkOptions {
@@ -194,6 +201,16 @@ export class CoordinatorLink {
         const { epoch, queryId, task, attempt } = message
         return tasks.cancelTask(owner, { epoch, ref: { queryId, task, attempt } })
       }
+      case 'resumeTask': {
+        const { epoch, call, queryId, task, attempt } = message
+        return tasks.resumeTask(owner, { epoch, call, ref: { queryId, task, attempt } })
+      }
+      case 'acknowledge':
+        return tasks.acknowledge(message, message)
+      case 'keepQuery':
+        return tasks.keepQuery(owner, message)
+      case 'takeQuery':
+        return tasks.takeQuery(owner, message)
       case 'releaseQuery':
         return tasks.releaseQuery(message.queryId, message.epoch)
       case 'inspect':

@@ -130,7 +130,16 @@ function startLinks(
     clock,
     log: silentLog,
     prng: new Prng(1),
-    tasks: { startTask: nothing, cancelTask: nothing, releaseQuery: nothing, onLinkClosed },
+    tasks: {
+      startTask: nothing,
+      cancelTask: nothing,
+      resumeTask: nothing,
+      acknowledge: nothing,
+      keepQuery: nothing,
+      takeQuery: nothing,
+      releaseQuery: nothing,
+      onLinkClosed,
+    },
     hello: () => ({
       kind: 'hello',
       protocol: PROTOCOL_VERSION,

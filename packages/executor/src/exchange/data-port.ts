@@ -98,11 +98,11 @@ export class DataPortConnection {
   }
 
   #fetchResult(request: Extract<ToDataPort, { kind: 'fetchResult' }>): void {
-    const { call, fromFrame } = request
+    const { call } = request
     if (!this.#admit(call)) return
     const consumer = new ResultCall(request, this)
     this.#calls.set(call, consumer)
-    const attached = this.#options.tasks.attach(consumer.ref, fromFrame, consumer)
+    const attached = this.#options.tasks.attach(consumer.ref, request, consumer)
     if (attached instanceof SqlError) return consumer.failed(attached)
     consumer.detach = attached
   }

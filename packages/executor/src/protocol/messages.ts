@@ -16,12 +16,24 @@ import { listing } from './listing.ts'
  *     taskFinished | taskFailed ───────────────────►   (exactly one, last)
  *     ◄──────────────────────────────────── releaseQuery
  *
+ * A result that streams is kept by `keepQuery`, frame by frame until its client has it (`acknowledge`), so that another
+ * coordinator can go on with it:
+ *
+ *     ◄──────────────────────────────────────── takeQuery   (under a higher epoch)
+ *     queryTaken ──────────────────────────────────►        what there is of its result
+ *     ◄──────────────────────────────────────── resumeTask  (for each of its tasks)
+ *     taskStreaming, taskProgress*, taskFinished | taskFailed ─►
+ *
  * Every command carries the epoch under which its sender owns the query; an executor that has seen a newer epoch for
  * the query refuses the command with `task_superseded`.
  */
 
 /** Results up to this size travel on the control socket; a client's socket must mask, which costs per byte. */
 export const INLINE_RESULT_BYTES_MAX = 64 * 1024
+
+/** A result that can be read from `firstFrame` on: finished, or still being made. */
+export const heldResult = s.object({ task: s.natural, attempt: s.natural, firstFrame: s.natural })
+export type HeldResult = Infer<typeof heldResult>
 
 /** Executor to coordinator. */
 export const fromExecutor = s.union({
@@ -69,12 +81,21 @@ export const fromExecutor = s.union({
     rows: s.natural,
     /** Result frames made, the schema frame included; 0 for an exchange output. */
     frames: s.natural,
+    /** CRC-32 chained over the crc of every result frame but the schema, as the client computes it. */
+    crc: s.natural,
     segments: s.array(segment),
     statistics: taskStatistics,
     /** The kernel's operator tree as JSON text, where it was asked for. */
     profile: s.optional(s.string),
   }),
   taskFailed: s.object({ kind: s.literal('taskFailed'), ...taskRef, error: errorBody }),
+  /** The results that this executor has of a query, the newest attempt of each task. */
+  queryTaken: s.object({
+    kind: s.literal('queryTaken'),
+    queryId: s.string,
+    epoch: s.natural,
+    tasks: s.array(heldResult),
+  }),
   inspected: s.object({ kind: s.literal('inspected'), request: s.natural, listing }),
   refused: s.object({ kind: s.literal('refused'), request: s.natural, error: errorBody }),
 })
@@ -96,6 +117,24 @@ export const toExecutor = s.union({
     spec: taskSpec,
   }),
   cancelTask: s.object({ kind: s.literal('cancelTask'), epoch: s.natural, ...taskRef }),
+  /** There is a record of the query: should its owner vanish, it waits longer for another one. */
+  keepQuery: s.object({ kind: s.literal('keepQuery'), epoch: s.natural, queryId: s.string }),
+  /** The sender owns the query from now on; answered by `queryTaken`, or not at all where the epoch is not the highest. */
+  takeQuery: s.object({ kind: s.literal('takeQuery'), epoch: s.natural, queryId: s.string }),
+  /** Tells the sender of a task that there is, as if it had started it; its result is pulled from the data port. */
+  resumeTask: s.object({
+    kind: s.literal('resumeTask'),
+    epoch: s.natural,
+    call: s.natural,
+    ...taskRef,
+  }),
+  /** The client has the frames of a result below `frames`: they need not be kept. */
+  acknowledge: s.object({
+    kind: s.literal('acknowledge'),
+    epoch: s.natural,
+    ...taskRef,
+    frames: s.natural,
+  }),
   /** The query has ended: its tasks stop, its segments and spooled frames go. */
   releaseQuery: s.object({ kind: s.literal('releaseQuery'), epoch: s.natural, queryId: s.string }),
   /**
@@ -119,10 +158,11 @@ export const toDataPort = s.union({
     cluster: s.string,
     member: s.string,
   }),
-  /** Result frames of a task from `fromFrame` on. */
+  /** Result frames of a task from `fromFrame` on, for the owner of the query under this epoch. */
   fetchResult: s.object({
     kind: s.literal('fetchResult'),
     call: s.natural,
+    epoch: s.natural,
     ...taskRef,
     fromFrame: s.natural,
     creditBytes: s.natural,

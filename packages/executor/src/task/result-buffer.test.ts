@@ -82,6 +82,7 @@ t.test('bytes held and credit given never pass the limit', async (t) => {
     }
     consumer.room = 1
     buffer.pump()
+    buffer.acknowledge(consumer.frames.length)
   }
   t.ok(buffer.frames > 50, 'the kernel went on')
 })
@@ -101,8 +102,11 @@ t.test('a small result can be read again whole', async (t) => {
 t.test('frames that were dropped cannot be asked for, later ones can', async (t) => {
   const buffer = new ResultBuffer(() => undefined)
   buffer.attach(new FakeConsumer(), 0)
-  for (let i = 0; i < 12; i++) buffer.push(frame(i, MIB))
-  t.ok(buffer.firstFrame > 0)
+  for (let i = 0; i < 8; i++) buffer.push(frame(i, MIB))
+  t.equal(buffer.firstFrame, 0, 'what was sent is not dropped')
+  buffer.acknowledge(5)
+  for (let i = 8; i < 12; i++) buffer.push(frame(i, MIB))
+  t.ok(buffer.firstFrame > 0 && buffer.firstFrame <= 5, 'what was acknowledged is')
   t.notOk(buffer.attach(new FakeConsumer(), 0))
   t.notOk(buffer.attach(new FakeConsumer(), 13))
   const consumer = new FakeConsumer()
@@ -155,6 +159,7 @@ t.test('memory is used again only for frames that were dropped and have left', a
   buffer.attach(consumer, 0)
   for (let i = 0; i < 20; i++) {
     buffer.push(frame(i, MIB))
+    buffer.acknowledge(i + 1)
     const dropped = buffer.firstFrame
     t.ok(recycled.every((number) => number < dropped && number < consumer.framesGone))
   }
@@ -162,7 +167,10 @@ t.test('memory is used again only for frames that were dropped and have left', a
   const before = recycled.length
   const next = new FakeConsumer()
   buffer.attach(next, buffer.firstFrame)
-  for (let i = 20; i < 30; i++) buffer.push(frame(i, MIB))
+  for (let i = 20; i < 30; i++) {
+    buffer.push(frame(i, MIB))
+    buffer.acknowledge(i + 1)
+  }
   t.ok(
     recycled.slice(before).every((number) => number >= 20),
     'what was on its way to the first consumer is left alone',
@@ -207,3 +215,46 @@ t.test('what waits for the consumer is what it has not been given', async (t) =>
   buffer.attach(new FakeConsumer(0), 1)
   t.equal(buffer.unsentBytes, 300, 'a new consumer is given them again')
 })
+
+t.test(
+  'acknowledgements come late, twice and too far, and drop no more than was sent',
+  async (t) => {
+    const buffer = new ResultBuffer(() => undefined)
+    const consumer = new FakeConsumer(4)
+    buffer.attach(consumer, 0)
+    for (let i = 0; i < 8; i++) buffer.push(frame(i, MIB))
+    buffer.acknowledge(3)
+    buffer.acknowledge(1)
+    buffer.acknowledge(99)
+    t.equal(buffer.firstFrame, 4)
+    consumer.room = 9
+    buffer.pump()
+    buffer.complete()
+    t.same(consumer.frames, [0, 1, 2, 3, 4, 5, 6, 7])
+    t.equal(buffer.heldBytes, 0, 'of a result that has ended nothing acknowledged is kept')
+  },
+)
+
+t.test(
+  'the call of a frame on its way to one consumer is not changed by the next one',
+  async (t) => {
+    const buffer = new ResultBuffer(() => undefined)
+    const kept: Buffer[] = []
+    const keeping = (): ResultConsumer => ({
+      wantsMore: true,
+      framesGone: 0,
+      frame: (sent) => kept.push(sent),
+      ended: () => undefined,
+      failed: () => undefined,
+    })
+    buffer.attach(keeping(), 0)
+    for (const i of [0, 1]) buffer.push(frame(i))
+    buffer.attach(keeping(), 1)
+    buffer.push(frame(2))
+    t.same(
+      kept.map((sent) => sent.readUInt32LE(0)),
+      [0, 1, 1, 2],
+    )
+    t.not(kept[1]?.buffer, kept[2]?.buffer)
+  },
+)

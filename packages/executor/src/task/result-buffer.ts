@@ -3,7 +3,7 @@ import { SqlError } from '@nyala/client/protocol'
 
 /** What a task's result may occupy here: the kernel is given credit only for what fits. */
 export const RESULT_BUFFER_BYTES_MAX: number = 8 * 1024 * 1024
-/** Below this much outstanding credit, frames that were sent already make room for new ones. */
+/** Below this much outstanding credit, frames that the client has make room for new ones. */
 const KERNEL_CREDIT_BYTES_MIN: number = 4 * 1024 * 1024
 
 /** Takes the frames of one result in order, from the frame it asked for on. One of `ended` and `failed` comes last. */
@@ -23,11 +23,11 @@ type End = { readonly kind: 'complete' } | { readonly kind: 'failed'; readonly e
 /**
  * The frames of one result between the kernel and its consumer.
  *
- *   dropped │ sent, held for a consumer that comes back │ not sent │ (credit of the kernel)
- *           first                                      next       end
+ *   dropped │ acknowledged │ sent, held for a consumer that comes back │ not sent │ (credit of the kernel)
+ *           first                                                     next       end
  *
- * Bytes held and bytes of credit together never pass {@link RESULT_BUFFER_BYTES_MAX}. What was sent is kept as long as
- * there is room, so that a small result can be read again whole by whoever takes the query over.
+ * Bytes held and bytes of credit together never pass {@link RESULT_BUFFER_BYTES_MAX}. Only what the client has is
+ * dropped, when room is needed or the result has ended, so that whoever takes the query over can go on with it.
  */
 export class ResultBuffer {
   readonly #grant: (bytes: number) => void
@@ -35,6 +35,8 @@ export class ResultBuffer {
   readonly #frames: Buffer[] = []
   #first = 0
   #next = 0
+  /** The client has the frames below this number. */
+  #acknowledged = 0
   #heldBytes = 0
   #unsentBytes = 0
   #creditBytes = RESULT_BUFFER_BYTES_MAX
@@ -85,6 +87,13 @@ export class ResultBuffer {
 
   complete(): void {
     this.#finish({ kind: 'complete' })
+    this.#makeRoom()
+  }
+
+  /** The client has the frames below `frames`; it says so late, twice, or not in order. */
+  acknowledge(frames: number): void {
+    this.#acknowledged = Math.min(Math.max(this.#acknowledged, frames), this.frames)
+    this.#makeRoom()
   }
 
   fail(error: SqlError): void {
@@ -167,7 +176,9 @@ export class ResultBuffer {
       assert(frame !== undefined, 'a frame that was not sent is held')
       this.#next++
       this.#unsentBytes -= frame.byteLength
-      consumer.frame(frame)
+      // One that may still be on its way to an earlier consumer bears that one's call.
+      const isShared = this.#next <= this.#recyclableFrom
+      consumer.frame(isShared ? Buffer.from(frame) : frame)
     }
     if (this.#end?.kind === 'failed') {
       this.#consumer = undefined
@@ -181,9 +192,8 @@ export class ResultBuffer {
   #makeRoom(): void {
     let granted = 0
     while (
-      this.#end === undefined &&
-      this.#first < this.#next &&
-      this.#creditBytes < KERNEL_CREDIT_BYTES_MIN
+      this.#first < Math.min(this.#next, this.#acknowledged) &&
+      (this.#end !== undefined || this.#creditBytes < KERNEL_CREDIT_BYTES_MIN)
     ) {
       const frame = this.#frames.shift()
       assert(frame !== undefined, 'a frame that was sent is held')
@@ -193,6 +203,6 @@ export class ResultBuffer {
       this.#creditBytes += frame.byteLength
       granted += frame.byteLength
     }
-    if (granted > 0) this.#grant(granted)
+    if (granted > 0 && this.#end === undefined) this.#grant(granted)
   }
 }

@@ -113,6 +113,7 @@ t.test('a small result that takes long is not held back until its end', async (t
   consumer.connection.send({
     kind: 'fetchResult',
     call: 1,
+    epoch: 1,
     ...ref,
     fromFrame: 0,
     creditBytes: 1_000_000,
@@ -166,7 +167,14 @@ t.test('the consumer of a finished result is told when its query is released', a
     clock,
   })
   const creditBytes = 100_000
-  consumer.connection.send({ kind: 'fetchResult', call: 1, ...ref, fromFrame: 0, creditBytes })
+  consumer.connection.send({
+    kind: 'fetchResult',
+    call: 1,
+    epoch: 1,
+    ...ref,
+    fromFrame: 0,
+    creditBytes,
+  })
   await consumer.until(() => consumer.frames.length >= 2)
   coordinator.send({ kind: 'releaseQuery', epoch: 1, queryId: 'q1' })
   t.match(await consumer.end(1), {
@@ -216,7 +224,7 @@ t.test('a result is asked for in vain where there is none', async (t) => {
     cluster: world.cluster,
     clock,
   })
-  const ask = { kind: 'fetchResult', creditBytes: 1_000_000 } as const
+  const ask = { kind: 'fetchResult', epoch: 1, creditBytes: 1_000_000 } as const
   consumer.connection.send({ ...ask, call: 1, ...ref, queryId: 'q2', fromFrame: 0 })
   t.match(await consumer.end(1), { kind: 'failed', error: { error: 'executor_lost' } })
   consumer.connection.send({ ...ask, call: 2, ...ref, fromFrame: 9 })

@@ -3,7 +3,7 @@ import { SqlError, toErrorBody } from '@nyala/client/protocol'
 import type { SegmentPuller } from '../exchange/segment-puller.ts'
 import type { SegmentStore } from '../exchange/segment-store.ts'
 import type { KernelSet } from '../kernel/kernel-set.ts'
-import type { FromExecutor, TaskSpec } from '../protocol/index.ts'
+import type { FromExecutor, HeldResult, TaskSpec } from '../protocol/index.ts'
 import type { ResultConsumer } from './result-buffer.ts'
 import { type OwnerLink, TaskRun } from './task-run.ts'
 
@@ -11,10 +11,22 @@ import { type OwnerLink, TaskRun } from './task-run.ts'
 export const TASKS_MAX = 200
 /** How long the queries of a coordinator that has gone wait for another one to ask for them. */
 export const OWNER_GRACE_MS = 5_000
+/** The same for queries that there is a record of: their clients look for another coordinator, perhaps while etcd elects. */
+export const KEPT_QUERY_GRACE_MS = 30_000
 /** Queries that have ended are remembered this long back, so that a late command of an old owner finds its answer. */
 const RELEASED_QUERIES_MAX = 10_000
 
 export type TaskReference = Pick<TaskSpec, 'queryId' | 'task' | 'attempt'>
+
+interface QueryCommand {
+  readonly epoch: number
+  readonly queryId: string
+}
+
+interface Acknowledgement {
+  readonly epoch: number
+  readonly frames: number
+}
 
 export interface TaskManagerOptions {
   readonly kernels: KernelSet
@@ -44,6 +56,8 @@ interface Query {
   /** The newest attempt of each task, and older ones until they have ended. */
   readonly tasks: Map<string, TaskRun>
   readonly newest: Map<number, number>
+  /** How long it waits for an owner. */
+  graceMs: number
   stopGrace: (() => void) | undefined
 }
 
@@ -52,7 +66,8 @@ interface Query {
  *
  * A query is owned by the coordinator that last spoke of it under the highest epoch; an older epoch is refused with
  * `task_superseded`. It lives until it is released, or until its owner's socket has been gone for
- * {@link OWNER_GRACE_MS} and nobody has spoken of it; then its tasks stop and its segments go.
+ * {@link OWNER_GRACE_MS}, or {@link KEPT_QUERY_GRACE_MS} where there is a record of it, and nobody has spoken of it; then
+ * its tasks stop and its segments go.
  *
  * ```
  *   startTask ──► owned ──owner's socket closes──► orphaned ──grace──► released
@@ -129,6 +144,47 @@ export class TaskManager {
     query.tasks.get(keyOf(command.ref))?.cancel()
   }
 
+  /** There is a record of the query, so that it may find another owner. */
+  keepQuery(owner: OwnerLink, { epoch, queryId }: QueryCommand): void {
+    const query = this.#queries.get(queryId)
+    if (query === undefined || epoch < query.epoch) return
+    this.#own(queryId, epoch, owner).graceMs = KEPT_QUERY_GRACE_MS
+  }
+
+  /**
+   * The query has a new owner, and what comes under a lower epoch is refused from now on, also where the query is not
+   * here. The owner is told which results there are.
+   */
+  takeQuery(owner: OwnerLink, { epoch, queryId }: QueryCommand): void {
+    const query = this.#queries.get(queryId)
+    const known = query?.epoch ?? this.#releasedEpochs.get(queryId)
+    if (known !== undefined && epoch < known) return
+    if (query === undefined) this.#remember(queryId, epoch)
+    else this.#own(queryId, epoch, owner).graceMs = KEPT_QUERY_GRACE_MS
+    owner.send({ kind: 'queryTaken', queryId, epoch, tasks: heldResults(query) })
+  }
+
+  /** Tells the owner of a task that there is, as if that one had started it. */
+  resumeTask(
+    owner: OwnerLink,
+    command: { readonly epoch: number; readonly call: number; readonly ref: TaskReference },
+  ): void {
+    const { epoch, call, ref } = command
+    const refusal = this.#refusal(ref, epoch)
+    if (refusal !== undefined) return owner.send(taskFailed(ref, refusal))
+    const task = this.#queries.get(ref.queryId)?.tasks.get(keyOf(ref))
+    if (task === undefined) return owner.send(taskFailed(ref, notHeld(ref)))
+    this.#own(ref.queryId, epoch, owner)
+    task.resume(call)
+  }
+
+  /** The client has the frames of a result below `frames`. */
+  acknowledge(ref: TaskReference, { epoch, frames }: Acknowledgement): void {
+    const query = this.#queries.get(ref.queryId)
+    if (query === undefined || epoch < query.epoch) return
+    query.tasks.get(keyOf(ref))?.buffer?.acknowledge(frames)
+  }
+
   /** Stops the tasks of a query and deletes what it left. A query that is not here is only remembered. */
   releaseQuery(queryId: string, epoch: number): void {
     const query = this.#queries.get(queryId)
@@ -141,8 +197,9 @@ export class TaskManager {
   onLinkClosed(owner: OwnerLink): void {
     for (const query of this.#queries.values()) {
       if (query.owner !== owner || query.stopGrace !== undefined) continue
-      query.stopGrace = this.#options.clock.after(OWNER_GRACE_MS, () => {
-        this.#options.log.info('queryOrphaned', { query: query.id, graceMs: OWNER_GRACE_MS })
+      const { graceMs } = query
+      query.stopGrace = this.#options.clock.after(graceMs, () => {
+        this.#options.log.info('queryOrphaned', { query: query.id, graceMs })
         this.#remember(query.id, query.epoch)
         this.#release(query)
       })
@@ -150,13 +207,15 @@ export class TaskManager {
   }
 
   /** Sends the frames of a result to a consumer. Returns how to end that, or why it cannot be. */
-  attach(ref: TaskReference, fromFrame: number, consumer: ResultConsumer): (() => void) | SqlError {
-    const buffer = this.#queries.get(ref.queryId)?.tasks.get(keyOf(ref))?.buffer
-    if (buffer === undefined) {
-      return new SqlError('executor_lost', `executor has no result of ${describe(ref)}`, {
-        hint: 'the task must be run again',
-      })
-    }
+  attach(
+    ref: TaskReference,
+    { epoch, fromFrame }: { readonly epoch: number; readonly fromFrame: number },
+    consumer: ResultConsumer,
+  ): (() => void) | SqlError {
+    const query = this.#queries.get(ref.queryId)
+    if (query !== undefined && epoch < query.epoch) return superseded(ref, epoch, query.epoch)
+    const buffer = query?.tasks.get(keyOf(ref))?.buffer
+    if (buffer === undefined) return notHeld(ref)
     if (!buffer.attach(consumer, fromFrame)) {
       return new SqlError(
         'executor_lost',
@@ -197,6 +256,7 @@ export class TaskManager {
       owner,
       tasks: new Map<string, TaskRun>(),
       newest: new Map<number, number>(),
+      graceMs: OWNER_GRACE_MS,
       stopGrace: undefined,
     }
     this.#queries.set(id, query)
@@ -207,15 +267,10 @@ export class TaskManager {
     return query
   }
 
-  #refusal(spec: TaskSpec, epoch: number): SqlError | undefined {
+  #refusal(spec: TaskReference, epoch: number): SqlError | undefined {
     const query = this.#queries.get(spec.queryId)
     const known = query?.epoch ?? this.#releasedEpochs.get(spec.queryId)
-    if (known !== undefined && epoch < known) {
-      return new SqlError(
-        'task_superseded',
-        `${describe(spec)} was started under epoch ${epoch}, but the query is at epoch ${known}`,
-      )
-    }
+    if (known !== undefined && epoch < known) return superseded(spec, epoch, known)
     const newest = query?.newest.get(spec.task)
     if (newest === undefined || spec.attempt >= newest) return undefined
     return new SqlError('task_superseded', `${describe(spec)} comes after attempt ${newest}`)
@@ -280,6 +335,26 @@ const keyOf = (ref: { readonly task: number; readonly attempt: number }): string
 
 const describe = (ref: TaskReference): string =>
   `task ${ref.task} attempt ${ref.attempt} of query "${ref.queryId}"`
+
+const superseded = (ref: TaskReference, epoch: number, known: number): SqlError =>
+  new SqlError(
+    'task_superseded',
+    `${describe(ref)} was asked for under epoch ${epoch}, but the query is at epoch ${known}`,
+  )
+
+const notHeld = (ref: TaskReference): SqlError =>
+  new SqlError('executor_lost', `executor has no result of ${describe(ref)}`, {
+    hint: 'the task must be run again',
+  })
+
+/** The results of a query that can be read, the newest attempt of each task. */
+function heldResults(query: Query | undefined): readonly HeldResult[] {
+  return [...(query?.tasks.values() ?? [])].flatMap(({ spec, buffer, failed }) => {
+    const { task, attempt } = spec
+    if (buffer === undefined || failed || query?.newest.get(task) !== attempt) return []
+    return [{ task, attempt, firstFrame: buffer.firstFrame }]
+  })
+}
 
 const released = (queryId: string): SqlError =>
   new SqlError('query_canceled', 'the query was released before its result had been read', {

@@ -1,6 +1,6 @@
 import type { Clock, Log } from '@nyala/client/base'
 import { type Column, SqlError, toErrorBody } from '@nyala/client/protocol'
-import { setFrameCall } from '@nyala/client/wire'
+import { chainCrc, crc32, setFrameCall, setFrameOrigin } from '@nyala/client/wire'
 import { type SegmentStore, spillLimitError } from '../exchange/segment-store.ts'
 import type { PulledInputs, SegmentPuller } from '../exchange/segment-puller.ts'
 import type { KernelListener } from '../kernel/kernel-handle.ts'
@@ -82,6 +82,8 @@ export class TaskRun {
   #stopReason: SqlError | undefined
   #measuring = false
   #wantsStreaming = false
+  /** Chained over the frames of the result but the schema. */
+  #crc = 0
 
   constructor(spec: TaskSpec, call: number, context: TaskRunContext) {
     this.spec = spec
@@ -99,6 +101,10 @@ export class TaskRun {
 
   get ended(): boolean {
     return this.#state.kind === 'finished' || this.#state.kind === 'failed'
+  }
+
+  get failed(): boolean {
+    return this.#state.kind === 'failed'
   }
 
   /** Bytes of its result that have not been given to a consumer. */
@@ -147,6 +153,13 @@ export class TaskRun {
     if (this.#state.delivery === 'held') this.#sendInline()
     else this.#sendStreaming()
     owner.send(this.#state.message)
+  }
+
+  /** Says to a new owner what has been said so far; the result is to be pulled from where that one has it to. */
+  resume(call: number): void {
+    this.#toStreaming()
+    if (this.#state.kind === 'finished') this.#state = { ...this.#state, delivery: 'streaming' }
+    this.repeat(call)
   }
 
   #startKernel(inputs: PulledInputs): void {
@@ -224,6 +237,8 @@ export class TaskRun {
   #onFrame(frame: Buffer): void {
     const buffer = this.#buffer
     if (buffer === undefined) return
+    if (buffer.frames > 0) this.#crc = chainCrc(crc32, this.#crc, frame.readUInt32LE(CRC_OFFSET))
+    setFrameOrigin(frame, this.#ref)
     buffer.push(frame)
     if (buffer.heldBytes > INLINE_RESULT_BYTES_MAX) this.#toStreaming()
   }
@@ -281,6 +296,7 @@ export class TaskRun {
       ...this.#ref,
       rows: result.rows,
       frames: result.frames,
+      crc: this.#crc,
       segments: this.#segments(result),
       statistics: {
         elapsedMs: result.elapsedMs,
@@ -372,6 +388,9 @@ export class TaskRun {
     }
   }
 }
+
+/** Where a frame's header has the crc of its payload. */
+const CRC_OFFSET = 12
 
 const FILE_ERRORS: ReadonlySet<string> = new Set(['undefined_file', 'io_error', 'data_corrupted'])
 

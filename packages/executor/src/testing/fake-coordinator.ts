@@ -117,6 +117,7 @@ export class FakeCoordinator {
     consumer.connection.send({
       kind: 'fetchResult',
       call: 0,
+      epoch,
       queryId,
       task,
       attempt,
@@ -187,7 +188,7 @@ export class FakeCoordinator {
       this.#inspections.get(message.request)?.resolve(message.listing)
     } else if (message.kind === 'refused') {
       this.#inspections.get(message.request)?.reject(fromErrorBody(message.error))
-    } else if (message.kind !== 'load') {
+    } else if (message.kind !== 'load' && message.kind !== 'queryTaken') {
       this.#onTaskMessage(message)
     }
     for (const wake of this.#waiters.splice(0)) wake()
