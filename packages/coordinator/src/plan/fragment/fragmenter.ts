@@ -109,9 +109,10 @@ export class Fragmenter {
 
   /** The relation for a task that reads all of it by itself: as it is, but for what has been computed once for all. */
   whole(relation: Relation): Relation {
-    return mapRelation(relation, (part) =>
-      part.kind === 'cte' ? this.#cteRelation(part, true) : part,
-    )
+    return mapRelation(relation, (part) => {
+      if (part.kind === 'exchange') return { ...part, whole: true }
+      return part.kind === 'cte' ? this.#cteRelation(part, true) : part
+    })
   }
 
   #project(project: ProjectRelation, needed: ReadonlySet<string>): Stream {

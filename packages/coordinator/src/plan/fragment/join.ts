@@ -4,10 +4,12 @@ import {
   type JoinCondition,
   type JoinRelation,
   type JoinType,
+  mapRelation,
   type Relation,
 } from '../logical/relation.ts'
 import { equalIr } from '../../sql/ir/equal.ts'
-import { joinNeeds } from './columns.ts'
+import { allNames, joinNeeds } from './columns.ts'
+import { formatBytes, formatNs } from '../format.ts'
 import { BUILD_NS, READ_VALUE_NS, STAGE_NS } from './cost.ts'
 import { NotDistributable } from './drafts.ts'
 import type { Fragmenter } from './fragmenter.ts'
@@ -36,8 +38,10 @@ const LEFT_WHOLE: ReadonlySet<JoinType> = new Set(['inner', 'right'])
 
 /** One way to run a join, and the nanoseconds until it is done beyond what all ways have in common. */
 interface Way {
+  readonly kind: 'whole' | 'buckets'
   readonly ns: number
-  readonly make: () => Stream
+  /** `why` says for people what made it the best. */
+  readonly make: (why: string) => Stream
 }
 
 interface Sides {
@@ -54,8 +58,7 @@ export function joinStream(
   join: JoinRelation,
   needed: ReadonlySet<string>,
 ): Stream {
-  if (join.dependent !== undefined)
-    throw new NotDistributable('a correlated subquery for which there is no rule')
+  if (join.dependent !== undefined) return dependentStream(by, join, needed)
   const needs = joinNeeds(join, needed)
   const left = by.stream(join.left, needs.left)
   const right = by.stream(join.right, needs.right)
@@ -67,7 +70,38 @@ export function joinStream(
   ]
   const best = ways.toSorted((a, b) => a.ns - b.ns)[0]
   if (best === undefined) return together(sides)
-  return best.make()
+  return best.make(reasonFor(best, ways))
+}
+
+/** The times by which a way was chosen, for people. */
+function reasonFor(best: Way, ways: readonly Way[]): string {
+  const other = ways.filter((way) => way.kind !== best.kind).toSorted((a, b) => a.ns - b.ns)[0]
+  if (other === undefined) return ''
+  const rival = { whole: 'with one side whole', buckets: 'in buckets' }[other.kind]
+  return `, ${formatNs(best.ns)} where ${rival} it takes ${formatNs(other.ns)}`
+}
+
+/**
+ * A correlated subquery that no rule has made a plain join of: the left side is written once, and the right side reads
+ * the distinct values that it depends on from what was written.
+ */
+function dependentStream(by: Fragmenter, join: JoinRelation, needed: ReadonlySet<string>): Stream {
+  const { dependent, ...plain } = join
+  const all = allNames(join.left)
+  const stream = by.stream(join.left, all)
+  const why = 'outer rows of a correlated subquery'
+  const left = by.drafts.add({ stream, of: join.left, needed: all, why })
+  const right = mapRelation(join.right, (part): Relation => {
+    if (part.kind !== 'dependent' || part.id !== dependent?.id) return part
+    const items = part.columns.map((column, i) => {
+      const expression = dependent.columns[i]
+      if (expression === undefined)
+        throw new Error('a dependent relation has the columns of its join')
+      return { column, expression }
+    })
+    return { kind: 'distinct', input: { kind: 'project', input: left, items }, orderBy: [] }
+  })
+  return joinStream(by, { ...plain, left, right }, needed)
 }
 
 const slotsOf = ({ by }: Sides, stream: Stream): number =>
@@ -88,10 +122,12 @@ function wholeWays(sides: Sides, side: 'left' | 'right'): readonly Way[] {
   const common = size.rows * BUILD_NS + costs.probe(probe) / parallel
   const width = costs.width(relation, needs[side])
   const inline: Way = {
+    kind: 'whole',
     ns: common + costs.work(relation),
     make: () => withWhole(sides, kept, side, by.whole(relation)),
   }
   const there: Way = {
+    kind: 'whole',
     ns: common + size.rows * Math.max(1, width) * READ_VALUE_NS,
     make: () => {
       const exchange = by.drafts.madeRows(relation, needs[side])
@@ -100,19 +136,24 @@ function wholeWays(sides: Sides, side: 'left' | 'right'): readonly Way[] {
     },
   }
   const written: Way = {
+    kind: 'whole',
     ns:
       common +
       STAGE_NS +
       (costs.work(relation) + costs.write(relation, width, false)) / slotsOf(sides, whole) +
       costs.read(relation, width),
-    make: () => {
-      const why = `${side} side of a join, whole for every task`
+    make: (reason) => {
+      const most = isAlone ? '' : ` ≤ ${broadcastMax(sides)}`
+      const why = `${side} side of a join, whole for every task: ${formatBytes(size.bytes)}${most}${reason}`
       const exchange = by.drafts.add({ stream: whole, of: relation, needed: needs[side], why })
       return withWhole(sides, kept, side, exchange)
     },
   }
   return [inline, by.drafts.madeSize(relation, needs[side]) === undefined ? written : there]
 }
+
+const broadcastMax = ({ by }: Sides): string =>
+  `${formatBytes(by.options.broadcastMaxBytes)} (broadcast_max_bytes)`
 
 function withWhole({ join }: Sides, kept: Stream, side: 'left' | 'right', whole: Relation): Stream {
   const branches = kept.branches.map(({ relation, source }): Branch => ({
@@ -154,14 +195,17 @@ function bucketWays(sides: Sides): readonly Way[] {
     const keys = (indexesIn(leftKeys, lefts) ?? []).flatMap((i) => rights[i] ?? [])
     ways.push({
       ns: common + making + moving(right, 'right'),
-      make: () => bucketed(sides, left, shuffled(sides, 'right', keys), leftKeys, keys),
+      kind: 'buckets',
+      make: (why) => bucketed(sides, left, shuffled(sides, 'right', { keys, why }), leftKeys, keys),
     })
   }
   if (rightKeys !== undefined) {
     const keys = (indexesIn(rightKeys, rights) ?? []).flatMap((i) => lefts[i] ?? [])
     ways.push({
       ns: common + making + moving(left, 'left'),
-      make: () => bucketed(sides, shuffled(sides, 'left', keys), right, keys, rightKeys),
+      kind: 'buckets',
+      make: (why) =>
+        bucketed(sides, shuffled(sides, 'left', { keys, why }), right, keys, rightKeys),
     })
   }
   if (leftKeys !== undefined && rightKeys !== undefined) {
@@ -169,16 +213,18 @@ function bucketWays(sides: Sides): readonly Way[] {
     if (same)
       ways.push({
         ns: common + making,
+        kind: 'buckets',
         make: () => bucketed(sides, left, right, leftKeys, rightKeys),
       })
   }
   ways.push({
     ns: common + making + moving(left, 'left') + moving(right, 'right'),
-    make: () => {
+    kind: 'buckets',
+    make: (why) => {
       // The build side first: what it turns out to be can change how the other is run.
-      const build = shuffled(sides, 'right', rights)
+      const build = shuffled(sides, 'right', { keys: rights, why })
       const filtered = { ...sides, left: filteredByKeys(sides, build, pairs) }
-      return bucketed(sides, shuffled(filtered, 'left', lefts), build, lefts, rights)
+      return bucketed(sides, shuffled(filtered, 'left', { keys: lefts, why }), build, lefts, rights)
     },
   })
   return ways
@@ -230,11 +276,15 @@ function indexesIn(
 }
 
 function shuffled(
-  { by, join, left, right, needs }: Sides,
+  sides: Sides,
   side: 'left' | 'right',
-  keys: readonly Expression[],
+  { keys, why: reason }: { readonly keys: readonly Expression[]; readonly why: string },
 ): Stream {
-  const why = `${side} side of a join, by its keys`
+  const { by, join, left, right, needs } = sides
+  const [l, r] = [by.costs.size(join.left).bytes, by.costs.size(join.right).bytes].map(formatBytes)
+  // Without times to compare, no side may be given whole to every task.
+  const limit = reason === '' ? ` and ${broadcastMax(sides)}` : reason
+  const why = `${side} side of a join, by its keys: left ${l}, right ${r}${limit}`
   const stream = side === 'left' ? left : right
   return by.drafts.shuffle({ stream, of: join[side], needed: needs[side], keys, why })
 }
