@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { type Clock, type Log, silentLog, systemClock } from '@nyala/client/base'
+import type { LaunchAnswer } from '@nyala/coordinator/failover'
 import { clusterUrl, engineMembers, installedPrograms, type Programs } from './engine-member.ts'
 import { etcdHealthy, etcdMembers, etcdUrls } from './etcd-member.ts'
 import { configurationError, LauncherError } from './launcher-error.ts'
@@ -9,6 +10,7 @@ import { membersJoined } from './membership.ts'
 import { MemberProcess, type MemberRole, type MemberSpec } from './member-process.ts'
 import { requireFreePorts } from './ports.ts'
 import { isAlive, processBirth } from './process-identity.ts'
+import { hearReplacements } from './replacements.ts'
 import { withStartLock } from './start-lock.ts'
 import {
   type ClusterState,
@@ -76,6 +78,8 @@ export class LocalCluster implements AsyncDisposable {
   /** Writes of the state file, one after another. */
   #writes: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | undefined
+  /** Set while executors are started anew at the leader's request. */
+  #stopReplacements: (() => Promise<void>) | undefined
 
   private constructor(layout: Layout, state: ClusterState, options: LocalClusterOptions) {
     this.dir = options.dir
@@ -162,8 +166,28 @@ export class LocalCluster implements AsyncDisposable {
     await Promise.all(engine.map((member) => member.start({ signal })))
     // Programs that stand in for the engine do not know of one another.
     if (this.#options.programs === undefined) await this.joined()
-    if (this.#options.restart) for (const member of this.#members) member.supervise()
+    if (this.#options.restart) this.#supervise()
     await this.#saveState({ state: 'ready' })
+  }
+
+  #supervise(): void {
+    for (const member of this.#members) member.supervise()
+    if (this.#options.programs !== undefined) return
+    this.#stopReplacements = hearReplacements({
+      etcdEndpoints: this.etcdEndpoints,
+      cluster: this.#layout.cluster,
+      clock: this.#clock,
+      log: this.#options.log ?? silentLog,
+      launcher: { replace: ({ id, pid }) => Promise.resolve(this.#replace(id, pid)) },
+    })
+  }
+
+  #replace(id: string, pid: number): LaunchAnswer {
+    const member = this.#members.find(({ spec }) => spec.role === 'executor' && spec.id === id)
+    if (member === undefined)
+      return { state: 'refused', detail: `"${this.dir}" has no such executor` }
+    member.replace(pid)
+    return { state: 'taken' }
   }
 
   async #etcdHealthy(): Promise<void> {
@@ -181,6 +205,7 @@ export class LocalCluster implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     const log = this.#options.log ?? silentLog
+    await this.#stopReplacements?.()
     // Nothing that fails on the way, as on a full disk, keeps a member from being stopped.
     await this.#saveState({ state: 'stopping' }).catch((error: unknown) =>
       log.warn('stateNotWritten', { error }),

@@ -139,6 +139,11 @@ export class MemberProcess {
     cancel()
   }
 
+  /** Kills the process `pid`, where it is still this member's, and all that it started; supervised, another one follows. */
+  replace(pid: number): void {
+    if (this.#child?.pid === pid) sendSignal(-pid, 'SIGKILL')
+  }
+
   /** Kills the process and all that it started, at once. */
   killNow(): void {
     this.#supervised = false
