@@ -82,6 +82,22 @@ export interface ExchangeSize {
 }
 
 /**
+ * The exchanges that are there once the first `ran` fragments have run, for `adapt`. None while one is there in part,
+ * or the result is: planning again would begin it anew.
+ */
+export function writtenExchanges(
+  { fragments }: Pick<PhysicalPlan, 'fragments'>,
+  ran: number,
+): readonly number[] {
+  const outputs = (of: readonly Fragment[]): readonly (number | 'result')[] =>
+    of.map(({ output }) => (output.kind === 'exchange' ? output.exchange : output.kind))
+  const pending = new Set(outputs(fragments.slice(ran)))
+  const written = [...new Set(outputs(fragments.slice(0, ran)))]
+  const numbers = written.filter((output) => output !== 'result')
+  return numbers.length < written.length || written.some((o) => pending.has(o)) ? [] : numbers
+}
+
+/**
  * The table name under which a scan or exchange stands in a tree until its text is made. NUL cannot stand in a
  * statement, so no name of a user can look like it.
  */

@@ -30,6 +30,8 @@ export interface PlanOptions {
   readonly distribution: 'auto' | 'force' | 'single'
   readonly distributionMinBytes: number
   readonly broadcastMaxBytes: number
+  /** Groups, or distinct rows, that one task may merge. */
+  readonly gatherRowsMax?: number | undefined
   /** Threads of all executors together. */
   readonly slots: number
   readonly executors: number

@@ -5,6 +5,7 @@ import {
   type Fragment,
   type PhysicalPlan,
   writtenAs,
+  writtenExchanges,
 } from '../plan/physical-plan.ts'
 import type { StageState } from './stage.ts'
 
@@ -43,10 +44,8 @@ export function adaptedPlan(
 ): PhysicalPlan {
   if (plan.adapt === undefined) return plan
   const ended = plan.fragments.slice(0, done)
-  const pending = new Set(plan.fragments.slice(done).flatMap(outputOf))
   const measured = new Map<number, ExchangeSize>()
-  for (const exchange of ended.flatMap(outputOf)) {
-    if (pending.has(exchange)) continue
+  for (const exchange of writtenExchanges(plan, done)) {
     const segments = producedBy(stages, plan, exchange).map((p) => p.segment)
     const rows = segments.reduce((sum, segment) => sum + segment.rows, 0)
     const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0)
@@ -56,6 +55,3 @@ export function adaptedPlan(
   const next = plan.adapt(measured)
   return { ...next, fragments: [...ended, ...next.fragments] }
 }
-
-const outputOf = ({ output }: Fragment): readonly number[] =>
-  output.kind === 'exchange' ? [output.exchange] : []

@@ -1,7 +1,14 @@
 /** What tests of other packages need of this one: the planner without a cluster. */
 export * from './planning-world.ts'
-export { type Fragment, type PhysicalPlan, taskSql, writtenAs } from '../plan/physical-plan.ts'
-export { partsOf, type Produced, segmentsOf } from '../plan/fragment/tasks.ts'
+export {
+  type ExchangeSize,
+  type Fragment,
+  type PhysicalPlan,
+  taskSql,
+  writtenAs,
+  writtenExchanges,
+} from '../plan/physical-plan.ts'
+export { partsOf, type Produced, segmentsOf, type TaskPart } from '../plan/fragment/tasks.ts'
 export { type ExecutorState, Placement } from '../schedule/placement.ts'
 export {
   newStage,

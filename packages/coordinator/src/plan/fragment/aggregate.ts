@@ -21,8 +21,6 @@ import {
   withKeys,
 } from './stream.ts'
 
-/** Above this many groups one task does not merge what all others found. */
-const GATHER_GROUPS_MAX = 100_000
 /** Groups found by the parts that leave more of the rows than this are not worth finding twice. */
 const REDUCTION_MIN = 0.6
 
@@ -54,7 +52,7 @@ export function aggregateStream(by: Fragmenter, work: AggregateInput): Stream {
   const isMergeable = merges.every((merge) => typeof merge !== 'string')
   const groups = by.costs.size(aggregate).rows
   const rows = by.costs.size(aggregate.input).rows
-  const isReduced = groups <= GATHER_GROUPS_MAX || groups <= rows * REDUCTION_MIN
+  const isReduced = by.mayGather(groups) || groups <= rows * REDUCTION_MIN
   if (isMergeable && (isReduced || !plain || keys.length === 0)) {
     return mergedStream(
       by,
@@ -99,7 +97,7 @@ function mergedStream(by: Fragmenter, work: AggregateInput, merges: readonly Mer
   const names = new Set(
     [...keys, ...merges.flatMap((m) => m.partials.map((p) => p.column))].map((c) => c.name),
   )
-  const gathered = keys.length === 0 || by.costs.size(aggregate).rows <= GATHER_GROUPS_MAX
+  const gathered = keys.length === 0 || by.mayGather(by.costs.size(aggregate).rows)
   const exchanged = {
     stream: parts,
     of: aggregate,
@@ -224,7 +222,7 @@ function distinctStream(by: Fragmenter, work: AggregateInput, args: readonly Exp
   const refs = aggregate.keys.map((k) => columnRef(k.column))
   const why = 'distinct values of each part'
   const stream =
-    refs.length === 0 || by.costs.size(of).rows <= GATHER_GROUPS_MAX
+    refs.length === 0 || by.mayGather(by.costs.size(of).rows)
       ? by.drafts.gather({ ...exchanged, why })
       : by.drafts.shuffle({ ...exchanged, keys: refs, why })
   const final = mapStream(stream, (rows) => finishedDistinct({ aggregate, merges, own }, rows))

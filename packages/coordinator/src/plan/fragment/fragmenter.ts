@@ -39,9 +39,10 @@ export interface FragmentOptions {
   readonly slots: number
   /** The largest relation that every task may be given whole, in bytes. */
   readonly broadcastMaxBytes: number
+  /** Above this many groups, or distinct rows, one task does not merge what all others found. */
+  readonly gatherRowsMax?: number | undefined
 }
 
-/** Above this many groups, or distinct rows, one task does not merge what all others found. */
 const GATHER_ROWS_MAX = 100_000
 
 /**
@@ -60,6 +61,11 @@ export class Fragmenter {
     this.costs = costs
     this.options = options
     this.drafts = new Drafts(costs, made)
+  }
+
+  /** True where one task may merge this many groups, or distinct rows, of all others. */
+  mayGather(rows: number): boolean {
+    return rows <= (this.options.gatherRowsMax ?? GATHER_ROWS_MAX)
   }
 
   /** The streams of a whole plan. Throws {@link NotDistributable} where no rule covers something in it. */
@@ -153,7 +159,7 @@ export class Fragmenter {
     }
     const parts = mapStream(input, whole)
     const exchanged = { stream: parts, of: distinct, needed: inputs, content: 'distinct' as const }
-    const gathered = this.costs.size(distinct).rows <= GATHER_ROWS_MAX
+    const gathered = this.mayGather(this.costs.size(distinct).rows)
     const why = 'distinct rows of each part'
     return mapStream(
       gathered
