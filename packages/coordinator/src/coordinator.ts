@@ -16,7 +16,9 @@ import {
 import { Mirror } from './bind/mirror.ts'
 import { Failover } from './failover/failover.ts'
 import { PeerLinks } from './failover/peer-links.ts'
+import type { PeerLoad } from './failover/peer-protocol.ts'
 import { probe } from './failover/probe.ts'
+import { AdmissionControl, QUEUED_MAX } from './schedule/admission-driver.ts'
 import { Executors } from './schedule/executors.ts'
 import { ClientLink } from './server/client-link.ts'
 import { QueryRegistry } from './server/query-registry.ts'
@@ -42,6 +44,10 @@ export interface CoordinatorOptions {
   readonly pid: number
   readonly version: string
   readonly ttlSeconds?: number | undefined
+  /** Queries that run at once in the cluster; 0: as many as suit its executors. The same at all coordinators. */
+  readonly maxRunningQueries?: number | undefined
+  /** Queries that wait at once in the cluster. */
+  readonly maxQueuedQueries?: number | undefined
   /** Another process has registered under this id: this one is to stop. */
   readonly onSuperseded?: ((reason: string) => void) | undefined
 }
@@ -105,6 +111,8 @@ export class Coordinator {
     const startedAt = clock.wall()
     const late: Late = {}
     const { executors, peers, listener } = await openSockets(options, startedAt, late)
+    const admission = openAdmission(options, { executors, peers })
+    late.admission = admission
     const store = { kv, keys, clock, log, ttlSeconds: options.ttlSeconds }
     const candidate = { id, address: listener.address, startedAt }
     const { election, failover } = openFailover({ ...store, candidate, membership, peers })
@@ -135,6 +143,7 @@ export class Coordinator {
       functions,
       manifests: new ManifestStore(options.metadataDirectory),
       executors,
+      admission,
       queries: new QueryRegistry(id),
     }
     const coordinator = new Coordinator(options, services, { listener, registration, peers })
@@ -211,6 +220,7 @@ export class Coordinator {
 interface Late {
   accept?: (client: Transport) => void
   failover?: Failover
+  admission?: AdmissionControl
 }
 
 async function openSockets(
@@ -229,13 +239,19 @@ async function openSockets(
     cluster,
     coordinator: id,
     onLink: (event) => late.failover?.onLink({ ...event, role: 'executor' }),
+    isOnProbation: (executor) => late.failover?.isOnProbation(executor) === true,
   })
   const peers = new PeerLinks({
     clock,
     log,
     cluster,
     self: { id, startedAt },
-    onEvent: (event) => late.failover?.onLink({ ...event, role: 'coordinator' }),
+    onEvent: (event) => {
+      if (event.kind === 'linkClosed') late.admission?.onPeer(event.id, undefined)
+      late.failover?.onLink({ ...event, role: 'coordinator' })
+    },
+    load: () => peerLoadOf(late.admission),
+    onLoad: (peer, load) => late.admission?.onPeer(peer, load),
   })
   const listener = await listen({
     host: options.host,
@@ -251,6 +267,27 @@ async function openSockets(
   })
   return { executors, peers, listener }
 }
+
+/** Decides which queries run; goes on whenever executors or other coordinators have changed. */
+function openAdmission(
+  options: CoordinatorOptions,
+  { executors, peers }: { readonly executors: Executors; readonly peers: PeerLinks },
+): AdmissionControl {
+  const admission = new AdmissionControl({
+    clock: options.clock,
+    maxRunningQueries: options.maxRunningQueries ?? 0,
+    maxQueuedQueries: options.maxQueuedQueries ?? QUEUED_MAX,
+    placement: executors.placement,
+    tell: () => peers.tellLoad(),
+  })
+  executors.onChange(() => admission.advance())
+  return admission
+}
+
+const peerLoadOf = (admission: AdmissionControl | undefined): PeerLoad => ({
+  kind: 'load',
+  ...(admission?.load ?? { running: 0, queued: 0, waitedMs: 0, memoryBytes: 0 }),
+})
 
 function openFailover(
   options: Omit<ConstructorParameters<typeof Election>[0], 'onElected' | 'onLeader'> & {

@@ -16,6 +16,8 @@ export interface ExecutorsOptions {
   readonly coordinator: string
   /** Told when the socket of an executor opens or closes; `code` as in `CLOSE` or RFC 6455. */
   readonly onLink?: (event: ExecutorLinkEvent) => void
+  /** To be given tasks only where no other executor is left: it fails again and again. */
+  readonly isOnProbation?: (executor: string) => boolean
 }
 
 export type ExecutorLinkEvent =
@@ -73,7 +75,17 @@ export class Executors {
   }
 
   states(): readonly ExecutorState[] {
+    const isAvoided = this.#avoided()
     return this.placement.states()
+  }
+
+  /** Executors on probation, unless there are no others. */
+  #avoided(): (id: string) => boolean {
+    const isOnProbation = this.#options.isOnProbation ?? (() => false)
+    const hasOthers = this.links().some(
+      (link) => link.load?.draining !== true && !isOnProbation(link.id),
+    )
+    return (id) => hasOthers && isOnProbation(id)
   }
 
   /** Some executor, for work that is no task; the least loaded. Fails with `no_executors`. */
