@@ -150,6 +150,7 @@ export class Coordinator {
     late.accept = coordinator.#acceptor(new Statements(services))
     membership.onChange(() => coordinator.#announce())
     failover.onChange(() => coordinator.#announce())
+    failover.board.onChange(() => executors.refresh())
     await registration.start({ signal })
     return coordinator
   }

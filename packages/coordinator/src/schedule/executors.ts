@@ -75,17 +75,20 @@ export class Executors {
   }
 
   states(): readonly ExecutorState[] {
-    const isAvoided = this.#avoided()
     return this.placement.states()
   }
 
-  /** Executors on probation, unless there are no others. */
-  #avoided(): (id: string) => boolean {
+  /** To be called when others than the executors themselves have changed what may be placed on them. */
+  refresh(): void {
+    for (const link of this.links()) this.#place(link)
+    this.#changed()
+  }
+
+  /** On probation, and not the only one left. */
+  #isAvoided(executor: ExecutorLink): boolean {
     const isOnProbation = this.#options.isOnProbation ?? (() => false)
-    const hasOthers = this.links().some(
-      (link) => link.load?.draining !== true && !isOnProbation(link.id),
-    )
-    return (id) => hasOthers && isOnProbation(id)
+    if (!isOnProbation(executor.id)) return false
+    return this.links().some((link) => link.load?.draining !== true && !isOnProbation(link.id))
   }
 
   /** Some executor, for work that is no task; the least loaded. Fails with `no_executors`. */
@@ -128,7 +131,9 @@ export class Executors {
   }
 
   #place(link: ExecutorLink): void {
-    if (this.#links.get(link.id) === link) this.placement.set(stateOf(link))
+    if (this.#links.get(link.id) !== link) return
+    const state = stateOf(link)
+    this.placement.set({ ...state, draining: state.draining || this.#isAvoided(link) })
   }
 
   #changed(): void {
