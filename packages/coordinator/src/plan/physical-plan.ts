@@ -1,6 +1,7 @@
 import { unreachable } from '@nyala/client/base'
 import type { Column } from '@nyala/client/protocol'
 import { renderTaskSql, type SqlPart, type TaskFiles } from '@nyala/executor/protocol'
+import type { OperatorText } from './fragment/operator-text.ts'
 import type { TaskPart } from './fragment/tasks.ts'
 import { type Scan, scanSql, type Split, wholeFiles } from './scan.ts'
 
@@ -55,9 +56,11 @@ export interface Fragment {
   readonly rowsEnough?: number | undefined
   /** False where a task that runs again may choose other rows: a LIMIT takes any, or any of those that are equal. */
   readonly repeatable: boolean
-  /** Why its rows go where they go, and how many are expected. */
+  /** Its operators for people. */
+  readonly operators?: (() => readonly OperatorText[]) | undefined
+  /** Why its rows go where they go, and how much is expected. */
   readonly why?: string | undefined
-  readonly rowsExpected?: number | undefined
+  readonly expected?: ExchangeSize | undefined
 }
 
 /** Fragments in the order in which they can run; the last one makes the result. */

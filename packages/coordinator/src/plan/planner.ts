@@ -11,6 +11,7 @@ import { elapsedNs } from './fragment/elapsed.ts'
 import { type Made, NotDistributable } from './fragment/drafts.ts'
 import { Emitter, isDistributed } from './fragment/emit.ts'
 import { Fragmenter } from './fragment/fragmenter.ts'
+import { formatBytes, formatNs } from './format.ts'
 import { inputsOf, type LogicalPlan, type Relation } from './logical/relation.ts'
 import { optimize } from './rules/index.ts'
 import { type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
@@ -155,7 +156,7 @@ function fragments(
   const { drafts } = fragmenter
   const apart = elapsedNs(stream, drafts, { costs, slots: options.slots })
   if (options.distribution === 'auto' && earlier === NOTHING_MADE && apart > alone * GAIN_MIN)
-    return `alone it takes about ${ms(alone)}, distributed ${ms(apart)}`
+    return `alone it takes about ${formatNs(alone)}, distributed ${formatNs(apart)}`
   const { firstExchange, firstFragment } = earlier
   const emitter = new Emitter(fragmenter.drafts, {
     slots: options.slots,
@@ -171,7 +172,7 @@ function fragments(
     fragments: emitter.fragments,
     scans,
     exchanges: emitter.exchanges,
-    reason: `${reasonOf(emitter.fragments, options)}; about ${ms(apart)}, alone ${ms(alone)}`,
+    reason: `${reasonOf(emitter.fragments, options)}; about ${formatNs(apart)}, alone ${formatNs(alone)}`,
     ...(isJoined ? { adapt: adapter(plan, input, emitter) } : {}),
   }
 }
@@ -196,8 +197,6 @@ function adapter(
     return { ...next, exchanges: new Map([...exchanges, ...next.exchanges]) }
   }
 }
-
-const ms = (ns: number): string => `${Math.round(ns / 1e6)} ms`
 
 function reasonOf(all: readonly Fragment[], { slots, executors }: PlanOptions): string {
   const stages = all.length === 1 ? '1 fragment' : `${all.length} fragments`
@@ -244,15 +243,3 @@ const scansOf = (input: PlanInput): ReadonlyMap<number, Scan> =>
 
 const sumBytes = (scans: readonly Scan[]): number =>
   scans.reduce((sum, scan) => sum + scan.files.reduce((n, file) => n + file.bytes, 0), 0)
-
-/** `12.3 MB`: decimal units, as file managers and DuckDB have them. */
-export function formatBytes(bytes: number): string {
-  const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
-  let value = bytes
-  let unit = 0
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000
-    unit++
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit] ?? ''}`
-}

@@ -1,14 +1,7 @@
-import { formatBytes } from '../plan/planner.ts'
-import { pruningCounts } from '../plan/estimate/prune-scan.ts'
-import type { TaskPart } from '../plan/fragment/tasks.ts'
-import {
-  type ExchangeInput,
-  type Fragment,
-  type PhysicalPlan,
-  taskBytes,
-  taskText,
-} from '../plan/physical-plan.ts'
+import { formatBytes } from '../plan/format.ts'
+import { type PhysicalPlan, taskBytes } from '../plan/physical-plan.ts'
 import type { QueryRun } from '../schedule/query-run.ts'
+import { outputText } from './plan-text.ts'
 
 /** What a query did, stage by stage; JSON as it stands, text by {@link profileText}. */
 export interface QueryProfile {
@@ -81,94 +74,6 @@ function parseOperators(profile: string | undefined): unknown {
   } catch {
     return null
   }
-}
-
-function outputText({ output }: Fragment): string {
-  if (output.kind === 'result') return 'result to the client'
-  const { exchange, keys, buckets } = output
-  const how = keys.length === 0 ? 'gathered' : `${buckets} buckets by ${keys.join(', ')}`
-  return `exchange_${exchange}, ${how}`
-}
-
-/** The plan for people: fragments in the order in which they run, each with its SQL and its scans. */
-export function planText(plan: PhysicalPlan, verbose: boolean): readonly string[] {
-  const lines = [plan.reason, '']
-  for (const fragment of plan.fragments) {
-    lines.push(`fragment ${fragment.id}: ${tasksText(fragment)} → ${outputText(fragment)}`)
-    const { why, rowsExpected } = fragment
-    if (why !== undefined) {
-      lines.push(`  ${why}${rowsExpected === undefined ? '' : `, about ${rowsExpected} rows`}`)
-    }
-    for (const id of fragment.scans) lines.push(`  ${scanText(plan, fragment, id)}`)
-    for (const input of fragment.inputs) lines.push(`  reads ${inputText(input)}`)
-    lines.push(...indent(readableSql(plan, fragment)))
-    if (verbose) lines.push(...taskLines(plan, fragment))
-    lines.push('')
-  }
-  return lines.slice(0, -1)
-}
-
-function tasksText(fragment: Fragment): string {
-  if (fragment.inputs.some((input) => input.use === 'buckets')) return 'a task for each few buckets'
-  if (fragment.inputs.some((input) => input.use === 'divided'))
-    return 'a task for each few segments'
-  const tasks = fragment.divided?.groups.length ?? 1
-  return `${tasks} task${tasks === 1 ? '' : 's'}`
-}
-
-const inputText = ({ exchange, use }: ExchangeInput): string => {
-  const how = { whole: 'whole', divided: 'in parts', buckets: 'by bucket' }[use]
-  return `exchange_${exchange} ${how}`
-}
-
-/** The SQL of each task whose part is known before it runs. */
-function taskLines(plan: PhysicalPlan, fragment: Fragment): readonly string[] {
-  if (fragment.inputs.some((input) => input.use !== 'whole')) return []
-  const parts: readonly TaskPart[] = fragment.divided?.groups.map((_, group) => ({
-    kind: 'splits',
-    group,
-  })) ?? [{ kind: 'all' }]
-  return parts.flatMap((part, task) => [
-    `  task ${task}: ${formatBytes(taskBytes(plan, fragment, part))}`,
-    ...indent(taskText(plan, fragment, part)),
-  ])
-}
-
-const indent = (text: string): readonly string[] => text.split('\n').map((line) => `    ${line}`)
-
-/** The fragment's SQL with scans and exchanges by name. */
-function readableSql(plan: PhysicalPlan, fragment: Fragment): string {
-  return fragment
-    .readable()
-    .map((part) => {
-      if (part.kind === 'text') return part.text
-      if (part.kind === 'exchange') return `"exchange_${part.exchange}"`
-      const scan = plan.scans.get(part.scan)
-      return `"${scan?.database ?? ''}"."${scan?.table ?? ''}"`
-    })
-    .join('')
-}
-
-function scanText(plan: PhysicalPlan, fragment: Fragment, id: number): string {
-  const scan = plan.scans.get(id)
-  if (scan === undefined) return ''
-  const bytes = scan.files.reduce((sum, file) => sum + file.bytes, 0)
-  const rows = scan.files.reduce((sum, file) => sum + file.rows, 0)
-  const files =
-    scan.files.length === scan.filesTotal
-      ? `${scan.filesTotal}`
-      : `${scan.files.length} of ${scan.filesTotal}`
-  const partitions =
-    scan.partitionColumns.length === 0
-      ? ''
-      : `, partitions ${scan.partitionsLeft} of ${scan.partitionsTotal}`
-  const counts = pruningCounts(scan)
-  const groups =
-    scan.rowGroupsLeft === undefined || scan.rowGroupsLeft.size === 0
-      ? ''
-      : `, row groups ${counts.rowGroups} of ${counts.rowGroupsTotal}`
-  const how = fragment.divided?.scan === id ? 'divided' : 'read whole'
-  return `scan ${scan.database}.${scan.table} as ${scan.alias}: ${files} files${partitions}${groups}, ${rows} rows, ${formatBytes(bytes)}, ${how}`
 }
 
 /** The profile for people. */

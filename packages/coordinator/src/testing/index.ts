@@ -18,7 +18,7 @@ export {
   toRunning,
 } from '../schedule/stage.ts'
 export type { PlanOptions } from '../plan/planner.ts'
-export { planText } from '../server/profile.ts'
+export { planText } from '../server/plan-text.ts'
 export * from './listings.ts'
 export { SqlFrontEnd } from '../sql/front-end.ts'
 export {

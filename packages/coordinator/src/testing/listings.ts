@@ -1,5 +1,13 @@
 import type { Column } from '@nyala/client/protocol'
-import type { ListedFile, Listing } from '@nyala/executor/protocol'
+import type { FileStatistics, ListedFile, Listing } from '@nyala/executor/protocol'
+
+/** What the footer of a file says of a column: a value for each row group, or one for all of them. */
+export interface SketchedBounds {
+  readonly min: readonly (number | string | null)[]
+  readonly max: readonly (number | string | null)[]
+  /** Absent: no value is NULL. */
+  readonly nulls?: readonly number[]
+}
 
 export interface SketchedFile {
   readonly path: string
@@ -9,6 +17,8 @@ export interface SketchedFile {
   readonly rowGroups?: readonly number[]
   /** Index into the schemas. */
   readonly schema?: number
+  /** By the names of columns, as ColumnBounds has them; of the others the footer says nothing. */
+  readonly bounds?: Readonly<Record<string, SketchedBounds>>
 }
 
 const HIVE_NULL = '__HIVE_DEFAULT_PARTITION__'
@@ -19,10 +29,14 @@ export function sketchListing(
   schemas: readonly (readonly Column[])[],
   files: readonly SketchedFile[],
 ): Listing {
-  return { location, schemas, files: files.map((file) => sketchFile(location, file)) }
+  return { location, schemas, files: files.map((file) => sketchFile(location, file, schemas)) }
 }
 
-export function sketchFile(location: string, file: SketchedFile): ListedFile {
+export function sketchFile(
+  location: string,
+  file: SketchedFile,
+  schemas: readonly (readonly Column[])[] = [],
+): ListedFile {
   const groups = file.rowGroups ?? [file.rows ?? 100]
   const bytes = file.bytes ?? 1000
   return {
@@ -32,6 +46,9 @@ export function sketchFile(location: string, file: SketchedFile): ListedFile {
     rows: groups.reduce((sum, rows) => sum + rows, 0),
     rowGroups: groups.map((rows) => ({ rows, bytes: Math.floor(bytes / groups.length) })),
     schema: file.schema ?? 0,
+    ...(file.bounds === undefined
+      ? {}
+      : { statistics: sketchStatistics(file.bounds, schemas[file.schema ?? 0] ?? []) }),
     partition: file.path
       .split('/')
       .slice(0, -1)
@@ -41,6 +58,15 @@ export function sketchFile(location: string, file: SketchedFile): ListedFile {
       }),
   }
 }
+
+const sketchStatistics = (
+  bounds: Readonly<Record<string, SketchedBounds>>,
+  schema: readonly Column[],
+): FileStatistics =>
+  schema.map(({ name }) => {
+    const own = bounds[name]
+    return own === undefined ? null : { nulls: own.min.map(() => 0), ...own }
+  })
 
 /** `a INTEGER, b DECIMAL(10, 2)` as columns. */
 export function sketchColumns(text: string): readonly Column[] {

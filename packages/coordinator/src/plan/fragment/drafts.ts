@@ -89,6 +89,11 @@ export class Drafts {
     return made?.size ?? this.#costs.size(of)
   }
 
+  /** Rows that are expected of a relation over these exchanges. */
+  rowsOf(relation: Relation): number {
+    return this.#costs.size(relation).rows
+  }
+
   /** The rows of a relation where they have been written, in whatever buckets. */
   madeRows(of: Relation, needed: ReadonlySet<string>): ExchangeRelation | undefined {
     const made = this.#made.find(({ draft }) => isMadeFor(draft, { of, needed, content: 'rows' }))

@@ -22,6 +22,7 @@ import { divideSplits } from '../splits.ts'
 import { toQuery } from '../to-sql/to-query.ts'
 import { cuttableOf } from './cuttable.ts'
 import { type Content, type Draft, type Drafts, NotDistributable } from './drafts.ts'
+import { operatorTexts } from './operator-text.ts'
 import type { Branch, Source, Stream } from './stream.ts'
 
 export interface EmitOptions {
@@ -32,7 +33,7 @@ export interface EmitOptions {
   readonly scans: ReadonlyMap<number, Scan>
 }
 
-type About = Pick<Fragment, 'output' | 'why' | 'rowsExpected' | 'rowsMax' | 'rowsEnough'> & {
+type About = Pick<Fragment, 'output' | 'why' | 'expected' | 'rowsMax' | 'rowsEnough'> & {
   readonly content: Content | 'result'
 }
 
@@ -98,14 +99,14 @@ export class Emitter {
       keys: draft.keys.map((key) => renderExpression(key)),
       buckets: draft.keys.length === 0 ? 1 : bucketsFor(this.#options.slots),
     }
-    const { rows } = this.#drafts.sizeOf(draft.id)
+    const { rows, bytes } = this.#drafts.sizeOf(draft.id)
     for (const { relation, source } of draft.stream.branches) {
       const carried = narrowed(this.#numbered(relation, source), draft)
       const about = {
         output,
         why: draft.why,
         content: draft.content,
-        rowsExpected: Math.round(rows),
+        expected: { rows: Math.round(rows), bytes: Math.round(bytes) },
         ...(draft.content === 'limited' ? { rowsEnough: rowsEnough(relation) } : {}),
       }
       this.#add(toQuery(carried, undefined, this.#names), { relation, source }, about)
@@ -123,8 +124,14 @@ export class Emitter {
     this.fragments.push({
       id: this.#options.firstFragment + this.fragments.length,
       parts,
-      // Only EXPLAIN wants it.
+      // Only EXPLAIN wants these.
       readable: () => fragmentParts(renderQuery(query, { layout: 'readable' })),
+      operators: () =>
+        operatorTexts(branch.relation, {
+          scans: this.#options.scans,
+          rows: (relation) => this.#drafts.rowsOf(relation),
+          exchange: (id) => this.#numbers.get(id),
+        }),
       inputs: this.#inputs(
         parts.flatMap((p) => (p.kind === 'exchange' ? [p.exchange] : [])),
         source,
