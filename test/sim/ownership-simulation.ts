@@ -272,11 +272,12 @@ export class OwnershipSimulation {
     if (client === undefined || client.at !== node) return
     if (answer.kind === 'elsewhere') client.at = this.#nodes.get(answer.owner)
     if (answer.kind !== 'unknown' || client.done) return
-    // Only a query that has ended is unknown.
-    if (this.#etcd.store.get(this.#keys.query(id)) === undefined && client.next < FRAMES) {
+    if (this.#etcd.store.get(this.#keys.query(id)) !== undefined) return
+    // One that was taken over before its client knew of it ends; the client, with no frame yet, sends its statement again.
+    if (client.next > 0) {
       this.#violation(`${id} is gone, and its client has ${client.next} of ${FRAMES} frames`)
-      client.done = true
     }
+    client.done = true
   }
 
   #inspect(): void {

@@ -10,5 +10,6 @@ export const ELECTION_REGRESSIONS: Readonly<Record<number, string>> = {
 export const OWNERSHIP_REGRESSIONS: Readonly<Record<number, string>> = {
   51: 'a query that the leader took over and that nobody came for was never ended',
   103: 'a create that came late brought a finished query back',
+  207790590: 'a query was taken over before its client had heard of it',
   151: 'the same, and its next owner had the owner epoch of the last one',
 }
