@@ -40,7 +40,7 @@ import type { ProbeTarget } from './probe.ts'
 type Activity = 'post' | 'depose' | 'duties'
 
 /** How often what time alone brings about is looked at. */
-const TICK_MS = 250
+const TICK_MS = 500
 
 export interface FailoverOptions {
   readonly kv: Kv
@@ -145,15 +145,19 @@ export class Failover {
 
   #step(event: DetectionEvent): void {
     if (this.#stopped) return
-    const before = suspected(this.#detection).map(memberName).join()
     const [next, probes] = stepDetection(this.#detection, event, this.#options.clock.now())
-    this.#detection = next
+    if (next !== this.#detection) this.#become(next)
     for (const one of probes) void this.#probe(one)
+    this.#act()
+  }
+
+  #become(next: Detection): void {
+    const before = suspected(this.#detection).map(memberName).join()
+    this.#detection = next
     if (suspected(next).map(memberName).join() !== before) {
       this.#options.log.warn('membersSuspected', { members: suspected(next) })
       for (const listener of [...this.#listeners]) listener()
     }
-    this.#act()
   }
 
   async #probe({ role, id, incarnation }: Probe): Promise<void> {
