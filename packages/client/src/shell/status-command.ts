@@ -90,9 +90,12 @@ const etcdText = (etcd: ClusterStatus['etcd']): string =>
 /** A statement is shown up to this length. */
 const SQL_CHARACTERS = 60
 
-export const queriesText = (queries: ClusterStatus['queries']): string =>
-  textTable(
-    ['query', 'coordinator', 'state', 'elapsed', 'tasks', 'rows', 'sql'],
+export function queriesText(queries: ClusterStatus['queries']): string {
+  const someWait = queries.some((q) => q.waitsFor !== undefined)
+  return textTable(
+    ['query', 'coordinator', 'state', 'elapsed', 'tasks', 'rows', 'sql'].concat(
+      someWait ? ['waits, as'] : [],
+    ),
     queries.map((q) => [
       q.id,
       q.coordinator,
@@ -101,8 +104,10 @@ export const queriesText = (queries: ClusterStatus['queries']): string =>
       `${q.tasksDone}/${q.tasksTotal}`,
       String(q.rows),
       shortened(q.sql.replace(/\s+/g, ' ')),
+      ...(someWait ? [q.waitsFor ?? ''] : []),
     ]),
   )
+}
 
 const shortened = (text: string): string =>
   text.length <= SQL_CHARACTERS ? text : `${text.slice(0, SQL_CHARACTERS - 1)}…`

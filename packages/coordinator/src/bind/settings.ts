@@ -83,6 +83,19 @@ export const SETTINGS: readonly Setting[] = [
     'with distribution = auto, the other tables of a divided join may be this large together',
   ),
   bytes('mem_limit', '0', 'memory of each task; 0 shares the memory of the executor'),
+  bytes(
+    'max_spill_bytes',
+    '0',
+    'disk that a query may take on each executor: for segments, and for what each of its tasks spills; 0 what the executor has',
+  ),
+  {
+    ...natural(
+      'queue_timeout_s',
+      TIMEOUT_MAX_S,
+      'seconds that a query waits until it may run, before it fails',
+    ),
+    default: '60',
+  },
   natural('query_timeout_s', TIMEOUT_MAX_S, 'seconds after which a query is canceled; 0 never'),
   natural(
     'max_rows',

@@ -8,7 +8,13 @@ import {
   PING_MISSES_MAX,
   type Transport,
 } from '@nyala/client/wire'
-import { type FromDialler, fromDialler, type FromListener, fromListener } from './peer-protocol.ts'
+import {
+  type FromDialler,
+  fromDialler,
+  type FromListener,
+  fromListener,
+  type PeerLoad,
+} from './peer-protocol.ts'
 
 /** Pause before a peer is dialled again; doubled after each failure. */
 const REDIAL_MIN_MS = 50
@@ -37,10 +43,19 @@ export interface PeerLinksOptions {
   readonly cluster: string
   readonly self: { readonly id: MemberId; readonly startedAt: number }
   readonly onEvent: (event: LinkEvent) => void
+  /** What of this coordinator is told to the others. */
+  readonly load?: () => PeerLoad
+  readonly onLoad?: (id: string, load: PeerLoad) => void
 }
 
 interface Closable {
   close(code: number, reason: string): void
+}
+
+type Greeting = Exclude<FromDialler | FromListener, PeerLoad>
+
+interface PeerSocket extends Closable {
+  send(load: PeerLoad): void
 }
 
 /**
@@ -51,7 +66,7 @@ interface Closable {
 export class PeerLinks {
   readonly #options: PeerLinksOptions
   /** By id of the peer; of two sockets to one peer the later one counts. */
-  readonly #open = new Map<string, Closable>()
+  readonly #open = new Map<string, PeerSocket>()
   readonly #dialled = new Map<string, { readonly address: string; readonly stop: () => void }>()
   /** Sockets that nobody has greeted on yet. */
   readonly #strangers = new Set<Closable>()
@@ -59,6 +74,13 @@ export class PeerLinks {
 
   constructor(options: PeerLinksOptions) {
     this.#options = options
+  }
+
+  /** Tells all others the load of this coordinator, which has changed. */
+  tellLoad(): void {
+    const load = this.#options.load?.()
+    if (load === undefined) return
+    for (const socket of this.#open.values()) socket.send(load)
   }
 
   isOpen(id: string): boolean {
@@ -89,6 +111,7 @@ export class PeerLinks {
       ...this.#connectionOptions(),
       schema: fromDialler,
       onMessage: (hello) => {
+        if (hello.kind === 'load') return this.#onLoad(peer, hello)
         if (peer !== undefined || !this.#isWelcome(hello, connection)) return
         connection.send({ kind: 'welcome', ...this.#greeting() })
         peer = hello.coordinator
@@ -137,6 +160,7 @@ export class PeerLinks {
         ...this.#connectionOptions(),
         schema: fromListener,
         onMessage: (welcome) => {
+          if (welcome.kind === 'load') return this.#onLoad(greeted, welcome)
           if (greeted !== undefined || !this.#isWelcome(welcome, connection)) return
           if (welcome.coordinator !== peer.id) {
             return connection.close(CLOSE.notWelcome, `this is not ${peer.id}`)
@@ -163,7 +187,7 @@ export class PeerLinks {
     return { clock, log, ping: { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX } }
   }
 
-  #greeting(): Omit<FromDialler, 'kind'> {
+  #greeting(): Omit<Greeting, 'kind'> {
     const { cluster, self } = this.#options
     return {
       protocol: PROTOCOL_VERSION,
@@ -174,7 +198,7 @@ export class PeerLinks {
   }
 
   /** Coordinators of two clusters, or of versions that do not speak with each other, do not watch each other. */
-  #isWelcome(greeting: FromDialler | FromListener, connection: Closable): boolean {
+  #isWelcome(greeting: Greeting, connection: Closable): boolean {
     const { cluster, self } = this.#options
     if (greeting.protocol !== PROTOCOL_VERSION) {
       connection.close(CLOSE.versionRefused, `protocol ${PROTOCOL_VERSION} is spoken here`)
@@ -197,10 +221,16 @@ export class PeerLinks {
     )
   }
 
-  #onOpen(id: string, connection: Closable): void {
+  #onLoad(id: string | undefined, load: PeerLoad): void {
+    if (id !== undefined) this.#options.onLoad?.(id, load)
+  }
+
+  #onOpen(id: string, connection: PeerSocket): void {
     this.#strangers.delete(connection)
     const before = this.#open.get(id)
     this.#open.set(id, connection)
+    const load = this.#options.load?.()
+    if (load !== undefined) connection.send(load)
     if (before !== undefined) return before.close(CLOSE.normal, 'replaced by a newer socket')
     this.#options.log.info('peerLinked', { peer: id })
     this.#options.onEvent({ kind: 'linkOpened', id })

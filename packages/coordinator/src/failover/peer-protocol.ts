@@ -7,6 +7,7 @@ import { type Infer, s } from '@nyala/client/base'
  * ```
  *   dialler ── hello ──► listener
  *   dialler ◄─ welcome ─ listener      then pings, either way, until one of them closes
+ *   dialler ◄── load ──► listener      at once, and whenever it has changed
  * ```
  */
 const greeting = {
@@ -17,12 +18,25 @@ const greeting = {
   startedAt: s.number,
 }
 
+/** What it has of queries that count where it is decided which may run. */
+export const peerLoad = s.object({
+  kind: s.literal('load'),
+  running: s.natural,
+  queued: s.natural,
+  /** For how long the query waits whose turn it is. */
+  waitedMs: s.number,
+  memoryBytes: s.natural,
+})
+export type PeerLoad = Infer<typeof peerLoad>
+
 export const fromDialler = s.union({
   hello: s.object({ kind: s.literal('hello'), ...greeting }),
+  load: peerLoad,
 })
 export type FromDialler = Infer<typeof fromDialler>
 
 export const fromListener = s.union({
   welcome: s.object({ kind: s.literal('welcome'), ...greeting }),
+  load: peerLoad,
 })
 export type FromListener = Infer<typeof fromListener>

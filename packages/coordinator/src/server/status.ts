@@ -36,12 +36,20 @@ function memberStatusOf(member: Member, services: Services): MemberStatus {
 }
 
 function executorLoad(id: string, services: Services): Readonly<Record<string, number>> {
-  const state = services.executors.states().find((s) => s.id === id)
+  const state = services.executors.placement.get(id)
   if (state === undefined) return {}
   const { tasksRunning, memoryReservedBytes, memoryLimitBytes, queuedBytes, slots } = state
-  return { tasksRunning, slots, memoryReservedBytes, memoryLimitBytes, queuedBytes }
+  const exchangeBytes = services.executors.get(id)?.load?.exchangeBytes ?? 0
+  return { tasksRunning, slots, memoryReservedBytes, memoryLimitBytes, queuedBytes, exchangeBytes }
 }
 
 /** Only its own load is known to a coordinator. */
-const coordinatorLoad = (id: string, services: Services): Readonly<Record<string, number>> =>
-  id === services.id ? { queriesRunning: services.queries.size } : {}
+function coordinatorLoad(id: string, services: Services): Readonly<Record<string, number>> {
+  if (id !== services.id) return {}
+  const { load, limits } = services.admission
+  return {
+    queriesRunning: services.queries.size - load.queued,
+    queriesQueued: load.queued,
+    maxRunningQueries: limits.runningMax,
+  }
+}
