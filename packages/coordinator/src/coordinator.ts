@@ -11,6 +11,7 @@ import {
   type MemberRecord,
   Membership,
   openCluster,
+  QueryLog,
   Registration,
 } from '@nyala/metastore'
 import { Mirror } from './bind/mirror.ts'
@@ -18,6 +19,9 @@ import { Failover } from './failover/failover.ts'
 import { PeerLinks } from './failover/peer-links.ts'
 import type { PeerLoad } from './failover/peer-protocol.ts'
 import { probe } from './failover/probe.ts'
+import { QueryOwner } from './failover/query-owner.ts'
+import { ResultPlans } from './failover/result-plan.ts'
+import { Resumption } from './failover/resumption.ts'
 import { AdmissionControl, QUEUED_MAX } from './schedule/admission-driver.ts'
 import { Executors } from './schedule/executors.ts'
 import { ClientLink } from './server/client-link.ts'
@@ -57,6 +61,7 @@ interface Parts {
   readonly listener: Listener
   readonly registration: Registration
   readonly peers: PeerLinks
+  readonly queryLog: QueryLog
 }
 
 /** What a drain waits for running statements before it ends them. */
@@ -81,6 +86,7 @@ export class Coordinator {
   readonly #listener: Listener
   readonly #registration: Registration
   readonly #peers: PeerLinks
+  readonly #queryLog: QueryLog
   #draining = false
 
   private constructor(options: CoordinatorOptions, services: Services, parts: Parts) {
@@ -89,6 +95,7 @@ export class Coordinator {
     this.#listener = parts.listener
     this.#registration = parts.registration
     this.#peers = parts.peers
+    this.#queryLog = parts.queryLog
   }
 
   /** Resolves when the coordinator is registered and takes statements. */
@@ -117,7 +124,20 @@ export class Coordinator {
     const candidate = { id, address: listener.address, startedAt }
     const { election, failover } = openFailover({ ...store, candidate, membership, peers })
     late.failover = failover
-    await Promise.all([election.start({ signal }), failover.start({ signal })])
+    const queryLog = new QueryLog({ kv, keys, clock, log })
+    await Promise.all([
+      election.start({ signal }),
+      failover.start({ signal }),
+      queryLog.start({ signal }),
+    ])
+    const resumption = openResumption(options, {
+      queryLog,
+      executors,
+      failover,
+      election,
+      membership,
+      candidate,
+    })
     const registration = new Registration({
       ...store,
       record: memberRecord(options, candidate),
@@ -137,6 +157,7 @@ export class Coordinator {
       membership,
       election,
       failover,
+      resumption,
       frontEnd,
       mirror,
       constants,
@@ -146,7 +167,12 @@ export class Coordinator {
       admission,
       queries: new QueryRegistry(id),
     }
-    const coordinator = new Coordinator(options, services, { listener, registration, peers })
+    const coordinator = new Coordinator(options, services, {
+      listener,
+      registration,
+      peers,
+      queryLog,
+    })
     late.accept = coordinator.#acceptor(new Statements(services))
     membership.onChange(() => coordinator.#announce())
     failover.onChange(() => coordinator.#announce())
@@ -178,7 +204,8 @@ export class Coordinator {
     for (const client of this.#clients) client.close('coordinator has shut down')
     executors.close()
     this.#peers.close('coordinator has shut down')
-    await Promise.all([failover.stop(), membership.stop(), catalog.close()])
+    this.#services.resumption.stop()
+    await Promise.all([failover.stop(), membership.stop(), catalog.close(), this.#queryLog.stop()])
     await this.#listener.close()
     frontEnd.close()
     mirror.close()
@@ -314,6 +341,31 @@ function openFailover(
   membership.onChange(() => peers.setPeers(membership.coordinators()))
   peers.setPeers(membership.coordinators())
   return { election, failover }
+}
+
+function openResumption(
+  { metadataDirectory, clock, log }: CoordinatorOptions,
+  parts: Pick<Services, 'executors' | 'failover' | 'election' | 'membership'> & {
+    readonly queryLog: QueryLog
+    readonly candidate: Pick<MemberRecord, 'id' | 'startedAt'>
+  },
+): Resumption {
+  const { queryLog, executors, failover, election, membership, candidate } = parts
+  const plans = new ResultPlans(metadataDirectory)
+  return new Resumption(
+    { queryLog, plans, executors, clock, log },
+    (runner) =>
+      new QueryOwner({
+        queryLog,
+        clock,
+        log,
+        self: { id: candidate.id, startedAt: candidate.startedAt },
+        runner,
+        living: () =>
+          membership.coordinators().filter(({ id }) => !failover.isSuspected('coordinator', id)),
+        isLeader: () => election.leadership !== undefined,
+      }),
+  )
 }
 
 function memberRecord(

@@ -146,6 +146,8 @@ export const queryStatus = s.object({
   rows: s.natural,
   tasksDone: s.natural,
   tasksTotal: s.natural,
+  /** Why it is queued. */
+  waitsFor: s.optional(s.string),
 })
 export type QueryStatus = Infer<typeof queryStatus>
 
@@ -214,6 +216,8 @@ export const up = s.union({
     creditBytes: s.natural,
     progress: s.boolean,
   }),
+  /** The client has all of a resumable result, its end included: nobody will ask for it any more. */
+  received: s.object({ kind: s.literal('received'), call: s.natural }),
   /** Cancels a call of this connection. The call still ends in exactly one `finished` or `failed`. */
   cancel: s.object({ kind: s.literal('cancel'), call: s.natural }),
   /**

@@ -8,4 +8,4 @@
  *  3  frames are numbered by task; `attach`, `streaming`, `taskEnded`: results go on at another coordinator
  */
 export const PROTOCOL_VERSION = 3
-export const PROTOCOL_HASH = 'dd4923b7ec4727fe'
+export const PROTOCOL_HASH = '27eec8d5fc04092e'

@@ -107,9 +107,10 @@ t.test('a frame that is damaged, skipped, of another attempt or kind is refused'
   t.match(buffer.push(frame(0, SCHEMA, { kind: 'segment' })), /is not arrow data/)
   t.equal(buffer.push(frame(0, SCHEMA)), undefined)
   t.match(buffer.push(frame(2, BATCH)), /frame 2 of task 0 came where 1 was due/)
-  t.match(buffer.push(frame(1, BATCH, { attempt: 1 })), /is of attempt 1, those before .* 0/)
+  t.equal(buffer.push(frame(1, BATCH)), undefined)
+  t.match(buffer.push(frame(2, BATCH, { attempt: 1 })), /is of attempt 1, those before .* 0/)
   const noise = new Uint8Array(64)
-  t.match(buffer.push(frame(1, noise)), /does not hold an arrow message/)
+  t.match(buffer.push(frame(2, noise)), /does not hold an arrow message/)
 })
 
 t.test('no more than the window and one frame is held', async (t) => {
@@ -220,4 +221,16 @@ t.test('a place is what has come, and grants what is not held', async (t) => {
     ended: [ended],
     creditBytes: 10_000 - held,
   })
+})
+
+t.test('a task that has given no rows may be of another attempt from then on', async (t) => {
+  const { buffer } = setUp()
+  buffer.push(frame(0, SCHEMA))
+  t.equal(buffer.push(frame(1, BATCH, { attempt: 1 })), undefined)
+  t.match(buffer.push(frame(2, BATCH)), /is of attempt 0, those before it were of attempt 1/)
+  const tasks = [{ ...endOf(0, 2, 3, chain(BATCH)), attempt: 1 }]
+  t.equal(buffer.finish(finished(tasks, 3)), undefined)
+  const empty = setUp()
+  empty.buffer.push(frame(0, SCHEMA))
+  t.equal(empty.buffer.finish(finished([{ ...endOf(0, 1, 0, 0), attempt: 2 }], 0)), undefined)
 })

@@ -122,7 +122,7 @@ export class FrameBuffer {
     if (this.#options.crc32(payload) !== frame.crc) return `${name} has a wrong checksum`
     if (this.#creditBytes <= 0) return `${name} came without credit`
     // Only the first schema is sent on, as all tasks have the same.
-    const due = this.#streams.get(task)?.next ?? (this.#hasSchema ? 1 : 0)
+    const due = this.#streamOf(task, attempt)?.next ?? (this.#hasSchema ? 1 : 0)
     if (sequence > due) return `${name} came where ${due} was due`
     const bytes = FRAME_HEADER_BYTES + payload.byteLength
     this.#creditBytes -= bytes
@@ -130,7 +130,7 @@ export class FrameBuffer {
       this.#consume(bytes)
       return undefined
     }
-    const stream = this.#streams.get(task) ?? this.#newStream(task, attempt)
+    const stream = this.#streamOf(task, attempt) ?? this.#newStream(task, attempt)
     if (stream.attempt !== attempt) {
       return `${name} is of attempt ${attempt}, those before it were of attempt ${stream.attempt}`
     }
@@ -139,6 +139,14 @@ export class FrameBuffer {
     if (sequence > 0) stream.crc = chainCrc(this.#options.crc32, stream.crc, frame.crc)
     this.#hasSchema = true
     return this.#hold(stream, sequence, frame)
+  }
+
+  /** A task that has given no rows may be run again, under another attempt. */
+  #streamOf(task: number, attempt: number): TaskStream | undefined {
+    const stream = this.#streams.get(task)
+    return stream === undefined || (stream.attempt !== attempt && stream.next <= 1)
+      ? undefined
+      : stream
   }
 
   #newStream(task: number, attempt: number): TaskStream {
@@ -177,7 +185,7 @@ export class FrameBuffer {
   /** The sender says that all of a task has been sent. A sentence comes back when that is not what came. */
   endTask(end: TaskEnd): string | undefined {
     if (this.#end !== undefined) return undefined
-    const stream = this.#streams.get(end.task)
+    const stream = this.#streamOf(end.task, end.attempt)
     const wrong =
       stream === undefined
         ? // Of a task without rows not even the schema need have been sent.

@@ -1,5 +1,5 @@
 import { SqlError } from '../protocol/errors.ts'
-import { newStatementId } from '../protocol/ids.ts'
+import { isQueryId, newStatementId } from '../protocol/ids.ts'
 import type {
   Column,
   ProgressMessage,
@@ -25,7 +25,7 @@ import {
 } from './sql-template.ts'
 import { type StandardSchema, validated } from './standard-schema.ts'
 import { statementKind } from './statement-kind.ts'
-import { StatementRun } from './statement-run.ts'
+import { type Move, type Statement, StatementRun } from './statement-run.ts'
 
 /** A buffered result beyond this many rows should have been streamed. */
 export const QUERY_ROWS_MAX = 10_000_000
@@ -34,6 +34,8 @@ export interface StreamOptions {
   /** Ends the statement; an `AbortSignal.timeout` ends it with a `StatementTimeoutError`. */
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
+  /** Called when another coordinator takes over. */
+  readonly onMoved?: ((move: Move) => void) | undefined
   /** How values are represented in this result; instead of the options of `connect`. */
   readonly types?: TypeOptions | undefined
 }
@@ -224,19 +226,41 @@ export class Session implements AsyncDisposable {
     params: readonly ParameterValue[] = [],
     options: StreamOptions = {},
   ): QueryStream<R> {
-    const progress = new LatestValue<Progress>()
-    const run = this.#start(sql, params, options, (message) => {
-      const value = withRates(message)
-      progress.set(value)
-      options.onProgress?.(value)
-    })
-    const end = (): void => progress.end()
-    run.finished.then(end, end)
-    return new QueryStream<R>(run, progress, {
-      converters: options.types === undefined ? this.#converters : convertersOf(options.types),
-      profile: (queryId) => this.profile(queryId),
-      loadParquet: () => this.context.platform.loadParquet(),
-    })
+    return this.#open<R>(
+      {
+        id: newStatementId(),
+        sql,
+        parameters: encodeParameters(params),
+        kind: statementKind(sql),
+        progress: true,
+      },
+      options,
+    )
+  }
+
+  /**
+   * Goes on with the result of a query that streams, begun by whatever client at whatever coordinator; whoever read it
+   * before is told that it is read here now (`task_superseded`). The result begins anew, so it fails with
+   * `executor_lost` once a reader has been given some of it, and with `undefined_object` where the query has ended, or
+   * where its result was small enough to be sent in one go.
+   */
+  attach<R = Row>(queryId: string, options: StreamOptions = {}): QueryStream<R> {
+    if (!isQueryId(queryId)) {
+      throw new SqlError('invalid_parameter_value', `"${queryId}" is not the id of a query`, {
+        hint: 'it is the `id` of a stream, and looks like q0123456789abcdef01234567',
+      })
+    }
+    return this.#open<R>(
+      {
+        id: newStatementId(),
+        attachTo: queryId,
+        sql: '',
+        parameters: [],
+        kind: 'read',
+        progress: true,
+      },
+      options,
+    )
   }
 
   prepare<R = Row>(sql: string): Promise<PreparedStatement<R>> {
@@ -269,24 +293,32 @@ export class Session implements AsyncDisposable {
     return this.close()
   }
 
+  #open<R>(statement: Statement, options: StreamOptions): QueryStream<R> {
+    const progress = new LatestValue<Progress>()
+    const run = this.#start(statement, options, (message) => {
+      const value = withRates(message)
+      progress.set(value)
+      options.onProgress?.(value)
+    })
+    const end = (): void => progress.end()
+    run.finished.then(end, end)
+    return new QueryStream<R>(run, progress, {
+      converters: options.types === undefined ? this.#converters : convertersOf(options.types),
+      profile: (queryId) => this.profile(queryId),
+      loadParquet: () => this.context.platform.loadParquet(),
+    })
+  }
+
   #start(
-    sql: string,
-    params: readonly ParameterValue[],
+    statement: Statement,
     options: StreamOptions,
     onProgress: (message: ProgressMessage) => void,
   ): StatementRun {
-    const kind = statementKind(sql)
     const state = this.#state
-    const statement = {
-      id: newStatementId(),
-      sql,
-      parameters: encodeParameters(params),
-      kind,
-      progress: true,
-    }
     const run: StatementRun = new StatementRun(statement, this.context, {
       session: () => state.context,
       onProgress,
+      onMoved: (move) => options.onMoved?.(move),
       onSession: (before, after) => state.merge(before, after),
     })
     const signals = [
@@ -294,7 +326,7 @@ export class Session implements AsyncDisposable {
       ...(options.signal === undefined ? [] : [options.signal]),
     ]
     run.start(signals, state.barrier)
-    state.started(kind, run.finished)
+    state.started(statement.kind, run.finished)
     return run
   }
 }

@@ -378,6 +378,7 @@ export class StatementRun {
     this.#queryId = message.queryId
     const broken = attempt.buffer.finish(message)
     if (broken !== undefined) return this.#onBroken(attempt, broken)
+    if (attempt.resumable) attempt.link.send({ kind: 'received', call: attempt.call })
     this.#ended = true
     this.#columns.resolve(this.#columnsKnown ?? [])
     this.#tellSession(message.session)

@@ -184,6 +184,8 @@ export class FakeCoordinator implements AsyncDisposable {
       }
       case 'credit':
         return calls.get(message.call)?.onCredit(message.bytes)
+      case 'received':
+        return
       case 'cancel':
         return calls.get(message.call)?.onCancel()
       case 'status':

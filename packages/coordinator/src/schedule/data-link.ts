@@ -20,6 +20,7 @@ export interface DataStream {
 }
 
 interface FetchResult {
+  readonly epoch: number
   readonly queryId: string
   readonly task: number
   readonly attempt: number

@@ -1,5 +1,5 @@
 import type { Clock, Deferred, Log } from '@nyala/client/base'
-import { assert, deferred } from '@nyala/client/base'
+import { assert, deferred, isMutant } from '@nyala/client/base'
 import { type Column, fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
 import {
   CLOSE,
@@ -12,6 +12,7 @@ import {
 import {
   type FromExecutor,
   fromExecutor,
+  type HeldResult,
   type Listing,
   type TaskSpec,
   type ToExecutor,
@@ -40,12 +41,20 @@ export interface RunningTask {
   grant(bytes: number): void
   /** Asks the executor to stop; the task still ends in `failed`, at the latest when the executor is lost. */
   cancel(): void
+  /** The client has the frames of its result below this number. */
+  acknowledge(frames: number): void
   /** Stops it and hears no more of it. */
   abandon(): void
+  /** Hears no more of it, and leaves it to whoever asks for it. */
+  leave(): void
 }
 
+/** A task as messages name it. */
+export type TaskReference = Pick<TaskSpec, 'queryId' | 'task' | 'attempt'>
+
 interface Task extends RunningTask {
-  readonly spec: TaskSpec
+  readonly ref: TaskReference
+  readonly epoch: number
   readonly events: TaskEvents
   framesDelivered: number
   finished: TaskFinished | undefined
@@ -78,6 +87,8 @@ export class ExecutorLink {
   readonly #options: Options
   readonly #tasks = new Map<number, Task>()
   readonly #inspections = new Map<number, Deferred<Listing>>()
+  /** Who waits to hear what there is of a query. */
+  readonly #takings = new Map<string, Deferred<readonly HeldResult[]>>()
   #data: DataLink | undefined
   #hello: Hello | undefined
   #load: Load | undefined
@@ -89,7 +100,9 @@ export class ExecutorLink {
       schema: fromExecutor,
       clock: options.clock,
       log: options.log,
-      ping: { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX },
+      ping: isMutant('no-pings')
+        ? undefined
+        : { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX },
       onMessage: (message) => this.#onMessage(message),
       onFrame: (frame, message) => this.#onFrame(frame, message),
       onClose: (code, reason) => this.#onClose(code, reason),
@@ -116,14 +129,50 @@ export class ExecutorLink {
 
   /** The link must not be closed; whoever holds it was told by `onClose`. */
   startTask(spec: TaskSpec, epoch: number, events: TaskEvents): RunningTask {
+    const ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
+    const { call, task } = this.#newTask(ref, epoch, { events, fromFrame: 0 })
+    this.#connection.send({ kind: 'startTask', epoch, call, spec })
+    return task
+  }
+
+  /** Goes on with a task that another coordinator began, from a frame on. The link must not be closed. */
+  resumeTask(
+    ref: TaskReference,
+    epoch: number,
+    how: { readonly fromFrame: number; readonly events: TaskEvents },
+  ): RunningTask {
+    const { call, task } = this.#newTask(ref, epoch, how)
+    this.#connection.send({ kind: 'resumeTask', epoch, call, ...ref })
+    return task
+  }
+
+  /** Owns a query from now on, and learns what results of it are here. Fails with `executor_lost`. */
+  takeQuery(queryId: string, epoch: number): Promise<readonly HeldResult[]> {
+    const key = `${queryId}/${epoch}`
+    const answer = this.#takings.get(key) ?? deferred<readonly HeldResult[]>()
+    this.#takings.set(key, answer)
+    this.#connection.send({ kind: 'takeQuery', epoch, queryId })
+    return answer.promise
+  }
+
+  /** There is a record of the query: it is to wait for another owner, should this one vanish. */
+  keepQuery(queryId: string, epoch: number): void {
+    this.#connection.send({ kind: 'keepQuery', epoch, queryId })
+  }
+
+  #newTask(
+    ref: TaskReference,
+    epoch: number,
+    { events, fromFrame }: { readonly events: TaskEvents; readonly fromFrame: number },
+  ): { readonly call: number; readonly task: Task } {
     assert(!this.#connection.closed, 'tasks are given to open links')
     const call = this.#next++
-    const ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
     const task: Task = {
       executor: this.id,
-      spec,
+      ref,
+      epoch,
       events,
-      framesDelivered: 0,
+      framesDelivered: fromFrame,
       finished: undefined,
       streaming: undefined,
       grantedEarly: 0,
@@ -137,11 +186,15 @@ export class ExecutorLink {
         task.streaming?.stop()
         task.cancel()
       },
+      acknowledge: (frames) =>
+        this.#connection.send({ kind: 'acknowledge', epoch, ...ref, frames }),
+      leave: () => {
+        if (this.#end(call)) task.streaming?.stop()
+      },
     }
     this.#tasks.set(call, task)
     this.#options.onTasks(this)
-    this.#connection.send({ kind: 'startTask', epoch, call, spec })
-    return task
+    return { call, task }
   }
 
   releaseQuery(queryId: string, epoch: number): void {
@@ -196,6 +249,10 @@ export class ExecutorLink {
         if (found !== undefined) this.#fail(found[0], found[1], fromErrorBody(message.error))
         return
       }
+      case 'queryTaken':
+        this.#takings.get(`${message.queryId}/${message.epoch}`)?.resolve(message.tasks)
+        this.#takings.delete(`${message.queryId}/${message.epoch}`)
+        return
       case 'inspected':
         this.#inspections.get(message.request)?.resolve(message.listing)
         this.#inspections.delete(message.request)
@@ -246,8 +303,8 @@ export class ExecutorLink {
     readonly attempt: number
   }): readonly [number, Task] | undefined {
     for (const entry of this.#tasks) {
-      const { spec } = entry[1]
-      if (spec.queryId === ref.queryId && spec.task === ref.task && spec.attempt === ref.attempt) {
+      const own = entry[1].ref
+      if (own.queryId === ref.queryId && own.task === ref.task && own.attempt === ref.attempt) {
         return entry
       }
     }
@@ -256,7 +313,24 @@ export class ExecutorLink {
 
   #onFrame(frame: Frame, message: Uint8Array): void {
     const task = this.#tasks.get(frame.call)
-    if (task === undefined) return
+    if (task !== undefined) this.#deliver(frame.call, task, { frame, message })
+  }
+
+  /** A frame that was given on before is dropped; one of another task must never be taken for one of this. */
+  #deliver(
+    call: number,
+    task: Task,
+    { frame, message }: { readonly frame: Frame; readonly message: Uint8Array },
+  ): void {
+    const { ref, framesDelivered } = task
+    const isOwn = frame.task === ref.task && frame.attempt === ref.attempt
+    if (!isOwn || frame.sequence > framesDelivered) {
+      const came = `frame ${frame.sequence} of task ${frame.task} attempt ${frame.attempt}`
+      const due = `frame ${framesDelivered} of task ${ref.task} attempt ${ref.attempt}`
+      const what = `executor ${this.id} sent ${came} where ${due} was due`
+      return this.#fail(call, task, new SqlError('protocol_violation', what))
+    }
+    if (frame.sequence < framesDelivered) return
     task.framesDelivered++
     task.events.frame(frame, message)
   }
@@ -272,6 +346,7 @@ export class ExecutorLink {
     const fail = (error: SqlError): void => this.#fail(call, task, error)
     task.streaming = this.#data?.fetchResult(
       {
+        epoch: task.epoch,
         queryId: ref.queryId,
         task: ref.task,
         attempt: ref.attempt,
@@ -279,10 +354,7 @@ export class ExecutorLink {
         creditBytes: task.grantedEarly,
       },
       {
-        frame: (frame, message) => {
-          task.framesDelivered++
-          task.events.frame(frame, message)
-        },
+        frame: (frame, message) => this.#deliver(call, task, { frame, message }),
         ended: () => this.#settle(call, task),
         failed: fail,
       },
@@ -321,7 +393,9 @@ export class ExecutorLink {
     if (this.#hello !== undefined) this.#options.onClose(this, { code, reason })
     for (const [call, task] of [...this.#tasks]) this.#fail(call, task, error)
     for (const answer of this.#inspections.values()) answer.reject(error)
+    for (const answer of this.#takings.values()) answer.reject(error)
     this.#inspections.clear()
+    this.#takings.clear()
     this.#data?.close()
   }
 }

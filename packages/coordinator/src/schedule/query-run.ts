@@ -1,6 +1,5 @@
 import { assert, type Clock, type Deferred, deferred, type Log } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
-import type { Frame } from '@nyala/client/wire'
 import type { TaskSpec } from '@nyala/executor/protocol'
 import {
   type Fragment,
@@ -18,14 +17,15 @@ import {
 } from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
-import { type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
+import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
 import { adaptedPlan, producedBy } from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
 
 /** How long a task waits for any executor to be connected. */
 const NO_EXECUTORS_TIMEOUT_MS = 10_000
-const EPOCH = 1
+/** A query is begun under the owner epoch of a record's first owner, whether it gets a record or not. */
+export const EPOCH = 1
 /** Times that stages run again because an executor was lost with their output. */
 const REPAIRS_MAX = 5
 /** Tasks of a query are numbered through: those of fragment n from n times this. */
@@ -42,11 +42,15 @@ export interface QueryRunOptions {
   readonly slots: number
   readonly taskBytesMin: number
   readonly memoryLimitBytes: number
+  /** Bytes of disk on each executor; absent or 0: what the executor has. */
+  readonly spillLimitBytes?: number
   readonly profile: boolean
   readonly kernelSettings: Readonly<Record<string, string>>
   readonly rowsMax: number
   readonly signal: AbortSignal
   onColumns(columns: readonly Column[]): void
+  /** Resolves when nothing is on its way that has to do with the delivery of the result. */
+  readonly delivered?: (() => Promise<void>) | undefined
 }
 
 /** A stage as it ended or stands, for profiles. */
@@ -63,8 +67,8 @@ type Report = { -readonly [K in keyof StageReport]: StageReport[K] }
 
 interface Live extends LiveTask {
   readonly task: RunningTask
-  /** True once a row of it went to the client: from then on it cannot be run again. */
-  delivered: boolean
+  /** Its number in the query. */
+  readonly number: number
 }
 
 /**
@@ -72,7 +76,8 @@ interface Live extends LiveTask {
  * again elsewhere, and relays the rows of the last stage. The decisions are those of `stage.ts`; this file awaits.
  *
  * `run` ends in exactly one way: all rows relayed, or an error; in both cases every executor that took part is told
- * to release the query. After an abort no frame is sent.
+ * to release the query, but for one that is kept and has ended well: its client may still ask for its end elsewhere.
+ * After an abort no frame is sent.
  */
 export class QueryRun {
   readonly #options: QueryRunOptions
@@ -84,8 +89,12 @@ export class QueryRun {
   /** The plan as it is now: what has run, and what is left as it is thought of since. */
   #plan: PhysicalPlan
   #repairs = 0
-  #columnsSent = false
+  #columns: readonly Column[] | undefined
   #rows = 0
+  /** There is a record of it: others may go on with it. */
+  #isKept = false
+  /** It is no longer for this coordinator to say what becomes of it. */
+  #isLeft = false
 
   constructor(options: QueryRunOptions) {
     this.#options = options
@@ -112,6 +121,33 @@ export class QueryRun {
     return this.#used.size
   }
 
+  /** Columns of the result, once a task has told them. */
+  get columns(): readonly Column[] | undefined {
+    return this.#columns
+  }
+
+  /** Every task of the result, as its first attempt; the stage must have begun. */
+  resultTasks(): readonly TaskSpec[] {
+    const report = this.#reports.find(({ fragment }) => fragment.output.kind === 'result')
+    assert(report !== undefined, 'the stage of the result has begun')
+    return report.parts.map((_, task) =>
+      this.#spec(report, { task, attempt: 0, executor: '' }, numberOf(report.fragment, task)),
+    )
+  }
+
+  /** Executors are to keep what there is of it, should this coordinator vanish. */
+  keep(): void {
+    this.#isKept = true
+    const { executors, queryId } = this.#options
+    for (const id of this.#used) executors.get(id)?.keepQuery(queryId, EPOCH)
+  }
+
+  /** Leaves everything as it is for whoever goes on with it; to be aborted then. */
+  leave(): void {
+    this.#isLeft = true
+    for (const live of this.#live.values()) live.task.leave()
+  }
+
   /** Where the query stands. */
   progress(): RunProgress {
     return runProgress(this.#plan, this.#reports, this.#live.values())
@@ -121,17 +157,22 @@ export class QueryRun {
     const { signal, relay } = this.#options
     const onAbort = (): void => {
       relay.stop()
+      if (this.#isLeft) return
       for (const live of this.#live.values()) live.task.cancel()
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       for (let next = 0; next < this.#plan.fragments.length;) next = await this.#advanceFrom(next)
+      await this.#options.delivered?.()
       await relay.empty()
       signal.throwIfAborted()
+      if (!this.#isKept) this.#release()
+    } catch (error) {
+      for (const live of this.#live.values()) live.task.cancel()
+      if (!this.#isLeft) this.#release()
+      throw error
     } finally {
       signal.removeEventListener('abort', onAbort)
-      for (const live of this.#live.values()) live.task.cancel()
-      this.#release()
     }
   }
 
@@ -205,7 +246,12 @@ export class QueryRun {
   }
 
   #hasDelivered(): boolean {
-    return this.#rows > 0 || [...this.#live.values()].some((live) => live.delivered)
+    return this.#rows > 0 || [...this.#live.values()].some((live) => this.#hasSent(live))
+  }
+
+  /** A row of the task went to the client: from then on it cannot be run again. */
+  #hasSent({ number }: Live): boolean {
+    return this.#options.relay.hasSentRows(number)
   }
 
   /** Tasks of a stage whose inputs went: what they still say is about attempts that no longer count. */
@@ -219,6 +265,7 @@ export class QueryRun {
       if (live.fragment !== fragment) continue
       this.#live.delete(number)
       live.task.abandon()
+      this.#options.relay.discard(number)
     }
   }
 
@@ -315,14 +362,16 @@ export class QueryRun {
     const { task: index } = assignment
     const key = attemptKey(report.fragment, index, assignment.attempt)
     this.#incarnations.set(key, link.hello.incarnation)
-    const number = report.fragment.id * TASKS_PER_FRAGMENT_MAX + index
+    const number = numberOf(report.fragment, index)
     this.#used.add(link.id)
     const end = (): void => {
       this.#live.delete(number)
     }
     const task = link.startTask(this.#spec(report, assignment, number), EPOCH, {
       columns: (columns) => this.#onColumns(report.fragment, columns),
-      frame: (frame, message) => this.#onFrame(live, frame, message),
+      frame: (frame, message) => {
+        if (!this.#options.signal.aborted) this.#options.relay.push(frame, message, source)
+      },
       progress: (progress) => {
         live.progress = progress
       },
@@ -332,15 +381,20 @@ export class QueryRun {
       },
       failed: (error) => {
         end()
-        this.#onFailed(report, index, { error, delivered: live.delivered }, control)
+        this.#onFailed(report, index, { error, delivered: this.#hasSent(live) }, control)
       },
     })
+    const source: FrameSource = {
+      sent: (bytes) => task.grant(bytes),
+      acknowledged: (frames) => task.acknowledge(frames),
+    }
+    if (this.#isKept) link.keepQuery(this.#options.queryId, EPOCH)
     const live: Live = {
       task,
       index,
       part: report.parts[index] ?? { kind: 'all' },
       fragment: report.fragment,
-      delivered: false,
+      number,
       progress: undefined,
     }
     this.#live.set(number, live)
@@ -348,16 +402,9 @@ export class QueryRun {
   }
 
   #onColumns(fragment: Fragment, columns: readonly Column[]): void {
-    if (fragment.output.kind !== 'result' || this.#columnsSent) return
-    this.#columnsSent = true
+    if (fragment.output.kind !== 'result' || this.#columns !== undefined) return
+    this.#columns = columns
     if (!this.#options.signal.aborted) this.#options.onColumns(columns)
-  }
-
-  #onFrame(live: Live, frame: Frame, message: Uint8Array): void {
-    if (this.#options.signal.aborted) return
-    const bytes = message.byteLength
-    const hasRows = this.#options.relay.push(frame, message, () => live.task.grant(bytes))
-    if (hasRows) live.delivered = true
   }
 
   #onFinished(
@@ -374,7 +421,9 @@ export class QueryRun {
     })
     if (report.fragment.output.kind === 'result') {
       this.#rows += result.rows
-      const { rowsMax } = this.#options
+      const { rowsMax, relay } = this.#options
+      const { task, attempt, frames, rows, crc } = result
+      relay.end({ task, attempt, frames, rows, crc })
       if (rowsMax > 0 && this.#rows > rowsMax) {
         return control.ended.reject(
           new SqlError('configuration_limit_exceeded', `the result has more than ${rowsMax} rows`, {
@@ -409,6 +458,7 @@ export class QueryRun {
       error: failure.error.error,
       message: failure.error.message,
     })
+    this.#options.relay.discard(numberOf(report.fragment, index))
     report.state = outcome.stage
     control.advance()
   }
@@ -417,7 +467,13 @@ export class QueryRun {
     const { fragment } = report
     const part = report.parts[assignment.task]
     assert(part !== undefined, 'a task has a part')
-    const { queryId, memoryLimitBytes, profile, kernelSettings } = this.#options
+    const {
+      queryId,
+      memoryLimitBytes,
+      spillLimitBytes = 0,
+      profile,
+      kernelSettings,
+    } = this.#options
     const plan = this.#plan
     const inputs = fragment.inputs.map((input) => ({
       exchange: input.exchange,
@@ -432,6 +488,7 @@ export class QueryRun {
       output: taskOutput(fragment),
       inputs,
       memoryLimitBytes,
+      ...(spillLimitBytes > 0 ? { spillLimitBytes } : {}),
       threads: 0,
       profile,
       kernelSettings,
@@ -445,6 +502,9 @@ function taskOutput({ output }: Fragment): TaskSpec['output'] {
   const { exchange, keys, buckets } = output
   return { kind: 'exchange', exchange, partitions: buckets, keys: [...keys] }
 }
+
+const numberOf = (fragment: Fragment, index: number): number =>
+  fragment.id * TASKS_PER_FRAGMENT_MAX + index
 
 const attemptKey = (fragment: Fragment, index: number, attempt: number): string =>
   `${fragment.id}/${index}/${attempt}`

@@ -1,27 +1,47 @@
 import { crc32 } from 'node:zlib'
 import { Prng } from '@nyala/client/base'
+import type { TaskEnd } from '@nyala/client/protocol'
 import { decodeFrame, encodeFrame, type Frame, FRAME_HEADER_BYTES } from '@nyala/client/wire'
 import t from 'tap'
-import { ResultRelay } from './result-relay.ts'
+import {
+  type Aside,
+  type FrameSource,
+  ResultRelay,
+  type ResultRelayOptions,
+} from './result-relay.ts'
 
 /** A frame as a task sends it. */
 function frameOf(
-  call: number,
+  task: number,
   sequence: number,
-  size: number,
+  { size = 10, attempt = 0 }: { readonly size?: number; readonly attempt?: number } = {},
 ): { frame: Frame; message: Uint8Array } {
   const payload = new Uint8Array(size).fill(sequence % 251)
-  const frame: Frame = { kind: 'arrow', last: false, call, sequence, crc: crc32(payload), payload }
-  return { frame, message: encodeFrame(frame) }
+  const message = encodeFrame({
+    kind: 'arrow',
+    last: false,
+    call: 7,
+    task,
+    attempt,
+    sequence,
+    crc: crc32(payload),
+    payload,
+  })
+  return { frame: decodeFrame(message) as Frame, message }
 }
 
 interface Recorder {
   readonly relay: ResultRelay
   readonly sent: Frame[]
+  readonly said: (Aside | string)[]
 }
 
-function recorder(creditBytes: number): Recorder {
+function recorder(
+  creditBytes: number,
+  options: Partial<ResultRelayOptions> & { readonly held?: boolean } = {},
+): Recorder {
   const sent: Frame[] = []
+  const said: (Aside | string)[] = []
   const relay = new ResultRelay({
     call: 42,
     creditBytes,
@@ -29,71 +49,180 @@ function recorder(creditBytes: number): Recorder {
       const frame = decodeFrame(message.slice())
       if (typeof frame === 'string') throw new Error(frame)
       sent.push(frame)
+      said.push(`${frame.task}/${frame.sequence}`)
     },
+    say: (aside) => said.push(aside),
+    ...options,
   })
-  return { relay, sent }
+  if (options.held !== true) relay.open(true)
+  return { relay, sent, said }
+}
+
+/** What a source is told. */
+class Source implements FrameSource {
+  sentBytes = 0
+  times = 0
+  frames = 0
+  sent(bytes: number): void {
+    this.sentBytes += bytes
+    this.times++
+  }
+  acknowledged(frames: number): void {
+    this.frames = frames
+  }
 }
 
 const push = (
   relay: ResultRelay,
-  call: number,
+  task: number,
   sequence: number,
-  { size = 10, sent = () => {} }: { readonly size?: number; readonly sent?: () => void } = {},
-): boolean => {
-  const { frame, message } = frameOf(call, sequence, size)
-  return relay.push(frame, message, sent)
+  options: { readonly size?: number; readonly attempt?: number; readonly source?: Source } = {},
+): void => {
+  const { frame, message } = frameOf(task, sequence, options)
+  relay.push(frame, message, options.source ?? new Source())
 }
 
-t.test(
-  'frames of several tasks leave in one numbering, under the call of the client',
-  async (t) => {
-    const { relay, sent } = recorder(1e6)
-    t.notOk(push(relay, 1, 0), 'a schema carries no rows')
-    t.ok(push(relay, 1, 1))
-    t.ok(push(relay, 1, 2))
-    push(relay, 2, 0)
-    t.ok(push(relay, 2, 1))
-    t.same(
-      sent.map((f) => [f.call, f.sequence]),
-      [0, 1, 2, 3].map((n) => [42, n]),
-    )
-    t.equal(relay.frames, 4)
-  },
-)
+const end = (task: number, frames: number): TaskEnd => ({
+  task,
+  attempt: 0,
+  frames,
+  rows: 1,
+  crc: 0,
+})
 
-t.test('the schema frame of every task but the first is dropped, and counts as sent', async (t) => {
+t.test('frames keep the name they have in their task, under the call of the client', async (t) => {
   const { relay, sent } = recorder(1e6)
-  let acknowledged = 0
-  for (const call of [1, 2, 3]) push(relay, call, 0, { sent: () => acknowledged++ })
+  push(relay, 1, 0)
+  push(relay, 1, 1)
+  push(relay, 2, 0)
+  push(relay, 2, 1)
+  push(relay, 1, 2)
+  t.same(
+    sent.map((f) => [f.call, f.task, f.sequence]),
+    [
+      [42, 1, 0],
+      [42, 1, 1],
+      [42, 2, 1],
+      [42, 1, 2],
+    ],
+    'the schema once',
+  )
+  for (const frame of sent) t.equal(crc32(frame.payload), frame.crc, 'payloads are as they came')
+})
+
+t.test('a dropped schema counts as sent', async (t) => {
+  const { relay, sent } = recorder(1e6)
+  const source = new Source()
+  for (const task of [1, 2, 3]) push(relay, task, 0, { source })
   t.equal(sent.length, 1)
-  t.equal(acknowledged, 3)
+  t.equal(source.times, 3)
 })
 
-t.test('payloads and their crcs are passed on as they came', async (t) => {
-  const { relay, sent } = recorder(1e6)
-  for (let i = 0; i < 5; i++) push(relay, 1, i, { size: 100 + i })
-  for (const frame of sent) t.equal(crc32(frame.payload), frame.crc)
-  t.equal(relay.bytes, 100 + 101 + 102 + 103 + 104)
+t.test('nothing leaves that might have to be made again elsewhere', async (t) => {
+  const { relay, said } = recorder(1e6, { held: true })
+  const held: number[] = []
+  relay.onHeld((bytes) => held.push(bytes))
+  push(relay, 1, 0)
+  push(relay, 1, 1)
+  relay.end(end(1, 2))
+  t.same(said, [])
+  const size = 10 + FRAME_HEADER_BYTES
+  t.same(held, [size, 2 * size])
+  relay.open(true)
+  t.same(said, [
+    { kind: 'streaming', resumable: true },
+    '1/0',
+    '1/1',
+    { kind: 'taskEnded', end: end(1, 2) },
+  ])
+  t.same(relay.untoldEnds, [])
 })
 
-t.test('the crc of the stream is that of the frames’ crcs in order', async (t) => {
-  const { relay, sent } = recorder(1e6)
-  for (let i = 0; i < 5; i++) push(relay, 1, i)
-  const joined = Buffer.alloc(4 * sent.length)
-  sent.forEach((frame, i) => joined.writeUInt32LE(frame.crc, 4 * i))
-  t.equal(relay.crc, crc32(joined))
-  const other = recorder(1e6)
-  for (const i of [0, 2, 1, 3, 4]) push(other.relay, 1, i)
-  t.not(other.relay.crc, relay.crc, 'another order has another crc')
+t.test('a result that is all here leaves in one go, where the client can hold it', async (t) => {
+  const small = recorder(1e6, { held: true })
+  const large = recorder(20, { held: true })
+  for (const { relay } of [small, large]) {
+    push(relay, 1, 0)
+    push(relay, 1, 1)
+    relay.end(end(1, 2))
+  }
+  await small.relay.empty()
+  t.same(small.said, ['1/0', '1/1'])
+  t.same(small.relay.untoldEnds, [end(1, 2)])
+  const emptied = large.relay.empty()
+  t.same(large.said, [{ kind: 'streaming', resumable: false }, '1/0'])
+  large.relay.grant(1e6)
+  await emptied
+  t.same(large.relay.untoldEnds, [end(1, 2)])
+})
+
+t.test('a result that goes out may become resumable later, and not the other way', async (t) => {
+  const { relay, said } = recorder(1e6, { held: true })
+  for (const resumable of [false, false, true, true, false]) relay.open(resumable)
+  t.same(said, [
+    { kind: 'streaming', resumable: false },
+    { kind: 'streaming', resumable: true },
+  ])
+})
+
+t.test('what the client has is not sent again', async (t) => {
+  const { relay, sent } = recorder(1e6, {
+    place: [{ task: 1, attempt: 3, frames: 2 }],
+    ended: [{ ...end(9, 4) }],
+  })
+  for (const sequence of [0, 1, 2]) push(relay, 1, sequence, { attempt: 3 })
+  push(relay, 2, 0)
+  push(relay, 2, 1)
+  t.same(
+    sent.map((f) => [f.task, f.sequence]),
+    [
+      [1, 2],
+      [2, 1],
+    ],
+  )
+  t.ok(relay.hasSentRows(1))
+})
+
+t.test('what the client has may be forgotten by the task, and by no other attempt', async (t) => {
+  const { relay } = recorder(1e6)
+  const source = new Source()
+  for (const sequence of [0, 1, 2]) push(relay, 1, sequence, { source })
+  relay.grant(10, [{ task: 1, attempt: 0, frames: 2 }])
+  t.equal(source.frames, 2)
+  relay.grant(10, [{ task: 1, attempt: 1, frames: 3 }])
+  t.equal(source.frames, 2)
+  relay.grant(10, [{ task: 1, attempt: 0, frames: 99 }])
+  t.equal(source.frames, 3, 'nobody has what was not sent')
+})
+
+t.test('a task of which no row has left can be begun anew', async (t) => {
+  const { relay, sent } = recorder(1)
+  push(relay, 1, 0)
+  push(relay, 1, 1)
+  t.notOk(relay.hasSentRows(1))
+  relay.discard(1)
+  push(relay, 1, 0, { attempt: 1 })
+  push(relay, 1, 1, { attempt: 1 })
+  relay.grant(1e6)
+  t.same(
+    sent.map((f) => [f.attempt, f.sequence]),
+    [
+      [0, 0],
+      [1, 1],
+    ],
+  )
+  t.ok(relay.hasSentRows(1))
+  t.throws(() => push(relay, 1, 1), /attempt 0 of task 1 after attempt 1/)
+  t.throws(() => push(relay, 1, 5, { attempt: 1 }), /frame 5 .* before 2/)
 })
 
 t.test('a frame leaves only while there is credit', async (t) => {
   const size = 100 + FRAME_HEADER_BYTES
   const { relay, sent } = recorder(size)
-  let granted = 0
-  for (let i = 0; i < 4; i++) push(relay, 1, i, { size: 100, sent: () => granted++ })
+  const source = new Source()
+  for (let i = 0; i < 4; i++) push(relay, 1, i, { size: 100, source })
   t.equal(sent.length, 1)
-  t.equal(granted, 1, 'a task is granted more only when a frame of it has left')
+  t.equal(source.times, 1, 'a task is granted more only when a frame of it has left')
   t.equal(relay.waitingBytes, 3 * size)
   relay.grant(1)
   t.equal(sent.length, 2, 'one frame may be larger than the credit')
@@ -167,4 +296,12 @@ t.test('nothing is sent after a stop, and who waits for the end goes on', async 
   relay.grant(1e9)
   push(relay, 1, 1)
   t.equal(sent.length, 0)
+})
+
+t.test('where nobody reads, what has left is acknowledged at once', async (t) => {
+  const relay = new ResultRelay({ call: 0, creditBytes: 1e6, send: () => undefined })
+  const source = new Source()
+  push(relay, 1, 0, { source })
+  push(relay, 1, 1, { source })
+  t.equal(source.frames, 2)
 })

@@ -1,77 +1,177 @@
-import { chainCrc, crc32, type Frame, FRAME_HEADER_BYTES } from '@nyala/client/wire'
+import type { TaskEnd, TaskPlace } from '@nyala/client/protocol'
+import { type Frame, FRAME_HEADER_BYTES, setFrameCall } from '@nyala/client/wire'
 
 /** What one task may have on its way to this coordinator: enough to keep a socket busy while the client thinks. */
 export const TASK_WINDOW_BYTES = 2 * 1024 * 1024
 
-interface Waiting {
-  readonly message: Uint8Array
-  readonly crc: number
-  readonly sent: () => void
+/** What is said between frames, at its place among them. */
+export type Aside =
+  | { readonly kind: 'streaming'; readonly resumable: boolean }
+  | { readonly kind: 'taskEnded'; readonly end: TaskEnd }
+
+/** Whoever gives frames to a relay. */
+export interface FrameSource {
+  /** Bytes of a frame have left, or are not wanted. */
+  sent(bytes: number): void
+  /** The client has the frames below this number. */
+  acknowledged(frames: number): void
 }
 
+export interface ResultRelayOptions {
+  readonly call: number
+  readonly creditBytes: number
+  send(message: Uint8Array): void
+  /** Absent where nobody reads: then nothing is held, and what has left counts as acknowledged. */
+  readonly say?: (aside: Aside) => void
+  /** What the client has already. */
+  readonly place?: readonly TaskPlace[]
+  readonly ended?: readonly TaskEnd[]
+}
+
+interface TaskStream {
+  readonly attempt: number
+  readonly source: FrameSource | undefined
+  /** The next frame to take, and the next to leave. */
+  next: number
+  toSend: number
+}
+
+type Waiting =
+  | { readonly kind: 'frame'; readonly message: Uint8Array; readonly frame: Frame }
+  | { readonly kind: 'end'; readonly end: TaskEnd }
+
 /**
- * Passes result frames of one or several tasks on to a client, in one numbering, never more bytes than the client has
- * given credit for. What the client has not asked for waits here, bounded by the window of each task, because a task
- * is granted more only when a frame of it has left.
+ * Passes result frames of one or several tasks on to a client, never more bytes than the client has given credit for.
+ * What the client has not asked for waits here, bounded by the window of each task, because a task is granted more only
+ * when a frame of it has left.
+ *
+ * ```
+ *   held ──open──► open          held: nothing leaves, until it is settled what becomes of it without this process:
+ *     └───empty─────►┘           it can go on elsewhere (open, resumable), or all of it is here (empty)
+ * ```
  */
 export class ResultRelay {
-  readonly #call: number
-  readonly #send: (message: Uint8Array) => void
+  readonly #options: ResultRelayOptions
   readonly #waiting: Waiting[] = []
+  readonly #streams = new Map<number, TaskStream>()
+  readonly #untold: TaskEnd[] = []
   #credit: number
-  #frames = 0
-  #crc = 0
   #bytes = 0
-  #schemaSent = false
+  #waitingBytes = 0
+  #schemaTaken: boolean
+  #isOpen: boolean
+  #isResumable = false
   #onEmpty: (() => void) | undefined
+  #onHeld: ((bytes: number) => void) | undefined
 
-  constructor(options: {
-    readonly call: number
-    readonly creditBytes: number
-    send(message: Uint8Array): void
-  }) {
-    this.#call = options.call
+  constructor(options: ResultRelayOptions) {
+    this.#options = options
     this.#credit = options.creditBytes
-    this.#send = options.send
+    this.#isOpen = options.say === undefined
+    for (const { task, attempt, frames } of [...(options.place ?? []), ...(options.ended ?? [])]) {
+      this.#streams.set(task, { attempt, source: undefined, next: frames, toSend: frames })
+    }
+    this.#schemaTaken = this.#streams.size > 0
   }
 
-  /** Frames passed on, the schema included. */
-  get frames(): number {
-    return this.#frames
-  }
-  get crc(): number {
-    return this.#crc
+  /** The ends that the client has not been told of. */
+  get untoldEnds(): readonly TaskEnd[] {
+    return this.#untold
   }
   get bytes(): number {
     return this.#bytes
   }
   get waitingBytes(): number {
-    return this.#waiting.reduce((sum, w) => sum + w.message.byteLength, 0)
+    return this.#waitingBytes
+  }
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Called with the bytes that wait whenever a frame comes while nothing may leave. */
+  onHeld(listener: (bytes: number) => void): void {
+    this.#onHeld = listener
   }
 
   /**
-   * Takes a frame of a task; `sent` is called when it has left. The schema frame of every task but the first is
-   * dropped, as all tasks of a fragment have the same. True when the frame carries rows.
+   * Takes the next frame of a task. The schema frame of every task but the first is dropped, as all tasks of a fragment
+   * have the same, and so is what the client has.
    */
-  push(frame: Frame, message: Uint8Array, sent: () => void): boolean {
-    const isSchema = frame.sequence === 0
-    if (isSchema && this.#schemaSent) {
-      sent()
-      return false
+  push(frame: Frame, message: Uint8Array, source: FrameSource): void {
+    const { task, attempt, sequence } = frame
+    const known = this.#streams.get(task)
+    const next = known?.next ?? 0
+    if (known !== undefined && known.attempt !== attempt) {
+      throw new Error(`frame of attempt ${attempt} of task ${task} after attempt ${known.attempt}`)
     }
-    if (isSchema) this.#schemaSent = true
-    this.#waiting.push({ message, crc: frame.crc, sent })
-    this.#flush()
-    return !isSchema
+    if (sequence > next) throw new Error(`frame ${sequence} of task ${task} came before ${next}`)
+    const stream: TaskStream = { attempt, toSend: 0, ...known, source, next }
+    this.#streams.set(task, stream)
+    if (sequence < next) return source.sent(message.byteLength)
+    stream.next = sequence + 1
+    if (sequence === 0 && this.#schemaTaken) {
+      stream.toSend = 1
+      return source.sent(message.byteLength)
+    }
+    this.#schemaTaken = true
+    this.#waiting.push({ kind: 'frame', message, frame })
+    this.#waitingBytes += message.byteLength
+    if (this.#isOpen) this.#flush()
+    else this.#onHeld?.(this.#waitingBytes)
   }
 
-  grant(bytes: number): void {
+  /** All frames of a task have been pushed. */
+  end(end: TaskEnd): void {
+    this.#waiting.push({ kind: 'end', end })
+    if (this.#isOpen) this.#flush()
+  }
+
+  /** True when a row of the task has left: it cannot be run again. */
+  hasSentRows(task: number): boolean {
+    return (this.#streams.get(task)?.toSend ?? 0) > 1
+  }
+
+  /** Drops what waits of a task of which no row has left: another attempt of it begins. */
+  discard(task: number): void {
+    const stream = this.#streams.get(task)
+    if (stream === undefined) return
+    const kept = this.#waiting.filter((w) => w.kind === 'end' || w.frame.task !== task)
+    this.#waiting.splice(0, this.#waiting.length, ...kept)
+    this.#waitingBytes = kept.reduce(
+      (n, w) => n + (w.kind === 'frame' ? w.message.byteLength : 0),
+      0,
+    )
+    this.#streams.delete(task)
+    // Where its schema waited, that of the next task is the first.
+    this.#schemaTaken = this.#streams.size > 0 || this.#bytes > 0
+  }
+
+  grant(bytes: number, acknowledged: readonly TaskPlace[] = []): void {
     this.#credit += bytes
+    for (const { task, attempt, frames } of acknowledged) {
+      const stream = this.#streams.get(task)
+      if (stream?.attempt === attempt) stream.source?.acknowledged(Math.min(frames, stream.toSend))
+    }
+    if (this.#isOpen) this.#flush()
+  }
+
+  /** What comes may leave. Told again when a result becomes resumable that was not. */
+  open(resumable: boolean): void {
+    if (this.#isOpen && (!resumable || this.#isResumable)) return
+    this.#isOpen = true
+    this.#isResumable = resumable
+    this.#options.say?.({ kind: 'streaming', resumable })
     this.#flush()
   }
 
-  /** Resolves when nothing waits any more. */
+  /** All has been pushed: resolves when nothing waits any more. */
   empty(): Promise<void> {
+    if (!this.#isOpen) {
+      // The client holds the frames until it knows that these are all.
+      if (this.#waitingBytes < this.#credit) this.#isOpen = true
+      else this.open(false)
+      this.#flush()
+    }
     if (this.#waiting.length === 0) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onEmpty = resolve
@@ -81,27 +181,33 @@ export class ResultRelay {
   /** Drops what waits; nothing is sent after this. */
   stop(): void {
     this.#waiting.length = 0
+    this.#waitingBytes = 0
     this.#credit = Number.NEGATIVE_INFINITY
+    this.#isOpen = true
     this.#onEmpty?.()
   }
 
   #flush(): void {
-    while (this.#credit > 0) {
-      const next = this.#waiting.shift()
-      if (next === undefined) break
-      this.#credit -= next.message.byteLength
-      this.#bytes += next.message.byteLength - FRAME_HEADER_BYTES
-      this.#number(next)
-      this.#send(next.message)
-      next.sent()
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (next.kind === 'frame' && !(this.#credit > 0)) break
+      this.#waiting.shift()
+      if (next.kind === 'frame') this.#send(next)
+      else if (this.#isResumable) this.#options.say?.({ kind: 'taskEnded', end: next.end })
+      else this.#untold.push(next.end)
     }
     if (this.#waiting.length === 0) this.#onEmpty?.()
   }
 
-  #number({ message, crc }: Waiting): void {
-    const header = new DataView(message.buffer, message.byteOffset, FRAME_HEADER_BYTES)
-    header.setUint32(4, this.#call, true)
-    header.setUint32(8, this.#frames++, true)
-    this.#crc = chainCrc(crc32, this.#crc, crc)
+  #send({ message, frame }: Extract<Waiting, { kind: 'frame' }>): void {
+    this.#credit -= message.byteLength
+    this.#waitingBytes -= message.byteLength
+    this.#bytes += message.byteLength - FRAME_HEADER_BYTES
+    setFrameCall(message, this.#options.call)
+    this.#options.send(message)
+    const stream = this.#streams.get(frame.task)
+    if (stream === undefined) return
+    stream.toSend = frame.sequence + 1
+    stream.source?.sent(message.byteLength)
+    if (this.#options.say === undefined) stream.source?.acknowledged(stream.toSend)
   }
 }

@@ -1,11 +1,9 @@
-import { assert, unreachable } from '@nyala/client/base'
+import { unreachable } from '@nyala/client/base'
 import {
   type Down,
   type Endpoint,
   newQueryId,
   PROTOCOL_VERSION,
-  type QueryState,
-  type SessionContext,
   SqlError,
   toErrorBody,
   type Up,
@@ -14,7 +12,6 @@ import {
 import {
   CLOSE,
   Connection,
-  decodeFrame,
   PING_INTERVAL_MS,
   PING_MISSES_MAX,
   type Transport,
@@ -22,8 +19,14 @@ import {
 import type { ColumnRecord, RelationRecord } from '@nyala/metastore'
 import { SessionSettings } from '../bind/settings.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
+import { type AttachMessage, runAttached } from './attached-query.ts'
+import { finishedMessage, untilAborted } from './call-end.ts'
+import { CallServing } from './call-serving.ts'
+import { CallTracker } from './call-tracker.ts'
 import { cancelQuery, clusterStatus, queryProfile } from './cluster-questions.ts'
+import type { RunningQuery } from './query-registry.ts'
 import type { QueryProgress } from './query-statement.ts'
+import { pushOwnFrames } from './own-frames.ts'
 import { localFrames } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
@@ -36,11 +39,22 @@ export const CALLS_MAX = 256
 /** How long a statement waits for this coordinator to see what its session has seen. */
 const CATCH_UP_TIMEOUT_MS = 5_000
 
+/** A client that has all of a result says so at once; one that does not say it has gone, or soon will have. */
+const RECEIPT_TIMEOUT_MS = 10_000
+
 type StatementMessage = Extract<Up, { kind: 'statement' }>
 
 interface Call {
+  readonly queryId: string
   readonly controller: AbortController
   readonly relay: ResultRelay
+  readonly serving: CallServing
+}
+
+/** What a call runs: resolves with its end, and tells the profile as soon as there is one. */
+interface Work {
+  readonly sql: string
+  work(track: CallTracker, profiled: (profile: unknown) => void): Promise<Down>
 }
 
 export interface ClientLinkOptions {
@@ -51,14 +65,18 @@ export interface ClientLinkOptions {
   onClose(link: ClientLink): void
 }
 
+let connections = 0
+
 /**
  * One client's socket. Its statements run beside each other; each ends in exactly one `finished` or `failed`. When the
- * socket closes, what it ran is canceled.
+ * socket closes, what it ran is canceled, but for results that are kept for the client to come back.
  */
 export class ClientLink {
   readonly #options: ClientLinkOptions
   readonly #connection: Connection<Up, Down>
   readonly #calls = new Map<number, Call>()
+  /** Tells this connection from the others where statements wait in turn. */
+  readonly #sender = `client ${connections++}`
   #greeted = false
 
   constructor(transport: Transport, options: ClientLinkOptions) {
@@ -71,7 +89,10 @@ export class ClientLink {
       onMessage: (message) => this.#onMessage(message),
       onClose: () => {
         const gone = new SqlError('query_canceled', 'the client has gone')
-        for (const call of this.#calls.values()) call.controller.abort(gone)
+        for (const { queryId, serving, controller } of this.#calls.values()) {
+          const isKept = options.services.resumption.clientGone(queryId, serving)
+          if (!isKept) controller.abort(gone)
+        }
         options.onClose(this)
       },
     })
@@ -99,7 +120,11 @@ export class ClientLink {
       case 'statement':
         return this.#onStatement(message)
       case 'credit':
-        return this.#calls.get(message.call)?.relay.grant(message.bytes)
+        return this.#calls.get(message.call)?.relay.grant(message.bytes, message.acknowledged)
+      case 'attach':
+        return this.#onAttach(message)
+      case 'received':
+        return this.#calls.get(message.call)?.serving.received.resolve()
       case 'cancel':
         return this.#calls
           .get(message.call)
@@ -140,31 +165,65 @@ export class ClientLink {
   }
 
   #onStatement(message: StatementMessage): void {
+    const queryId = newQueryId(this.#options.services.clock.wall())
+    const call = this.#newCall(message, queryId)
+    if (call === undefined) return
+    this.#drive(message, call, {
+      sql: message.sql,
+      work: (track, profiled) => this.#runStatement(message, call, { track, profiled }),
+    })
+  }
+
+  #onAttach(message: AttachMessage): void {
+    const call = this.#newCall(message, message.queryId)
+    if (call === undefined) return
+    this.#drive(message, call, {
+      sql: this.#options.services.resumption.sqlOf(message.queryId),
+      work: (track) => this.#runAttached(message, call, track),
+    })
+  }
+
+  #newCall(message: StatementMessage | AttachMessage, queryId: string): Call | undefined {
     if (this.#calls.has(message.call)) {
-      return this.#connection.close(CLOSE.protocolError, `call ${message.call} is in use`)
+      this.#connection.close(CLOSE.protocolError, `call ${message.call} is in use`)
+      return undefined
     }
     const relay = new ResultRelay({
       call: message.call,
       creditBytes: message.creditBytes,
       send: (frame) => this.#connection.sendFrame(frame),
+      say: (aside) => this.#connection.send({ ...aside, call: message.call }),
+      ...(message.kind === 'attach' ? { place: message.place, ended: message.ended } : {}),
     })
-    const call: Call = { controller: new AbortController(), relay }
+    const controller = new AbortController()
+    const call: Call = { queryId, controller, relay, serving: new CallServing(controller) }
     this.#calls.set(message.call, call)
-    void this.#run(message, call)
-      .catch((error: unknown) => this.#options.services.log.error('statementBroke', { error }))
-      .finally(() => this.#calls.delete(message.call))
+    return call
   }
 
-  async #run(message: StatementMessage, call: Call): Promise<void> {
-    const { services, statements } = this.#options
+  #drive(message: StatementMessage | AttachMessage, call: Call, what: Work): void {
+    void this.#run(message, call, what)
+      .then(() => this.#settle(call))
+      .catch((error: unknown) => this.#options.services.log.error('statementBroke', { error }))
+      .finally(() => {
+        if (this.#calls.get(message.call) === call) this.#calls.delete(message.call)
+      })
+  }
+
+  async #run(
+    message: StatementMessage | AttachMessage,
+    call: Call,
+    { sql, work }: Work,
+  ): Promise<void> {
+    const { services } = this.#options
     const { clock, queries } = services
     const started = clock.now()
-    const queryId = newQueryId(clock.wall())
-    const { signal } = call.controller
-    const track = new Tracker(started)
-    queries.add({
+    const { queryId, controller } = call
+    const { signal } = controller
+    const track = new CallTracker(started)
+    const query: RunningQuery = {
       id: queryId,
-      sql: message.sql,
+      sql,
       database: message.session.database,
       startedAt: clock.wall(),
       get state() {
@@ -174,26 +233,16 @@ export class ClientLink {
         track.state = state
       },
       status: () => track.status(clock.now()),
-      cancel: () => call.controller.abort(new SqlError('query_canceled', 'the query was canceled')),
-    })
+      cancel: () => controller.abort(new SqlError('query_canceled', 'the query was canceled')),
+    }
+    queries.add(query)
     const stop = this.#watch(message, { track, started, signal })
     let profile: unknown
     try {
       this.#admit()
-      this.#connection.sendSoon({
-        kind: 'accepted',
-        call: message.call,
-        queryId,
-        coordinator: services.id,
-      })
-      const context = await this.#context(message, queryId, { call, track })
-      const outcome = await untilAborted(statements.run(context), signal)
-      profile = outcome.profile
-      const rows = await untilAborted(this.#sendLocal(message, outcome, call.relay), signal)
+      const finished = await work(track, (known) => (profile = known))
       track.state = 'finished'
-      this.#connection.send(
-        finishedMessage({ message, outcome, context, rows, elapsedMs: clock.now() - started }),
-      )
+      this.#connection.send(finished)
     } catch (error) {
       track.state = 'failed'
       call.relay.stop()
@@ -202,13 +251,73 @@ export class ClientLink {
         services.log.error('statementFailed', { queryId, error: reason })
       const body = { ...toErrorBody(reason), queryId, coordinator: services.id }
       this.#connection.send({ kind: 'failed', call: message.call, error: body })
+      services.resumption.ended(queryId, call.serving)
     } finally {
       stop()
-      queries.remove(queryId, profile ?? track.profile?.())
-      // Whatever of the statement still runs is to stop.
-      if (!signal.aborted)
-        call.controller.abort(new SqlError('query_canceled', 'the statement has ended'))
+      queries.remove(query, profile ?? track.profile?.())
     }
+  }
+
+  /** Waits until the client has what was sent, where it could still ask for it; then whatever runs is to stop. */
+  async #settle({ queryId, controller, serving }: Call): Promise<void> {
+    const { resumption, clock } = this.#options.services
+    if (resumption.isServed(queryId, serving)) {
+      const stopTimer = clock.after(RECEIPT_TIMEOUT_MS, () => serving.received.resolve())
+      try {
+        await untilAborted(serving.received.promise, controller.signal)
+        resumption.ended(queryId, serving)
+      } catch {
+        // The client has gone without a word, or asks elsewhere: its result is somebody else's care.
+      } finally {
+        stopTimer()
+      }
+    }
+    const ended = new SqlError('query_canceled', 'the statement has ended')
+    if (!controller.signal.aborted) controller.abort(ended)
+  }
+
+  async #runStatement(
+    message: StatementMessage,
+    call: Call,
+    parts: { readonly track: CallTracker; readonly profiled: (profile: unknown) => void },
+  ): Promise<Down> {
+    const { services, statements } = this.#options
+    const { queryId, relay, controller } = call
+    const { signal } = controller
+    const started = services.clock.now()
+    this.#connection.sendSoon({
+      kind: 'accepted',
+      call: message.call,
+      queryId,
+      coordinator: services.id,
+    })
+    const context = await this.#context(message, queryId, { call, track: parts.track })
+    const outcome = await untilAborted(statements.run(context), signal)
+    parts.profiled(outcome.profile)
+    const rows = await untilAborted(this.#sendLocal(message, outcome, context), signal)
+    const elapsedMs = services.clock.now() - started
+    return finishedMessage({ message, queryId, outcome, context, relay, rows, elapsedMs })
+  }
+
+  async #runAttached(message: AttachMessage, call: Call, track: CallTracker): Promise<Down> {
+    const { services } = this.#options
+    const { queryId, relay, serving, controller } = call
+    const { signal } = controller
+    const started = services.clock.now()
+    const attached = {
+      relay,
+      serving,
+      signal,
+      send: (said: Down) => this.#connection.send(said),
+      onRunning: ({ progress }: { progress(): QueryProgress }) => {
+        track.state = 'streaming'
+        track.progress = progress
+      },
+    }
+    const rows = await untilAborted(runAttached(message, attached, services), signal)
+    const outcome = { command: 'SELECT' }
+    const elapsedMs = services.clock.now() - started
+    return finishedMessage({ message, queryId, outcome, relay, rows, elapsedMs })
   }
 
   #admit(): void {
@@ -231,31 +340,40 @@ export class ClientLink {
   async #context(
     message: StatementMessage,
     queryId: string,
-    parts: { readonly call: Call; readonly track: Tracker },
+    parts: { readonly call: Call; readonly track: CallTracker },
   ): Promise<StatementContext> {
     const { services } = this.#options
     const { call, track } = parts
     const { signal } = call.controller
+    const catalog = await services.catalog.atLeast(message.session.revision, {
+      signal,
+      timeoutMs: CATCH_UP_TIMEOUT_MS,
+    })
+    const { revision } = catalog
     return {
       queryId,
+      sender: this.#sender,
       sql: message.sql,
       parameters: message.parameters,
       session: message.session,
       settings: new SessionSettings(message.session.settings),
-      catalog: await services.catalog.atLeast(message.session.revision, {
-        signal,
-        timeoutMs: CATCH_UP_TIMEOUT_MS,
-      }),
+      catalog,
       startedAt: services.clock.now(),
       relay: call.relay,
+      serving: call.serving,
       signal,
       notices: [],
       onColumns: (columns) => {
         track.state = 'streaming'
-        this.#connection.send({ kind: 'columns', call: message.call, columns })
+        this.#connection.send({ kind: 'columns', call: message.call, columns, revision })
+      },
+      onQueued: (why) => {
+        track.state = 'queued'
+        track.waitsFor = why
       },
       onRunning: ({ progress, profile }) => {
         track.state = 'running'
+        track.waitsFor = undefined
         track.progress = progress
         track.profile = profile
       },
@@ -266,7 +384,7 @@ export class ClientLink {
   async #sendLocal(
     message: StatementMessage,
     outcome: StatementOutcome,
-    relay: ResultRelay,
+    { relay, catalog }: StatementContext,
   ): Promise<number> {
     const { local } = outcome
     if (local === undefined) return outcome.rows ?? 0
@@ -274,20 +392,17 @@ export class ClientLink {
       kind: 'columns',
       call: message.call,
       columns: local.columns.map(({ name, type }) => ({ name, type })),
+      revision: catalog.revision,
     })
-    for (const bytes of await localFrames(local)) {
-      const frame = decodeFrame(bytes)
-      assert(typeof frame !== 'string', 'a frame made here decodes here')
-      relay.push(frame, bytes, () => undefined)
-    }
+    pushOwnFrames(relay, await localFrames(local), local.rows.length)
     await relay.empty()
     return local.rows.length
   }
 
   /** Progress messages at intervals, and the statement's time limit. The result stops both. */
   #watch(
-    message: StatementMessage,
-    what: { readonly track: Tracker; readonly started: number; readonly signal: AbortSignal },
+    message: StatementMessage | AttachMessage,
+    what: { readonly track: CallTracker; readonly started: number; readonly signal: AbortSignal },
   ): () => void {
     const { clock } = this.#options.services
     const stops: (() => void)[] = []
@@ -351,97 +466,3 @@ export class ClientLink {
 
 const relationColumns = (record: RelationRecord): readonly ColumnRecord[] =>
   record.kind === 'view' ? record.columns : [...record.columns, ...record.partitionColumns]
-
-/** State and numbers of one statement. */
-class Tracker {
-  state: QueryState = 'planning'
-  progress: (() => QueryProgress) | undefined
-  profile: (() => unknown) | undefined
-  readonly #started: number
-
-  constructor(started: number) {
-    this.#started = started
-  }
-
-  status(now: number): { elapsedMs: number; rows: number; tasksDone: number; tasksTotal: number } {
-    const progress = this.progress?.()
-    return {
-      elapsedMs: now - this.#started,
-      rows: progress?.rows ?? 0,
-      tasksDone: progress?.tasksDone ?? 0,
-      tasksTotal: progress?.tasksTotal ?? 0,
-    }
-  }
-
-  message(call: number, now: number): Extract<Down, { kind: 'progress' }> | undefined {
-    const progress = this.progress?.()
-    if (progress === undefined) return undefined
-    const { tasksDone, tasksRunning, tasksTotal, executors, rowsRead, bytesRead, bytesTotal } =
-      progress
-    const fraction = bytesTotal > 0 ? bytesRead / bytesTotal : tasksDone / Math.max(1, tasksTotal)
-    return {
-      kind: 'progress',
-      call,
-      state: this.state,
-      tasksDone,
-      tasksRunning,
-      tasksTotal,
-      executors,
-      rowsRead,
-      bytesRead,
-      bytesTotal,
-      fraction: Math.min(1, fraction),
-      elapsedMs: now - this.#started,
-    }
-  }
-}
-
-/** The promise's outcome, or the signal's reason as soon as it is aborted: a canceled client does not wait. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
-}
-
-function finishedMessage(end: {
-  readonly message: StatementMessage
-  readonly outcome: StatementOutcome
-  readonly context: StatementContext
-  readonly rows: number
-  readonly elapsedMs: number
-}): Down {
-  const { message, outcome, context, rows, elapsedMs } = end
-  const { relay } = context
-  const session: SessionContext = {
-    database: outcome.database ?? message.session.database,
-    settings: outcome.settings ?? message.session.settings,
-    revision: Math.max(message.session.revision, context.catalog.revision, outcome.revision ?? 0),
-  }
-  return {
-    kind: 'finished',
-    call: message.call,
-    queryId: context.queryId,
-    command: outcome.command,
-    rows,
-    frames: relay.frames,
-    crc: relay.crc,
-    session,
-    notices: context.notices,
-    statistics: {
-      elapsedMs,
-      planMs: 0,
-      queuedMs: 0,
-      tasks: 0,
-      executors: 0,
-      cpuMs: 0,
-      peakMemoryBytes: 0,
-      spillBytes: 0,
-      ...outcome.statistics,
-      rows,
-      bytes: relay.bytes,
-    },
-  }
-}

@@ -1,7 +1,8 @@
 import { SqlError } from '@nyala/client/protocol'
-import { crc32, decodeFrame, encodeFrame } from '@nyala/client/wire'
+import { crc32, encodeFrame } from '@nyala/client/wire'
 import type { ConstantKernel, ConstantRows } from '@nyala/executor/kernel'
 import { type PhysicalPlan, taskText } from '../plan/physical-plan.ts'
+import { pushOwnFrames } from './own-frames.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 
 /** What is constant takes microseconds; the limit is for what nobody has thought of. */
@@ -38,20 +39,11 @@ export class ConstantAnswer {
       )
     }
     context.onColumns(columns)
-    payloads.forEach(({ kind, bytes }, sequence) => {
-      // The relay writes numbers into what it is given.
-      const message = encodeFrame({
-        kind,
-        last: false,
-        call: 0,
-        sequence,
-        crc: crc32(bytes),
-        payload: bytes,
-      })
-      const frame = decodeFrame(message)
-      if (typeof frame === 'string') throw new Error(`a frame made here does not decode: ${frame}`)
-      context.relay.push(frame, message, () => undefined)
-    })
+    // The relay writes numbers into what it is given.
+    const messages = payloads.map(({ kind, bytes }, sequence) =>
+      encodeFrame({ kind, last: false, call: 0, sequence, crc: crc32(bytes), payload: bytes }),
+    )
+    pushOwnFrames(context.relay, messages, rows)
     await context.relay.empty()
     return { command: 'SELECT', rows }
   }

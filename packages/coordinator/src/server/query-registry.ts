@@ -11,7 +11,7 @@ export interface RunningQuery {
   /** Milliseconds since 1970-01-01 UTC. */
   readonly startedAt: number
   state: QueryState
-  status(): Pick<QueryStatus, 'elapsedMs' | 'rows' | 'tasksDone' | 'tasksTotal'>
+  status(): Pick<QueryStatus, 'elapsedMs' | 'rows' | 'tasksDone' | 'tasksTotal' | 'waitsFor'>
   cancel(): void
 }
 
@@ -33,8 +33,10 @@ export class QueryRegistry {
     this.#running.set(query.id, query)
   }
 
-  remove(id: string, profile: unknown): void {
-    this.#running.delete(id)
+  remove(query: RunningQuery, profile: unknown): void {
+    const { id } = query
+    // Whoever goes on with a query under its id is another one.
+    if (this.#running.get(id) === query) this.#running.delete(id)
     if (profile === undefined) return
     this.#profiles.set(id, profile)
     const oldest = this.#profiles.keys().next()

@@ -6,6 +6,9 @@ import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
 import { planQuery } from '../plan/planner.ts'
 import { ConstantAnswer } from './constant-answers.ts'
 import { KeptPlans, planBytes } from './kept-plans.ts'
+import { expectedTasks } from '../plan/fragment/tasks.ts'
+import type { AdmissionRequest } from '../schedule/admission.ts'
+import { Delivery } from '../schedule/delivery.ts'
 import { QueryRun } from '../schedule/query-run.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
 import { countTasks } from '../schedule/stage.ts'
@@ -127,14 +130,39 @@ export class Queries {
         profile: { reason: plan.reason, planMs, stages: [] },
       }
     }
-    const profile = wantsProfile(planned.plan, context)
-    const run = this.#start(planned, context, { profile, relay: context.relay })
-    await run.run()
-    return {
-      command: 'SELECT',
-      rows: run.rows,
-      statistics: { ...statisticsOf(run), planMs: planned.planMs },
-      profile: profileOf(planned, run),
+    return await this.#whenAdmitted(planned, context, async (queuedMs) => {
+      const profile = wantsProfile(planned.plan, context)
+      const run = this.#start(planned, context, { profile, relay: context.relay })
+      await run.run()
+      return {
+        command: 'SELECT',
+        rows: run.rows,
+        statistics: { ...statisticsOf(run), planMs: planned.planMs, queuedMs },
+        profile: profileOf(planned, run),
+      }
+    })
+  }
+
+  /** Runs a query once it may; `work` is told how long it waited. */
+  async #whenAdmitted<T>(
+    planned: PlannedQuery,
+    context: StatementContext,
+    work: (queuedMs: number) => Promise<T>,
+  ): Promise<T> {
+    const { admission, clock } = this.#services
+    const { settings, signal, sender } = context
+    const since = clock.now()
+    const leave = await admission.enter({
+      ...admissionRequest(planned.plan, settings.bytes('mem_limit'), this.#slots()),
+      session: sender,
+      queueTimeoutMs: settings.number('queue_timeout_s') * 1_000,
+      signal,
+      onQueued: (why) => context.onQueued(why),
+    })
+    try {
+      return await work(clock.now() - since)
+    } finally {
+      leave()
     }
   }
 
@@ -145,9 +173,11 @@ export class Queries {
       creditBytes: Number.MAX_SAFE_INTEGER,
       send: () => undefined,
     })
-    const run = this.#start(planned, context, { profile: true, relay })
-    await run.run()
-    return profileOf(planned, run)
+    return await this.#whenAdmitted(planned, context, async () => {
+      const run = this.#start(planned, context, { profile: true, relay })
+      await run.run()
+      return profileOf(planned, run)
+    })
   }
 
   /** Runs a query of the coordinator's own and returns its rows. For small results. */
@@ -162,7 +192,9 @@ export class Queries {
       creditBytes: Number.MAX_SAFE_INTEGER,
       send: (message) => payloads.push(message.slice(FRAME_HEADER_BYTES)),
     })
-    await this.#start(planned, context, { profile: false, relay }).run()
+    await this.#whenAdmitted(planned, context, () =>
+      this.#start(planned, context, { profile: false, relay }).run(),
+    )
     const { tableFromIPC } = await import('apache-arrow')
     const table = tableFromIPC(Buffer.concat(payloads))
     return Array.from({ length: table.numRows }, (_, row) =>
@@ -180,7 +212,8 @@ export class Queries {
   ): QueryRun {
     const { clock, log, executors } = this.#services
     const isResult = how.relay === context.relay
-    const run = new QueryRun({
+    let delivery: Delivery | undefined
+    const run: QueryRun = new QueryRun({
       clock,
       log,
       executors,
@@ -190,6 +223,7 @@ export class Queries {
       slots: this.#slots(),
       taskBytesMin: context.settings.distribution === 'force' ? 0 : TASK_BYTES_MIN,
       memoryLimitBytes: context.settings.bytes('mem_limit'),
+      spillLimitBytes: context.settings.bytes('max_spill_bytes'),
       profile: how.profile,
       kernelSettings: kernelSettings(context),
       rowsMax: isResult ? context.settings.number('max_rows') : 0,
@@ -197,7 +231,9 @@ export class Queries {
       onColumns: (columns) => {
         if (isResult) context.onColumns(columns)
       },
+      delivered: () => delivery?.settled() ?? Promise.resolve(),
     })
+    if (isResult) delivery = this.#delivery(run, context)
     context.onRunning({
       progress: () => ({
         ...run.progress(),
@@ -208,6 +244,37 @@ export class Queries {
       profile: () => profileOf(planned, run),
     })
     return run
+  }
+
+  /** Of a result that is not sent in one go a record is written first, so that others can go on with it. */
+  #delivery(run: QueryRun, context: StatementContext): Delivery {
+    const { clock, log, resumption } = this.#services
+    const { relay, serving, signal, session, settings, queryId } = context
+    const record = async (): Promise<void> => {
+      signal.throwIfAborted()
+      const query = {
+        id: queryId,
+        sql: context.sql,
+        parameters: [],
+        database: session.database,
+        settings: session.settings,
+        snapshotRevision: context.catalog.revision,
+        state: 'streaming' as const,
+        place: { framesAcknowledged: 0, spooledBy: [] },
+        startedAt: clock.wall(),
+      }
+      const tasks = run.resultTasks()
+      const rowsMax = settings.number('max_rows')
+      const plan = { format: 1 as const, columns: run.columns ?? [], tasks, rowsMax }
+      await resumption.record(query, plan, serving)
+      // What has ended meanwhile has nobody to come for it.
+      if (signal.aborted) return resumption.ended(queryId, serving)
+      serving.run = run
+      run.keep()
+    }
+    const delivery = new Delivery({ relay, clock, log, record })
+    signal.addEventListener('abort', () => delivery.stop(), { once: true })
+    return delivery
   }
 
   #options(context: StatementContext): Parameters<typeof planQuery>[0]['options'] {
@@ -247,6 +314,24 @@ function wantsProfile(plan: PhysicalPlan, context: StatementContext): boolean {
   return bytes >= PROFILE_BYTES_MIN
 }
 
+/** A query of one fragment over no more than this need not wait: it is done sooner than others make room. */
+const CHEAP_BYTES_MAX = 16 * 1024 * 1024
+
+function admissionRequest(
+  plan: PhysicalPlan,
+  taskMemoryBytes: number,
+  slots: number,
+): AdmissionRequest {
+  let bytes = 0
+  for (const scan of plan.scans.values()) bytes += totalBytes(scan.files)
+  const tasks = Math.max(...plan.fragments.map((fragment) => expectedTasks(fragment, slots)))
+  return {
+    taskMemoryBytes,
+    tasksAtOnce: Math.min(tasks, Math.max(1, slots)),
+    cheap: plan.fragments.length === 1 && taskMemoryBytes === 0 && bytes <= CHEAP_BYTES_MAX,
+  }
+}
+
 /** Settings that the kernel itself has to know. Without it, the time zone would be that of each executor's host. */
 const kernelSettings = (context: StatementContext): Readonly<Record<string, string>> => ({
   TimeZone: context.settings.get('timezone'),
@@ -263,5 +348,13 @@ function statisticsOf(run: QueryRun): OutcomeStatistics {
       spillBytes += task.statistics.spillBytes
     }
   }
-  return { planMs: 0, tasks, executors: run.executorsUsed, cpuMs, peakMemoryBytes, spillBytes }
+  return {
+    planMs: 0,
+    queuedMs: 0,
+    tasks,
+    executors: run.executorsUsed,
+    cpuMs,
+    peakMemoryBytes,
+    spillBytes,
+  }
 }

@@ -4,6 +4,8 @@ import type { Catalog, Election, Membership } from '@nyala/metastore'
 import type { KernelFunctions } from '../bind/functions.ts'
 import type { Mirror } from '../bind/mirror.ts'
 import type { Failover } from '../failover/failover.ts'
+import type { Resumption } from '../failover/resumption.ts'
+import type { AdmissionControl } from '../schedule/admission-driver.ts'
 import type { Executors } from '../schedule/executors.ts'
 import type { SqlFrontEnd } from '../sql/front-end.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
@@ -21,6 +23,8 @@ export interface Services {
   readonly membership: Membership
   readonly election: Election
   readonly failover: Failover
+  /** Results that outlive their coordinator. */
+  readonly resumption: Resumption
   readonly frontEnd: SqlFrontEnd
   readonly mirror: Mirror
   /** Answers what is constant. */
@@ -28,5 +32,6 @@ export interface Services {
   readonly functions: KernelFunctions
   readonly manifests: ManifestStore
   readonly executors: Executors
+  readonly admission: AdmissionControl
   readonly queries: QueryRegistry
 }

@@ -2,12 +2,15 @@ import type { Column, Parameter, SessionContext } from '@nyala/client/protocol'
 import type { CatalogSnapshot } from '@nyala/metastore'
 import type { SessionSettings } from '../bind/settings.ts'
 import type { ResultRelay } from '../schedule/result-relay.ts'
+import type { CallServing } from './call-serving.ts'
 import type { LocalResult } from './rows-to-arrow.ts'
 import type { QueryProgress } from './query-statement.ts'
 
 /** One statement on its way: what it came with, and where its answer goes. */
 export interface StatementContext {
   readonly queryId: string
+  /** Whose turn the statement takes where statements wait: the connection that it came on. */
+  readonly sender: string
   readonly sql: string
   readonly parameters: readonly Parameter[]
   readonly session: SessionContext
@@ -17,8 +20,12 @@ export interface StatementContext {
   /** When work on the statement began, on the clock's own scale. */
   readonly startedAt: number
   readonly relay: ResultRelay
+  /** Whom the result is for, should it outlive this coordinator. */
+  readonly serving: CallServing
   readonly signal: AbortSignal
   readonly notices: string[]
+  /** The query has to wait until it may run. */
+  onQueued(why: string): void
   onColumns(columns: readonly Column[]): void
   /** The query has been planned and runs from now on; what can be asked of it, also after it has failed. */
   onRunning(query: { progress(): QueryProgress; profile(): unknown }): void
@@ -42,6 +49,7 @@ export interface StatementOutcome {
 
 export interface OutcomeStatistics {
   readonly planMs: number
+  readonly queuedMs: number
   readonly tasks: number
   readonly executors: number
   readonly cpuMs: number

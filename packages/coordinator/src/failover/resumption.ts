@@ -1,0 +1,243 @@
+import type { Clock, Deferred, Log } from '@nyala/client/base'
+import { deferred } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import type { LoggedQuery, NewQuery, QueryLog } from '@nyala/metastore'
+import type { Executors } from '../schedule/executors.ts'
+import type { ClaimReason, ClientAnswer } from './ownership.ts'
+import type { QueryOwner, QueryRunner } from './query-owner.ts'
+import type { ResultPlan, ResultPlans } from './result-plan.ts'
+
+/** How long a result waits here for a client that has gone, or that has not come yet. */
+export const CLIENT_GRACE_MS = 20_000
+/** How long a claim may take; longer than etcd needs for an election. */
+const CLAIM_TIMEOUT_MS = 8_000
+
+/** What relays the rows of a query to a client. */
+export interface Serving {
+  /** Stops, leaves the tasks as they are, and fails the client's call with this. */
+  leave(reason: SqlError): void
+}
+
+export interface ResumptionOptions {
+  readonly owner: QueryOwner
+  readonly queryLog: Pick<QueryLog, 'query'>
+  readonly plans: ResultPlans
+  readonly executors: Executors
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** A query that this coordinator owns. */
+interface Owned {
+  serving: Serving | undefined
+  /** Ends the wait for a client. */
+  stopWaiting: (() => void) | undefined
+  plan: LoggedQuery['record']['plan']
+}
+
+/**
+ * The results that outlive their coordinator, as one coordinator sees them.
+ *
+ * ```
+ *   record ──► served ──client has all──► over
+ *                │  ▲                      ▲
+ *   client gone, │  │ attach (here)        │ nobody came in time
+ *                ▼  │                      │
+ *   adopt ────► waiting ───────────────────┘           from anywhere: abandon (another coordinator owns it now)
+ * ```
+ */
+export class Resumption implements QueryRunner {
+  readonly #options: ResumptionOptions
+  readonly #owned = new Map<string, Owned>()
+  /** Clients that wait for a query to become this coordinator's; the last to ask has it. */
+  readonly #asked = new Map<string, Deferred<void>>()
+
+  constructor(
+    options: Omit<ResumptionOptions, 'owner'>,
+    openOwner: (self: QueryRunner) => QueryOwner,
+  ) {
+    this.#options = { ...options, owner: openOwner(this) }
+    this.#options.owner.start()
+  }
+
+  get owner(): QueryOwner {
+    return this.#options.owner
+  }
+
+  /** True while the client could ask elsewhere for what is served to it here. */
+  isServed(id: string, serving: Serving): boolean {
+    return this.#owned.get(id)?.serving === serving
+  }
+
+  /** The text of a query that has a record, as far as this coordinator knows. */
+  sqlOf(id: string): string {
+    return this.#options.queryLog.query(id)?.record.sql ?? ''
+  }
+
+  /** Queries that wait here for their clients. */
+  get waiting(): number {
+    return [...this.#owned.values()].filter(({ serving }) => serving === undefined).length
+  }
+
+  /** Writes what others need to go on with a query that begins here. Fails as `QueryOwner.begin`, or with `io_error`. */
+  async record(query: Omit<NewQuery, 'plan'>, plan: ResultPlan, serving: Serving): Promise<void> {
+    const { owner, plans } = this.#options
+    const pointer = await plans.write(query.id, plan)
+    try {
+      await owner.begin({ ...query, plan: pointer })
+    } catch (error) {
+      await plans.remove(pointer).catch(() => undefined)
+      throw error
+    }
+    this.#owned.set(query.id, { serving, stopWaiting: undefined, plan: pointer })
+  }
+
+  /**
+   * Takes a query over for a client that asks for the rest of its result. Whoever is served here is told that it is
+   * not any more. Fails with `undefined_object` where there is no such query, with `cannot_connect_now` where another
+   * coordinator was faster, and as the metastore fails.
+   */
+  async attach(id: string, serving: Serving): Promise<LoggedQuery> {
+    const { owner, clock } = this.#options
+    this.#asked.get(id)?.reject(superseded(id))
+    const asked = deferred<void>()
+    this.#asked.set(id, asked)
+    const stopTimer = clock.after(CLAIM_TIMEOUT_MS, () => asked.reject(claimTooSlow(id)))
+    asked.promise.catch(() => undefined)
+    try {
+      await Promise.race([owner.ask(id, true).then(() => asked.promise), asked.promise])
+    } finally {
+      stopTimer()
+      if (this.#asked.get(id) === asked) this.#asked.delete(id)
+    }
+    const query = owner.owned(id)
+    if (query === undefined) throw elsewhere(id, 'another coordinator')
+    const known = this.#owned.get(id)
+    known?.stopWaiting?.()
+    known?.serving?.leave(superseded(id))
+    this.#owned.set(id, { serving, stopWaiting: undefined, plan: query.record.plan })
+    return query
+  }
+
+  async plan(query: LoggedQuery): Promise<ResultPlan> {
+    const { plan } = query.record
+    if (plan === null) throw new SqlError('executor_lost', 'the query has no plan to go on with')
+    return await this.#options.plans.read(plan)
+  }
+
+  /** The client has everything, or its query has failed: nobody will ask for it any more. */
+  ended(id: string, serving: Serving): void {
+    if (this.#owned.get(id)?.serving === serving) this.#giveUp(id)
+  }
+
+  /** The client has gone; it may come back, here or elsewhere. False where the query is not kept for that. */
+  clientGone(id: string, serving: Serving): boolean {
+    const owned = this.#owned.get(id)
+    if (owned?.serving !== serving) return false
+    serving.leave(new SqlError('query_canceled', 'the client has gone', { queryId: id }))
+    owned.serving = undefined
+    this.#wait(id, owned)
+    return true
+  }
+
+  /** Ends a query that nobody reads here, wherever it is. False where there is none. Fails as {@link attach}. */
+  async cancelOrphan(id: string): Promise<boolean> {
+    const serving: Serving = { leave: () => undefined }
+    try {
+      await this.attach(id, serving)
+    } catch (error) {
+      if (error instanceof SqlError && error.error === 'undefined_object') return false
+      throw error
+    }
+    this.ended(id, serving)
+    return true
+  }
+
+  adopt(query: LoggedQuery, because: ClaimReason): void {
+    const { id, plan } = query.record
+    this.#options.log.info('queryTakenOver', { query: id, because, epoch: query.record.ownerEpoch })
+    const owned: Owned = { serving: undefined, stopWaiting: undefined, plan }
+    this.#owned.set(id, owned)
+    this.#wait(id, owned)
+    this.#asked.get(id)?.resolve()
+  }
+
+  abandon(id: string): void {
+    const owned = this.#owned.get(id)
+    this.#owned.delete(id)
+    owned?.stopWaiting?.()
+    owned?.serving?.leave(superseded(id))
+  }
+
+  cancel(id: string): void {
+    const owned = this.#owned.get(id)
+    if (owned === undefined) return
+    owned.serving?.leave(new SqlError('query_canceled', 'the query was canceled', { queryId: id }))
+    this.#giveUp(id)
+  }
+
+  tellClient(id: string, answer: ClientAnswer): void {
+    const asked = this.#asked.get(id)
+    switch (answer.kind) {
+      case 'claiming':
+        return
+      case 'here':
+        return asked?.resolve()
+      case 'elsewhere':
+        return asked?.reject(elsewhere(id, answer.owner))
+      case 'unknown':
+        return asked?.reject(unknownQuery(id))
+    }
+  }
+
+  stop(): void {
+    this.#options.owner.stop()
+    for (const { stopWaiting } of this.#owned.values()) stopWaiting?.()
+  }
+
+  #wait(id: string, owned: Owned): void {
+    owned.stopWaiting?.()
+    owned.stopWaiting = this.#options.clock.after(CLIENT_GRACE_MS, () => {
+      this.#options.log.info('queryNotAskedFor', { query: id, graceMs: CLIENT_GRACE_MS })
+      this.#giveUp(id)
+    })
+  }
+
+  #giveUp(id: string): void {
+    const { owner, executors, plans, log } = this.#options
+    const owned = this.#owned.get(id)
+    this.#owned.delete(id)
+    owned?.stopWaiting?.()
+    const epoch = owner.owned(id)?.record.ownerEpoch
+    if (epoch !== undefined) for (const link of executors.links()) link.releaseQuery(id, epoch)
+    owner.end(id)
+    const plan = owned?.plan ?? null
+    if (plan === null) return
+    plans.remove(plan).catch((error: unknown) => {
+      // Litter, and no more than that.
+      log.warn('planNotRemoved', { query: id, error })
+    })
+  }
+}
+
+const superseded = (id: string): SqlError =>
+  new SqlError('task_superseded', `the result of query "${id}" is read by another client now`, {
+    queryId: id,
+    hint: 'a result is read by whoever has attached to it last',
+  })
+
+const elsewhere = (id: string, owner: string): SqlError =>
+  new SqlError('cannot_connect_now', `query "${id}" was taken over by ${owner}`, { queryId: id })
+
+const claimTooSlow = (id: string): SqlError =>
+  new SqlError(
+    'cannot_connect_now',
+    `query "${id}" could not be taken over in ${CLAIM_TIMEOUT_MS / 1000} s`,
+    { queryId: id, hint: 'ask again, here or elsewhere' },
+  )
+
+const unknownQuery = (id: string): SqlError =>
+  new SqlError('undefined_object', `there is no result of query "${id}" to go on with`, {
+    queryId: id,
+    hint: 'it has ended, or it was small enough to be sent in one go; run the statement again',
+  })

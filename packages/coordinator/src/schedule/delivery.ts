@@ -1,0 +1,72 @@
+import type { Clock, Log } from '@nyala/client/base'
+import type { ResultRelay } from './result-relay.ts'
+
+/** A result of less than this that ends within {@link HELD_MS} of its first rows is sent in one go, without a record. */
+const HELD_BYTES_MAX = 256 * 1024
+const HELD_MS = 100
+/** A result that waits longer for its record goes out without: it is worth more than that it can be resumed. */
+const RECORD_TIMEOUT_MS = 2_000
+
+export interface DeliveryOptions {
+  readonly relay: ResultRelay
+  readonly clock: Clock
+  readonly log: Log
+  /** Writes the record by which another coordinator can go on with the result. */
+  record(): Promise<void>
+}
+
+/**
+ * When the rows of a query may leave. A small result leaves when all of it is here: should this process die before, the
+ * client sends the statement again. Of any other a record is written first, so that from its first row on it can be gone
+ * on with elsewhere.
+ *
+ * ```
+ *   waiting ──all is here──► sent in one go
+ *      └──large, or late──► recording ──written──► open, resumable
+ *                               └──failed, or late──► open
+ * ```
+ */
+export class Delivery {
+  readonly #options: DeliveryOptions
+  #recording: Promise<void> | undefined
+  #stopTimer: (() => void) | undefined
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options
+    const { relay, clock } = options
+    relay.onHeld((bytes) => {
+      if (bytes >= HELD_BYTES_MAX) return this.#begin()
+      this.#stopTimer ??= clock.after(HELD_MS, () => this.#begin())
+    })
+  }
+
+  /** All of the result is here: resolves when nothing is on its way that decides how it leaves. */
+  async settled(): Promise<void> {
+    this.#stopTimer?.()
+    await this.#recording
+  }
+
+  /** The query has ended; nothing is begun any more. */
+  stop(): void {
+    this.#stopTimer?.()
+    this.#recording ??= Promise.resolve()
+  }
+
+  #begin(): void {
+    this.#recording ??= this.#record()
+  }
+
+  async #record(): Promise<void> {
+    const { relay, clock, log, record } = this.#options
+    const stopTimer = clock.after(RECORD_TIMEOUT_MS, () => relay.open(false))
+    try {
+      await record()
+      relay.open(true)
+    } catch (error) {
+      log.warn('resultNotResumable', { error })
+      relay.open(false)
+    } finally {
+      stopTimer()
+    }
+  }
+}

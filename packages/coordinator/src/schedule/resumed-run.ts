@@ -1,0 +1,275 @@
+import { type Clock, deferred, type Log } from '@nyala/client/base'
+import { SqlError, type TaskEnd, type TaskPlace } from '@nyala/client/protocol'
+import type { HeldResult, TaskSpec } from '@nyala/executor/protocol'
+import type { ExecutorLink, RunningTask, TaskEvents, TaskFinished } from './executor-link.ts'
+import type { Executors } from './executors.ts'
+import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
+import {
+  attemptUnder,
+  type HeldAt,
+  planResumption,
+  type TaskResumption,
+} from './resumption-plan.ts'
+
+/** How long executors that are to dial this coordinator, or to answer, are waited for. */
+const EXECUTORS_TIMEOUT_MS = 5_000
+/** Tries of a task that has to be run again. */
+const TRIES_MAX = 3
+
+export interface ResumedRunOptions {
+  readonly clock: Clock
+  readonly log: Log
+  readonly executors: Executors
+  readonly queryId: string
+  readonly epoch: number
+  readonly tasks: readonly TaskSpec[]
+  readonly place: readonly TaskPlace[]
+  readonly ended: readonly TaskEnd[]
+  readonly relay: ResultRelay
+  readonly rowsMax: number
+  /** Executors that are registered: results may lie on them even if they have not dialled yet. */
+  readonly registered: () => readonly string[]
+  readonly signal: AbortSignal
+}
+
+/** A task that is not over. */
+interface Live {
+  readonly spec: TaskSpec
+  running: RunningTask | undefined
+  attempt: number
+  tries: number
+  avoid: ReadonlySet<string>
+}
+
+/**
+ * Goes on with the result of a query that another coordinator began, or another client read: reads what executors hold
+ * from where the client is, and runs again what is lost and of which the client has no row. The earlier stages of the
+ * query are over, or what is left of it could not have begun.
+ *
+ * ```
+ *   taking (all executors learn the owner epoch) ──► streaming ──► all tasks over
+ * ```
+ *
+ * Nothing is released here: its owner does that, when the client has everything.
+ */
+export class ResumedRun {
+  readonly #options: ResumedRunOptions
+  readonly #live = new Map<number, Live>()
+  readonly #asked = new Set<ExecutorLink>()
+  readonly #answered = new Set<ExecutorLink>()
+  #onAnswer: (() => void) | undefined
+  readonly #held = new Map<number, readonly HeldAt[]>()
+  readonly #done = deferred<undefined>()
+  readonly #used = new Set<string>()
+  #rows: number
+  #isLeft = false
+  #stopWatching: (() => void) | undefined
+
+  constructor(options: ResumedRunOptions) {
+    this.#options = options
+    this.#rows = options.ended.reduce((sum, end) => sum + end.rows, 0)
+    this.#done.promise.catch(() => undefined)
+  }
+
+  /** Rows of the tasks that are over. */
+  get rows(): number {
+    return this.#rows
+  }
+
+  get tasksDone(): number {
+    return this.#options.tasks.length - this.#live.size
+  }
+
+  get executorsUsed(): number {
+    return this.#used.size
+  }
+
+  /** Fails with `executor_lost` where rows were lost with an executor, so that they cannot be gone on with. */
+  async take(): Promise<void> {
+    const { executors, signal } = this.#options
+    const onAbort = (): void => this.#done.reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    this.#done.promise.catch(() => signal.removeEventListener('abort', onAbort))
+    signal.throwIfAborted()
+    this.#stopWatching = executors.onChange(() => this.#dispatch())
+    for (const task of await this.#takeAll()) this.#begin(task)
+    this.#dispatch()
+  }
+
+  /** Resolves when all frames of all tasks have left; to be called after {@link take}. */
+  async run(): Promise<void> {
+    const { relay, signal } = this.#options
+    try {
+      if (this.#live.size === 0) this.#done.resolve(undefined)
+      await this.#done.promise
+      await relay.empty()
+      signal.throwIfAborted()
+    } finally {
+      this.stop()
+    }
+  }
+
+  /** Reads no more. The tasks are left as they are. */
+  stop(): void {
+    this.#isLeft = true
+    this.#stopWatching?.()
+    for (const { running } of this.#live.values()) running?.leave()
+  }
+
+  /** What is to be done for each task, as soon as that is sure. */
+  async #takeAll(): Promise<readonly TaskResumption[]> {
+    const { clock, executors } = this.#options
+    const end = clock.now() + EXECUTORS_TIMEOUT_MS
+    for (;;) {
+      const changed = deferred<void>()
+      this.#onAnswer = () => changed.resolve()
+      const stopListening = executors.onChange(() => changed.resolve())
+      const stopTimer = clock.after(Math.max(0, end - clock.now()), () => changed.resolve())
+      try {
+        for (const link of executors.links()) this.#take(link)
+        const plan = planResumption({ ...this.#options, held: this.#held })
+        if (this.#isSure(plan) || clock.now() >= end) {
+          if (plan.some(({ kind }) => kind === 'lost')) throw rowsLost(this.#options.queryId)
+          return plan
+        }
+        await Promise.race([changed.promise, this.#done.promise])
+      } finally {
+        stopListening()
+        stopTimer()
+      }
+    }
+  }
+
+  /** Nothing that is still to be heard could change the plan for the better. */
+  #isSure(plan: readonly TaskResumption[]): boolean {
+    if (plan.every(({ kind }) => kind === 'resume')) return true
+    const { executors, registered } = this.#options
+    return (
+      executors.links().every((link) => this.#answered.has(link)) &&
+      registered().every((id) => executors.get(id) !== undefined)
+    )
+  }
+
+  /** The executor refuses older owners from now on, and says what it holds. */
+  #take(link: ExecutorLink): void {
+    if (this.#asked.has(link)) return
+    this.#asked.add(link)
+    const { queryId, epoch } = this.#options
+    link.takeQuery(queryId, epoch).then(
+      (results) => this.#onHeld(link, results),
+      // It has gone, and is asked again when it is back.
+      () => undefined,
+    )
+  }
+
+  #onHeld(link: ExecutorLink, results: readonly HeldResult[]): void {
+    this.#answered.add(link)
+    for (const { task, attempt, firstFrame } of results) {
+      const at: HeldAt = { executor: link.id, attempt, firstFrame }
+      const others = (this.#held.get(task) ?? []).filter(({ executor }) => executor !== link.id)
+      this.#held.set(task, [...others, at])
+    }
+    this.#onAnswer?.()
+  }
+
+  #begin(task: TaskResumption): void {
+    if (task.kind === 'lost') return
+    const { spec } = task
+    const attempt = task.kind === 'resume' ? task.attempt : attemptUnder(this.#options.epoch, 0)
+    const live: Live = { spec, attempt, running: undefined, tries: 0, avoid: new Set() }
+    this.#live.set(spec.task, live)
+    if (task.kind === 'runAgain') return this.#options.relay.discard(spec.task)
+    const { relay, executors, epoch } = this.#options
+    // Of what the client has the schema at most: that may be of an attempt that is gone.
+    if (task.fromFrame <= 1) relay.discard(spec.task)
+    const link = executors.get(task.executor)
+    if (link === undefined) return this.#onFailed(live, goneSince(task.executor))
+    const ref = { queryId: spec.queryId, task: spec.task, attempt }
+    this.#start(live, link, (events) =>
+      link.resumeTask(ref, epoch, { fromFrame: task.fromFrame, events }),
+    )
+  }
+
+  /** Starts what has to be run again, where there is room. */
+  #dispatch(): void {
+    const { executors, epoch, signal } = this.#options
+    if (signal.aborted || this.#isLeft) return
+    for (const live of this.#live.values()) {
+      if (live.running !== undefined) continue
+      const id = executors.placement.place({ avoid: live.avoid })
+      const link = id === undefined ? undefined : executors.get(id)
+      if (link === undefined) return
+      this.#take(link)
+      const spec = { ...live.spec, attempt: live.attempt }
+      this.#start(live, link, (events) => link.startTask(spec, epoch, events))
+      link.keepQuery(live.spec.queryId, epoch)
+    }
+  }
+
+  #start(live: Live, link: ExecutorLink, start: (events: TaskEvents) => RunningTask): void {
+    const { relay, signal } = this.#options
+    this.#used.add(link.id)
+    const source: FrameSource = {
+      sent: (bytes) => running.grant(bytes),
+      acknowledged: (frames) => running.acknowledge(frames),
+    }
+    const running = start({
+      columns: () => undefined,
+      frame: (frame, message) => {
+        if (!signal.aborted) relay.push(frame, message, source)
+      },
+      progress: () => undefined,
+      finished: (result) => this.#onFinished(live, result),
+      failed: (error) => {
+        live.avoid = new Set([...live.avoid, link.id])
+        this.#onFailed(live, error)
+      },
+    })
+    live.running = running
+    running.grant(TASK_WINDOW_BYTES)
+  }
+
+  #onFinished(live: Live, result: TaskFinished): void {
+    const { task, attempt, frames, rows, crc } = result
+    const { relay, rowsMax, signal } = this.#options
+    if (signal.aborted || this.#isLeft) return
+    this.#rows += rows
+    this.#live.delete(live.spec.task)
+    relay.end({ task, attempt, frames, rows, crc })
+    if (rowsMax > 0 && this.#rows > rowsMax) return this.#done.reject(tooManyRows(rowsMax))
+    if (this.#live.size === 0) this.#done.resolve(undefined)
+    this.#dispatch()
+  }
+
+  #onFailed(live: Live, error: SqlError): void {
+    const { relay, log, epoch, queryId, signal } = this.#options
+    if (signal.aborted || this.#isLeft) return
+    const { task } = live.spec
+    if (relay.hasSentRows(task)) {
+      return this.#done.reject(error.retryable ? rowsLost(queryId, error) : error)
+    }
+    if (!error.retryable || error.error === 'task_superseded' || ++live.tries >= TRIES_MAX) {
+      return this.#done.reject(error)
+    }
+    log.warn('taskRetried', { query: queryId, task, error: error.error, message: error.message })
+    relay.discard(task)
+    live.attempt = attemptUnder(epoch, live.tries)
+    live.running = undefined
+    this.#dispatch()
+  }
+}
+
+const goneSince = (executor: string): SqlError =>
+  new SqlError('executor_lost', `executor ${executor} has gone`)
+
+const rowsLost = (queryId: string, cause?: SqlError): SqlError =>
+  new SqlError(
+    'executor_lost',
+    `query "${queryId}" cannot go on from where its client is: what is left of a task was lost with its executor${cause === undefined ? '' : `: ${cause.message}`}`,
+    { queryId, hint: 'run the statement again', cause },
+  )
+
+const tooManyRows = (rowsMax: number): SqlError =>
+  new SqlError('configuration_limit_exceeded', `the result has more than ${rowsMax} rows`, {
+    hint: 'add LIMIT, or raise the setting max_rows',
+  })

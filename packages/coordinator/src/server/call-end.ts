@@ -1,0 +1,59 @@
+import type { Down, SessionContext, Up } from '@nyala/client/protocol'
+import type { ResultRelay } from '../schedule/result-relay.ts'
+import type { StatementContext, StatementOutcome } from './statement-context.ts'
+
+/** The last message of a call that ended well. */
+export function finishedMessage(end: {
+  readonly message: Extract<Up, { kind: 'statement' | 'attach' }>
+  readonly queryId: string
+  readonly outcome: StatementOutcome
+  /** Of a statement; absent for a result that is gone on with. */
+  readonly context?: StatementContext
+  readonly relay: ResultRelay
+  readonly rows: number
+  readonly elapsedMs: number
+}): Down {
+  const { message, queryId, outcome, context, relay, rows, elapsedMs } = end
+  const session: SessionContext = {
+    database: outcome.database ?? message.session.database,
+    settings: outcome.settings ?? message.session.settings,
+    revision: Math.max(
+      message.session.revision,
+      context?.catalog.revision ?? 0,
+      outcome.revision ?? 0,
+    ),
+  }
+  return {
+    kind: 'finished',
+    call: message.call,
+    queryId,
+    command: outcome.command,
+    rows,
+    tasks: relay.untoldEnds,
+    session,
+    notices: context?.notices ?? [],
+    statistics: {
+      elapsedMs,
+      planMs: 0,
+      queuedMs: 0,
+      tasks: 0,
+      executors: 0,
+      cpuMs: 0,
+      peakMemoryBytes: 0,
+      spillBytes: 0,
+      ...outcome.statistics,
+      rows,
+      bytes: relay.bytes,
+    },
+  }
+}
+
+/** The promise's outcome, or the signal's reason as soon as it is aborted: a canceled client does not wait. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
