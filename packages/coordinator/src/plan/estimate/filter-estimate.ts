@@ -12,6 +12,8 @@ import { estimateExpression } from './expression-estimate.ts'
 
 const EQUALITY = 0.1
 const INEQUALITY = 1 / 3
+/** Of a list of values of which it is not known how many there could be. */
+const IN_MAX = 0.5
 const UNKNOWN = 1 / 3
 /** Of a LIKE with wildcards; each further piece of text makes it rarer. */
 const LIKE = 0.1
@@ -84,7 +86,10 @@ function effectOf(input: Estimated, e: Expression): Effect {
     }
     case 'in': {
       const { distinct, nulls } = estimateExpression(e.operand, input.columns, input.rows)
-      const part = Math.min(1, e.list.length / Math.max(1, distinct)) * (1 - nulls)
+      // Of what is computed it is not known how many values there are: often far fewer than of what it is computed from.
+      const each = columnName(e.operand) === undefined ? EQUALITY : 1 / Math.max(1, distinct)
+      const most = columnName(e.operand) === undefined ? IN_MAX : 1
+      const part = Math.min(most, e.list.length * each) * (1 - nulls)
       if (e.negated) return { part: 1 - nulls - part }
       return { part, column: narrowed(input, e.operand, { nulls: 0, distinct: e.list.length }) }
     }

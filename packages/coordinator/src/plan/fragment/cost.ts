@@ -1,5 +1,6 @@
 import { estimate, type EstimateWorld, type ExchangeSize } from '../estimate/estimate.ts'
-import { columnsOf, inputsOf, type Relation } from '../logical/relation.ts'
+import { columnsOf, inputsOf, type JoinType, type Relation } from '../logical/relation.ts'
+import type { Source } from './stream.ts'
 
 /** What is expected, or known, of a relation. */
 export interface Size {
@@ -30,6 +31,36 @@ export const READ_VALUE_NS = 5
 /** What a stage takes besides its work: tasks are sent, prepared, and their ends awaited. */
 export const STAGE_NS = 5_000_000
 
+/** All of them, for those who measure them again. */
+export const COST_NS = {
+  scanValue: SCAN_VALUE_NS,
+  scanText: SCAN_VALUE_NS,
+  filter: FILTER_NS,
+  project: PROJECT_NS,
+  build: BUILD_NS,
+  probe: PROBE_NS,
+  aggregate: AGGREGATE_NS,
+  group: GROUP_NS,
+  window: WINDOW_NS,
+  sort: SORT_NS,
+  distinct: DISTINCT_NS,
+  writeRow: WRITE_ROW_NS,
+  writeByte: WRITE_BYTE_NS,
+  bucket: BUCKET_NS,
+  readValue: READ_VALUE_NS,
+  stage: STAGE_NS,
+} as const
+
+/** Joins of which the kernel builds a hash table of whichever side is smaller. */
+const BUILDS_SMALLER: ReadonlySet<JoinType> = new Set([
+  'inner',
+  'left',
+  'right',
+  'full',
+  'semi',
+  'anti',
+])
+
 /** Costs of making and moving relations, from their estimated sizes. */
 export class Costs {
   readonly #exchanges = new Map<number, ExchangeSize>()
@@ -43,6 +74,29 @@ export class Costs {
   /** Rows and bytes, as they are expected. Ask for the root of a plan before its parts. */
   size(relation: Relation): Size {
     return estimate(relation, this.#world)
+  }
+
+  /** The same with these columns alone. */
+  sizeOf(relation: Relation, needed: ReadonlySet<string>): Size {
+    const { rows, bytes, columns } = estimate(relation, this.#world)
+    // What was measured of an exchange is known better than the widths of its columns.
+    if (relation.kind === 'exchange') return { rows, bytes }
+    let width = 0
+    for (const [name, column] of columns) {
+      if (needed.has(name)) width += column.width * (1 - column.nulls)
+    }
+    return { rows, bytes: Math.min(bytes, rows * width) }
+  }
+
+  /** Tasks that can work at once on what a fragment divides: a scan has no more parts than row groups. */
+  parallel(source: Source, slots: number): number {
+    if (source.kind === 'single') return 1
+    const scan = source.kind === 'scan' ? this.#world.scans.get(source.scan) : undefined
+    if (scan === undefined) return Math.max(1, slots)
+    let groups = 0
+    for (const file of scan.files)
+      groups += scan.rowGroupsLeft?.get(file)?.length ?? Math.max(1, file.rowGroups.length)
+    return Math.max(1, Math.min(slots, groups))
   }
 
   /** Says what an exchange holds: what is expected of the relation that it carries, or what was measured. */
@@ -61,18 +115,18 @@ export class Costs {
     return work
   }
 
-  /** Building a hash table of these rows. */
-  build(relation: Relation): number {
-    return this.size(relation).rows * BUILD_NS
-  }
-
-  probe(relation: Relation): number {
-    return this.size(relation).rows * PROBE_NS
+  /** Joining so many rows of both sides, beyond making what comes out. */
+  joining(type: JoinType, left: number, right: number): number {
+    const [build, probe] = BUILDS_SMALLER.has(type) && left < right ? [left, right] : [right, left]
+    return build * BUILD_NS + probe * PROBE_NS
   }
 
   /** Writing the relation into segments, by buckets or not. */
   write(relation: Relation, width: number, bucketed: boolean): number {
-    const { rows } = this.size(relation)
+    return this.writing(this.size(relation).rows, width, bucketed)
+  }
+
+  writing(rows: number, width: number, bucketed: boolean): number {
     return rows * (WRITE_ROW_NS + 8 * width * WRITE_BYTE_NS + (bucketed ? BUCKET_NS : 0))
   }
 
@@ -95,7 +149,14 @@ export class Costs {
       case 'project':
         return rows * PROJECT_NS
       case 'join':
-        return this.build(relation.right) + this.probe(relation.left) + rows * PROJECT_NS
+        return (
+          this.joining(
+            relation.type,
+            this.size(relation.left).rows,
+            this.size(relation.right).rows,
+          ) +
+          rows * PROJECT_NS
+        )
       case 'aggregate':
         return before() * AGGREGATE_NS * Math.max(1, relation.sets.length) + rows * GROUP_NS
       case 'distinct':

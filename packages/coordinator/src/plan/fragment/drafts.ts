@@ -26,6 +26,8 @@ export interface Draft {
   readonly content: Content
   /** Why it is there, for EXPLAIN. */
   readonly why: string
+  /** What it is expected to hold where that is not all of the relation. */
+  readonly expected?: Size | undefined
   /** The number and size of the exchange where it has been written already. */
   readonly made?: Made | undefined
 }
@@ -63,6 +65,7 @@ export interface DraftInput {
   readonly keys?: readonly Expression[] | undefined
   readonly content?: Content | undefined
   readonly why: string
+  readonly expected?: Size | undefined
 }
 
 /** The exchanges that are thought of while a query is cut; those that the final plan reads are kept. */
@@ -85,8 +88,12 @@ export class Drafts {
 
   /** How large what an exchange carries is expected to be. */
   sizeOf(id: number): Size {
-    const { made, of } = this.get(id)
-    return made?.size ?? this.#costs.size(of)
+    const { made, expected, of, columns, content } = this.get(id)
+    const known = made?.size ?? expected
+    if (known !== undefined) return known
+    // Parts of an aggregation have other columns than the whole.
+    if (content === 'partial') return this.#costs.size(of)
+    return this.#costs.sizeOf(of, new Set(columns.map((c) => c.name)))
   }
 
   /** Rows that are expected of a relation over these exchanges. */
@@ -152,8 +159,9 @@ export class Drafts {
       of,
       content: input.content ?? 'rows',
       why: input.why,
+      expected: input.expected,
     })
-    this.#costs.noteExchange(id, of)
+    this.#costs.noteExchange(id, of, input.expected)
     return { kind: 'exchange', exchange: id, columns: carried }
   }
 

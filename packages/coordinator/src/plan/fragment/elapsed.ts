@@ -29,7 +29,8 @@ function elapsed(
       if (by.seen.has(id)) continue
       by.seen.add(id)
       const draft = drafts.get(id)
-      sum += elapsed(draft.stream, drafts, by) + writeNs(draft, by)
+      if (draft.made !== undefined) continue
+      sum += elapsed(draft.stream, drafts, by) + writeNs(draft, drafts.sizeOf(id).rows, by)
     }
   }
   return sum
@@ -37,6 +38,7 @@ function elapsed(
 
 function branchNs({ relation, source }: Branch, { costs, slots }: ElapsedBy): number {
   if (source.kind === 'single') return costs.work(relation)
+  const parallel = costs.parallel(source, slots)
   const divided = (part: Relation): boolean => {
     switch (source.kind) {
       case 'scan':
@@ -51,15 +53,19 @@ function branchNs({ relation, source }: Branch, { costs, slots }: ElapsedBy): nu
     const inputs = inputsOf(part).map(walk)
     const below = inputs.reduce((sum, input) => sum + input.ns, 0)
     const isDivided = divided(part) || inputs.some((input) => input.isDivided)
-    const own = costs.own(part) / (isDivided ? Math.max(1, slots) : 1)
+    const own = costs.own(part) / (isDivided ? parallel : 1)
     return { ns: below + own, isDivided }
   }
   return walk(relation).ns
 }
 
-function writeNs({ stream, of, columns, keys }: Draft, { costs, slots }: ElapsedBy): number {
-  const isSingle = stream.branches.every((branch) => branch.source.kind === 'single')
-  return costs.write(of, columns.length, keys.length > 0) / (isSingle ? 1 : Math.max(1, slots))
+function writeNs(
+  { stream, columns, keys }: Draft,
+  rows: number,
+  { costs, slots }: ElapsedBy,
+): number {
+  const parallel = Math.max(...stream.branches.map((b) => costs.parallel(b.source, slots)))
+  return costs.writing(rows, columns.length, keys.length > 0) / parallel
 }
 
 const exchangesOf = (relation: Relation): readonly number[] =>

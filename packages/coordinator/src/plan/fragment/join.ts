@@ -10,13 +10,14 @@ import {
 import { equalIr } from '../../sql/ir/equal.ts'
 import { allNames, joinNeeds } from './columns.ts'
 import { formatBytes, formatNs } from '../format.ts'
-import { BUILD_NS, READ_VALUE_NS, STAGE_NS } from './cost.ts'
+import { READ_VALUE_NS, STAGE_NS } from './cost.ts'
 import { NotDistributable } from './drafts.ts'
+import { elapsedOf, type Side, type Sides, slotsOf } from './join-sides.ts'
+import { filteredByKeys, type KeyFilter, keyFilter } from './key-filter.ts'
 import type { Fragmenter } from './fragmenter.ts'
 import {
   bucketKeys,
   type Branch,
-  mapStream,
   SINGLE,
   singleBranch,
   type Source,
@@ -36,20 +37,13 @@ const RIGHT_WHOLE: ReadonlySet<JoinType> = new Set([
 ])
 const LEFT_WHOLE: ReadonlySet<JoinType> = new Set(['inner', 'right'])
 
-/** One way to run a join, and the nanoseconds until it is done beyond what all ways have in common. */
+/** One way to run a join. */
 interface Way {
   readonly kind: 'whole' | 'buckets'
+  /** Nanoseconds until it is done, the work below both sides included: ways differ in how often it is done. */
   readonly ns: number
   /** `why` says for people what made it the best. */
   readonly make: (why: string) => Stream
-}
-
-interface Sides {
-  readonly by: Fragmenter
-  readonly join: JoinRelation
-  readonly left: Stream
-  readonly right: Stream
-  readonly needs: { readonly left: ReadonlySet<string>; readonly right: ReadonlySet<string> }
 }
 
 /** A join of two relations: one side whole in every task, or both in buckets by what they are equal in. */
@@ -104,22 +98,21 @@ function dependentStream(by: Fragmenter, join: JoinRelation, needed: ReadonlySet
   return joinStream(by, { ...plain, left, right }, needed)
 }
 
-const slotsOf = ({ by }: Sides, stream: Stream): number =>
-  singleBranch(stream) === undefined ? Math.max(1, by.options.slots) : 1
-
 /** Every task gets all of one side: reads it by itself, or what has been written once for all. */
-function wholeWays(sides: Sides, side: 'left' | 'right'): readonly Way[] {
+function wholeWays(sides: Sides, side: Side): readonly Way[] {
   const { by, join, needs } = sides
   const { costs, options } = by
   const [kept, whole] = side === 'right' ? [sides.left, sides.right] : [sides.right, sides.left]
   const relation = side === 'right' ? join.right : join.left
-  const probe = side === 'right' ? join.left : join.right
-  const size = by.drafts.madeSize(relation, needs[side]) ?? costs.size(relation)
+  const other = side === 'right' ? join.left : join.right
+  const size = by.drafts.madeSize(relation, needs[side]) ?? costs.sizeOf(relation, needs[side])
   const isAlone = singleBranch(kept) !== undefined
   // A single task may hold what it must; many that hold the same are the cluster's memory many times.
   if (!isAlone && size.bytes > options.broadcastMaxBytes) return []
   const parallel = slotsOf(sides, kept)
-  const common = size.rows * BUILD_NS + costs.probe(probe) / parallel
+  const share = costs.size(other).rows / parallel
+  const [left, right] = side === 'right' ? [share, size.rows] : [size.rows, share]
+  const common = costs.joining(join.type, left, right) + elapsedOf(sides, kept)
   const width = costs.width(relation, needs[side])
   const inline: Way = {
     kind: 'whole',
@@ -139,8 +132,8 @@ function wholeWays(sides: Sides, side: 'left' | 'right'): readonly Way[] {
     kind: 'whole',
     ns:
       common +
-      STAGE_NS +
-      (costs.work(relation) + costs.write(relation, width, false)) / slotsOf(sides, whole) +
+      elapsedOf(sides, whole) +
+      costs.write(relation, width, false) / slotsOf(sides, whole) +
       costs.read(relation, width),
     make: (reason) => {
       const most = isAlone ? '' : ` ≤ ${broadcastMax(sides)}`
@@ -153,9 +146,9 @@ function wholeWays(sides: Sides, side: 'left' | 'right'): readonly Way[] {
 }
 
 const broadcastMax = ({ by }: Sides): string =>
-  `${formatBytes(by.options.broadcastMaxBytes)} (broadcast_max_bytes)`
+  `broadcast_max_bytes ${formatBytes(by.options.broadcastMaxBytes)}`
 
-function withWhole({ join }: Sides, kept: Stream, side: 'left' | 'right', whole: Relation): Stream {
+function withWhole({ join }: Sides, kept: Stream, side: Side, whole: Relation): Stream {
   const branches = kept.branches.map(({ relation, source }): Branch => ({
     relation:
       side === 'right'
@@ -175,18 +168,19 @@ function bucketWays(sides: Sides): readonly Way[] {
   const lefts = pairs.map((p) => p.left)
   const rights = pairs.map((p) => p.right)
   const slots = Math.max(1, by.options.slots)
-  const common = (costs.build(join.right) + costs.probe(join.left)) / slots
-  const moving = (stream: Stream, side: 'left' | 'right'): number => {
+  const joining =
+    costs.joining(join.type, costs.size(join.left).rows, costs.size(join.right).rows) / slots
+  const moving = (side: Side): number => {
+    const stream = sides[side]
     const keys = side === 'left' ? lefts : rights
     if (by.drafts.isMade({ of: join[side], needed: needs[side], keys })) return 0
     const width = costs.width(join[side], needs[side])
     return (
-      STAGE_NS +
+      elapsedOf(sides, stream) +
       costs.write(join[side], width, true) / slotsOf(sides, stream) +
       costs.read(join[side], width) / slots
     )
   }
-  const making = costs.work(join.right) / slotsOf(sides, right)
   const ways: Way[] = []
   // Buckets by some of the keys are enough, as long as the other side is written by the same ones, in their order.
   const leftKeys = bucketKeys(left).find((list) => indexesIn(list, lefts) !== undefined)
@@ -194,75 +188,64 @@ function bucketWays(sides: Sides): readonly Way[] {
   if (leftKeys !== undefined) {
     const keys = (indexesIn(leftKeys, lefts) ?? []).flatMap((i) => rights[i] ?? [])
     ways.push({
-      ns: common + making + moving(right, 'right'),
+      ns: joining + elapsedOf(sides, left) + moving('right'),
       kind: 'buckets',
-      make: (why) => bucketed(sides, left, shuffled(sides, 'right', { keys, why }), leftKeys, keys),
+      make: (why) =>
+        bucketed({ ...sides, right: shuffled(sides, 'right', { keys, why }) }, leftKeys, keys),
     })
   }
   if (rightKeys !== undefined) {
     const keys = (indexesIn(rightKeys, rights) ?? []).flatMap((i) => lefts[i] ?? [])
     ways.push({
-      ns: common + making + moving(left, 'left'),
+      ns: joining + elapsedOf(sides, right) + moving('left'),
       kind: 'buckets',
       make: (why) =>
-        bucketed(sides, shuffled(sides, 'left', { keys, why }), right, keys, rightKeys),
+        bucketed({ ...sides, left: shuffled(sides, 'left', { keys, why }) }, keys, rightKeys),
     })
   }
   if (leftKeys !== undefined && rightKeys !== undefined) {
     const same = equalIr(indexesIn(leftKeys, lefts), indexesIn(rightKeys, rights))
     if (same)
       ways.push({
-        ns: common + making,
+        // One stage makes both sides and joins them.
+        ns: joining + elapsedOf(sides, left) + elapsedOf(sides, right) - STAGE_NS,
         kind: 'buckets',
-        make: () => bucketed(sides, left, right, leftKeys, rightKeys),
+        make: () => bucketed(sides, leftKeys, rightKeys),
       })
   }
+  const saved = (['left', 'right'] as const).map((s) => keyFilter(sides, s, pairs)?.savedNs ?? 0)
   ways.push({
-    ns: common + making + moving(left, 'left') + moving(right, 'right'),
+    ns: joining + STAGE_NS + moving('left') + moving('right') - Math.max(...saved),
     kind: 'buckets',
-    make: (why) => {
-      // The build side first: what it turns out to be can change how the other is run.
-      const build = shuffled(sides, 'right', { keys: rights, why })
-      const filtered = { ...sides, left: filteredByKeys(sides, build, pairs) }
-      return bucketed(sides, shuffled(filtered, 'left', { keys: lefts, why }), build, lefts, rights)
-    },
+    make: (why) => bothShuffled(sides, pairs, why),
   })
   return ways
 }
 
-/** Joins in which a left row without a match is dropped. */
-const DROPS_LEFT: ReadonlySet<JoinType> = new Set(['inner', 'semi', 'right'])
-/** A runtime filter is a set of at most this many keys, and has to keep at most this part of the rows. */
-const FILTER_KEYS_MAX = 200_000
-const FILTER_KEPT_MAX = 0.5
-
 /**
- * The left side without the rows whose keys the right side, which has been written before, does not have: what is
- * dropped here need not be written. A semi join with the right side's segments, so exact and of the same equality.
+ * Both sides in buckets by their keys. What the one that is written first turns out to be can change how the other is
+ * run, and its keys can be a filter of the other: the build side, unless the other makes the better filter.
  */
-function filteredByKeys(
-  { by, join, left, needs }: Sides,
-  build: Stream,
-  pairs: readonly JoinCondition[],
-): Stream {
-  const [branch] = build.branches
-  if (!DROPS_LEFT.has(join.type) || branch?.relation.kind !== 'exchange') return left
-  // A side that is there already is not written again.
-  const keys = pairs.map((p) => p.left)
-  if (by.drafts.isMade({ of: join.left, needed: needs.left, keys })) return left
-  const { rows } = by.drafts.sizeOf(branch.relation.exchange)
-  const before = by.costs.size(join.left).rows
-  const matched = by.costs.size(join).rows
-  if (rows > FILTER_KEYS_MAX || matched > before * FILTER_KEPT_MAX) return left
-  const right = branch.relation
-  return mapStream(left, (relation) => ({
-    kind: 'join',
-    type: 'semi',
-    left: relation,
-    right,
-    conditions: pairs,
-    residual: [],
-  }))
+function bothShuffled(sides: Sides, pairs: readonly JoinCondition[], why: string): Stream {
+  const filters = {
+    left: keyFilter(sides, 'left', pairs),
+    right: keyFilter(sides, 'right', pairs),
+  }
+  const saved = (side: Side): number => filters[side]?.savedNs ?? 0
+  const second = saved('right') > saved('left') ? 'right' : 'left'
+  const first = second === 'right' ? 'left' : 'right'
+  const keys = { left: pairs.map((p) => p.left), right: pairs.map((p) => p.right) }
+  const other = shuffled(sides, first, { keys: keys[first], why })
+  const filter = filters[second]
+  const stream =
+    filter === undefined ? sides[second] : filteredByKeys(sides, second, { other, pairs })
+  const last = shuffled({ ...sides, [second]: stream }, second, {
+    keys: keys[second],
+    why,
+    filter,
+  })
+  const [left, right] = second === 'left' ? [last, other] : [other, last]
+  return bucketed({ ...sides, left, right }, keys.left, keys.right)
 }
 
 /** Where each expression of `list` stands in `all`; undefined where one does not. */
@@ -277,16 +260,30 @@ function indexesIn(
 
 function shuffled(
   sides: Sides,
-  side: 'left' | 'right',
-  { keys, why: reason }: { readonly keys: readonly Expression[]; readonly why: string },
+  side: Side,
+  of: {
+    readonly keys: readonly Expression[]
+    readonly why: string
+    readonly filter?: KeyFilter | undefined
+  },
 ): Stream {
-  const { by, join, left, right, needs } = sides
-  const [l, r] = [by.costs.size(join.left).bytes, by.costs.size(join.right).bytes].map(formatBytes)
-  // Without times to compare, no side may be given whole to every task.
-  const limit = reason === '' ? ` and ${broadcastMax(sides)}` : reason
-  const why = `${side} side of a join, by its keys: left ${l}, right ${r}${limit}`
-  const stream = side === 'left' ? left : right
-  return by.drafts.shuffle({ stream, of: join[side], needed: needs[side], keys, why })
+  const { by, join, needs } = sides
+  const { keys, why: times, filter } = of
+  const sizes = (['left', 'right'] as const).map(
+    (s) => `${s} ${formatBytes(by.costs.sizeOf(join[s], needs[s]).bytes)}`,
+  )
+  // Without times to compare, there is no side that may be given whole to every task.
+  const limit = times === '' ? `, neither may be whole (${broadcastMax(sides)})` : times
+  const filtered = filter === undefined ? '' : ', only rows whose keys the other side has'
+  const why = `${side} side of a join, by its keys: ${sizes.join(', ')}${limit}${filtered}`
+  return by.drafts.shuffle({
+    stream: sides[side],
+    of: join[side],
+    needed: needs[side],
+    keys,
+    why,
+    expected: filter?.size,
+  })
 }
 
 /** The conditions by which equal rows of both sides meet in one bucket. */
@@ -300,9 +297,7 @@ function bucketPairs(join: JoinRelation): readonly JoinCondition[] {
 }
 
 function bucketed(
-  { join }: Sides,
-  left: Stream,
-  right: Stream,
+  { join, left, right }: Sides,
   leftKeys: readonly Expression[],
   rightKeys: readonly Expression[],
 ): Stream {

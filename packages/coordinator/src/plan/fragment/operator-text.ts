@@ -16,6 +16,8 @@ export function operatorTexts(
   relation: Relation,
   by: {
     readonly scans: ReadonlyMap<number, Scan>
+    /** The scan that is divided among the tasks, if one is. */
+    readonly divided?: number | undefined
     readonly rows: (relation: Relation) => number
     /** The number that an exchange has in the plan. */
     readonly exchange: (id: number) => number | undefined
@@ -32,7 +34,8 @@ export function operatorTexts(
   const textOf = (part: Relation): string => {
     if (part.kind === 'scan') {
       const alias = by.scans.get(part.scan)?.alias ?? `${part.scan}`
-      return describe(part).replace(`scan ${part.scan}`, `scan ${alias}`)
+      const how = by.divided === part.scan ? 'divided scan' : 'scan'
+      return describe(part).replace(`scan ${part.scan}`, `${how} ${alias}`)
     }
     if (part.kind !== 'exchange') return describe(part)
     const number = by.exchange(part.exchange) ?? part.exchange
