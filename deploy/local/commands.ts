@@ -6,13 +6,16 @@ import { EXIT_FAILED, EXIT_USAGE, LauncherError } from './launcher-error.ts'
 import { superviseInBackground, up } from './up.ts'
 
 /**
- * The programs of this package: `nyala up`, `nyala down` and `nyala sample` as the shell calls them, and the supervisor that
+ * The programs of this package: `nyala up`, `nyala down`, `nyala sample` and `nyala drill` as the shell calls them, and the supervisor that
  * `up --detach` leaves in the background.
  */
 const COMMANDS = {
   up,
   down,
   sample,
+  // Its clients and its own kernel are nothing that starting a cluster should wait for.
+  drill: async (args, environment) =>
+    (await import('../drill/command.ts')).drill(args, environment),
   supervise: superviseInBackground,
 } as const satisfies Readonly<
   Record<string, (args: readonly string[], environment: Environment) => Promise<number>>

@@ -3,7 +3,14 @@ import { mkdir, statfs } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
-import { lineLog, type Log, type LogLevel, systemClock as clock } from '@nyala/client/base'
+import {
+  isMutant,
+  lineLog,
+  type Log,
+  type LogLevel,
+  mutantRefusal,
+  systemClock as clock,
+} from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
 import { connectKv, type EtcdKv, Keys, machineIdentity } from '@nyala/metastore'
 import { Executor, type ExecutorOptions } from './executor.ts'
@@ -154,7 +161,7 @@ async function run(flags: Flags): Promise<void> {
   let signals = 0
   const onSignal = (name: string): void => {
     log.info('signal', { name })
-    if (++signals > 1) process.exit(EXIT_FAILED)
+    if (++signals > 1 || isMutant('no-drain')) process.exit(EXIT_FAILED)
     if (executor === undefined) return stop.abort(new Error(`stopped by ${name}`))
     executor.drain().then(() => process.exit(0), fail)
   }
@@ -193,6 +200,8 @@ function main(): void {
   setFlagsFromString('--no-incremental-marking')
   let flags: Flags
   try {
+    const refusal = mutantRefusal()
+    if (refusal !== undefined) throw new UsageError(refusal)
     flags = readFlags(process.argv.slice(2))
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`)

@@ -1,4 +1,4 @@
-import { type Clock, DecodeError, type Log } from '@nyala/client/base'
+import { type Clock, DecodeError, isMutant, type Log } from '@nyala/client/base'
 import { type MemberId, randomHex, SqlError } from '@nyala/client/protocol'
 import type { Keys } from './keys.ts'
 import { type CommitRequest, type CommitResult, type Compare, type Kv, KvError } from './kv.ts'
@@ -173,6 +173,7 @@ export class Election {
   readonly #view: PrefixView
   readonly #abort = new AbortController()
   #leader: Leader | undefined
+  #hasSeenLeader = false
   #leadership: Leadership | undefined
   #resign: (() => void) | undefined
   #running: Promise<void> | undefined
@@ -238,6 +239,7 @@ export class Election {
       this.#options.log.warn('leader record not understood', { error })
       this.#leader = undefined
     }
+    this.#hasSeenLeader ||= this.#leader !== undefined
     this.#options.onLeader?.(this.#leader)
   }
 
@@ -254,6 +256,7 @@ export class Election {
         await this.#view.waitFor(() => this.#leader === undefined || this.#isPredecessor, {
           signal,
         })
+        if (isMutant('no-campaign') && this.#hasSeenLeader) return
         // A process of this id that is gone still holds the key: nobody need wait for its lease.
         if (this.#leader !== undefined) await deposeLeader(this.#options, this.#leader.epoch)
         await this.#view.waitFor(() => this.#view.get(this.#key) === undefined, { signal })
@@ -333,6 +336,7 @@ export class Election {
     const isGone = (): boolean =>
       this.#view.revision >= epoch && this.#view.get(this.#key)?.createRevision !== epoch
     const gone = this.#view.waitFor(isGone, over).then(() => 'leader key is gone')
+    if (isMutant('no-step-down')) return resigned
     try {
       return await Promise.race([session.lost, gone, resigned])
     } finally {

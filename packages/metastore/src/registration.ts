@@ -1,4 +1,4 @@
-import { type Clock, deferred, type Log } from '@nyala/client/base'
+import { type Clock, deferred, isMutant, type Log } from '@nyala/client/base'
 import type { Keys } from './keys.ts'
 import { type KeyValue, type Kv, KvError, type LeaseId } from './kv.ts'
 import { PrefixView, type ViewChange } from './prefix-view.ts'
@@ -138,6 +138,7 @@ export class Registration {
     while (!this.#abort.signal.aborted && !this.#superseded) {
       try {
         await this.#registerOnce()
+        if (isMutant('no-reregistration')) return
         pauseMs = RETRY_MIN_MS
       } catch (error) {
         if (this.#abort.signal.aborted) return

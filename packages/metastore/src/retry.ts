@@ -1,4 +1,4 @@
-import { type Clock } from '@nyala/client/base'
+import { type Clock, isMutant } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import { type CommitRequest, type CommitResult, type Kv, KvError } from './kv.ts'
 
@@ -49,7 +49,8 @@ export async function repeatCommit(
       if (!(error instanceof KvError)) throw error
       if (error.kind === 'unknownOutcome') ambiguous = true
       else if (error.kind !== 'unavailable') throw toSqlError(error, ambiguous)
-      if (clock.now() + pause > end) throw toSqlError(error, ambiguous)
+      if (clock.now() + pause > end || isMutant('no-commit-retry'))
+        throw toSqlError(error, ambiguous)
       failure = error
     }
     await sleepUnlessAborted(clock, pause, signal)

@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   status: async (args, io) => (await import('./status-command.ts')).runStatus(args, io),
   sql: async (args, io) => (await import('./sql-command.ts')).runSql(args, io),
   down: async (args) => (await import('./cluster/down.ts')).runDown(args),
+  drill: async (args) => (await import('./cluster/drill.ts')).runDrill(args),
   sample: async (args) => (await import('./cluster/sample.ts')).runSample(args),
   help: async (_args, io) => {
     io.stdout.write(USAGE)
@@ -27,6 +28,7 @@ const USAGE = `usage: nyala <command> [options]
   status   members, leader, queries and health of a cluster
   sql      run statements, or an interactive shell
   down     stop a local cluster
+  drill    break a cluster in many ways and see whether what is promised holds
   sample   write sample data
   help     this text; nyala <command> --help tells of a command
   version  the version of this program

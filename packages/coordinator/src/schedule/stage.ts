@@ -1,4 +1,4 @@
-import { assert } from '@nyala/client/base'
+import { assert, isMutant } from '@nyala/client/base'
 import type { SqlError } from '@nyala/client/protocol'
 import type { Segment, TaskStatistics } from '@nyala/executor/protocol'
 import type { ExecutorState, Placement } from './placement.ts'
@@ -152,7 +152,8 @@ export function onTaskFailed(
   const crashed = failure.error.error === 'kernel_crashed'
   const crashes = stage.crashes.map((n, i) => (i === index && crashed ? n + 1 : n))
   if ((crashes[index] ?? 0) >= KERNEL_CRASHES_MAX) return { kind: 'fail', why: 'quarantined' }
-  if (!failure.error.retryable) return { kind: 'fail', why: 'error' }
+  if (!failure.error.retryable || isMutant('no-retry-elsewhere'))
+    return { kind: 'fail', why: 'error' }
   if (failure.delivered) return { kind: 'fail', why: 'delivered' }
   if (task.attempt + 1 >= ATTEMPTS_MAX) return { kind: 'fail', why: 'attempts' }
   const next: TaskState = {

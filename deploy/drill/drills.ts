@@ -1,0 +1,275 @@
+import { revokeAllLeases } from './etcd-leases.ts'
+import type { Call } from './load.ts'
+import type { Drill, Round } from './round.ts'
+import { type LogLine, statusAt } from './target.ts'
+
+/** Every drill, in the order in which they are run. Bounds are those of an idle machine and default timers. */
+export const DRILLS: readonly Drill[] = [
+  {
+    name: 'executor-kill',
+    summary: 'SIGKILL of an executor while it runs tasks',
+    load: ['small', 'divided', 'slow', 'slow'],
+    bounds: { stallMs: 3_000, detectedMs: 250 },
+    run: async (round) => round.strike(await busyExecutor(round), 'SIGKILL'),
+    notices: seesExecutorGo,
+    mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
+  },
+  {
+    name: 'executor-stop',
+    summary: 'SIGSTOP of an executor while it runs tasks; woken once all clients work again',
+    load: ['small', 'divided', 'slow', 'slow'],
+    bounds: { stallMs: 3_500, detectedMs: 2_500 },
+    run: async (round) => {
+      const victim = await busyExecutor(round)
+      await round.strike(victim, 'SIGSTOP')
+      await round.loadRecovered()
+      await round.signal(victim, 'SIGCONT')
+    },
+    notices: seesExecutorGo,
+    mutant: { name: 'no-pings', fails: ['stall', 'detected'] },
+  },
+  {
+    name: 'coordinator-kill',
+    summary: 'SIGKILL of a coordinator in the midst of the results that it streams',
+    load: ['small', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 1_000, detectedMs: 250 },
+    holdStreams: true,
+    begin: follower,
+    run: async (round) => round.strike(await streaming(round), 'SIGKILL'),
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-orphan-grace', fails: ['errors'] },
+  },
+  {
+    name: 'coordinator-stop',
+    summary: 'SIGSTOP of a coordinator in the midst of results; woken while they go on elsewhere',
+    load: ['small', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 4_000, detectedMs: 2_500 },
+    holdStreams: true,
+    begin: follower,
+    run: async (round) => stopAndWake(round, await streaming(round)),
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-owner-epoch-check', fails: ['errors', 'exact', 'stall'] },
+  },
+  {
+    name: 'leader-kill',
+    summary: 'SIGKILL of the leader in the midst of the results that it streams',
+    load: ['small', 'divided', 'stream'],
+    bounds: { stallMs: 1_000, detectedMs: 250, leaderMs: 1_000 },
+    holdStreams: true,
+    begin: (round) => round.leader(),
+    run: async (round) => round.strike(await round.leader(), 'SIGKILL'),
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-campaign', fails: ['leader'] },
+  },
+  {
+    name: 'leader-stop',
+    summary: 'SIGSTOP of the leader; woken, it must know that its term is over',
+    load: ['small', 'divided', 'stream'],
+    bounds: { stallMs: 4_000, detectedMs: 2_500, leaderMs: 5_000 },
+    holdStreams: true,
+    begin: (round) => round.leader(),
+    run: async (round) => {
+      const victim = await round.leader()
+      await stopAndWake(round, victim)
+      await round.until('leader', round.bound(STEP_DOWN_MS), () =>
+        round.logged().some((line) => line.member === victim && line.event === 'deposed')
+          ? undefined
+          : `${victim} was woken and takes itself for the leader`,
+      )
+    },
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-step-down', fails: ['leader'] },
+  },
+  {
+    name: 'etcd-leader-kill',
+    summary: 'SIGKILL of the leader of etcd while views are made and dropped',
+    load: ['small', 'divided', 'stream', 'write', 'write', 'write'],
+    bounds: { stallMs: 3_000 },
+    run: async (round) => round.strike(await etcdLeader(round), 'SIGKILL'),
+    mutant: { name: 'no-commit-retry', fails: ['errors'] },
+  },
+  {
+    name: 'executor-drain',
+    summary: 'SIGTERM of an executor that runs tasks and holds results: all of them end well',
+    load: ['small', 'divided', 'slow', 'stream', 'stream'],
+    bounds: { stallMs: 3_000 },
+    holdStreams: true,
+    run: async (round) => round.strike(await busyExecutor(round), 'SIGTERM'),
+    mutant: { name: 'no-drain', fails: ['errors'] },
+  },
+  {
+    name: 'coordinator-drain',
+    summary: 'SIGTERM of a coordinator that runs queries and streams results: all of them end well',
+    load: ['small', 'divided', 'slow', 'stream', 'stream'],
+    bounds: { stallMs: 3_000 },
+    holdStreams: true,
+    begin: follower,
+    run: async (round) => round.strike(await streaming(round), 'SIGTERM'),
+    mutant: { name: 'no-drain', fails: ['errors'] },
+  },
+  {
+    name: 'rolling-restart',
+    summary: 'every member is stopped in order and started again, one after another',
+    load: ['small', 'divided', 'stream', 'write'],
+    bounds: { stallMs: 6_000 },
+    run: rollingRestart,
+    mutant: { name: 'no-drain', fails: ['errors'] },
+  },
+  {
+    name: 'all-leases-revoked',
+    summary: 'every lease in etcd is revoked at once: nobody is registered, nobody leads',
+    load: ['small', 'divided', 'stream', 'write'],
+    bounds: { stallMs: 3_000, leaderMs: 5_000 },
+    run: async (round) => {
+      round.began('')
+      await revokeAllLeases(round.options.target.etcdEndpoints)
+    },
+    mutant: { name: 'no-reregistration', fails: ['whole'] },
+  },
+  {
+    name: 'etcd-quorum-lost',
+    summary: 'two of three members of etcd hang until writes have failed, then wake',
+    load: ['small', 'divided', 'write'],
+    bounds: { stallMs: 15_000 },
+    run: loseQuorum,
+    allows: ({ error }) => error !== undefined && WITHOUT_QUORUM.has(error.error),
+    mutant: { name: 'no-reregistration', fails: ['whole'] },
+  },
+]
+
+/** A leader looks at the clock every 0.4 s and at its key when it hears of it. */
+const STEP_DOWN_MS = 3_000
+
+/** What clients may be told while etcd cannot answer: typed, and nothing is half done. */
+const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
+  'metastore_unavailable',
+  'commit_outcome_unknown',
+  'cannot_connect_now',
+])
+
+/** A write that etcd does not answer is given up after 8 s; the call may begin before. */
+const WRITE_GIVEN_UP_MS = 10_000
+
+function seesExecutorGo({ event, fields }: LogLine, victim: string): boolean {
+  return event === 'executorLinkClosed' && fields['executor'] === victim
+}
+
+function seesCoordinatorGo({ event, fields }: LogLine, victim: string): boolean {
+  if (event === 'coordinatorLinkClosed') return fields['coordinator'] === victim
+  return event === 'peerLinkClosed' && fields['peer'] === victim
+}
+
+/** A coordinator that does not lead, so that only one thing happens. */
+async function follower(round: Round): Promise<string> {
+  const leader = await round.leader()
+  const others = (await round.ids('coordinator')).filter((id) => id !== leader)
+  return round.options.prng.pick(others)
+}
+
+/** The coordinator that the streams come from. */
+async function streaming(round: Round): Promise<string> {
+  const ids = new Set(round.load.streams.map(({ coordinator }) => coordinator))
+  const [id] = ids
+  if (ids.size === 1 && id !== undefined) return id
+  await round.until('errors', 0, () => `streams come from ${[...ids].join(', ')}`)
+  throw new Error('unreachable')
+}
+
+/** An executor that runs a task at this moment. */
+async function busyExecutor(round: Round): Promise<string> {
+  const executors = round.options.prng.shuffle(await round.ids('executor'))
+  let found: string | undefined
+  await round.until('errors', round.bound(BUSY_MS), async () => {
+    for (const id of executors) {
+      const address = (await round.process(id))?.address
+      if (address !== undefined && (await tasksAt(address)) > 0) {
+        found = id
+        return undefined
+      }
+    }
+    return 'no executor runs a task'
+  })
+  return found as string
+}
+const BUSY_MS = 20_000
+
+async function tasksAt(address: string): Promise<number> {
+  try {
+    const response = await fetch(`http://${address}/health`)
+    const { tasksRunning } = (await response.json()) as { readonly tasksRunning?: unknown }
+    return typeof tasksRunning === 'number' ? tasksRunning : 0
+  } catch {
+    return 0
+  }
+}
+
+/** Stops it until the streams have gone on elsewhere, and wakes it while they are still in their midst. */
+async function stopAndWake(round: Round, victim: string): Promise<void> {
+  const { load } = round
+  const moved = load.streams.map(({ moves }) => moves)
+  await round.strike(victim, 'SIGSTOP')
+  load.gate.open()
+  // Once it has moved a stream waits again before it ends.
+  load.gate.closeWhen(() => load.streams.some(({ moves }, i) => moves !== moved[i]))
+  await round.until('stall', round.bound(MOVED_MS), () => {
+    const still = load.streams.filter((client, i) => client.moves === moved[i])
+    const [waiting] = still.filter(({ calls }) => calls.length === 0)
+    return waiting === undefined ? undefined : `${waiting.name} has not gone on elsewhere`
+  })
+  await round.signal(victim, 'SIGCONT')
+  const address = (await round.process(victim))?.address ?? ''
+  await round.until('whole', round.bound(MOVED_MS), async () =>
+    (await statusAt(address)) === undefined ? `${victim} was woken and does not answer` : undefined,
+  )
+  load.gate.open()
+}
+const MOVED_MS = 10_000
+
+async function etcdLeader(round: Round): Promise<string> {
+  for (const { role, address } of await round.options.target.processes()) {
+    if (role !== 'coordinator') continue
+    const leader = (await statusAt(address))?.etcd.find((one) => one.leader)
+    const processes = await round.options.target.processes()
+    const found = processes.find((one) => one.role === 'etcd' && one.address === leader?.address)
+    if (found !== undefined) return found.id
+  }
+  await round.until('whole', 0, () => 'no coordinator knows which member of etcd leads')
+  throw new Error('unreachable')
+}
+
+async function rollingRestart(round: Round): Promise<void> {
+  const members = [
+    ...(await round.ids('executor')),
+    ...(await round.ids('coordinator')),
+    ...(await round.ids('etcd')),
+  ]
+  for (const id of members) {
+    const before = (await round.process(id))?.pid
+    if (id === members[0]) await round.strike(id, 'SIGTERM')
+    else await round.signal(id, 'SIGTERM')
+    await round.until('whole', round.bound(RESTART_MS), async () => {
+      const now = (await round.process(id))?.pid
+      return now === undefined || now === before ? `${id} has not been started again` : undefined
+    })
+    await round.whole()
+  }
+}
+/** A drain takes 10 s at most. */
+const RESTART_MS = 30_000
+
+async function loseQuorum(round: Round): Promise<void> {
+  const hung = round.options.prng.shuffle(await round.ids('etcd')).slice(1)
+  round.began(hung.join(' and '))
+  for (const id of hung) await round.signal(id, 'SIGSTOP')
+  try {
+    const writers = round.load.clients.filter(({ kind }) => kind === 'write')
+    const hasFailed = ({ error }: Call): boolean => error !== undefined
+    await round.until('errors', round.bound(WRITE_GIVEN_UP_MS), () =>
+      writers.every(({ calls }) => calls.some(hasFailed))
+        ? undefined
+        : 'a write was neither done nor refused',
+    )
+  } finally {
+    for (const id of hung) await round.signal(id, 'SIGCONT')
+  }
+}

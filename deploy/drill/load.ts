@@ -1,0 +1,305 @@
+import { connect, type Database, SqlError } from '@nyala/client'
+import { type Clock, deferred, type Deferred, Prng } from '@nyala/client/base'
+import { type Facts, type Question, STREAM_SQL, StreamTally } from './facts.ts'
+
+/**
+ * What a client of the load does over and over: a small query, one that is divided among executors, one that computes
+ * for a second, a large result, or a view that is made, read and dropped.
+ */
+export type LoadKind = 'small' | 'divided' | 'slow' | 'stream' | 'write'
+
+/** One thing that a client did. */
+export interface Call {
+  readonly kind: LoadKind
+  readonly startedMs: number
+  readonly endedMs: number
+  readonly error: SqlError | undefined
+  /** What came is not what is known to be right; of a stream, beyond rows that are missing or twice there. */
+  readonly wrong: string | undefined
+  readonly rowsLost: number
+  readonly rowsDoubled: number
+}
+
+export interface LoadOptions {
+  readonly kinds: readonly LoadKind[]
+  /** Coordinator that all clients connect to first, `host:port`; others take over when it is gone. */
+  readonly prefer: string | undefined
+  readonly url: string
+  readonly database: string
+  readonly facts: Facts
+  readonly seed: number
+  readonly clock: Clock
+  /** Streams stop in their midst until the gate is opened. */
+  readonly holdStreams: boolean
+}
+
+/** After a failed call, so that a cluster that refuses everything is not asked a thousand times a second. */
+const AFTER_FAILURE_MS = 50
+
+/** Streams pass it between two batches. */
+export class Gate {
+  #closed: Deferred<void> | undefined
+  readonly #waiting = new Set<string>()
+  #closeWhen: (() => boolean) | undefined
+
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  close(): void {
+    this.#closed ??= deferred<void>()
+  }
+
+  open(): void {
+    this.#closeWhen = undefined
+    this.#closed?.resolve()
+    this.#closed = undefined
+  }
+
+  /** Closes it as soon as the condition holds when somebody comes by, once. */
+  closeWhen(condition: () => boolean): void {
+    this.#closeWhen = condition
+  }
+
+  async pass(who: string): Promise<void> {
+    if (this.#closeWhen?.() === true) {
+      this.#closeWhen = undefined
+      this.close()
+    }
+    this.#waiting.add(who)
+    while (this.#closed !== undefined) await this.#closed.promise
+    this.#waiting.delete(who)
+  }
+}
+
+/** Live clients of a cluster, each with a connection of its own, which check every answer. */
+export class Load {
+  readonly gate = new Gate()
+  readonly clients: readonly LoadClient[]
+  readonly #stop = new AbortController()
+  #running: Promise<unknown> | undefined
+
+  private constructor(clients: readonly Omit<ClientOptions, 'gate' | 'stop'>[], hold: boolean) {
+    if (hold) this.gate.close()
+    this.clients = clients.map(
+      (options) => new LoadClient({ ...options, gate: this.gate, stop: this.#stop.signal }),
+    )
+  }
+
+  /** Connects the clients and lets them work. */
+  static async start(options: LoadOptions): Promise<Load> {
+    const prng = new Prng(options.seed)
+    const seen = new Map<LoadKind, number>()
+    const clients = options.kinds.map((kind) => {
+      const number = (seen.get(kind) ?? 0) + 1
+      seen.set(kind, number)
+      return { ...options, kind, name: `${kind}${number}`, prng: new Prng(prng.below(2 ** 31)) }
+    })
+    const load = new Load(clients, options.holdStreams)
+    try {
+      for (const client of load.clients) await client.connect()
+    } catch (error) {
+      await load.close()
+      throw error
+    }
+    load.#running = Promise.all(load.clients.map((client) => client.work()))
+    // It is waited for when the load is stopped.
+    load.#running.catch(() => undefined)
+    return load
+  }
+
+  get calls(): readonly Call[] {
+    return this.clients.flatMap((client) => client.calls)
+  }
+
+  get streams(): readonly LoadClient[] {
+    return this.clients.filter(({ kind }) => kind === 'stream')
+  }
+
+  /** From now on delays count. */
+  markStrike(): void {
+    for (const client of this.clients) client.markStrike()
+  }
+
+  /** Lets every client end what it does, and resolves when the last one has. */
+  async finish(): Promise<void> {
+    this.#stop.abort()
+    this.gate.open()
+    await this.#running
+    await this.close()
+  }
+
+  /** Ends everything at once. */
+  async close(): Promise<void> {
+    this.#stop.abort()
+    this.gate.open()
+    await Promise.all(this.clients.map((client) => client.close()))
+  }
+}
+
+interface ClientOptions extends LoadOptions {
+  readonly kind: LoadKind
+  readonly name: string
+  readonly prng: Prng
+  readonly gate: Gate
+  readonly stop: AbortSignal
+}
+
+export class LoadClient {
+  readonly kind: LoadKind
+  readonly name: string
+  readonly calls: Call[] = []
+  /** Times that a result went on at another coordinator, or its statement was sent to one. */
+  moves = 0
+  /** The longest that the client had to wait since the strike beyond what is usual, milliseconds. */
+  worstStallMs = 0
+  readonly #options: ClientOptions
+  #db: Database | undefined
+  #strikeMs: number | undefined
+  /** When something last came of the result that is being read. */
+  #lastMs = 0
+  #writes = 0
+
+  constructor(options: ClientOptions) {
+    this.#options = options
+    this.kind = options.kind
+    this.name = options.name
+  }
+
+  async connect(): Promise<void> {
+    const { url, prefer, database, kind } = this.#options
+    const distribution = kind === 'small' || kind === 'write' ? 'auto' : 'force'
+    this.#db = await connect({
+      ...(prefer === undefined ? { url } : { endpoints: [prefer] }),
+      database,
+      set: { distribution },
+      onEvent: (event) => {
+        if (event.kind === 'statementMoved') this.moves++
+      },
+    })
+  }
+
+  get coordinator(): string | undefined {
+    return this.#db?.coordinator
+  }
+
+  markStrike(): void {
+    this.#strikeMs = this.#options.clock.now()
+  }
+
+  /** It has done something well that ended, and unless it is a stream also began, after the strike. */
+  get recovered(): boolean {
+    const strikeMs = this.#strikeMs
+    return (
+      strikeMs !== undefined &&
+      this.calls.some(
+        (call) =>
+          call.error === undefined &&
+          (this.kind === 'stream' ? call.endedMs : call.startedMs) > strikeMs,
+      )
+    )
+  }
+
+  async work(): Promise<void> {
+    const { stop, clock } = this.#options
+    while (!stop.aborted) {
+      const startedMs = clock.now()
+      const call = await this.#callOnce(startedMs)
+      this.calls.push(call)
+      this.#noteStall(call)
+      if (call.error !== undefined) await clock.sleep(AFTER_FAILURE_MS)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#db?.close()
+  }
+
+  async #callOnce(startedMs: number): Promise<Call> {
+    const { clock, facts, kind } = this.#options
+    const call = {
+      kind,
+      startedMs,
+      error: undefined,
+      wrong: undefined,
+      rowsLost: 0,
+      rowsDoubled: 0,
+    }
+    try {
+      const found =
+        kind === 'stream'
+          ? await this.#stream()
+          : kind === 'write'
+            ? await this.#write()
+            : await this.#ask(this.#options.prng.pick(facts[kind]))
+      return { ...call, ...found, endedMs: clock.now() }
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error
+      return { ...call, error, endedMs: clock.now() }
+    }
+  }
+
+  get #database(): Database {
+    if (this.#db === undefined) throw new Error('the client is not connected')
+    return this.#db
+  }
+
+  async #ask({ sql, answer }: Question): Promise<Partial<Call>> {
+    const { rows } = await this.#database.query(sql)
+    const got = rows.map((row) => String(row['answer'])).toSorted()
+    if (got.join('\n') === answer.join('\n')) return {}
+    return { wrong: `${sql}\nsays ${got.join(', ')}\nand not ${answer.join(', ')}` }
+  }
+
+  async #write(): Promise<Partial<Call>> {
+    const view = `${this.name}_${++this.#writes}`
+    await this.#database.execute(`CREATE OR REPLACE VIEW ${view} AS SELECT ${this.#writes} AS n`)
+    const { rows } = await this.#database.query(`SELECT n FROM ${view}`)
+    await this.#database.execute(`DROP VIEW IF EXISTS ${view}`)
+    const n = rows[0]?.['n']
+    return n === this.#writes
+      ? {}
+      : { wrong: `${view} was made of ${this.#writes}, says ${String(n)}` }
+  }
+
+  async #stream(): Promise<Partial<Call>> {
+    const { facts, gate, clock, name } = this.#options
+    const tally = new StreamTally(facts.stream.idMax)
+    this.#lastMs = clock.now()
+    for await (const { length, columns } of this.#database.stream(STREAM_SQL).columnBatches()) {
+      this.#noteBatch()
+      const [ids, bodies] = columns
+      for (let i = 0; i < length; i++) tally.add(Number(ids?.[i]), String(bodies?.[i]))
+      await gate.pass(name)
+      this.#lastMs = clock.now()
+    }
+    this.#noteBatch()
+    const lost = facts.stream.rows - (tally.rows - tally.doubled - tally.unknown)
+    const isAsKnown = lost === 0 && tally.doubled === 0 && tally.unknown === 0
+    const isChanged = isAsKnown && tally.checksum !== facts.stream.checksum
+    return {
+      rowsLost: lost,
+      rowsDoubled: tally.doubled,
+      ...(tally.unknown > 0 ? { wrong: `${tally.unknown} rows that there are not came` } : {}),
+      ...(isChanged ? { wrong: 'every row came once, but not as it is in the files' } : {}),
+    }
+  }
+
+  #noteBatch(): void {
+    const strikeMs = this.#strikeMs
+    if (strikeMs === undefined) return
+    const gap = this.#options.clock.now() - Math.max(this.#lastMs, strikeMs)
+    this.worstStallMs = Math.max(this.worstStallMs, gap)
+  }
+
+  /** Calls that are one answer: how much longer it took than such a call usually does. */
+  #noteStall(call: Call): void {
+    const strikeMs = this.#strikeMs
+    if (this.kind === 'stream' || strikeMs === undefined || call.endedMs < strikeMs) return
+    const usual = this.calls.filter((one) => one.endedMs < strikeMs && one.error === undefined)
+    const tookMs = usual.map((one) => one.endedMs - one.startedMs).toSorted((a, b) => a - b)
+    const usualMs = tookMs[Math.floor(tookMs.length / 2)] ?? 0
+    const stallMs = call.endedMs - call.startedMs - usualMs
+    this.worstStallMs = Math.max(this.worstStallMs, stallMs)
+  }
+}

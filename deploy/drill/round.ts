@@ -1,0 +1,350 @@
+import type { Clock, Prng } from '@nyala/client/base'
+import type { RunningProcess } from '../local/cluster.ts'
+import type { Facts } from './facts.ts'
+import { leftInCluster } from './leftovers.ts'
+import { type Call, Load, type LoadKind } from './load.ts'
+import { type LogLine, LogTail, missingFrom, statusAt, type Target } from './target.ts'
+
+/** What a drill promises, one of: see {@link Check}. */
+export type Claim =
+  /** No row of a result was lost, doubled or changed, no answer was wrong. */
+  | 'exact'
+  /** No client was told an error but those that the drill allows. */
+  | 'errors'
+  /** Every client works again, after no longer than the drill allows. */
+  | 'stall'
+  /** The members noticed in time. */
+  | 'detected'
+  /** There is another leader in time. */
+  | 'leader'
+  /** What was struck has taken its place again, or another has, and does no harm. */
+  | 'whole'
+  /** No query, task, key or segment is left in the cluster. */
+  | 'tidy'
+  /** No process, port or file is left of the cluster; once for all rounds. */
+  | 'gone'
+
+export interface Check {
+  readonly claim: Claim
+  /** Why it does not hold; undefined where it does. */
+  readonly failure: string | undefined
+}
+
+/** What a drill is allowed to take, milliseconds on a machine that is not short of anything. */
+export interface Bounds {
+  readonly stallMs: number
+  readonly detectedMs?: number
+  readonly leaderMs?: number
+}
+
+export interface Drill {
+  readonly name: string
+  readonly summary: string
+  /** One client for each. */
+  readonly load: readonly LoadKind[]
+  readonly bounds: Bounds
+  /** Streams are in their midst when it strikes. */
+  readonly holdStreams?: boolean
+  /** Id of the coordinator that the clients begin at. */
+  readonly begin?: (round: Round) => Promise<string>
+  /** The strike, and whatever heals it that the cluster cannot do itself. */
+  readonly run: (round: Round) => Promise<void>
+  /** Errors that clients may be told. */
+  readonly allows?: (call: Call) => boolean
+  /** A line of another member that shows that it has noticed. */
+  readonly notices?: (line: LogLine, victim: string) => boolean
+  /** The flag under which it must fail, and at which claim. */
+  readonly mutant: { readonly name: string; readonly fails: readonly Claim[] }
+}
+
+export interface RoundResult {
+  readonly checks: readonly Check[]
+  readonly victim: string
+  readonly detectedMs: number | undefined
+  readonly leaderMs: number | undefined
+  /** From the strike until the cluster was whole. */
+  readonly recoveredMs: number | undefined
+  readonly worstStallMs: number
+  readonly calls: number
+  /** Results that went on, and statements that were sent again, at another coordinator. */
+  readonly moves: number
+  readonly errors: number
+  readonly rowsLost: number
+  readonly rowsDoubled: number
+}
+
+export interface RoundOptions {
+  readonly drill: Drill
+  readonly target: Target
+  readonly members: readonly string[]
+  readonly database: string
+  readonly facts: Facts
+  readonly prng: Prng
+  readonly clock: Clock
+  /** Times by which bounds are multiplied, for a machine that is short of something. */
+  readonly patience: number
+  readonly signal: AbortSignal
+}
+
+/** Nothing that the cluster does by itself takes longer; a replacement is asked for after 13 s. */
+const WHOLE_MS = 45_000
+/** Executors give up a query that nobody asks for after 30 s. */
+const TIDY_MS = 45_000
+/** Until the load runs as it should before the strike. */
+const WARM_MS = 60_000
+const POLL_MS = 20
+
+/** Why a round cannot go on: a claim does not hold. */
+class ClaimFailed extends Error {
+  readonly claim: Claim
+  constructor(claim: Claim, message: string) {
+    super(message)
+    this.claim = claim
+  }
+}
+
+/** One strike: warm-up, strike, what follows, and what is found afterwards. */
+export class Round {
+  readonly options: RoundOptions
+  readonly #failures: Check[] = []
+  #load: Load | undefined
+  #tail: LogTail | undefined
+  #victim = ''
+  #strikeMs = 0
+  #strikeWallMs = 0
+  #recoveredMs: number | undefined
+
+  constructor(options: RoundOptions) {
+    this.options = options
+  }
+
+  get load(): Load {
+    if (this.#load === undefined) throw new Error('the load has not begun')
+    return this.#load
+  }
+
+  get victim(): string {
+    return this.#victim
+  }
+
+  async run(): Promise<RoundResult> {
+    const { drill, clock } = this.options
+    await this.#whole()
+    await this.#startLoad()
+    try {
+      await drill.run(this)
+      this.load.gate.open()
+      await this.loadRecovered()
+      await this.#whole()
+      this.#recoveredMs = clock.now() - this.#strikeMs
+      await this.load.finish()
+      await this.until('tidy', TIDY_MS, () => leftInCluster(this.options.target))
+    } catch (error) {
+      if (!(error instanceof ClaimFailed)) throw error
+      this.#failures.push({ claim: error.claim, failure: error.message })
+    } finally {
+      await this.load.close()
+    }
+    return this.#result()
+  }
+
+  /** The first strike is when time begins to count. */
+  async strike(id: string, signal: NodeJS.Signals): Promise<void> {
+    this.began(id)
+    await this.signal(id, signal)
+  }
+
+  /** The strike is now, and is not a signal. */
+  began(victim: string): void {
+    const { clock, target, members } = this.options
+    this.#victim = victim
+    this.#tail = new LogTail(target, members)
+    this.#strikeWallMs = clock.wall()
+    this.#strikeMs = clock.now()
+    this.load.markStrike()
+  }
+
+  signal(id: string, signal: NodeJS.Signals): Promise<void> {
+    return this.options.target.signal(id, signal)
+  }
+
+  /** Lines that members have logged since the strike. */
+  logged(): readonly LogLine[] {
+    return (this.#tail?.lines() ?? []).filter(({ timeMs }) => timeMs >= this.#strikeWallMs)
+  }
+
+  async process(id: string): Promise<RunningProcess | undefined> {
+    return (await this.options.target.processes()).find((one) => one.id === id)
+  }
+
+  async ids(role: RunningProcess['role']): Promise<readonly string[]> {
+    const processes = await this.options.target.processes()
+    return processes.filter((one) => one.role === role).map((one) => one.id)
+  }
+
+  async leader(): Promise<string> {
+    for (const { role, address } of await this.options.target.processes()) {
+      const status = role === 'coordinator' ? await statusAt(address) : undefined
+      if (typeof status?.leader === 'string') return status.leader
+    }
+    throw new ClaimFailed('leader', 'no coordinator knows a leader')
+  }
+
+  /** A bound of the drill for this machine. */
+  bound(ms: number): number {
+    return ms * this.options.patience
+  }
+
+  /** Every client works again. The bound is that of the stall, and time for the call itself on a busy machine. */
+  async loadRecovered(): Promise<void> {
+    const { drill } = this.options
+    await this.until('stall', this.bound(drill.bounds.stallMs) + this.bound(LONG_CALL_MS), () => {
+      const waiting = this.load.clients.filter((client) => !client.recovered)
+      return waiting.length === 0
+        ? undefined
+        : `${waiting.map(({ name }) => name).join(', ')} did nothing well since`
+    })
+  }
+
+  /** Waits until nothing is missing; what is missing at the end is why the claim fails. */
+  async until(
+    claim: Claim,
+    timeoutMs: number,
+    missing: () => string | undefined | Promise<string | undefined>,
+  ): Promise<void> {
+    const { clock, signal } = this.options
+    const endMs = clock.now() + timeoutMs
+    for (;;) {
+      const what = await missing()
+      if (what === undefined) return
+      if (clock.now() > endMs) {
+        throw new ClaimFailed(claim, `after ${Math.round(timeoutMs)} ms: ${what}`)
+      }
+      await clock.sleep(POLL_MS, { signal })
+    }
+  }
+
+  #whole(): Promise<void> {
+    const { target, members } = this.options
+    return this.until('whole', this.bound(WHOLE_MS), () => missingFrom(target, members))
+  }
+
+  /** Every member but these is back. */
+  whole(): Promise<void> {
+    return this.#whole()
+  }
+
+  async #startLoad(): Promise<void> {
+    const { drill, target, clock, facts, prng, database } = this.options
+    const begin = await drill.begin?.(this)
+    const prefer = begin === undefined ? undefined : (await this.process(begin))?.address
+    this.#load = await Load.start({
+      kinds: drill.load,
+      prefer,
+      url: target.url,
+      database,
+      facts,
+      seed: prng.below(2 ** 31),
+      clock,
+      holdStreams: drill.holdStreams === true,
+    })
+    await this.until('errors', this.bound(WARM_MS), () => this.#coldClient())
+  }
+
+  #coldClient(): string | undefined {
+    const { load } = this
+    const isHeld = this.options.drill.holdStreams === true
+    if (isHeld && load.gate.waiting < load.streams.length) return 'a stream has not begun'
+    for (const { kind, name, calls } of load.clients) {
+      const failed = calls.find(({ error }) => error !== undefined)
+      if (failed !== undefined) return `${name} fails before the strike: ${failed.error?.message}`
+      if (calls.length === 0 && !(isHeld && kind === 'stream'))
+        return `${name} has done nothing yet`
+    }
+    return undefined
+  }
+
+  #result(): RoundResult {
+    const { calls, clients } = this.load
+    const seen = this.logged()
+    const { drill } = this.options
+    const first = (test: (line: LogLine) => boolean): number | undefined => {
+      const times = seen.filter(test).map(({ timeMs }) => timeMs - this.#strikeWallMs)
+      return times.length === 0 ? undefined : Math.min(...times)
+    }
+    const { notices } = drill
+    const detectedMs = first(
+      (line) => line.member !== this.#victim && notices?.(line, this.#victim) === true,
+    )
+    const leaderMs = first((line) => line.member !== this.#victim && line.event === 'elected')
+    const worstStallMs = Math.max(...clients.map((client) => client.worstStallMs))
+    return {
+      checks: [
+        ...this.#failures,
+        ...this.#checkCalls(calls),
+        ...this.#checkTimes({ detectedMs, leaderMs, worstStallMs }),
+      ],
+      victim: this.#victim,
+      detectedMs,
+      leaderMs,
+      recoveredMs: this.#recoveredMs,
+      worstStallMs,
+      calls: calls.length,
+      moves: sum(clients.map((client) => client.moves)),
+      errors: calls.filter(({ error }) => error !== undefined).length,
+      rowsLost: sum(calls.map(({ rowsLost }) => rowsLost)),
+      rowsDoubled: sum(calls.map(({ rowsDoubled }) => rowsDoubled)),
+    }
+  }
+
+  #checkCalls(calls: readonly Call[]): readonly Check[] {
+    const inexact = calls.find((one) => one.wrong !== undefined || one.rowsLost || one.rowsDoubled)
+    const { allows } = this.options.drill
+    const refused = calls.filter((one) => one.error !== undefined && allows?.(one) !== true)
+    const [first] = refused
+    return [
+      {
+        claim: 'exact',
+        failure:
+          inexact === undefined
+            ? undefined
+            : (inexact.wrong ??
+              `a stream lost ${inexact.rowsLost} rows and doubled ${inexact.rowsDoubled}`),
+      },
+      {
+        claim: 'errors',
+        failure:
+          first === undefined
+            ? undefined
+            : `${refused.length} calls failed, the first one (${first.kind}, ` +
+              `${Math.round(first.startedMs - this.#strikeMs)} to ${Math.round(first.endedMs - this.#strikeMs)} ms ` +
+              `after the strike) with ${first.error?.error}: ${first.error?.message}`,
+      },
+    ]
+  }
+
+  #checkTimes(times: {
+    readonly detectedMs: number | undefined
+    readonly leaderMs: number | undefined
+    readonly worstStallMs: number
+  }): readonly Check[] {
+    const { bounds } = this.options.drill
+    const within = (claim: Claim, ms: number | undefined, boundMs: number | undefined): Check => {
+      if (boundMs === undefined) return { claim, failure: undefined }
+      if (ms === undefined) return { claim, failure: 'it did not come to pass' }
+      const isLate = ms > this.bound(boundMs)
+      const late = `took ${Math.round(ms)} ms, more than ${this.bound(boundMs)}`
+      return { claim, failure: isLate ? late : undefined }
+    }
+    return [
+      within('detected', times.detectedMs, bounds.detectedMs),
+      within('leader', times.leaderMs, bounds.leaderMs),
+      within('stall', times.worstStallMs, bounds.stallMs),
+    ]
+  }
+}
+
+/** The longest call of the load, on a machine that is not short of anything. */
+const LONG_CALL_MS = 5_000
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)

@@ -1,0 +1,171 @@
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect } from '@nyala/client'
+import { type Clock, Prng } from '@nyala/client/base'
+import type { LocalCluster, RunningProcess } from '../local/cluster.ts'
+import { startLocalCluster } from '../local/start.ts'
+import { type Facts, gatherFacts } from './facts.ts'
+import { leftOnMachine } from './leftovers.ts'
+import { type Check, type Drill, Round, type RoundResult } from './round.ts'
+import { ownTarget, runningTarget, type Target } from './target.ts'
+
+export interface DrillOptions {
+  /** Strikes, one after another on one cluster. */
+  readonly times: number
+  /** The same seed strikes the same members at the same steps. */
+  readonly seed: number
+  /** Times by which every bound is multiplied, for a machine that is short of something. */
+  readonly patience: number
+  /** Runs the members without the guard that the drill is about. */
+  readonly mutant: boolean
+  /** Directory of a cluster that runs; default: one is started for the drill, and stopped after it. */
+  readonly dir: string | undefined
+  readonly variables: Readonly<Record<string, string | undefined>>
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  readonly onRound?: (round: RoundResult, number: number) => void
+}
+
+export interface DrillReport {
+  readonly drill: Drill
+  readonly seed: number
+  readonly mutant: string | undefined
+  readonly rounds: readonly RoundResult[]
+  /** What does not hold, of any round. */
+  readonly failures: readonly Check[]
+}
+
+const MEMBERS = { coordinators: 3, executors: 3, etcd: 3 } as const
+/** Whose tasks are to be many and short. */
+const EXECUTOR_MEMORY_BYTES = 512 * 1024 * 1024
+const TABLES = ['orders', 'lineitem']
+
+/** Runs one drill in a directory of its own, which is gone afterwards. */
+export async function runDrill(drill: Drill, options: DrillOptions): Promise<DrillReport> {
+  // What members say of the directory is its real path.
+  const dir = await realpath(await mkdtemp(join(tmpdir(), 'nyala-drill-')))
+  try {
+    return options.dir === undefined
+      ? await onOwnCluster(drill, dir, options)
+      : await onRunningCluster(drill, options.dir, options)
+  } finally {
+    await rm(dir, { recursive: true, force: true })
+  }
+}
+
+async function onOwnCluster(
+  drill: Drill,
+  dir: string,
+  options: DrillOptions,
+): Promise<DrillReport> {
+  const { variables, signal, mutant } = options
+  const facts = await gatherFacts({ dir: join(dir, 'sample'), variables, signal })
+  const cluster = await startLocalCluster({
+    ...MEMBERS,
+    dir: join(dir, 'cluster'),
+    roots: [facts.sample.dir],
+    threads: 1,
+    memoryBytes: EXECUTOR_MEMORY_BYTES,
+    restart: true,
+    variables: {
+      ...variables,
+      NYALA_DRILL: '1',
+      NYALA_MUTANT: mutant ? drill.mutant.name : '',
+    },
+    signal,
+  })
+  let rounds: readonly RoundResult[]
+  let members: readonly RunningProcess[]
+  try {
+    members = cluster.processes
+    rounds = await strike(drill, ownTarget(cluster), { facts, database: 'default' }, options)
+  } finally {
+    await stop(cluster, signal)
+  }
+  const left = await leftOnMachine(dir, members)
+  return report(drill, rounds, options, [{ claim: 'gone', failure: left }])
+}
+
+/** Members that hang are woken, those that do not stop are killed; interrupted, all are killed at once. */
+async function stop(cluster: LocalCluster, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) cluster.killNow()
+  await cluster.stop()
+}
+
+async function onRunningCluster(
+  drill: Drill,
+  clusterDir: string,
+  options: DrillOptions,
+): Promise<DrillReport> {
+  const target = await runningTarget(clusterDir)
+  // The cluster's own directory is a root of it.
+  const data = await mkdtemp(join(clusterDir, 'drill-'))
+  try {
+    const facts = await gatherFacts({ ...options, dir: data })
+    const database = `drill_${process.pid}`
+    await using db = await connect(target.url)
+    await db.execute(`CREATE DATABASE ${database}`)
+    try {
+      const rounds = await strike(drill, target, { facts, database }, options)
+      return report(drill, rounds, options, [])
+    } finally {
+      await db.execute(`DROP DATABASE ${database} CASCADE`)
+    }
+  } finally {
+    await rm(data, { recursive: true, force: true })
+  }
+}
+
+async function strike(
+  drill: Drill,
+  target: Target,
+  data: { readonly facts: Facts; readonly database: string },
+  options: DrillOptions,
+): Promise<readonly RoundResult[]> {
+  const prng = new Prng(options.seed)
+  const members = (await target.processes()).map(({ id }) => id)
+  await createTables(target, data)
+  const rounds: RoundResult[] = []
+  for (let number = 1; number <= options.times; number++) {
+    const round = await new Round({ ...options, ...data, drill, target, members, prng }).run()
+    rounds.push(round)
+    options.onRound?.(round, number)
+    // What a failure leaves would be taken for the doing of the next strike.
+    if (round.checks.some(({ failure }) => failure !== undefined)) break
+  }
+  return rounds
+}
+
+async function createTables(
+  target: Target,
+  { facts, database }: { readonly facts: Facts; readonly database: string },
+): Promise<void> {
+  await using db = await connect({ url: target.url, database })
+  const wanted = facts.sample.statements.filter((sql) =>
+    TABLES.some((table) => new RegExp(`TABLE (IF NOT EXISTS )?${table}\\b`).test(sql)),
+  )
+  for (const sql of wanted) await db.execute(sql)
+}
+
+function report(
+  drill: Drill,
+  rounds: readonly RoundResult[],
+  { seed, mutant }: DrillOptions,
+  more: readonly Check[],
+): DrillReport {
+  const checks = [...rounds.flatMap((round) => round.checks), ...more]
+  return {
+    drill,
+    seed,
+    mutant: mutant ? drill.mutant.name : undefined,
+    rounds,
+    failures: checks.filter(({ failure }) => failure !== undefined),
+  }
+}
+
+/** The drill has shown what it should: all holds, or on its mutant, that it fails where it must. */
+export function isAsItMust({ drill, mutant, failures }: DrillReport): boolean {
+  if (mutant === undefined) return failures.length === 0
+  return failures.some(({ claim }) => drill.mutant.fails.includes(claim))
+}

@@ -1,0 +1,48 @@
+/**
+ * Guards and mechanisms that a drill can have switched off in the processes that it starts, to show that it fails
+ * without them: a drill that passes on its mutant proves nothing. Never for anything else: without `NYALA_DRILL=1` a
+ * process that is asked for one refuses to start.
+ */
+export const MUTANTS = [
+  /** A task whose executor was lost is not run again. */
+  'no-retry-elsewhere',
+  /** Coordinators do not ask executors whether they still answer. */
+  'no-pings',
+  /** Executors drop what they hold of a query once the socket of its coordinator closes. */
+  'no-orphan-grace',
+  /** Executors obey the owner that a query had before its present one. */
+  'no-owner-epoch-check',
+  /** A coordinator that has seen a leader does not stand for election any more. */
+  'no-campaign',
+  /** A leader does not notice that its term is over. */
+  'no-step-down',
+  /** A guarded write that was not answered is not repeated. */
+  'no-commit-retry',
+  /** What runs is ended by a planned stop, not waited for. */
+  'no-drain',
+  /** A member whose lease is gone does not register again. */
+  'no-reregistration',
+] as const
+
+export type Mutant = (typeof MUTANTS)[number]
+
+/** Browsers have no environment, and no mutants. */
+const variables =
+  (
+    globalThis as {
+      readonly process?: { readonly env?: Readonly<Record<string, string | undefined>> }
+    }
+  ).process?.env ?? {}
+const asked = variables['NYALA_MUTANT']
+const active = variables['NYALA_DRILL'] === '1' ? asked : undefined
+
+/** True in a process of a drill that runs without what `mutant` names. */
+export const isMutant = (mutant: Mutant): boolean => active === mutant
+
+/** Why this process must not start, where it was asked for a mutant that there is not or outside of a drill. */
+export function mutantRefusal(): string | undefined {
+  if (asked === undefined || asked === '') return undefined
+  if (active === undefined) return `NYALA_MUTANT=${asked} switches a guard off: for drills only`
+  if (MUTANTS.some((mutant) => mutant === asked)) return undefined
+  return `NYALA_MUTANT=${asked} is not one of ${MUTANTS.join(', ')}`
+}
