@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
-import { lineLog, systemClock } from '@nyala/client/base'
+import { isMutant, lineLog, mutantRefusal, systemClock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
 import { connectKv, machineIdentity } from '@nyala/metastore'
 import { Coordinator, parseListen } from './coordinator.ts'
@@ -39,6 +39,8 @@ function readOptions(): Options | undefined {
 }
 
 async function main(): Promise<number> {
+  const refusal = mutantRefusal()
+  if (refusal !== undefined) throw new SqlError('invalid_parameter_value', refusal)
   const options = readOptions()
   if (options === undefined) {
     process.stderr.write(USAGE)
@@ -103,7 +105,7 @@ async function main(): Promise<number> {
     }) + '\n',
   )
   await signalled
-  await coordinator.stop()
+  await coordinator.stop(isMutant('no-drain') ? 0 : undefined)
   await kv.close()
   return 0
 }
