@@ -74,9 +74,11 @@ export interface PhysicalPlan {
   readonly constant?: boolean | undefined
   /**
    * What is left to run once these exchanges have been written, with what they were found to hold; numbers of fragments
-   * and exchanges go on from those of this plan. Absent where nothing could be done better for knowing it.
+   * and exchanges go on from those of this plan. Absent where nothing could be done better for knowing it; undefined
+   * where this plan stays.
    */
-  readonly adapt?: ((measured: ReadonlyMap<number, ExchangeSize>) => PhysicalPlan) | undefined
+  readonly adapt?:
+    ((measured: ReadonlyMap<number, ExchangeSize>) => PhysicalPlan | undefined) | undefined
 }
 
 export interface ExchangeSize {

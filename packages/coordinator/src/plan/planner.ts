@@ -8,13 +8,13 @@ import { pruneScan } from './estimate/prune-scan.ts'
 import { constantQuery } from './constant-query.ts'
 import { Costs } from './fragment/cost.ts'
 import { elapsedNs } from './fragment/elapsed.ts'
-import { type Made, NotDistributable } from './fragment/drafts.ts'
+import { type Draft, type Made, NotDistributable } from './fragment/drafts.ts'
 import { Emitter, isDistributed } from './fragment/emit.ts'
 import { Fragmenter } from './fragment/fragmenter.ts'
 import { formatBytes, formatNs } from './format.ts'
 import { inputsOf, type LogicalPlan, type Relation } from './logical/relation.ts'
 import { optimize } from './rules/index.ts'
-import { type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
+import { type Exchange, type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
 import { rowBound } from './row-bound.ts'
 import type { Scan } from './scan.ts'
 
@@ -103,14 +103,11 @@ async function distribute(input: PlanInput, read: ReadPlan): Promise<PhysicalPla
     return 'it takes a sample, which would differ between tasks'
   const plan = await read(query, scans, columns)
   if (typeof plan === 'string') return plan
-  try {
+  return distributed(() => {
     const best = optimized(plan, input)
     const pruned = { ...input, scans: prunedScans(best.root, input.scans) }
     return fragments(best, pruned)
-  } catch (error) {
-    if (error instanceof NotDistributable) return error.message
-    throw error
-  }
+  })
 }
 
 /** What speaks against distributing a query before it is looked at. */
@@ -132,14 +129,20 @@ function optimized(plan: LogicalPlan, input: PlanInput): LogicalPlan {
   return optimize(plan, (relation) => estimate(relation, world))
 }
 
-/** What an earlier plan of the query has left: its exchanges, and where its numbers ended. */
+/** What all earlier plans of the query have left: their exchanges, written or not, and where their numbers ended. */
 interface Earlier {
   readonly made: readonly Made[]
-  readonly firstExchange: number
+  readonly drafts: ReadonlyMap<number, Draft>
+  readonly exchanges: ReadonlyMap<number, Exchange>
   readonly firstFragment: number
 }
 
-const NOTHING_MADE: Earlier = { made: [], firstExchange: 0, firstFragment: 0 }
+const NOTHING_MADE: Earlier = {
+  made: [],
+  drafts: new Map(),
+  exchanges: new Map(),
+  firstFragment: 0,
+}
 
 function fragments(
   plan: LogicalPlan,
@@ -157,23 +160,26 @@ function fragments(
   const apart = elapsedNs(stream, drafts, { costs, slots: options.slots })
   if (options.distribution === 'auto' && earlier === NOTHING_MADE && apart > alone * GAIN_MIN)
     return `alone it takes about ${formatNs(alone)}, distributed ${formatNs(apart)}`
-  const { firstExchange, firstFragment } = earlier
   const emitter = new Emitter(fragmenter.drafts, {
     slots: options.slots,
-    firstExchange,
-    firstFragment,
+    // Also the numbers of exchanges that are not used any more stay theirs: their segments are there.
+    firstExchange: Math.max(-1, ...earlier.exchanges.keys()) + 1,
+    firstFragment: earlier.firstFragment,
     scans,
   })
   emitter.result(stream, plan, rowBound(input.query, input.functions))
   const isJoined = [...emitter.emitted.values()].some(
     (draft) => draft.keys.length > 0 && draft.content === 'rows' && draft.made === undefined,
   )
+  const exchanges = new Map([...earlier.exchanges, ...emitter.exchanges])
+  const known = new Map([...earlier.drafts, ...emitter.emitted])
+  const firstFragment = Math.max(-1, ...emitter.fragments.map((f) => f.id)) + 1
   return {
     fragments: emitter.fragments,
     scans,
-    exchanges: emitter.exchanges,
+    exchanges,
     reason: `${reasonOf(emitter.fragments, options)}; about ${formatNs(apart)}, alone ${formatNs(alone)}`,
-    ...(isJoined ? { adapt: adapter(plan, input, emitter) } : {}),
+    ...(isJoined ? { adapt: adapter(plan, input, { drafts: known, exchanges, firstFragment }) } : {}),
   }
 }
 
@@ -181,20 +187,25 @@ function fragments(
 function adapter(
   plan: LogicalPlan,
   input: PlanInput,
-  { emitted, fragments: before, exchanges }: Emitter,
+  earlier: Omit<Earlier, 'made'>,
 ): PhysicalPlan['adapt'] {
   return (measured) => {
     const made = [...measured].flatMap(([number, size]): readonly Made[] => {
-      const draft = emitted.get(number)
+      const draft = earlier.drafts.get(number)
       return draft === undefined ? [] : [{ number, draft, size }]
     })
-    const next = fragments(plan, input, {
-      made,
-      firstExchange: Math.max(-1, ...emitted.keys()) + 1,
-      firstFragment: Math.max(-1, ...before.map((f) => f.id)) + 1,
-    })
-    if (typeof next === 'string') throw new Error(`what was distributed is not any more: ${next}`)
-    return { ...next, exchanges: new Map([...exchanges, ...next.exchanges]) }
+    const next = distributed(() => fragments(plan, input, { ...earlier, made }))
+    return typeof next === 'string' ? undefined : next
+  }
+}
+
+/** What `make` returns, or the reason for which there is no such plan. */
+function distributed(make: () => PhysicalPlan | string): PhysicalPlan | string {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof NotDistributable) return error.message
+    throw error
   }
 }
 

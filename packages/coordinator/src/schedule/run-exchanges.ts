@@ -53,5 +53,5 @@ export function adaptedPlan(
   }
   if (measured.size === 0) return plan
   const next = plan.adapt(measured)
-  return { ...next, fragments: [...ended, ...next.fragments] }
+  return next === undefined ? plan : { ...next, fragments: [...ended, ...next.fragments] }
 }
