@@ -22,6 +22,8 @@ export interface World extends AsyncDisposable {
 export async function openWorld(options: {
   readonly coordinators: number
   readonly executors: number
+  /** The environment of the members; this process's own unless told otherwise. */
+  readonly variables?: NodeJS.ProcessEnv
 }): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
   let cluster: LocalCluster | undefined
@@ -48,7 +50,7 @@ export async function openWorld(options: {
       roots: [data],
       threads: 1,
       restart: true,
-      variables: process.env,
+      variables: options.variables ?? process.env,
     })
     await cluster.joined()
     db = await connect(cluster.url)

@@ -2,15 +2,19 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
-import { isMutant, lineLog, mutantRefusal, systemClock } from '@nyala/client/base'
+import { isMutant, lineLog, type Log, mutantRefusal, systemClock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
-import { connectKv, machineIdentity } from '@nyala/metastore'
+import { connectKv, type EtcdKv, machineIdentity } from '@nyala/metastore'
 import { Coordinator, parseListen } from './coordinator.ts'
+import { QUEUED_MAX } from './schedule/admission-driver.ts'
 
 /** How long one attempt waits for etcd before the log says so and the next begins. */
 const METASTORE_TIMEOUT_MS = 5_000
 
 const USAGE = `usage: coordinator --id ID --cluster NAME --etcd URL[,URL…] --listen HOST:PORT --dir DIR [--root DIR]…
+  --max-running-queries N  queries that run at once in the cluster (default: as many as suit its executors)
+  --max-queued-queries N   queries that wait at once in the cluster (default: ${QUEUED_MAX})
+                           also NYALA_MAX_RUNNING_QUERIES and NYALA_MAX_QUEUED_QUERIES; the same for all coordinators
 `
 
 interface Options {
@@ -19,6 +23,8 @@ interface Options {
   readonly etcd: readonly string[]
   readonly listen: string
   readonly dir: string
+  readonly maxRunningQueries: number | undefined
+  readonly maxQueuedQueries: number | undefined
 }
 
 function readOptions(): Options | undefined {
@@ -31,11 +37,50 @@ function readOptions(): Options | undefined {
       dir: { type: 'string' },
       // Where tables may lie is checked by executors; the flag is taken so that both programs start alike.
       root: { type: 'string', multiple: true },
+      'max-running-queries': { type: 'string' },
+      'max-queued-queries': { type: 'string' },
     },
   })
   const { id, etcd, dir, cluster, listen } = values
   if (id === undefined || etcd === undefined || dir === undefined) return undefined
-  return { id, cluster, etcd: etcd.split(','), listen, dir }
+  const limit = (name: string): number | undefined => {
+    const text =
+      values[name as keyof typeof values] ??
+      process.env[`NYALA_${name.toUpperCase().replaceAll('-', '_')}`]
+    return text === undefined ? undefined : wholeNumber(name, String(text))
+  }
+  return {
+    id,
+    cluster,
+    etcd: etcd.split(','),
+    listen,
+    dir,
+    maxRunningQueries: limit('max-running-queries'),
+    maxQueuedQueries: limit('max-queued-queries'),
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new SqlError('invalid_parameter_value', `${name} "${text}" is not a whole number`)
+}
+
+/** Waits for etcd as long as it takes, and says so; gives up only when it is told to. */
+async function openMetastore(
+  endpoints: readonly string[],
+  log: Log,
+  signal: AbortSignal,
+): Promise<EtcdKv> {
+  const kv = await connectKv({ endpoints, clock: systemClock, log })
+  while (!signal.aborted) {
+    try {
+      await kv.waitReady({ timeoutMs: METASTORE_TIMEOUT_MS, signal })
+      break
+    } catch (error) {
+      if (!signal.aborted) log.warn('metastoreAbsent', { endpoints, error })
+    }
+  }
+  return kv
 }
 
 async function main(): Promise<number> {
@@ -68,15 +113,7 @@ async function main(): Promise<number> {
       })
     }
   })
-  const kv = await connectKv({ endpoints: options.etcd, clock, log })
-  while (!stopping.signal.aborted) {
-    try {
-      await kv.waitReady({ timeoutMs: METASTORE_TIMEOUT_MS, signal: stopping.signal })
-      break
-    } catch (error) {
-      if (!stopping.signal.aborted) log.warn('metastoreAbsent', { endpoints: options.etcd, error })
-    }
-  }
+  const kv = await openMetastore(options.etcd, log, stopping.signal)
   if (stopping.signal.aborted) return 0
   const coordinator = await Coordinator.start(
     {
@@ -91,6 +128,8 @@ async function main(): Promise<number> {
       log,
       pid: process.pid,
       version: version(),
+      maxRunningQueries: options.maxRunningQueries,
+      maxQueuedQueries: options.maxQueuedQueries,
       onSuperseded: () => process.kill(process.pid, 'SIGTERM'),
     },
     stopping.signal,
@@ -121,6 +160,10 @@ setFlagsFromString('--no-incremental-marking')
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
+    if (error instanceof SqlError && error.error === 'invalid_parameter_value') {
+      process.stderr.write(`${error.message}\n${USAGE}`)
+      process.exit(3)
+    }
     process.stderr.write(
       `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     )
