@@ -135,13 +135,19 @@ interface Earlier {
   readonly drafts: ReadonlyMap<number, Draft>
   readonly exchanges: ReadonlyMap<number, Exchange>
   readonly firstFragment: number
+  /** How many there were. */
+  readonly plans: number
 }
+
+/** A query is planned again no more often than this, whatever is measured. */
+const PLANS_MAX = 100
 
 const NOTHING_MADE: Earlier = {
   made: [],
   drafts: new Map(),
   exchanges: new Map(),
   firstFragment: 0,
+  plans: 0,
 }
 
 function fragments(
@@ -173,13 +179,16 @@ function fragments(
   )
   const exchanges = new Map([...earlier.exchanges, ...emitter.exchanges])
   const known = new Map([...earlier.drafts, ...emitter.emitted])
+  const plans = earlier.plans + 1
   const firstFragment = Math.max(-1, ...emitter.fragments.map((f) => f.id)) + 1
   return {
     fragments: emitter.fragments,
     scans,
     exchanges,
     reason: `${reasonOf(emitter.fragments, options)}; about ${formatNs(apart)}, alone ${formatNs(alone)}`,
-    ...(isJoined ? { adapt: adapter(plan, input, { drafts: known, exchanges, firstFragment }) } : {}),
+    ...(isJoined && plans < PLANS_MAX
+      ? { adapt: adapter(plan, input, { drafts: known, exchanges, firstFragment, plans }) }
+      : {}),
   }
 }
 
