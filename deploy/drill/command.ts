@@ -8,7 +8,13 @@ import { STOP_SIGNALS } from '../local/up.ts'
 import { DRILLS } from './drills.ts'
 import { failuresOf, jsonOf, lineOf, nameOf, tableOf, verdictOf } from './report.ts'
 import type { Drill } from './round.ts'
-import { type DrillReport, isAsItMust, runDrill } from './run-drill.ts'
+import {
+  type DrillOptions,
+  type DrillReport,
+  isAsItMust,
+  runDrill,
+  withFacts,
+} from './run-drill.ts'
 
 export const DRILL_USAGE = `usage: nyala drill NAME… | --all | --list  [options]
 
@@ -57,28 +63,44 @@ export async function drill(args: readonly string[], environment: Environment): 
     clock: environment.clock,
     signal: stopping.signal,
   }
-  const reports: DrillReport[] = []
+  tell(`seed ${options.seed}`)
   try {
-    tell(`seed ${options.seed}`)
-    for (const one of drills) {
-      tell(`${one.name}: ${one.summary}`)
-      const report = await runDrill(one, {
-        ...options,
-        onRound: (round, number) => tell(`  ${number}. ${lineOf(round)}`),
-      })
-      reports.push(report)
-      for (const line of failuresOf(report)) tell(`  ${line}`)
-      tell(`  ${nameOf(report)}: ${verdictOf(report)}`)
-      if (json === true) environment.print(jsonOf(report))
-    }
+    const reports = await withFacts(options, (facts) =>
+      runAll(drills, { ...options, facts }, { tell, json: json === true, environment }),
+    )
+    tell(`\n${tableOf(reports)}`)
+    return reports.every(isAsItMust) ? 0 : EXIT_FAILED
   } catch (error) {
     if (stopping.signal.aborted) return EXIT_INTERRUPTED
     throw error
   } finally {
     for (const name of STOP_SIGNALS) process.off(name, onSignal)
   }
-  tell(`\n${tableOf(reports)}`)
-  return reports.every(isAsItMust) ? 0 : EXIT_FAILED
+}
+
+async function runAll(
+  drills: readonly Drill[],
+  options: DrillOptions,
+  out: {
+    readonly tell: (line: string) => void
+    readonly json: boolean
+    readonly environment: Environment
+  },
+): Promise<readonly DrillReport[]> {
+  const { tell } = out
+  const reports: DrillReport[] = []
+  for (const one of drills) {
+    tell(`${one.name}: ${one.summary}`)
+    const report = await runDrill(one, {
+      ...options,
+      onRound: (round, number) => tell(`  ${number}. ${lineOf(round)}`),
+    })
+    reports.push(report)
+    for (const line of failuresOf(report)) tell(`  ${line}`)
+    tell(`  ${nameOf(report)}: ${verdictOf(report)}`)
+    if (out.json) out.environment.print(jsonOf(report))
+  }
+  return reports
 }
 
 function listing(): readonly string[] {

@@ -3,10 +3,10 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { generateSample, type Sample } from '../sample/generate.ts'
 
 /** Large enough that a result outgrows every buffer on its way, small enough to be made in seconds. */
-const SCALE_FACTOR = 0.05
+const SCALE_FACTOR = 0.03
 
 /**
- * A large result: about 30 MB, of which each row has a number of its own and a text of all its columns that does not
+ * A large result: about 17 MB, of which each row has a number of its own and a text of all its columns that does not
  * pack, so that neither a row that is missing nor one that is there twice nor a changed one can go unseen.
  */
 export const STREAM_SQL = `SELECT CAST(l_orderkey * 8 + l_linenumber AS INTEGER) AS id,

@@ -36,6 +36,9 @@ export interface LoadOptions {
 /** After a failed call, so that a cluster that refuses everything is not asked a thousand times a second. */
 const AFTER_FAILURE_MS = 50
 
+/** Between two calls: the load is to be there at every moment, not to take the machine from those who recover. */
+const BETWEEN_CALLS_MS = 25
+
 /** Streams pass it between two batches. */
 export class Gate {
   #closed: Deferred<void> | undefined
@@ -207,7 +210,7 @@ export class LoadClient {
       const call = await this.#callOnce(startedMs)
       this.calls.push(call)
       this.#noteStall(call)
-      if (call.error !== undefined) await clock.sleep(AFTER_FAILURE_MS)
+      await clock.sleep(call.error === undefined ? BETWEEN_CALLS_MS : AFTER_FAILURE_MS)
     }
   }
 

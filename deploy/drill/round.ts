@@ -276,7 +276,10 @@ export class Round {
     const detectedMs = first(
       (line) => line.member !== this.#victim && notices?.(line, this.#victim) === true,
     )
-    const leaderMs = first((line) => line.member !== this.#victim && line.event === 'elected')
+    const leaderMs =
+      drill.bounds.leaderMs === undefined
+        ? undefined
+        : first((line) => line.member !== this.#victim && line.event === 'elected')
     const worstStallMs = Math.max(...clients.map((client) => client.worstStallMs))
     return {
       checks: [

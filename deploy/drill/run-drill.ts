@@ -11,6 +11,8 @@ import { type Check, type Drill, Round, type RoundResult } from './round.ts'
 import { ownTarget, runningTarget, type Target } from './target.ts'
 
 export interface DrillOptions {
+  /** The data that clients ask for; where a cluster runs already, below one of its roots. */
+  readonly facts: Facts
   /** Strikes, one after another on one cluster. */
   readonly times: number
   /** The same seed strikes the same members at the same steps. */
@@ -41,14 +43,31 @@ const MEMBERS = { coordinators: 3, executors: 3, etcd: 3 } as const
 const EXECUTOR_MEMORY_BYTES = 512 * 1024 * 1024
 const TABLES = ['orders', 'lineitem']
 
-/** Runs one drill in a directory of its own, which is gone afterwards. */
-export async function runDrill(drill: Drill, options: DrillOptions): Promise<DrillReport> {
-  // What members say of the directory is its real path.
-  const dir = await realpath(await mkdtemp(join(tmpdir(), 'nyala-drill-')))
+/**
+ * Makes the data that drills need, for as long as `action` runs. For a cluster that runs already it is made in that one's
+ * directory, which is a root of it.
+ */
+export async function withFacts<T>(
+  options: Pick<DrillOptions, 'dir' | 'variables' | 'signal'>,
+  action: (facts: Facts) => Promise<T>,
+): Promise<T> {
+  const { dir = tmpdir(), variables, signal } = options
+  return inDirectory(join(dir, 'nyala-drill-data-'), async (made) =>
+    action(await gatherFacts({ dir: made, variables, signal })),
+  )
+}
+
+/** Runs one drill; a cluster of its own is in a directory that is gone afterwards. */
+export function runDrill(drill: Drill, options: DrillOptions): Promise<DrillReport> {
+  if (options.dir !== undefined) return onRunningCluster(drill, options.dir, options)
+  return inDirectory(join(tmpdir(), 'nyala-drill-'), (dir) => onOwnCluster(drill, dir, options))
+}
+
+async function inDirectory<T>(prefix: string, action: (dir: string) => Promise<T>): Promise<T> {
+  // What members say of a directory is its real path.
+  const dir = await realpath(await mkdtemp(prefix))
   try {
-    return options.dir === undefined
-      ? await onOwnCluster(drill, dir, options)
-      : await onRunningCluster(drill, options.dir, options)
+    return await action(dir)
   } finally {
     await rm(dir, { recursive: true, force: true })
   }
@@ -59,11 +78,10 @@ async function onOwnCluster(
   dir: string,
   options: DrillOptions,
 ): Promise<DrillReport> {
-  const { variables, signal, mutant } = options
-  const facts = await gatherFacts({ dir: join(dir, 'sample'), variables, signal })
+  const { variables, signal, mutant, facts } = options
   const cluster = await startLocalCluster({
     ...MEMBERS,
-    dir: join(dir, 'cluster'),
+    dir,
     roots: [facts.sample.dir],
     threads: 1,
     memoryBytes: EXECUTOR_MEMORY_BYTES,
@@ -79,7 +97,7 @@ async function onOwnCluster(
   let members: readonly RunningProcess[]
   try {
     members = cluster.processes
-    rounds = await strike(drill, ownTarget(cluster), { facts, database: 'default' }, options)
+    rounds = await strike(drill, ownTarget(cluster), 'default', options)
   } finally {
     await stop(cluster, signal)
   }
@@ -99,36 +117,29 @@ async function onRunningCluster(
   options: DrillOptions,
 ): Promise<DrillReport> {
   const target = await runningTarget(clusterDir)
-  // The cluster's own directory is a root of it.
-  const data = await mkdtemp(join(clusterDir, 'drill-'))
+  const database = `drill_${process.pid}`
+  await using db = await connect(target.url)
+  await db.execute(`CREATE DATABASE ${database}`)
   try {
-    const facts = await gatherFacts({ ...options, dir: data })
-    const database = `drill_${process.pid}`
-    await using db = await connect(target.url)
-    await db.execute(`CREATE DATABASE ${database}`)
-    try {
-      const rounds = await strike(drill, target, { facts, database }, options)
-      return report(drill, rounds, options, [])
-    } finally {
-      await db.execute(`DROP DATABASE ${database} CASCADE`)
-    }
+    const rounds = await strike(drill, target, database, options)
+    return report(drill, rounds, options, [])
   } finally {
-    await rm(data, { recursive: true, force: true })
+    await db.execute(`DROP DATABASE ${database} CASCADE`)
   }
 }
 
 async function strike(
   drill: Drill,
   target: Target,
-  data: { readonly facts: Facts; readonly database: string },
+  database: string,
   options: DrillOptions,
 ): Promise<readonly RoundResult[]> {
   const prng = new Prng(options.seed)
   const members = (await target.processes()).map(({ id }) => id)
-  await createTables(target, data)
+  await createTables(target, database, options.facts)
   const rounds: RoundResult[] = []
   for (let number = 1; number <= options.times; number++) {
-    const round = await new Round({ ...options, ...data, drill, target, members, prng }).run()
+    const round = await new Round({ ...options, database, drill, target, members, prng }).run()
     rounds.push(round)
     options.onRound?.(round, number)
     // What a failure leaves would be taken for the doing of the next strike.
@@ -137,10 +148,7 @@ async function strike(
   return rounds
 }
 
-async function createTables(
-  target: Target,
-  { facts, database }: { readonly facts: Facts; readonly database: string },
-): Promise<void> {
+async function createTables(target: Target, database: string, facts: Facts): Promise<void> {
   await using db = await connect({ url: target.url, database })
   const wanted = facts.sample.statements.filter((sql) =>
     TABLES.some((table) => new RegExp(`TABLE (IF NOT EXISTS )?${table}\\b`).test(sql)),
