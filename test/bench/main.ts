@@ -1,34 +1,58 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { systemClock } from '@nyala/client/base'
 import { generateSample } from '@nyala/deploy'
+import { Bench, inSharedWorld, type Part } from './bench.ts'
+import { measureCosts } from './costs.ts'
+import { measureFooters } from './footers.ts'
 import { measureFootprint } from './footprint.ts'
 import { measurePlanning, measureSelectOne } from './latency.ts'
-import type { Measurement } from './measurement.ts'
 import { measureOverhead } from './overhead.ts'
-import { lineText, machineText, markdown } from './report.ts'
+import { measurePlacement } from './placement.ts'
+import { measurePlanner } from './planner.ts'
+import {
+  lineText,
+  loadText,
+  machineText,
+  type Section,
+  tableLines,
+  writeResults,
+} from './report.ts'
+import { measureScale } from './scale.ts'
+import { measureSessions } from './sessions.ts'
 import { measureStreaming } from './streaming.ts'
-import { openWorld, type World } from './world.ts'
+import { measureTpch } from './tpch.ts'
+import { versionsOf } from './versions.ts'
 
-const USAGE = `usage: npm run bench [-- --only NAME… --sf N --threads N --write]
+const PARTS: Readonly<Record<string, Part>> = {
+  overhead: inSharedWorld(measureOverhead),
+  'select-one': inSharedWorld(measureSelectOne),
+  planning: inSharedWorld(measurePlanning),
+  streaming: inSharedWorld(measureStreaming),
+  footers: inSharedWorld(measureFooters),
+  footprint: inSharedWorld(measureFootprint),
+  placement: async () => ({ measurements: await measurePlacement() }),
+  planner: measurePlanner,
+  tpch: measureTpch,
+  scale: measureScale,
+  sessions: measureSessions,
+  costs: measureCosts,
+}
+
+const USAGE = `usage: npm run bench [-- --only NAME… --sf N --threads N --runs N --minutes N --write]
 
 Measures the engine beside DuckDB alone and prints each number with its goal.
 
-  --only NAME   overhead, select-one, planning, streaming or footprint; repeatable (default: all)
-  --sf N        scale factor of the sample data (default 1)
-  --threads N   threads of the executor and of DuckDB alone (default: all cores)
-  --write       also writes test/bench/RESULTS.md`
-
-const MEASUREMENTS: Readonly<Record<string, (world: World) => Promise<readonly Measurement[]>>> = {
-  overhead: measureOverhead,
-  'select-one': measureSelectOne,
-  planning: measurePlanning,
-  streaming: measureStreaming,
-  footprint: measureFootprint,
-}
+  --only NAME   ${Object.keys(PARTS).join(', ')};
+                repeatable (default: all)
+  --sf N        scale factor of the sample data (default 1); kept under node_modules/.cache, 230 MB for each unit
+  --threads N   threads of an executor and of DuckDB alone, where the part does not say (default: all cores)
+  --runs N      times that each query of TPC-H is measured (default 5)
+  --minutes N   how long the sessions go on (default 5)
+  --write       also writes what was measured into test/bench/results.json and RESULTS.md`
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -38,53 +62,57 @@ const { values } = parseArgs({
     only: { type: 'string', multiple: true },
     sf: { type: 'string', default: '1' },
     threads: { type: 'string' },
+    runs: { type: 'string', default: '5' },
+    minutes: { type: 'string', default: '5' },
     write: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
 })
 
 async function main(): Promise<number> {
-  const names = values.only ?? Object.keys(MEASUREMENTS)
-  const unknown = names.find((name) => !Object.hasOwn(MEASUREMENTS, name))
-  const threads = Number(values.threads ?? availableParallelism())
-  const scaleFactor = Number(values.sf)
-  if (unknown !== undefined || !(threads >= 1) || !(scaleFactor > 0)) {
+  const names = values.only ?? Object.keys(PARTS)
+  const numbers = {
+    threads: Number(values.threads ?? availableParallelism()),
+    scaleFactor: Number(values.sf),
+    runs: Number(values.runs),
+    minutes: Number(values.minutes),
+  }
+  const isKnown = names.every((name) => Object.hasOwn(PARTS, name))
+  if (!isKnown || Object.values(numbers).some((value) => !(value > 0))) {
     process.stderr.write(`${USAGE}\n`)
     return 3
   }
+  const { scaleFactor, threads } = numbers
   const data = join(root, 'node_modules', '.cache', 'nyala', `sample-${scaleFactor}`)
   await mkdir(data, { recursive: true })
-  const sample = await generateSample({ dir: data, scaleFactor, variables: process.env })
-  await using world = await openWorld({
-    clock: systemClock,
-    threads,
-    sample,
-    print,
-    variables: process.env,
-  })
-  const measurements: Measurement[] = []
+  const variables = process.env
+  const sample = await generateSample({ dir: data, scaleFactor, variables })
+  await using bench = new Bench({ ...numbers, clock: systemClock, sample, print, variables })
+  const versions = await versionsOf(bench)
   for (const name of names) {
-    for (const one of (await MEASUREMENTS[name]?.(world)) ?? []) {
-      measurements.push(one)
-      print(lineText(one))
+    const part = PARTS[name]
+    if (part === undefined) continue
+    print(`${name}, scale factor ${scaleFactor}, ${loadText()}`)
+    const load = loadText()
+    const { measurements, table } = await part(bench)
+    const measuredAt = new Date(systemClock.wall()).toISOString().slice(0, 16).replace('T', ' ')
+    const machine = machineText()
+    const section: Section = {
+      part: name,
+      scaleFactor,
+      threads,
+      measuredAt,
+      machine,
+      versions,
+      load,
+      measurements,
+      ...(table === undefined ? {} : { table }),
     }
-  }
-  const measuredAt = new Date(systemClock.wall()).toISOString().slice(0, 16).replace('T', ' ')
-  const versions = await versionsOf(world)
-  const machine = machineText()
-  const report = { measuredAt, machine, versions, scaleFactor, threads, measurements }
-  if (values.write === true) {
-    await writeFile(join(root, 'test', 'bench', 'RESULTS.md'), markdown(report))
+    for (const line of table === undefined ? [] : tableLines(table)) print(line)
+    for (const one of measurements) print(lineText(one))
+    if (values.write === true) await writeResults(join(root, 'test', 'bench'), section)
   }
   return 0
-}
-
-/** What was measured, by the programs' own word. */
-async function versionsOf({ db, kernel, cluster }: World): Promise<string> {
-  const duckdb = (await kernel.runAndReadAll('SELECT version()')).getRows()[0]?.[0]
-  const answer = await fetch(`${cluster.etcdEndpoints[0] ?? ''}/version`)
-  const etcd = ((await answer.json()) as { readonly etcdserver?: string }).etcdserver
-  return `Nyala ${db.server?.version ?? ''}, DuckDB ${String(duckdb)}, etcd ${etcd ?? ''}, Node.js ${process.versions.node}`
 }
 
 if (values.help === true) print(USAGE)

@@ -1,7 +1,7 @@
+import { runAlone, type Timing, timed } from './compare.ts'
 import { median, type Measurement, round } from './measurement.ts'
-import { cpuSeconds, familyOf } from './processes.ts'
 import { SHAPES, type BenchQuery } from './queries.ts'
-import { pidOf, type World } from './world.ts'
+import { enginePids, type World } from './world.ts'
 
 const RUNS = 7
 const WARM_UP_RUNS = 2
@@ -10,27 +10,22 @@ const MEASURED = ['one scan, many aggregates', 'three-way join, top ten', 'selec
 const FACTOR_GOAL = 1.05
 const CONSTANT_GOAL_MS = 5
 
-interface Timing {
-  readonly wallMs: number
-  readonly cpuMs: number
-}
-
 /**
  * What the way to the kernel and back costs: the same query in DuckDB alone and as one fragment through the cluster, in
  * turns, so that what else the machine does falls on both.
  */
 export async function measureOverhead(world: World): Promise<readonly Measurement[]> {
+  const { clock, kernel } = world
   const session = await world.db.session({ set: { distribution: 'single' } })
+  const pids = [process.pid, ...enginePids(world)]
   const measured = SHAPES.filter(({ name }) => MEASURED.includes(name))
   const results: Measurement[] = []
   for (const query of measured) {
     const alone: Timing[] = []
     const through: Timing[] = []
     for (let run = 0; run < WARM_UP_RUNS + RUNS; run++) {
-      const direct = await time(world, [process.pid], () => runAlone(world, query))
-      const cluster = await time(world, clusterPids(world), async () => {
-        await session.query(query.sql)
-      })
+      const direct = await timed(clock, [process.pid], () => runAlone(kernel, query.sql))
+      const cluster = await timed(clock, pids, () => session.query(query.sql))
       if (run < WARM_UP_RUNS) continue
       alone.push(direct)
       through.push(cluster)
@@ -58,25 +53,3 @@ function compare(
       `CPU ${round(cpu(through))} ms against ${round(cpu(alone))} ms; medians of ${through.length}`,
   }
 }
-
-async function runAlone(world: World, query: BenchQuery): Promise<void> {
-  const reader = await world.kernel.runAndReadAll(query.sql)
-  reader.getRows()
-}
-
-async function time(
-  world: World,
-  pids: readonly number[],
-  action: () => Promise<void>,
-): Promise<Timing> {
-  const cpu = cpuSeconds(pids)
-  const started = world.clock.now()
-  await action()
-  return { wallMs: world.clock.now() - started, cpuMs: (cpuSeconds(pids) - cpu) * 1000 }
-}
-
-const clusterPids = ({ cluster }: World): readonly number[] => [
-  process.pid,
-  pidOf(cluster, 'c1'),
-  ...familyOf(pidOf(cluster, 'e1')),
-]

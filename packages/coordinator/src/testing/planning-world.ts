@@ -12,10 +12,14 @@ import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
 import { type PlanOptions, planQuery } from '../plan/planner.ts'
 import { optimize } from '../plan/rules/index.ts'
 import { SqlFrontEnd } from '../sql/front-end.ts'
+import type { QueryBody } from '../sql/statement.ts'
 import type { Dialect } from '../sql/token.ts'
 import { checkSchemas, inferColumns } from '../table/external-table.ts'
 import { dataColumns, type Manifest, manifestOf } from '../table/manifest.ts'
 import { ManifestStore } from '../table/manifest-store.ts'
+
+export { COST_NS } from '../plan/fragment/cost.ts'
+export { PLAN_STEPS, type PlanStep, timePlanSteps } from './plan-steps.ts'
 
 export const FORCED: PlanOptions = {
   distribution: 'force',
@@ -74,9 +78,14 @@ export class PlanningWorld implements AsyncDisposable {
       log: silentLog,
     }
     await openCluster(on)
-    const mirror = await Mirror.open(clock)
+    return PlanningWorld.over(await Catalog.open(on), directory)
+  }
+
+  /** Over a catalog that is there, whose manifests lie in `directory`. Closes the catalog with itself. */
+  static async over(catalog: Catalog, directory: string): Promise<PlanningWorld> {
+    const mirror = await Mirror.open(systemClock)
     return new PlanningWorld({
-      catalog: await Catalog.open(on),
+      catalog,
       frontEnd: await SqlFrontEnd.open(),
       mirror,
       functions: await mirror.kernelFunctions(),
@@ -153,6 +162,19 @@ export class PlanningWorld implements AsyncDisposable {
     } = {},
   ): Promise<BoundQuery> {
     const body = await this.frontEnd.parseQuery(sql, { dialect: session.dialect ?? 'ansi' })
+    return this.bindBody(body, sql, session)
+  }
+
+  /** Binds a text that has been read. */
+  bindBody(
+    body: QueryBody,
+    sql: string,
+    session: {
+      readonly database?: string
+      readonly timezone?: string
+      readonly findFiles?: BindContext['findFiles']
+    } = {},
+  ): Promise<BoundQuery> {
     return bindQuery(body.query, body.source.sql, {
       catalog: this.catalog.snapshot(),
       database: session.database ?? 'default',

@@ -37,9 +37,14 @@ type About = Pick<Fragment, 'output' | 'why' | 'expected' | 'rowsMax' | 'rowsEno
   readonly content: Content | 'result'
 }
 
-/** With whole tables beside it, a scan is divided among as many tasks as run at once; alone, by bytes. */
-const TASK_BYTES_TARGET = 16 * 1024 * 1024
-const TASKS_PER_SLOT_MAX = 4
+/**
+ * A scan is divided among as many tasks as run at once, or several times as many where each still has so much to read:
+ * a task takes about 10 ms of processor time besides its work.
+ */
+const TASK_BYTES_TARGET = 128 * 1024 * 1024
+const ROUNDS_MAX = 4
+/** Of more groups than this one more task makes nearly as many more. */
+const GROUPS_OF_PARTS_MAX = 10_000
 /** Buckets for each slot, so that they can be put together into tasks of equal size. */
 const BUCKETS_PER_SLOT = 4
 const BUCKETS_MAX = 256
@@ -121,6 +126,15 @@ export class Emitter {
     const scans = unique(parts.flatMap((p) => (p.kind === 'scan' ? [p.scan] : [])))
     if (source.kind === 'scan' && countScans(branch.relation, source.scan) !== 1)
       throw new NotDistributable('a divided table that is read twice')
+    const inputs = this.#inputs(
+      parts.flatMap((p) => (p.kind === 'exchange' ? [p.exchange] : [])),
+      source,
+    )
+    const hasParts = content === 'partial' || content === 'distinct'
+    const isRepeated =
+      scans.length > 1 ||
+      inputs.some((input) => input.use === 'whole') ||
+      (hasParts && (said.expected?.rows ?? 0) > GROUPS_OF_PARTS_MAX)
     this.fragments.push({
       id: this.#options.firstFragment + this.fragments.length,
       parts,
@@ -132,12 +146,9 @@ export class Emitter {
           rows: (relation) => this.#drafts.rowsOf(relation),
           exchange: (id) => this.#numbers.get(id),
         }),
-      inputs: this.#inputs(
-        parts.flatMap((p) => (p.kind === 'exchange' ? [p.exchange] : [])),
-        source,
-      ),
+      inputs,
       scans,
-      ...(source.kind === 'scan' ? { divided: this.#divided(source.scan, scans.length > 1) } : {}),
+      ...(source.kind === 'scan' ? { divided: this.#divided(source.scan, isRepeated) } : {}),
       repeatable: !hasLimit(branch.relation),
       ...(cuttable === undefined ? {} : { cuttable }),
       ...said,
@@ -160,27 +171,18 @@ export class Emitter {
     })
   }
 
+  /** `isRepeated`: each task does over again what others do too, so that there are no more than run at once. */
   #divided(
     id: number,
-    hasOthers: boolean,
+    isRepeated: boolean,
   ): { readonly scan: number; readonly groups: readonly (readonly Split[])[] } {
     const scan = this.#options.scans.get(id)
     if (scan === undefined) throw new Error(`there is no scan ${id}`)
-    const slots = Math.max(1, this.#options.slots)
-    const atLeast = Math.max(2, slots)
+    const slots = Math.max(2, this.#options.slots)
     const bytes = scan.files.reduce((sum, file) => sum + file.bytes, 0)
-    const wanted = Math.min(
-      Math.max(Math.ceil(bytes / TASK_BYTES_TARGET), atLeast),
-      slots * TASKS_PER_SLOT_MAX,
-    )
-    return {
-      scan: id,
-      groups: divideSplits(
-        scan.files,
-        hasOthers ? atLeast : Math.max(wanted, atLeast),
-        scan.rowGroupsLeft,
-      ),
-    }
+    const wanted = Math.ceil(bytes / (slots * TASK_BYTES_TARGET))
+    const rounds = isRepeated ? 1 : Math.max(1, Math.min(wanted, ROUNDS_MAX))
+    return { scan: id, groups: divideSplits(scan.files, slots * rounds, scan.rowGroupsLeft) }
   }
 
   #numbered(relation: Relation, source: Source): Relation {

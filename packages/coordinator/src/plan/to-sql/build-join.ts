@@ -3,7 +3,13 @@ import { someNode } from '../../sql/ir/tree.ts'
 import type { Expression, FunctionCall, Join, Query, TableRef } from '../../sql/ir.ts'
 import { allOf, columnName, columnNames, conjunctsOf, TRUE } from '../logical/expressions.ts'
 import { isNeverNull, isUniqueOn } from '../logical/properties.ts'
-import { columnsOf, type JoinCondition, type JoinRelation } from '../logical/relation.ts'
+import {
+  columnsOf,
+  inputsOf,
+  type JoinCondition,
+  type JoinRelation,
+  type Relation,
+} from '../logical/relation.ts'
 import { isNullSafe } from '../logical/safety.ts'
 import { arePlain, type Block, inBlock, isOpen } from './block.ts'
 import { emitBlock } from './emit-block.ts'
@@ -29,8 +35,29 @@ export function buildJoin(builder: QueryBuilder, join: JoinRelation, needed: Nam
   }
   const left = leftSide(builder, join, { needed: sides.left, plain: sides.left })
   const right = tableSide(builder, builder.build(join.right, sides.right), sides.right)
-  return plainJoin(builder, join, { left, right, sides })
+  return plainJoin(builder, join, { ...inOurOrder(builder, join, { left, right, sides }), sides })
 }
+
+/**
+ * The kernel puts joins into an order of its own, for which it does not know how many different values an exchange has
+ * in a column: joining one by a column of few values multiplied rows by 400. It does not look into a subquery that is
+ * joined, so that there the order is that of the plan.
+ */
+function inOurOrder(
+  builder: QueryBuilder,
+  join: JoinRelation,
+  { left, right, sides }: Sides,
+): Pick<Sides, 'left' | 'right'> {
+  const isJoin = (block: Block): boolean => block.from?.kind === 'join'
+  if ((!isJoin(left) && !isJoin(right)) || !readsExchange(join)) return { left, right }
+  return {
+    left: isJoin(left) ? builder.wrap(left, sides.left) : left,
+    right: isJoin(right) ? builder.wrap(right, sides.right) : right,
+  }
+}
+
+const readsExchange = (relation: Relation): boolean =>
+  relation.kind === 'exchange' || inputsOf(relation).some(readsExchange)
 
 /** The columns that conditions read. */
 const readOf = (join: JoinRelation): Names =>
