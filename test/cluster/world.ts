@@ -22,6 +22,8 @@ export interface World extends AsyncDisposable {
 export async function openWorld(options: {
   readonly coordinators: number
   readonly executors: number
+  /** Members of etcd; 1 by default. */
+  readonly etcd?: 1 | 3
   /** The environment of the members; this process's own unless told otherwise. */
   readonly variables?: NodeJS.ProcessEnv
 }): Promise<World> {

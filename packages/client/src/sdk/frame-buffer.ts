@@ -35,14 +35,14 @@ export function messageOf({ task, sequence, payload, packed }: HeldFrame): Uint8
   }
 }
 
-/** Credit is given back when this part of the window has been consumed, not for each frame. */
+/** Credit is given back when this part of the window has been consumed, not for each frame; so for what has come. */
 const CREDIT_BACK_PART = 4
 
 export interface FrameBufferOptions {
   readonly crc32: Crc32
   /** Bytes that may be on their way or held here; the sender has been granted them at the start. */
   readonly windowBytes: number
-  /** Grants `bytes` more; `acknowledged` are the tasks of which more has come since the last time. */
+  /** Grants `bytes` more, which may be none; `acknowledged` are the tasks of which more has come since the last time. */
   readonly grant: (bytes: number, acknowledged: readonly TaskPlace[]) => void
 }
 
@@ -83,6 +83,8 @@ export class FrameBuffer {
   readonly #ends = new Map<number, TaskEnd>()
   #creditBytes: number
   #consumedBytes = 0
+  /** Bytes that have come since it was last said what has. */
+  #unacknowledgedBytes = 0
   /** Bytes that have come and that the reader has not given back. */
   #unreleasedBytes = 0
   #hasSchema = false
@@ -160,8 +162,13 @@ export class FrameBuffer {
     try {
       const rows = packed ? packedRows(payload) : countRows(payload)
       stream.rows += rows
-      this.#unreleasedBytes += FRAME_HEADER_BYTES + payload.byteLength
+      const bytes = FRAME_HEADER_BYTES + payload.byteLength
+      this.#unreleasedBytes += bytes
+      this.#unacknowledgedBytes += bytes
       this.#deliver({ task: stream.task, sequence, payload, packed, rows })
+      if (this.#unacknowledgedBytes * CREDIT_BACK_PART >= this.#options.windowBytes) {
+        this.#options.grant(0, this.#acknowledge())
+      }
       return undefined
     } catch (error) {
       if (error instanceof SqlError) {
@@ -224,6 +231,7 @@ export class FrameBuffer {
   /** Where to go on at another sender, which has not been granted anything yet. */
   moved(): Place {
     this.#consumedBytes = 0
+    this.#unacknowledgedBytes = 0
     this.#creditBytes = Math.max(0, this.#options.windowBytes - this.#unreleasedBytes)
     const place = [...this.#streams.values()]
       .filter(({ task }) => !this.#ends.has(task))
@@ -281,6 +289,7 @@ export class FrameBuffer {
 
   /** What is here need not be kept elsewhere: this process asks for it only once. */
   #acknowledge(): readonly TaskPlace[] {
+    this.#unacknowledgedBytes = 0
     const more = [...this.#streams.values()].filter((s) => s.acknowledged < s.next)
     for (const stream of more) stream.acknowledged = stream.next
     return more.map((stream) => placeOf(stream))

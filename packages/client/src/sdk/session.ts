@@ -304,6 +304,7 @@ export class Session implements AsyncDisposable {
     run.finished.then(end, end)
     return new QueryStream<R>(run, progress, {
       converters: options.types === undefined ? this.#converters : convertersOf(options.types),
+      clock: this.context.platform.clock,
       profile: (queryId) => this.profile(queryId),
       loadParquet: () => this.context.platform.loadParquet(),
     })

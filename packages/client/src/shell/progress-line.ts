@@ -1,4 +1,5 @@
 import type { Progress } from '../sdk/query-stream.ts'
+import type { Move } from '../sdk/statement-run.ts'
 import type { ShellIo } from './shell-io.ts'
 
 const BAR_COLUMNS = 20
@@ -34,6 +35,12 @@ export class ProgressLine {
     this.#visible = true
   }
 
+  /** A line of its own that stays, between two of progress. */
+  note(text: string): void {
+    this.erase()
+    this.#io.stderr.write(`${text}\n`)
+  }
+
   erase(): void {
     if (this.#visible) this.#io.stderr.write(ERASE_LINE)
     this.#visible = false
@@ -43,6 +50,12 @@ export class ProgressLine {
     this.#ended = true
     this.erase()
   }
+}
+
+/** `c1 was lost, going on with c2 at row 1200000` */
+export function moveText({ from, to, resumed, rows }: Move): string {
+  const lost = from === undefined ? 'the query was begun elsewhere' : `${from} was lost`
+  return resumed ? `${lost}, going on with ${to} at row ${rows}` : `${lost}, running again on ${to}`
 }
 
 /** `0:13 ▕██████░░░▏ 64 %  6.45M rows · 473k rows/s · 41 MB/s · tasks 175/855 (34 running) · 3 executors` */

@@ -4,7 +4,7 @@ import type { Outcome, QueryStream } from '../sdk/query-stream.ts'
 import { errorReport, exitCodeOf, jsonErrorReport } from './error-report.ts'
 import { FORMATS, type FormatName, writeResult } from './formats/format.ts'
 import type { Output } from './output.ts'
-import { ProgressLine } from './progress-line.ts'
+import { moveText, ProgressLine } from './progress-line.ts'
 import { EXIT, type ShellIo } from './shell-io.ts'
 
 export interface RunnerOptions {
@@ -61,6 +61,7 @@ export class StatementRunner {
       signal,
       types: format.types,
       onProgress: (progress) => line?.show(progress),
+      onMoved: (move) => line?.note(moveText(move)),
     })
     // The line must be gone before the first row is written where both go to one terminal.
     void stream.columns.then(

@@ -188,6 +188,8 @@ export class ResumedRun {
     this.#start(live, link, (events) =>
       link.resumeTask(ref, epoch, { fromFrame: task.fromFrame, events }),
     )
+    // The client has said so to a coordinator that may not have passed it on.
+    live.running?.acknowledge(task.fromFrame)
   }
 
   /** Starts what has to be run again, where there is room. */

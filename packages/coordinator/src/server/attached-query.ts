@@ -28,6 +28,7 @@ export async function runAttached(
   const { resumption, executors, membership, failover, clock, log } = services
   const { serving, relay, signal } = call
   const { queryId, place, ended } = message
+  log.info('attachAsked', { query: queryId, place, ended: ended.length })
   const query = await resumption.attach(queryId, serving)
   try {
     const plan = await resumption.plan(query)

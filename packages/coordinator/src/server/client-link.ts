@@ -247,6 +247,8 @@ export class ClientLink {
       track.state = 'failed'
       call.relay.stop()
       const reason: unknown = signal.aborted ? signal.reason : error
+      if (message.kind === 'attach')
+        services.log.info('attachFailed', { query: queryId, error: reason })
       if (!(reason instanceof SqlError))
         services.log.error('statementFailed', { queryId, error: reason })
       const body = { ...toErrorBody(reason), queryId, coordinator: services.id }

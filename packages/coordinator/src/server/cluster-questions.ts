@@ -47,6 +47,8 @@ export async function cancelQuery(
   if (answers.some((a) => (a as { readonly canceled?: unknown } | null)?.canceled === true)) {
     return { canceled: true }
   }
+  // Its owner may be gone, or wait for a client that does not come.
+  if (await services.resumption.cancelOrphan(message.queryId)) return { canceled: true }
   throw new SqlError('undefined_object', `query "${message.queryId}" does not run`, {
     hint: 'it may have ended; `nyala status` lists the queries that run',
   })
