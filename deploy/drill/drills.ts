@@ -104,7 +104,7 @@ export const DRILLS: readonly Drill[] = [
     bounds: { stallMs: 3_000 },
     holdStreams: true,
     begin: follower,
-    run: async (round) => round.strike(await streaming(round), 'SIGTERM'),
+    run: drainCoordinator,
     mutant: { name: 'no-drain', fails: ['errors'] },
   },
   {
@@ -203,6 +203,23 @@ async function tasksAt(address: string): Promise<number> {
   }
 }
 
+/** Its streams stay in their midst until it has left the membership, so that it has to wait for them. */
+async function drainCoordinator(round: Round): Promise<void> {
+  const victim = await streaming(round)
+  const pid = (await round.process(victim))?.pid
+  const others = (await round.options.target.processes()).filter(
+    ({ id, role }) => role === 'coordinator' && id !== victim,
+  )
+  await round.strike(victim, 'SIGTERM')
+  await round.until('whole', round.bound(MOVED_MS), async () => {
+    for (const { address } of others) {
+      const status = await statusAt(address)
+      if (status?.members.every((one) => one.pid !== pid) === true) return undefined
+    }
+    return `${victim} was asked to stop and is still a member`
+  })
+}
+
 /** Stops it until the streams have gone on elsewhere, and wakes it while they are still in their midst. */
 async function stopAndWake(round: Round, victim: string): Promise<void> {
   const { load } = round
@@ -226,15 +243,16 @@ async function stopAndWake(round: Round, victim: string): Promise<void> {
 const MOVED_MS = 10_000
 
 async function etcdLeader(round: Round): Promise<string> {
-  for (const { role, address } of await round.options.target.processes()) {
-    if (role !== 'coordinator') continue
-    const leader = (await statusAt(address))?.etcd.find((one) => one.leader)
+  let found: string | undefined
+  await round.until('whole', round.bound(MOVED_MS), async () => {
     const processes = await round.options.target.processes()
-    const found = processes.find((one) => one.role === 'etcd' && one.address === leader?.address)
-    if (found !== undefined) return found.id
-  }
-  await round.until('whole', 0, () => 'no coordinator knows which member of etcd leads')
-  throw new Error('unreachable')
+    const coordinators = processes.filter(({ role }) => role === 'coordinator')
+    const status = await statusAt(round.options.prng.pick(coordinators).address)
+    const leader = status?.etcd.find((one) => one.leader)
+    found = processes.find((one) => one.role === 'etcd' && one.address === leader?.address)?.id
+    return found === undefined ? 'no coordinator knows which member of etcd leads' : undefined
+  })
+  return found as string
 }
 
 async function rollingRestart(round: Round): Promise<void> {
