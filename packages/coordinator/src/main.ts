@@ -144,7 +144,8 @@ async function main(): Promise<number> {
     }) + '\n',
   )
   await signalled
-  await coordinator.stop(isMutant('no-drain') ? 0 : undefined)
+  if (isMutant('no-drain')) coordinator.services.queries.cancelAll()
+  await coordinator.stop()
   await kv.close()
   return 0
 }
