@@ -9,6 +9,7 @@ import {
   type Relation,
   type SetRelation,
 } from '../logical/relation.ts'
+import { columnName } from '../logical/expressions.ts'
 import type { Scan } from '../scan.ts'
 import {
   type ColumnEstimate,
@@ -46,6 +47,7 @@ const UNION_DISTINCT = 0.9
 /** Of the values of one input of a union, those that the others have not. */
 const UNION_NEW = 0.5
 const EXCEPT = 0.5
+const RANKS: ReadonlySet<string> = new Set(['row_number', 'rank', 'dense_rank'])
 const INTERSECT = 0.5
 
 interface Memory {
@@ -141,12 +143,24 @@ function estimateUnary(relation: Unary, input: Estimated): Estimated {
     case 'distinct': {
       const keys = relation.on ?? columnsOf(relation).map(toReference)
       const rows = groupsOf(keys, input)
-      return estimated(rows, thinned(input.columns, input.rows, rows))
+      // Of the columns that rows were chosen by every value is still there.
+      const kept = relation.on === undefined ? undefined : new Set(relation.on.map(columnName))
+      const columns = new Map(thinned(input.columns, input.rows, rows))
+      for (const [name, column] of input.columns) {
+        if (kept === undefined || kept.has(name))
+          columns.set(name, { ...column, distinct: Math.min(column.distinct, rows) })
+      }
+      return estimated(rows, columns)
     }
     case 'window': {
       const columns = new Map(input.columns)
-      for (const { column } of relation.windows)
-        columns.set(column.name, unknownColumn(column.type, input.rows))
+      for (const { column, expression } of relation.windows) {
+        // A rank has as many values as there are rows of one partition.
+        const parts = RANKS.has(expression.name.toLowerCase())
+          ? groupsOf(expression.partitionBy, input)
+          : 1
+        columns.set(column.name, unknownColumn(column.type, input.rows / Math.max(1, parts)))
+      }
       return estimated(input.rows, columns)
     }
     case 'unnest': {

@@ -38,7 +38,7 @@ export function estimateExpression(
   }
   if (e.kind === 'cast') return estimateCast(e, estimateExpression(e.operand, columns, rows))
   if (e.kind === 'function') {
-    const part = estimateDatePart(e, columns, rows)
+    const part = estimateDatePart(e, columns, rows) ?? estimateRemainder(e, columns, rows)
     if (part !== undefined) return part
   }
   return { ...unknownColumn(typeOf(e), distinctOf(e, columns, rows)), nulls: nullsOf(e, columns) }
@@ -74,6 +74,27 @@ function estimateDatePart(
   const years = days === undefined ? 10 : days / DAYS_OF_YEAR + 1
   const distinct = unit === 'year' ? years : (PARTS[unit] ?? years)
   return { ...unknownColumn(type, Math.min(distinct, inner.distinct)), nulls: inner.nulls }
+}
+
+/** `a % 10`: as many values as there are remainders, on both sides of zero where `a` may be negative. */
+function estimateRemainder(
+  { name, args }: FunctionCall,
+  columns: ColumnEstimates,
+  rows: number,
+): ColumnEstimate | undefined {
+  const [operand, divisor] = args
+  if ((name !== '%' && name !== 'mod') || operand === undefined || divisor === undefined)
+    return undefined
+  const by = estimateExpression(divisor, columns, rows)
+  if (by.domain?.kind !== 'integer' || by.min === undefined || by.min !== by.max) return undefined
+  const inner = estimateExpression(operand, columns, rows)
+  const size = Math.abs(position(by.min))
+  const isPositive = typeof inner.min === 'bigint' && inner.min >= 0n
+  const remainders = isPositive ? size : 2 * size - 1
+  return {
+    ...unknownColumn(inner.type, Math.min(inner.distinct, remainders)),
+    nulls: inner.nulls,
+  }
 }
 
 function spanDays({ min, max, domain }: ColumnEstimate): number | undefined {

@@ -49,7 +49,7 @@ export function aggregateStream(by: Fragmenter, work: AggregateInput): Stream {
     )
   }
   const merges = aggregate.aggregates.map(mergeOf)
-  const isMergeable = merges.every((merge) => typeof merge !== 'string')
+  const isMergeable = merges.every((merge) => typeof merge !== 'string') && !hasEqualSets(aggregate)
   const groups = by.costs.size(aggregate).rows
   const rows = by.costs.size(aggregate.input).rows
   const isReduced = by.mayGather(groups) || groups <= rows * REDUCTION_MIN
@@ -78,6 +78,10 @@ const isPlain = (aggregate: AggregateRelation): boolean =>
   aggregate.sets.length === 1 &&
   aggregate.sets[0]?.length === aggregate.keys.length &&
   aggregate.groupings.length === 0
+
+/** True where two grouping sets are the same, as in ROLLUP (a, a): merging would make one group of both sets' groups. */
+const hasEqualSets = ({ sets }: AggregateRelation): boolean =>
+  new Set(sets.map((set) => [...new Set(set)].toSorted((a, b) => a - b).join())).size < sets.length
 
 /** Groups of each part, merged by their keys. */
 function mergedStream(by: Fragmenter, work: AggregateInput, merges: readonly Merge[]): Stream {
@@ -217,12 +221,18 @@ function distinctStream(by: Fragmenter, work: AggregateInput, args: readonly Exp
     groupings: [],
   })
   const needed = addColumns([], new Set([...keys, ...partials].map((c) => c.column.name)))
-  const of = partial(aggregate.input)
-  const exchanged = { stream: mapStream(input, partial), of, needed, content: 'partial' as const }
+  const expected = by.costs.size(partial(aggregate.input))
+  const exchanged = {
+    stream: mapStream(input, partial),
+    of: aggregate,
+    needed,
+    content: 'partial' as const,
+    expected,
+  }
   const refs = aggregate.keys.map((k) => columnRef(k.column))
   const why = 'distinct values of each part'
   const stream =
-    refs.length === 0 || by.mayGather(by.costs.size(of).rows)
+    refs.length === 0 || by.mayGather(expected.rows)
       ? by.drafts.gather({ ...exchanged, why })
       : by.drafts.shuffle({ ...exchanged, keys: refs, why })
   const final = mapStream(stream, (rows) => finishedDistinct({ aggregate, merges, own }, rows))

@@ -24,6 +24,8 @@ const AGGREGATE_NS = 15
 const GROUP_NS = 120
 const WINDOW_NS = 180
 const SORT_NS = 5
+/** A row that is compared with the last of the first rows. */
+const TOP_NS = 4
 const DISTINCT_NS = 65
 const WRITE_ROW_NS = 10
 const WRITE_BYTE_NS = 1.2
@@ -110,7 +112,7 @@ export class Costs {
     const known = this.#work.get(relation)
     if (known !== undefined) return known
     const inputs = inputsOf(relation).reduce((sum, input) => sum + this.work(input), 0)
-    const work = inputs + this.own(relation)
+    const work = inputs * this.partRead(relation) + this.own(relation)
     this.#work.set(relation, work)
     return work
   }
@@ -132,6 +134,14 @@ export class Costs {
 
   read(relation: Relation, width: number): number {
     return this.size(relation).rows * Math.max(1, width) * READ_VALUE_NS
+  }
+
+  /** The part of its input that a relation reads before it has enough: a LIMIT without order stops what streams. */
+  partRead(relation: Relation): number {
+    if (relation.kind !== 'limit' || relation.count === undefined) return 1
+    if (!isStreaming(relation.input)) return 1
+    const { rows } = this.size(relation.input)
+    return Math.min(1, (relation.count + relation.offset) / Math.max(1, rows))
   }
 
   /** Of that, what the relation itself takes over its inputs. */
@@ -167,8 +177,13 @@ export class Costs {
         return rows * WINDOW_NS * relation.windows.length
       case 'sort':
         return rows * Math.log2(rows + 2) * SORT_NS
+      case 'limit': {
+        const { input } = relation
+        if (input.kind !== 'sort' || relation.count === undefined) return rows
+        // The kernel keeps the first rows in place of sorting all.
+        return this.size(input).rows * TOP_NS - this.own(input)
+      }
       case 'values':
-      case 'limit':
       case 'unnest':
       case 'with':
       case 'cte':
@@ -180,5 +195,21 @@ export class Costs {
   /** Columns that an exchange of the relation carries. */
   width(relation: Relation, needed: ReadonlySet<string>): number {
     return columnsOf(relation).filter((c) => needed.has(c.name)).length
+  }
+}
+
+/** True for what makes its first rows without having read all of its input. */
+function isStreaming(relation: Relation): boolean {
+  switch (relation.kind) {
+    case 'scan':
+    case 'exchange':
+      return true
+    case 'filter':
+    case 'project':
+    case 'unnest':
+    case 'limit':
+      return isStreaming(relation.input)
+    default:
+      return false
   }
 }

@@ -21,7 +21,7 @@ export interface Draft {
   readonly columns: readonly PlanColumn[]
   /** Expressions over `columns` whose hash says the bucket; none for an exchange that is not in buckets. */
   readonly keys: readonly Expression[]
-  /** The relation whose rows, or parts, it carries. */
+  /** The relation of the logical plan whose rows, or parts, it carries: by it an exchange is known when planned again. */
   readonly of: Relation
   readonly content: Content
   /** Why it is there, for EXPLAIN. */
@@ -39,8 +39,8 @@ export interface Made {
   readonly size: Size
 }
 
-/** Types that do not come back from a segment as they went in. */
-const NOT_EXCHANGEABLE = /UNION|BIGNUM|VARIANT|GEOMETRY|"NULL"/
+/** Types that do not come back from a segment as they went in, or, like a row of fields without names, have no text. */
+const NOT_EXCHANGEABLE = /UNION|BIGNUM|VARIANT|GEOMETRY|"NULL"|\(""/
 /** Written as text, or as another type, and cast when read: possible for a column's own type alone. */
 const CAST_BACK_ONLY_ALONE =
   /HUGEINT|TIME WITH TIME ZONE|TIMETZ|BIT\b|TIMESTAMP_S|TIMESTAMP_MS|ENUM/
@@ -73,11 +73,18 @@ export class Drafts {
   readonly #costs: Costs
   readonly #made: readonly Made[]
   readonly #drafts: Draft[] = []
+  readonly #originals = new WeakMap<Relation, Relation>()
 
   /** `made`: exchanges that are there, which are used where they carry what is wanted. */
   constructor(costs: Costs, made: readonly Made[] = []) {
     this.#costs = costs
     this.#made = made
+  }
+
+  /** Says which relation of the logical plan one that was made of it stands for: by that one exchanges are known. */
+  standsFor(relation: Relation, original: Relation): void {
+    // What stands for a part that itself stands for another stands for that one.
+    this.#originals.set(relation, this.#originalOf(original))
   }
 
   get(id: number): Draft {
@@ -103,13 +110,13 @@ export class Drafts {
 
   /** The rows of a relation where they have been written, in whatever buckets. */
   madeRows(of: Relation, needed: ReadonlySet<string>): ExchangeRelation | undefined {
-    const made = this.#made.find(({ draft }) => isMadeFor(draft, { of, needed, content: 'rows' }))
+    const made = this.#find({ of, needed, content: 'rows' })
     return made === undefined ? undefined : this.#reuse(made)
   }
 
   /** The size of the rows of a relation where they have been written. */
   madeSize(of: Relation, needed: ReadonlySet<string>): Size | undefined {
-    return this.#made.find(({ draft }) => isMadeFor(draft, { of, needed, content: 'rows' }))?.size
+    return this.#find({ of, needed, content: 'rows' })?.size
   }
 
   /** True where an exchange for just this has been written. */
@@ -117,12 +124,25 @@ export class Drafts {
     return this.#madeFor(input) !== undefined
   }
 
-  #madeFor(input: Pick<DraftInput, 'of' | 'needed' | 'content' | 'keys'>): Made | undefined {
-    const content = input.content ?? 'rows'
+  #madeFor({
+    of,
+    needed,
+    ...input
+  }: Pick<DraftInput, 'of' | 'needed' | 'content' | 'keys'>): Made | undefined {
+    const keys = input.keys ?? []
+    return this.#find({ of, needed, content: input.content ?? 'rows', keys })
+  }
+
+  #find({ keys, ...wanted }: Wanted & { readonly keys?: readonly Expression[] }): Made | undefined {
+    const of = this.#originalOf(wanted.of)
     return this.#made.find(
       ({ draft }) =>
-        isMadeFor(draft, { ...input, content }) && equalIr(draft.keys, input.keys ?? []),
+        isMadeFor(draft, { ...wanted, of }) && (keys === undefined || equalIr(draft.keys, keys)),
     )
+  }
+
+  #originalOf(relation: Relation): Relation {
+    return this.#originals.get(relation) ?? relation
   }
 
   #reuse(made: Made): ExchangeRelation {
@@ -139,7 +159,8 @@ export class Drafts {
   add(input: DraftInput): ExchangeRelation {
     const there = this.#madeFor(input)
     if (there !== undefined) return this.#reuse(there)
-    const { stream, of } = input
+    const { stream } = input
+    const of = this.#originalOf(input.of)
     const first = stream.branches[0]
     if (first === undefined) throw new Error('a stream has a branch')
     const made = columnsOf(first.relation)
@@ -183,15 +204,14 @@ export class Drafts {
   }
 }
 
+interface Wanted {
+  readonly of: Relation
+  readonly needed: ReadonlySet<string>
+  readonly content: Content
+}
+
 /** True where an exchange carries at least the needed columns of just this. */
-const isMadeFor = (
-  draft: Draft,
-  wanted: {
-    readonly of: Relation
-    readonly needed: ReadonlySet<string>
-    readonly content: Content
-  },
-): boolean =>
+const isMadeFor = (draft: Draft, wanted: Wanted): boolean =>
   draft.of === wanted.of &&
   draft.content === wanted.content &&
   [...wanted.needed].every((name) => draft.columns.some((c) => c.name === name))

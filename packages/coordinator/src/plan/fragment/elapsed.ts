@@ -54,7 +54,7 @@ function branchNs({ relation, source }: Branch, { costs, slots }: ElapsedBy): nu
     const below = inputs.reduce((sum, input) => sum + input.ns, 0)
     const isDivided = divided(part) || inputs.some((input) => input.isDivided)
     const own = costs.own(part) / (isDivided ? parallel : 1)
-    return { ns: below + own, isDivided }
+    return { ns: below * costs.partRead(part) + own, isDivided }
   }
   return walk(relation).ns
 }

@@ -143,6 +143,7 @@ export class Emitter {
       operators: () =>
         operatorTexts(branch.relation, {
           scans: this.#options.scans,
+          divided: source.kind === 'scan' ? source.scan : undefined,
           rows: (relation) => this.#drafts.rowsOf(relation),
           exchange: (id) => this.#numbers.get(id),
         }),
@@ -207,7 +208,9 @@ export class Emitter {
 }
 
 const hasLimit = (relation: Relation): boolean =>
-  relation.kind === 'limit' || inputsOf(relation).some(hasLimit)
+  relation.kind === 'limit' ||
+  (relation.kind === 'distinct' && relation.on !== undefined) ||
+  inputsOf(relation).some(hasLimit)
 
 /** True where the tasks divide this exchange. */
 const isOf = (source: Source, exchange: number): boolean =>

@@ -44,6 +44,8 @@ export interface FragmentOptions {
 }
 
 const GATHER_ROWS_MAX = 100_000
+/** Rows are made distinct before they are compared where that leaves less than this part of them. */
+const DISTINCT_FIRST_MAX = 0.6
 
 /**
  * Cuts a logical plan into streams joined by exchanges, from the leaves to the root: each relation becomes a stream
@@ -151,16 +153,14 @@ export class Fragmenter {
     const keys = on ?? columnsOf(distinct.input).map(columnRef)
     if (singleBranch(input) !== undefined) return mapStream(input, whole)
     if (bucketKeys(input).some((list) => isSubset(list, keys))) return mapStream(input, whole)
-    if (on !== undefined) {
-      const why = 'rows by the columns of DISTINCT ON'
-      const exchanged = { stream: input, of: distinct.input, needed: inputs, why }
-      if (keys.length === 0) return mapStream(this.drafts.gather(exchanged), whole)
-      return mapStream(this.drafts.shuffle({ ...exchanged, keys }), whole)
-    }
+    // The first of the first rows of each part is the first of all.
     const parts = mapStream(input, whole)
     const exchanged = { stream: parts, of: distinct, needed: inputs, content: 'distinct' as const }
-    const gathered = this.mayGather(this.costs.size(distinct).rows)
-    const why = 'distinct rows of each part'
+    const gathered = keys.length === 0 || this.mayGather(this.costs.size(distinct).rows)
+    const why =
+      on === undefined
+        ? 'distinct rows of each part'
+        : 'a row of each part for each value of DISTINCT ON'
     return mapStream(
       gathered
         ? this.drafts.gather({ ...exchanged, why })
@@ -241,13 +241,21 @@ export class Fragmenter {
     const keys = set.columns.map(columnRef)
     const sides = set.inputs.map((input) => {
       const stream = this.#renamed(set, input)
-      const why = `rows to be compared by ${set.operator.toUpperCase()}`
+      const distinct: Relation = { kind: 'distinct', input, orderBy: [] }
+      // Without ALL a row counts once, however often it is there.
+      const isLess =
+        !set.all &&
+        this.costs.size(distinct).rows < this.costs.size(input).rows * DISTINCT_FIRST_MAX
+      const what = isLess ? 'distinct rows' : 'rows'
       return this.drafts.add({
-        stream,
+        stream: isLess
+          ? mapStream(stream, (of) => ({ kind: 'distinct', input: of, orderBy: [] }))
+          : stream,
         of: input,
+        ...(isLess ? { content: 'distinct', expected: this.costs.size(distinct) } : {}),
         needed: new Set(set.columns.map((c) => c.name)),
         keys,
-        why,
+        why: `${what} to be compared by ${set.operator.toUpperCase()}`,
       })
     })
     return streamOf(

@@ -1,11 +1,13 @@
 import type { Expression } from '../../sql/ir.ts'
 import {
   columnsOf,
+  type DependentRelation,
   type JoinCondition,
   type JoinRelation,
   type JoinType,
-  mapRelation,
+  inputsOf,
   type Relation,
+  withInputs,
 } from '../logical/relation.ts'
 import { equalIr } from '../../sql/ir/equal.ts'
 import { allNames, joinNeeds } from './columns.ts'
@@ -85,17 +87,32 @@ function dependentStream(by: Fragmenter, join: JoinRelation, needed: ReadonlySet
   const stream = by.stream(join.left, all)
   const why = 'outer rows of a correlated subquery'
   const left = by.drafts.add({ stream, of: join.left, needed: all, why })
-  const right = mapRelation(join.right, (part): Relation => {
-    if (part.kind !== 'dependent' || part.id !== dependent?.id) return part
-    const items = part.columns.map((column, i) => {
-      const expression = dependent.columns[i]
-      if (expression === undefined)
-        throw new Error('a dependent relation has the columns of its join')
-      return { column, expression }
-    })
-    return { kind: 'distinct', input: { kind: 'project', input: left, items }, orderBy: [] }
-  })
+  by.drafts.standsFor(left, join.left)
+  const replaced = (part: Relation): Relation => {
+    const made =
+      part.kind === 'dependent' && part.id === dependent?.id
+        ? valuesOf(part, dependent.columns, left)
+        : withInputs(part, inputsOf(part).map(replaced))
+    if (made !== part) by.drafts.standsFor(made, part)
+    return made
+  }
+  const right = replaced(join.right)
   return joinStream(by, { ...plain, left, right }, needed)
+}
+
+/** The distinct values that a dependent relation stands for, out of the outer rows. */
+function valuesOf(
+  { columns }: DependentRelation,
+  expressions: readonly Expression[],
+  outer: Relation,
+): Relation {
+  const items = columns.map((column, i) => {
+    const expression = expressions[i]
+    if (expression === undefined)
+      throw new Error('a dependent relation has the columns of its join')
+    return { column, expression }
+  })
+  return { kind: 'distinct', input: { kind: 'project', input: outer, items }, orderBy: [] }
 }
 
 /** Every task gets all of one side: reads it by itself, or what has been written once for all. */
@@ -272,8 +289,7 @@ function shuffled(
   const sizes = (['left', 'right'] as const).map(
     (s) => `${s} ${formatBytes(by.costs.sizeOf(join[s], needs[s]).bytes)}`,
   )
-  // Without times to compare, there is no side that may be given whole to every task.
-  const limit = times === '' ? `, neither may be whole (${broadcastMax(sides)})` : times
+  const limit = times === '' ? noWhole(sides) : times
   const filtered = filter === undefined ? '' : ', only rows whose keys the other side has'
   const why = `${side} side of a join, by its keys: ${sizes.join(', ')}${limit}${filtered}`
   return by.drafts.shuffle({
@@ -284,6 +300,17 @@ function shuffled(
     why,
     expected: filter?.size,
   })
+}
+
+/** Why no side is given whole to every task. */
+function noWhole(sides: Sides): string {
+  const { type } = sides.join
+  const which = [
+    ...(LEFT_WHOLE.has(type) ? ['left'] : []),
+    ...(RIGHT_WHOLE.has(type) ? ['right'] : []),
+  ]
+  if (which.length === 0) return `, of a ${type} join no side may be whole`
+  return `, ${which.join(' and ')} > ${broadcastMax(sides)}`
 }
 
 /** The conditions by which equal rows of both sides meet in one bucket. */
