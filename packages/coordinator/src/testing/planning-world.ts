@@ -17,6 +17,7 @@ import type { Dialect } from '../sql/token.ts'
 import { checkSchemas, inferColumns } from '../table/external-table.ts'
 import { dataColumns, type Manifest, manifestOf } from '../table/manifest.ts'
 import { ManifestStore } from '../table/manifest-store.ts'
+import type { TableStatistics } from '../table/statistics.ts'
 
 export { COST_NS } from '../plan/fragment/cost.ts'
 export { PLAN_STEPS, type PlanStep, timePlanSteps } from './plan-steps.ts'
@@ -41,6 +42,8 @@ export interface NewWorldTable {
   /** Absent: what the files say. */
   readonly columns?: readonly ColumnRecord[] | undefined
   readonly partitionColumns?: readonly ColumnRecord[] | undefined
+  /** What COMPUTE STATS would find; absent: it was never run. */
+  readonly statistics?: Pick<TableStatistics, 'rows' | 'columns'> | undefined
 }
 
 /**
@@ -115,6 +118,9 @@ export class PlanningWorld implements AsyncDisposable {
     const columns = table.columns ?? inferColumns(own)
     checkSchemas(table.listing, columns)
     const manifest = manifestOf(table.listing, names)
+    const pointer = await this.manifests.write(manifest)
+    const { crc32, bytes } = pointer
+    const { statistics } = table
     const { revision } = await this.catalog.createRelation({
       kind: 'external',
       database: table.database ?? 'default',
@@ -124,8 +130,16 @@ export class PlanningWorld implements AsyncDisposable {
       partitionColumns,
       schemaVersion: 1,
       snapshotId: 1,
-      manifest: await this.manifests.write(manifest),
-      statistics: null,
+      manifest: pointer,
+      statistics:
+        statistics === undefined
+          ? null
+          : await this.manifests.writeStatistics({
+              ...statistics,
+              format: 1,
+              computedAt: 0,
+              manifest: { crc32, bytes },
+            }),
       refreshedAt: 0,
     })
     await this.catalog.atLeast(revision)
