@@ -225,7 +225,9 @@ function reasonOf(all: readonly Fragment[], { slots, executors }: PlanOptions): 
 
 /** Names of the result as the user's own text would have them, whatever became of the expressions. */
 function nameItems(query: Query, columns: readonly Column[] | undefined): Query {
-  if (query.kind !== 'select' || columns?.length !== query.items.length) return query
+  if (query.kind === 'setOperation')
+    return query.byName ? query : { ...query, left: nameItems(query.left, columns) }
+  if (columns?.length !== query.items.length) return query
   const isPlain = query.items.every(
     (i) => i.expression.kind !== 'star' && i.expression.kind !== 'unpack',
   )

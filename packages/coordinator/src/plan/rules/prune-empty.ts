@@ -14,9 +14,17 @@ import {
   type Relation,
   type SetRelation,
 } from '../logical/relation.ts'
+import { typeText } from '../../sql/sql-types.ts'
 import { filtered } from './filter-relation.ts'
 
-export const pruneEmpty = (root: Relation): Relation => mapRelation(root, withoutRows)
+export const pruneEmpty = (root: Relation): Relation =>
+  mapRelation(root, (relation) => {
+    const pruned = withoutRows(relation)
+    return pruned === relation || columnsOf(pruned).every(hasTypeText) ? pruned : relation
+  })
+
+/** False where no NULL of the type can be written: a row's fields without names. */
+const hasTypeText = ({ type }: PlanColumn): boolean => !typeText(type).includes('(""')
 
 const isEmpty = (relation: Relation): boolean =>
   relation.kind === 'values' && relation.rows.length === 0
