@@ -115,8 +115,14 @@ function scanText(plan: PhysicalPlan, fragment: Fragment, id: number): string {
   const scan = plan.scans.get(id)
   if (scan === undefined) return ''
   const { database, table, alias } = scan
-  const bytes = scan.files.reduce((sum, file) => sum + file.bytes, 0)
-  const rows = scan.files.reduce((sum, file) => sum + file.rows, 0)
+  let rows = 0
+  let bytes = 0
+  for (const file of scan.files) {
+    const left = scan.rowGroupsLeft?.get(file)
+    const groups = file.rowGroups.filter((_, i) => left?.includes(i) ?? true)
+    rows += left === undefined ? file.rows : groups.reduce((sum, group) => sum + group.rows, 0)
+    bytes += left === undefined ? file.bytes : groups.reduce((sum, group) => sum + group.bytes, 0)
+  }
   const name = `${database}.${table}${alias === table ? '' : ` as ${alias}`}`
   const partitions =
     scan.partitionColumns.length === 0
