@@ -3,7 +3,7 @@ import { SqlError } from '@nyala/client/protocol'
 import { type CommitRequest, type CommitResult, type Kv, KvError } from './kv.ts'
 
 /** How long a guarded write is repeated before its outcome is called unknown; longer than an etcd election. */
-export const COMMIT_BUDGET_MS = 8000
+export const COMMIT_BUDGET_MS = 4500
 const PAUSE_MIN_MS = 20
 const PAUSE_MAX_MS = 300
 

@@ -75,8 +75,8 @@ t.test('equal buckets of both sides of a join come to the same task', async (t) 
   const parts = partsOf(of, (e) => (e === 0 ? left : right), { slots: 2, bytesMin: 0 })
   const bucketsOf = (paths: readonly string[]): string =>
     paths
-      .map((p) => p.split('-')[2])
-      .toSorted()
+      .map((p) => Number(p.split('-')[2]))
+      .toSorted((a, b) => a - b)
       .join()
   t.same(
     reads(of, 0, { parts, made: left }).map(bucketsOf),
