@@ -36,13 +36,15 @@ export async function measurePlanner({ options }: Bench): Promise<PartResult> {
   const byQuery = await coordinatorTimes(world)
   const steps = await stepTimes(world)
   const medians = byQuery.map(median)
+  const leasts = byQuery.map((samples) => Math.min(...samples))
   const slowest = SHAPES[medians.indexOf(Math.max(...medians))]?.name ?? ''
   const rows = SHAPES.map(({ name }, i) => [
     `${i + 1} ${name}`,
     round(medians[i] ?? 0),
+    round(leasts[i] ?? 0),
     ...PLAN_STEPS.map((step) => {
       const samples = steps[i]?.get(step) ?? []
-      return samples.length === 0 ? '' : round(median(samples))
+      return samples.length === 0 ? '' : round(Math.min(...samples))
     }),
   ])
   const all = byQuery.flat()
@@ -53,18 +55,18 @@ export async function measurePlanner({ options }: Bench): Promise<PartResult> {
         value: median(all),
         unit: 'ms',
         goal: { kind: 'most', value: MEDIAN_GOAL_MS },
-        detail: `by the coordinator's clock, ${ROUNDS} times each; p95 ${round(percentile(all, 0.95))} ms`,
+        detail: `by the coordinator's clock, ${ROUNDS} times each; p95 ${round(percentile(all, 0.95))} ms; median of each query's least ${round(median(leasts))} ms`,
       },
       {
         name: 'planning the 22 queries, slowest query',
         value: Math.max(...medians),
         unit: 'ms',
         goal: { kind: 'most', value: MAX_GOAL_MS },
-        detail: `its median; "${slowest}"; slowest of all ${all.length} ${round(Math.max(...all))} ms`,
+        detail: `its median; "${slowest}"; slowest of all ${all.length} ${round(Math.max(...all))} ms; largest of each query's least ${round(Math.max(...leasts))} ms`,
       },
     ],
     table: {
-      columns: ['query', 'coordinator ms', ...PLAN_STEPS.map((step) => `${step} ms`)],
+      columns: ['query', 'median ms', 'least ms', ...PLAN_STEPS.map((step) => `${step} least`)],
       rows,
     },
   }
