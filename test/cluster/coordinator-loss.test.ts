@@ -26,7 +26,7 @@ t.test('a result that streams when its coordinator is lost', async (t) => {
       const alive = members.filter((m) => m.role === 'coordinator' && m.state === 'alive')
       return alive.length === 3 && coordinators().length === 3
     })
-  const signal = (stream: QueryStream, name: 'SIGKILL' | 'SIGSTOP'): string => {
+  const signal = (stream: QueryStream, name: 'SIGKILL' | 'SIGSTOP' | 'SIGTERM'): string => {
     const id = stream.coordinator ?? ''
     process.kill(pidOf(cluster, id), name)
     return id
@@ -75,6 +75,18 @@ t.test('a result that streams when its coordinator is lost', async (t) => {
     t.not(stream.coordinator, paused)
     await allServe()
     await nothingIsLeft()
+  })
+
+  await t.test('is handed over by a coordinator that shuts down', async (t) => {
+    const session = await dividedSession(db, true)
+    let ended = ''
+    const stream = session.stream(LARGE)
+    const at = [{ rows: EARLY, act: (s: QueryStream) => void (ended = signal(s, 'SIGTERM')) }]
+    const reading = await readLarge(stream, { at })
+    isExact(reading)
+    t.comment(`longest wait ${Math.round(reading.stallMs)} ms`)
+    t.not(stream.coordinator, ended)
+    await allServe()
   })
 
   await t.test('goes on when those that took over are lost too', async (t) => {

@@ -74,7 +74,7 @@ const DRAIN_POLL_MS = 20
  * A coordinator in this process.
  *
  *   start: metastore read → front end and mirror open → listening → registered (clients and executors find it)
- *   drain: no new statements → running ones end or time out → leadership and registration given back → closed
+ *   drain: no new statements → results that stream go on elsewhere, other statements end or time out → leadership and registration given back → closed
  *
  * Nothing that it holds is needed by anyone after its death: catalog, membership and leadership are in the metastore,
  * sessions in the clients.
@@ -130,22 +130,9 @@ export class Coordinator {
       failover.start({ signal }),
       queryLog.start({ signal }),
     ])
-    const resumption = openResumption(options, {
-      queryLog,
-      executors,
-      failover,
-      election,
-      membership,
-      candidate,
-    })
-    const registration = new Registration({
-      ...store,
-      record: memberRecord(options, candidate),
-      onLost: ({ kind, reason }) => {
-        log.warn('registrationLost', { kind, reason })
-        if (kind === 'superseded') options.onSuperseded?.(reason)
-      },
-    })
+    const owning = { queryLog, executors, failover, election, membership, candidate }
+    const resumption = openResumption(options, owning)
+    const registration = openRegistration(options, { ...store, candidate })
     const services: Services = {
       clock,
       log,
@@ -167,12 +154,8 @@ export class Coordinator {
       admission,
       queries: new QueryRegistry(id),
     }
-    const coordinator = new Coordinator(options, services, {
-      listener,
-      registration,
-      peers,
-      queryLog,
-    })
+    const parts = { listener, registration, peers, queryLog }
+    const coordinator = new Coordinator(options, services, parts)
     late.accept = coordinator.#acceptor(new Statements(services))
     membership.onChange(() => coordinator.#announce())
     failover.onChange(() => coordinator.#announce())
@@ -193,10 +176,12 @@ export class Coordinator {
   /** Ends in an orderly way: new statements are refused, running ones get `timeoutMs` to end. */
   async stop(timeoutMs: number = DRAIN_TIMEOUT_MS): Promise<void> {
     const { clock, election, failover, queries, executors, membership } = this.#services
+    const { resumption } = this.#services
     const { catalog, frontEnd, mirror, constants } = this.#services
     if (this.#draining) return
     this.#draining = true
     for (const client of this.#clients) client.sendDraining()
+    resumption.handOver()
     const deadline = clock.now() + timeoutMs
     await Promise.all([election.stop(), this.#registration.stop()])
     while (queries.size > 0 && clock.now() < deadline) await clock.sleep(DRAIN_POLL_MS)
@@ -204,7 +189,7 @@ export class Coordinator {
     for (const client of this.#clients) client.close('coordinator has shut down')
     executors.close()
     this.#peers.close('coordinator has shut down')
-    this.#services.resumption.stop()
+    resumption.stop()
     await Promise.all([failover.stop(), membership.stop(), catalog.close(), this.#queryLog.stop()])
     await this.#listener.close()
     frontEnd.close()
@@ -341,6 +326,25 @@ function openFailover(
   membership.onChange(() => peers.setPeers(membership.coordinators()))
   peers.setPeers(membership.coordinators())
   return { election, failover }
+}
+
+function openRegistration(
+  options: CoordinatorOptions,
+  {
+    candidate,
+    ...store
+  }: Omit<ConstructorParameters<typeof Registration>[0], 'record' | 'onLost'> & {
+    readonly candidate: Pick<MemberRecord, 'address' | 'startedAt'>
+  },
+): Registration {
+  return new Registration({
+    ...store,
+    record: memberRecord(options, candidate),
+    onLost: ({ kind, reason }) => {
+      options.log.warn('registrationLost', { kind, reason })
+      if (kind === 'superseded') options.onSuperseded?.(reason)
+    },
+  })
 }
 
 function openResumption(

@@ -38,7 +38,7 @@ export interface StreamContext {
  * A reader that never waits for anything else keeps the event loop to itself while frames are at hand, and pings with it:
  * coordinators would take this process for dead.
  */
-const TURN_MS = 100
+const TURN_MS = 25
 
 /** The end of an Arrow IPC stream. */
 const END_OF_STREAM = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0)

@@ -388,7 +388,10 @@ export class StatementRun {
   #onFailed(attempt: Attempt, message: FailedMessage): void {
     const error = fromErrorBody(message.error)
     if (message.session !== undefined) this.#tellSession(message.session)
-    if (attempt.resumable && !attempt.accepted) return this.#onAttachFailed(attempt, error)
+    const isHandedOver = error.error === 'cannot_connect_now'
+    if (attempt.resumable && (isHandedOver || !attempt.accepted)) {
+      return this.#onAttachFailed(attempt, error)
+    }
     // Refused before it was accepted: nothing has been done, so even a write may go elsewhere.
     if (!attempt.accepted && error.error === 'cannot_connect_now' && this.#mayRepeat()) {
       return this.#repeat(attempt, error.message)
@@ -425,7 +428,9 @@ export class StatementRun {
   /** The result cannot be had at this coordinator: perhaps elsewhere or later, perhaps from its beginning. */
   #onAttachFailed(attempt: Attempt, error: SqlError): void {
     if (ASK_AGAIN.has(error.error) && this.#resumes < RESUMES_MAX) {
-      return void this.#resume(attempt, undefined)
+      const { coordinator } = attempt.link
+      const from = attempt.accepted ? { coordinator, reason: error.message } : undefined
+      return void this.#resume(attempt, from)
     }
     const mayRepeat = this.#statement.attachTo === undefined && this.#mayRepeat()
     if (mayRepeat && error.retryable && !attempt.buffer.started) {

@@ -307,6 +307,11 @@ export class FakeCall {
     this.#peer.send({ kind: 'streaming', call: this.request.call, resumable })
   }
 
+  /** Frames are sent without a word that they may be handed out. */
+  streamingUnsaid(): void {
+    this.#streaming = true
+  }
+
   progress(tasksDone: number, tasksTotal: number): void {
     this.#peer.send({
       kind: 'progress',

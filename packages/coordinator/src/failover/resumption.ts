@@ -190,6 +190,17 @@ export class Resumption implements QueryRunner {
     }
   }
 
+  /** This coordinator is to end: clients go on with their results elsewhere. */
+  handOver(): void {
+    for (const [id, owned] of this.#owned) {
+      const { serving } = owned
+      owned.serving = undefined
+      serving?.leave(
+        new SqlError('cannot_connect_now', 'this coordinator is shutting down', { queryId: id }),
+      )
+    }
+  }
+
   stop(): void {
     this.#options.owner.stop()
     for (const { stopWaiting } of this.#owned.values()) stopWaiting?.()

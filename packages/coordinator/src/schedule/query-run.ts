@@ -17,13 +17,13 @@ import {
 } from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
+import { failureError } from './failure-error.ts'
+import { watchExecutors } from './executor-watch.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
 import { adaptedPlan, producedBy } from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
 
-/** How long a task waits for any executor to be connected. */
-const NO_EXECUTORS_TIMEOUT_MS = 10_000
 /** A query is begun under the owner epoch of a record's first owner, whether it gets a record or not. */
 export const EPOCH = 1
 /** Times that stages run again because an executor was lost with their output. */
@@ -168,8 +168,9 @@ export class QueryRun {
       signal.throwIfAborted()
       if (!this.#isKept) this.#release()
     } catch (error) {
+      if (this.#isLeft) throw error
       for (const live of this.#live.values()) live.task.cancel()
-      if (!this.#isLeft) this.#release()
+      this.#release()
       throw error
     } finally {
       signal.removeEventListener('abort', onAbort)
@@ -288,7 +289,7 @@ export class QueryRun {
   async #runStage(report: Report): Promise<void> {
     const { clock, executors, signal } = this.#options
     const ended = deferred<undefined>()
-    const watch = this.#watchExecutors(ended)
+    const watch = watchExecutors(this.#options, (error) => ended.reject(error))
     const advance = (): void => {
       watch.check()
       this.#checkInputs(report, ended)
@@ -315,29 +316,6 @@ export class QueryRun {
     const [lost] = this.#lostExecutors(this.#reports.indexOf(report))
     if (lost === undefined || this.#hasDelivered()) return
     ended.reject(new SqlError('executor_lost', `executor ${lost} was lost with its segments`))
-  }
-
-  /** A cluster that has lost its executors answers with an error in time, not with silence. Called on every change. */
-  #watchExecutors(ended: Deferred<undefined>): { check(): void; stop(): void } {
-    const { clock, executors } = this.#options
-    let stopTimer: (() => void) | undefined
-    const expire = (): void =>
-      ended.reject(
-        new SqlError(
-          'no_executors',
-          `no executor has been connected for ${NO_EXECUTORS_TIMEOUT_MS / 1000} s`,
-          { hint: 'see `nyala status` for the members of the cluster' },
-        ),
-      )
-    const stop = (): void => {
-      stopTimer?.()
-      stopTimer = undefined
-    }
-    const check = (): void => {
-      if (executors.size > 0) stop()
-      else stopTimer ??= clock.after(NO_EXECUTORS_TIMEOUT_MS, expire)
-    }
-    return { check, stop }
   }
 
   #dispatch(report: Report, ended: Deferred<undefined>, advance: () => void): void {
@@ -508,37 +486,3 @@ const numberOf = (fragment: Fragment, index: number): number =>
 
 const attemptKey = (fragment: Fragment, index: number, attempt: number): string =>
   `${fragment.id}/${index}/${attempt}`
-
-function failureError(why: stages.FailReason, error: SqlError): SqlError {
-  switch (why) {
-    case 'error':
-      return error
-    case 'quarantined':
-      return new SqlError(
-        'query_quarantined',
-        `the kernels of ${stages.KERNEL_CRASHES_MAX} executors died while they ran this query: ${error.message}`,
-        {
-          hint: 'the query is not tried again; lower its memory or change it',
-          cause: error,
-        },
-      )
-    case 'attempts':
-      return new SqlError(
-        error.error,
-        `a task failed ${stages.ATTEMPTS_MAX} times, at last with: ${error.message}`,
-        {
-          hint: error.hint,
-          cause: error,
-        },
-      )
-    case 'delivered':
-      return new SqlError(
-        error.error,
-        `${error.message}; part of the result had been delivered, so the query cannot go on by itself`,
-        {
-          hint: 'run the statement again',
-          cause: error,
-        },
-      )
-  }
-}

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { systemClock as clock } from '@nyala/client/base'
 import t from 'tap'
 import { type FakeCoordinator, FakeConsumer } from '../testing/fake-coordinator.ts'
+import type { FromExecutor } from '../protocol/index.ts'
 import { resultTask, tableOf, World } from '../testing/world.ts'
 import { OWNER_GRACE_MS } from './task-manager.ts'
 
@@ -258,4 +259,67 @@ t.test('a draining executor takes no new task and waits for its queries', async 
   coordinator.send({ kind: 'releaseQuery', epoch: 1, queryId: 'q1' })
   await drained
   t.notOk(executor.kernelPids.some((pid) => existsSync(`/proc/${pid}/exe`)))
+})
+
+t.test('another coordinator goes on with a result where its client is', async (t) => {
+  await using world = await World.start()
+  const executor = await world.startExecutor()
+  const { coordinator } = world
+  const { address, cluster } = { address: executor.address, cluster: world.cluster }
+  const spec = resultTask('SELECT i, i * i AS j FROM range(3000000) t(i)')
+  void coordinator.run(spec)
+  await coordinator.heard(ref, 'taskStreaming')
+  coordinator.send({ kind: 'keepQuery', epoch: 1, queryId: ref.queryId })
+  const old = await FakeConsumer.connect({ address, cluster, clock })
+  const fetch = { kind: 'fetchResult', call: 1, ...ref } as const
+  old.connection.send({ ...fetch, epoch: 1, fromFrame: 0, creditBytes: 1_000_000 })
+  await old.until(() => old.frames.length >= 2)
+  const taken = (): readonly FromExecutor[] =>
+    coordinator.messages.filter((message) => message.kind === 'queryTaken')
+  coordinator.send({ kind: 'takeQuery', epoch: 7, queryId: ref.queryId })
+  await coordinator.until(() => taken().length > 0)
+  t.match(taken(), [{ epoch: 7, tasks: [{ task: ref.task, attempt: ref.attempt, firstFrame: 0 }] }])
+
+  // What the old owner still says or asks for is of no effect.
+  coordinator.send({ kind: 'acknowledge', epoch: 1, ...ref, frames: 2 })
+  coordinator.send({ kind: 'cancelTask', epoch: 1, ...ref })
+  coordinator.send({ kind: 'releaseQuery', epoch: 1, queryId: ref.queryId })
+  const late = await FakeConsumer.connect({ address, cluster, clock })
+  late.connection.send({ ...fetch, epoch: 1, fromFrame: 0, creditBytes: 1_000_000 })
+  t.match(await late.end(1), { kind: 'failed', error: { error: 'task_superseded' } })
+
+  coordinator.send({ kind: 'resumeTask', epoch: 7, call: 9, ...ref })
+  const next = await FakeConsumer.connect({ address, cluster, clock })
+  next.connection.send({
+    ...fetch,
+    epoch: 7,
+    fromFrame: 1,
+    creditBytes: Number.MAX_SAFE_INTEGER,
+  })
+  t.match(await old.end(1), { kind: 'failed', error: { error: 'task_superseded' } })
+  const acknowledge = (): void => {
+    const frames = next.frames.length + 1
+    coordinator.send({ kind: 'acknowledge', epoch: 7, ...ref, frames })
+  }
+  while (!next.messages.some((message) => message.kind === 'ended')) {
+    acknowledge()
+    await clock.sleep(5)
+  }
+  t.ok(next.frames.every(({ frame }, i) => frame.sequence === i + 1))
+  t.equal(tableOf([old.frames[0], ...next.frames].flatMap((f) => f?.bytes ?? [])).numRows, 3e6)
+  for (const consumer of [old, late, next]) consumer.close()
+})
+
+t.test('a query that is taken over where it is not is refused to its old owner', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  await coordinator.hello()
+  coordinator.send({ kind: 'takeQuery', epoch: 5, queryId: ref.queryId })
+  t.match((await coordinator.run(resultTask('SELECT 1'), 1)).error, { error: 'task_superseded' })
+  t.equal((await coordinator.run(resultTask('SELECT 2', { attempt: 1 }), 5)).finished?.rows, 1)
+  coordinator.send({ kind: 'resumeTask', epoch: 6, call: 3, ...ref, attempt: 4 })
+  await coordinator.until(() =>
+    coordinator.messages.some((m) => m.kind === 'taskFailed' && m.error.error === 'executor_lost'),
+  )
 })

@@ -1,0 +1,37 @@
+import { SqlError } from '@nyala/client/protocol'
+import * as stages from './stage.ts'
+
+/** The error that a query ends with because of a task's. */
+export function failureError(why: stages.FailReason, error: SqlError): SqlError {
+  switch (why) {
+    case 'error':
+      return error
+    case 'quarantined':
+      return new SqlError(
+        'query_quarantined',
+        `the kernels of ${stages.KERNEL_CRASHES_MAX} executors died while they ran this query: ${error.message}`,
+        {
+          hint: 'the query is not tried again; lower its memory or change it',
+          cause: error,
+        },
+      )
+    case 'attempts':
+      return new SqlError(
+        error.error,
+        `a task failed ${stages.ATTEMPTS_MAX} times, at last with: ${error.message}`,
+        {
+          hint: error.hint,
+          cause: error,
+        },
+      )
+    case 'delivered':
+      return new SqlError(
+        error.error,
+        `${error.message}; part of the result had been delivered, so the query cannot go on by itself`,
+        {
+          hint: 'run the statement again',
+          cause: error,
+        },
+      )
+  }
+}
