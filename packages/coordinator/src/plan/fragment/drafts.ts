@@ -19,6 +19,8 @@ export interface Draft {
   readonly id: number
   readonly stream: Stream
   readonly columns: readonly PlanColumn[]
+  /** Columns that the stream has besides. Other names that are needed are no columns: those of a lambda's parameters. */
+  readonly lacking: readonly PlanColumn[]
   /** Expressions over `columns` whose hash says the bucket; none for an exchange that is not in buckets. */
   readonly keys: readonly Expression[]
   /** The relation of the logical plan whose rows, or parts, it carries: by it an exchange is known when planned again. */
@@ -176,6 +178,7 @@ export class Drafts {
       id,
       stream,
       columns: carried,
+      lacking: made.filter((c) => !carried.includes(c)),
       keys: input.keys ?? [],
       of,
       content: input.content ?? 'rows',
@@ -214,4 +217,4 @@ interface Wanted {
 const isMadeFor = (draft: Draft, wanted: Wanted): boolean =>
   draft.of === wanted.of &&
   draft.content === wanted.content &&
-  [...wanted.needed].every((name) => draft.columns.some((c) => c.name === name))
+  draft.lacking.every((c) => !wanted.needed.has(c.name))
