@@ -2,12 +2,18 @@ import { Prng } from '@nyala/client/base'
 import type { PhysicalPlan, PlanOptions } from '@nyala/coordinator/testing'
 import { difference, type Expectation } from './compare.ts'
 import { QueryGenerator } from './generate.ts'
+import { metamorphosesOf } from './metamorphoses.ts'
 import { type GeneratedQuery, orderOf, queryText } from './query.ts'
-import { type Rows, runPlan, runText, TooManyRows } from './run.ts'
+import { type Rows, type RunEvent, runPlan, runText, TooLarge } from './run.ts'
 import type { RandomWorld } from './world.ts'
 
 export type Verdict =
-  | { readonly kind: 'same'; readonly plan: PhysicalPlan; readonly rows: number }
+  | {
+      readonly kind: 'same'
+      readonly plan: PhysicalPlan
+      readonly rows: number
+      readonly events: ReadonlySet<RunEvent>
+    }
   /** The reference has no answer either, or one that is too large. */
   | { readonly kind: 'skipped'; readonly why: string }
   | { readonly kind: 'wrong'; readonly why: string; readonly plan: PhysicalPlan | undefined }
@@ -24,47 +30,110 @@ export interface Case {
 export function caseOf(seed: number): Case {
   const random = new Prng(seed)
   // A stream of its own for the cluster, so that shrinking a query leaves it alone.
-  const executors = random.below(5) + 1
-  const slots = executors * (random.below(3) + 1)
+  const slots = random.pick([1, 2, 2, 3, 4, 4, 6, 8])
+  const executors = random.below(slots) + 1
   const options: PlanOptions = {
     distribution: random.chance(0.97) ? 'force' : 'auto',
     distributionMinBytes: 0,
-    broadcastMaxBytes: 2 ** 40,
+    // Often so little that both sides of a join have to be put into buckets.
+    broadcastMaxBytes: random.pick([0, 0, 500, 5000, 2 ** 40]),
+    gatherRowsMax: random.pick([0, 0, 50, 100_000]),
     slots,
     executors,
   }
   return { seed, query: new QueryGenerator(random).query(), options }
 }
 
-export async function checkCase(world: RandomWorld, { query, options }: Case): Promise<Verdict> {
+export async function checkCase(world: RandomWorld, found: Case): Promise<Verdict> {
+  const { query, options, seed } = found
   const { columns, total } = orderOf(query)
   return checkText(world, queryText(query), {
     options,
+    seed,
     expectation: { ordered: columns, complete: query.limit === undefined || total },
   })
+}
+
+/** Every how many queries are also written in other ways. */
+const METAMORPHOSED = 3
+
+/** Runs a query as it is, and of some also what else they can be written as. */
+export async function check(world: RandomWorld, found: Case): Promise<Verdict> {
+  const verdict = await checkCase(world, found)
+  if (verdict.kind !== 'same' || found.seed % METAMORPHOSED !== 0) return verdict
+  const other = await checkMetamorphoses(world, found)
+  return other.kind === 'wrong' ? other : verdict
+}
+
+/** Runs other ways to write a query, each of which has to have the rows that the query has by itself. */
+export async function checkMetamorphoses(world: RandomWorld, found: Case): Promise<Verdict> {
+  const { query, options, seed } = found
+  let last: Verdict = { kind: 'skipped', why: 'LIMIT leaves a choice' }
+  if (query.limit !== undefined && !orderOf(query).total) return last
+  const wanted = await answer(world, queryText(query))
+  if (typeof wanted === 'string') return { kind: 'skipped', why: wanted }
+  for (const { name, sql, times } of metamorphosesOf(query, new Prng(seed))) {
+    const own = await answer(world, sql)
+    if (typeof own === 'string') continue
+    // Under the names that it gives to its columns itself.
+    const rows = {
+      columns: own.columns,
+      rows: Array.from({ length: times }, () => wanted.rows).flat(),
+    }
+    const expectation = { ordered: [], complete: true }
+    if (difference(rows, own, expectation) !== undefined)
+      return { kind: 'skipped', why: KERNEL_BUG }
+    last = await comparePlan(world, sql, rows, { options, seed, expectation })
+    if (last.kind === 'wrong') return { ...last, why: `${name}: ${last.why}\n${sql}` }
+  }
+  return last
+}
+
+/** The reference's answer, or why there is none. */
+async function answer(world: RandomWorld, sql: string): Promise<Rows | string> {
+  try {
+    return await runText(world.reference, sql)
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+interface Comparison {
+  readonly options: PlanOptions
+  readonly expectation: Expectation
+  /** Of what happens while it runs. */
+  readonly seed: number
 }
 
 /** Runs one text both ways. */
 export async function checkText(
   world: RandomWorld,
   sql: string,
-  how: { readonly options: PlanOptions; readonly expectation: Expectation },
+  how: Comparison,
 ): Promise<Verdict> {
-  let wanted: Rows
-  try {
-    wanted = await runText(world.reference, sql)
-  } catch (error) {
-    return { kind: 'skipped', why: (error as Error).message }
-  }
+  const wanted = await answer(world, sql)
+  return typeof wanted === 'string'
+    ? { kind: 'skipped', why: wanted }
+    : comparePlan(world, sql, wanted, how)
+}
+
+async function comparePlan(
+  world: RandomWorld,
+  sql: string,
+  wanted: Rows,
+  how: Comparison,
+): Promise<Verdict> {
   let plan: PhysicalPlan | undefined
   try {
     plan = (await world.planning.plan(sql, how.options)).plan
-    const got = await runPlan(plan, { ...world, slots: how.options.slots })
+    const events = new Set<RunEvent>()
+    const { slots } = how.options
+    const got = await runPlan(plan, { ...world, slots, random: new Prng(how.seed), events })
     const why = difference(wanted, got, how.expectation)
-    if (why === undefined) return { kind: 'same', plan, rows: got.rows.length }
+    if (why === undefined) return { kind: 'same', plan, rows: got.rows.length, events }
     return { kind: 'wrong', why, plan }
   } catch (error) {
-    if (error instanceof TooManyRows) return { kind: 'skipped', why: error.message }
+    if (error instanceof TooLarge) return { kind: 'skipped', why: error.message }
     if (isKernelBug(error)) return { kind: 'skipped', why: KERNEL_BUG }
     return { kind: 'wrong', why: `fails: ${(error as Error).message}`, plan }
   }

@@ -1,12 +1,10 @@
 import type { Prng } from '@nyala/client/base'
-import { type ItemKind, quoteName, type ScopeColumn } from './query.ts'
-import type { Kind } from './tables.ts'
+import { quoteName, type ScopeColumn } from './query.ts'
+import { type Outside, Subqueries } from './subqueries.ts'
+import type { ItemKind, Kind } from './tables.ts'
 
-/** What a subquery inside an expression can be about. */
-export interface Outside {
-  /** A table to read: its text in FROM with an alias of its own, and its columns. */
-  table(): { readonly text: string; readonly scope: readonly ScopeColumn[] }
-}
+/** Levels of subqueries in subqueries. */
+const LEVELS = 2
 
 const KINDS: readonly Kind[] = [
   'int',
@@ -23,11 +21,11 @@ const KINDS: readonly Kind[] = [
 /** Random expressions that have one value only, whatever the order of rows, and do not fail. */
 export class Expressions {
   readonly #random: Prng
-  readonly #outside: Outside
+  readonly #subqueries: Subqueries
 
   constructor(random: Prng, outside: Outside) {
     this.#random = random
-    this.#outside = outside
+    this.#subqueries = new Subqueries(random, this, outside)
   }
 
   kind(): Kind {
@@ -65,7 +63,7 @@ export class Expressions {
     const inner = (k: Kind): string => this.of(k, scope, depth - 1)
     switch (kind) {
       case 'int':
-        return this.#int(inner)
+        return this.#random.chance(0.15) ? this.#ofNested(scope) : this.#int(inner)
       case 'big':
         return own ?? '9223372036854775806'
       case 'decimal':
@@ -138,7 +136,7 @@ export class Expressions {
         return `(${this.bool(scope, depth - 1)} AND ${this.bool(scope, depth - 1)})`
       case 11:
       case 12:
-        return this.#subqueryTest(scope)
+        return this.#subqueries.test(scope, LEVELS)
       case 13:
         return `(${this.bool(scope, depth - 1)}) IS ${random.pick(['TRUE', 'NOT TRUE', 'FALSE', 'NOT FALSE'])}`
       default: {
@@ -150,14 +148,7 @@ export class Expressions {
 
   /** A correlated or plain subquery with one value. */
   scalarSubquery(scope: readonly ScopeColumn[]): string {
-    const { text, scope: inner } = this.#outside.table()
-    const value = this.#random.pick([
-      'count(*)',
-      `max(${this.column('int', inner) ?? '1'})`,
-      `min(${this.column('text', inner) ?? "'none'"})`,
-      `sum(${this.column('decimal', inner) ?? '1.5'})`,
-    ])
-    return `(SELECT ${value} FROM ${text}${this.#correlation(inner, scope)})`
+    return this.#subqueries.scalar(scope, LEVELS)
   }
 
   /** Values that are not of the everyday types. */
@@ -195,33 +186,19 @@ export class Expressions {
     ])
   }
 
-  #subqueryTest(scope: readonly ScopeColumn[]): string {
-    const random = this.#random
-    const { text, scope: inner } = this.#outside.table()
-    const key = this.column('int', inner) ?? '1'
-    const outer = this.column('int', scope) ?? '1'
-    const filter = random.chance(0.5) ? ` WHERE ${this.bool(inner, 0)}` : ''
-    switch (random.below(5)) {
-      case 0:
-        return `${random.chance(0.4) ? 'NOT ' : ''}EXISTS (SELECT 1 FROM ${text}${this.#correlation(inner, scope)})`
-      case 1:
-        return `${outer} ${random.chance(0.3) ? 'NOT ' : ''}IN (SELECT ${key} FROM ${text}${filter})`
-      case 2:
-        return `${outer} >= ANY (SELECT ${key} FROM ${text}${filter})`
-      case 3:
-        return `${outer} > (SELECT avg(${key}) FROM ${text}${filter})`
-      default:
-        return `${outer} <= ${this.scalarSubquery(scope)}`
-    }
-  }
-
-  #correlation(inner: readonly ScopeColumn[], outer: readonly ScopeColumn[]): string {
-    const mine = inner.filter((c) => c.kind === 'int' && c.source !== undefined)
-    const theirs = outer.filter((c) => c.kind === 'int' && c.source !== undefined)
-    if (mine.length === 0 || theirs.length === 0) return ''
-    const [a, b] = [this.#random.pick(mine), this.#random.pick(theirs)]
-    const extra = this.#random.chance(0.3) ? ` AND ${this.bool(inner, 0)}` : ''
-    return ` WHERE ${a.source}.${quoteName(a.name)} = ${b.source}.${quoteName(b.name)}${extra}`
+  /** A number out of a list or a struct. */
+  #ofNested(scope: readonly ScopeColumn[]): string {
+    const list = this.column('list', scope) ?? `[${this.of('int', scope, 0)}, NULL, 2]`
+    const struct = this.column('struct', scope) ?? `{'a': ${this.of('int', scope, 0)}, 'b': 'x'}`
+    return this.#random.pick([
+      `len(${list})`,
+      `${list}[1]`,
+      `list_max(${list})`,
+      `CAST(list_sum(list_transform(${list}, lambda v: v + ${this.of('int', scope, 0)})) AS BIGINT)`,
+      `struct_extract(${struct}, 'a')`,
+      `length(struct_extract(${struct}, 'b'))`,
+      `CASE WHEN list_contains(${list}, 2) THEN 1 END`,
+    ])
   }
 
   #int(inner: (kind: Kind) => string): string {

@@ -1,6 +1,4 @@
-import type { Kind } from './tables.ts'
-
-export type ItemKind = Kind | 'other'
+import type { ItemKind } from './tables.ts'
 
 /** A column of a scope: how to write it, and what it holds. */
 export interface ScopeColumn {
@@ -33,6 +31,8 @@ export type Source =
       readonly alias: string
       readonly lateral: boolean
     }
+  /** Rows that are no table's: VALUES, unnest. */
+  | { readonly kind: 'rows'; readonly sql: string; readonly alias: string }
   | {
       readonly kind: 'join'
       readonly type: JoinType
@@ -44,7 +44,7 @@ export type Source =
     }
 
 export interface Grouping {
-  readonly style: 'expressions' | 'ordinals' | 'aliases' | 'all'
+  readonly style: 'expressions' | 'ordinals' | 'aliases' | 'all' | 'rollup' | 'cube' | 'sets'
   /** Ids of the items that are grouped by. */
   readonly keys: readonly number[]
   /** Expressions that are grouped by and are no items. */
@@ -62,6 +62,8 @@ export interface OrderTerm {
 export interface GeneratedQuery {
   readonly ctes: readonly { readonly name: string; readonly query: GeneratedQuery }[]
   readonly distinct: boolean
+  /** DISTINCT ON these expressions; ORDER BY then leaves no choice. */
+  readonly distinctOn?: readonly string[] | undefined
   readonly items: readonly Item[]
   readonly from?: Source | undefined
   readonly where: readonly string[]
@@ -71,6 +73,8 @@ export interface GeneratedQuery {
   readonly order: readonly OrderTerm[]
   readonly limit?: number | undefined
   readonly offset?: number | undefined
+  /** True where each row of FROM that WHERE lets pass makes one row. */
+  readonly byRow?: boolean | undefined
   readonly set?: { readonly operator: string; readonly right: GeneratedQuery } | undefined
 }
 
@@ -108,7 +112,8 @@ function selectText(query: GeneratedQuery): string {
   const items = query.items.map((item) =>
     item.alias === undefined ? item.sql : `${item.sql} AS ${quoteName(item.alias)}`,
   )
-  const out = [`SELECT ${query.distinct ? 'DISTINCT ' : ''}${items.join(', ')}`]
+  const on = query.distinctOn === undefined ? '' : `DISTINCT ON (${query.distinctOn.join(', ')}) `
+  const out = [`SELECT ${query.distinct ? 'DISTINCT ' : on}${items.join(', ')}`]
   if (query.from !== undefined) out.push(`FROM ${sourceText(query.from)}`)
   if (query.where.length > 0) out.push(`WHERE ${conjunction(query.where)}`)
   if (query.group !== undefined) out.push(`GROUP BY ${groupText(query.group, query)}`)
@@ -131,6 +136,8 @@ function sourceText(source: Source): string {
     }
     case 'subquery':
       return `${source.lateral ? 'LATERAL ' : ''}(${queryText(source.query)}) AS ${source.alias}`
+    case 'rows':
+      return `${source.sql} AS ${source.alias}`
     case 'join':
       return joinText(source)
   }
@@ -163,7 +170,17 @@ function groupText(group: Grouping, query: GeneratedQuery): string {
     if (group.style === 'aliases' && item?.alias !== undefined) return quoteName(item.alias)
     return item?.sql ?? 'NULL'
   })
-  return [...keys, ...group.extra].join(', ')
+  const all = [...keys, ...group.extra]
+  switch (group.style) {
+    case 'rollup':
+    case 'cube':
+      return `${group.style.toUpperCase()} (${all.join(', ')})`
+    case 'sets':
+      // Each but the first alone, all, and none.
+      return `GROUPING SETS (${[...all.slice(1).map((key) => `(${key})`), `(${all.join(', ')})`, '()'].join(', ')})`
+    default:
+      return all.join(', ')
+  }
 }
 
 function orderText(term: OrderTerm, query: GeneratedQuery): string {

@@ -10,6 +10,10 @@ const regression = s.object({
   why: s.string,
   slots: s.natural,
   executors: s.natural,
+  /** Of what happens while it runs; and what the planner was told besides. */
+  seed: s.optional(s.natural),
+  broadcastMaxBytes: s.optional(s.natural),
+  gatherRowsMax: s.optional(s.natural),
   /** Output columns that its ORDER BY orders by. */
   ordered: s.array(s.natural),
   complete: s.boolean,
@@ -30,20 +34,25 @@ export const checkRegression = (world: RandomWorld, found: Regression): Promise<
     options: {
       distribution: 'force',
       distributionMinBytes: 0,
-      broadcastMaxBytes: 2 ** 40,
+      broadcastMaxBytes: found.broadcastMaxBytes ?? 2 ** 40,
+      gatherRowsMax: found.gatherRowsMax,
       slots: found.slots,
       executors: found.executors,
     },
+    seed: found.seed ?? 0,
     expectation: { ordered: found.ordered, complete: found.complete },
   })
 
 /** The line that keeps a failed case. */
-export function regressionLine({ query, options }: Case, why: string): string {
+export function regressionLine({ query, options, seed }: Case, why: string): string {
   const { columns, total } = orderOf(query)
   const kept: Regression = {
     why,
     slots: options.slots,
     executors: options.executors,
+    seed,
+    broadcastMaxBytes: options.broadcastMaxBytes,
+    gatherRowsMax: options.gatherRowsMax,
     ordered: columns,
     complete: query.limit === undefined || total,
     sql: queryText(query),

@@ -2,7 +2,7 @@ import type { Case } from './check.ts'
 import type { GeneratedQuery, Source } from './query.ts'
 
 /** Steps of shrinking; a query has far fewer parts. */
-const STEPS_MAX = 500
+const STEPS_MAX = 600
 
 /** The smallest case reached by dropping one part after another for as long as `isWrong` says that it still fails. */
 export async function shrink(
@@ -34,10 +34,14 @@ function* smaller(query: GeneratedQuery): Generator<GeneratedQuery> {
   for (const ctes of without(query.ctes)) yield { ...query, ctes }
   if (query.limit !== undefined) yield { ...query, limit: undefined, offset: undefined }
   if (query.offset !== undefined) yield { ...query, offset: undefined }
-  if (query.limit === undefined) for (const order of without(query.order)) yield { ...query, order }
+  if (query.limit === undefined && query.distinctOn === undefined)
+    for (const order of without(query.order)) yield { ...query, order }
   for (const where of without(query.where)) yield { ...query, where }
+  for (const [i, where] of query.where.entries())
+    for (const text of shorter(where)) yield { ...query, where: query.where.with(i, text) }
   for (const having of without(query.having)) yield { ...query, having }
   for (const qualify of without(query.qualify)) yield { ...query, qualify }
+  if (query.distinctOn !== undefined) yield { ...query, distinctOn: undefined }
   if (query.distinct) yield { ...query, distinct: false }
   if (query.from !== undefined) {
     for (const from of smallerSources(query.from)) yield { ...query, from }
@@ -71,6 +75,12 @@ function* fewerItems(query: GeneratedQuery): Generator<GeneratedQuery> {
             : { ...group, keys: group.keys.filter((k) => k !== item.id) },
       }
     }
+    for (const sql of shorter(item.sql)) {
+      yield {
+        ...query,
+        items: query.items.map((other) => (other === item ? { ...item, sql } : other)),
+      }
+    }
     if (item.alias !== undefined) {
       const bare = { ...item, alias: undefined }
       yield { ...query, items: query.items.map((other) => (other === item ? bare : other)) }
@@ -83,6 +93,8 @@ function* smallerSources(source: Source): Generator<Source> {
     case 'table':
       if (source.columnAliases.length > 0) yield { ...source, columnAliases: [] }
       return
+    case 'rows':
+      return
     case 'subquery':
       if (source.query.from !== undefined && !source.lateral) yield source.query.from
       for (const query of smaller(source.query)) yield { ...source, query }
@@ -91,9 +103,45 @@ function* smallerSources(source: Source): Generator<Source> {
       yield source.left
       yield source.right
       for (const on of without(source.on)) yield { ...source, on }
+      for (const [i, on] of source.on.entries())
+        for (const text of shorter(on)) yield { ...source, on: source.on.with(i, text) }
       for (const left of smallerSources(source.left)) yield { ...source, left }
       for (const right of smallerSources(source.right)) yield { ...source, right }
   }
+}
+
+/** The text with a part in parentheses alone, or with something simpler in its place. */
+function* shorter(sql: string): Generator<string> {
+  for (const [start, end] of parentheses(sql)) {
+    const inner = sql.slice(start + 1, end)
+    if (!/^SELECT/i.test(inner)) yield inner
+    const [before, after] = [sql.slice(0, start), sql.slice(end + 1)]
+    for (const simple of ['1', 'NULL', 'true']) {
+      // The name of a function goes with its arguments.
+      const short = before.replace(/[a-z_]+$/, '') + simple + after
+      if (short.length < sql.length) yield short
+    }
+    const where = inner.lastIndexOf(' WHERE ')
+    if (where > 0) yield `${before}(${inner.slice(0, where)})${after}`
+  }
+  for (const word of [' AND ', ' OR ', ' = ', ' || ']) {
+    const at = sql.indexOf(word)
+    if (at < 0) continue
+    yield sql.slice(0, at)
+    yield sql.slice(at + word.length)
+  }
+}
+
+/** Where parentheses open and close, the outermost first. */
+function parentheses(sql: string): readonly (readonly [number, number])[] {
+  const open: number[] = []
+  const found: (readonly [number, number])[] = []
+  for (const [at, letter] of [...sql].entries()) {
+    if (letter === '(') open.push(at)
+    const start = letter === ')' ? open.pop() : undefined
+    if (start !== undefined) found.push([start, at])
+  }
+  return found.toSorted(([a], [b]) => a - b)
 }
 
 function* without<T>(items: readonly T[]): Generator<readonly T[]> {

@@ -5,9 +5,12 @@ import type { ColumnRecord } from '@nyala/metastore'
 export type Kind =
   'int' | 'big' | 'decimal' | 'wide' | 'double' | 'text' | 'date' | 'timestamp' | 'bool'
 
+/** `list` is one of INTEGER, `struct` has an INTEGER `a` and a text `b`; `other` is only carried about. */
+export type ItemKind = Kind | 'list' | 'struct' | 'other'
+
 export interface GeneratedColumn {
   readonly name: string
-  readonly kind: Kind
+  readonly kind: ItemKind
   /** As DuckDB prints it. */
   readonly type: string
   value(random: Prng, row: number): string
@@ -103,9 +106,58 @@ const text =
   (random) =>
     orNull(random, () => quote(random.pick(values)))
 
+/** Most rows have one key, many none. */
+const heavy =
+  (domain: number): Value =>
+  (random) => {
+    const roll = random.next()
+    return roll < 0.6 ? '1' : roll < 0.8 ? 'NULL' : String(random.below(domain))
+  }
+
+const never: Value = () => 'NULL'
+
+const SPECIAL = [
+  "''",
+  "'日本語 ß ñ'",
+  "repeat('long ', 4000)",
+  "'ann'",
+  "'e\u0301'",
+  "'🦌🦌'",
+  "' '",
+  "'NULL'",
+]
+
+/** Empty, very long, and of more bytes than letters. */
+const anyText: Value = (random) => orNull(random, () => random.pick(SPECIAL))
+
+/** As many of the numbers that are none as of others. */
+const strange: Value = (random) =>
+  orNull(random, () =>
+    random.chance(0.5)
+      ? random.pick(DOUBLES)
+      : `${((random.below(40) - 20) / 4).toFixed(2)}::DOUBLE`,
+  )
+
+const list: Value = (random) =>
+  orNull(random, () => {
+    const items = Array.from({ length: random.below(4) }, () =>
+      orNull(random, () => `${random.below(4)}`),
+    )
+    return `CAST([${items.join(', ')}] AS INTEGER[])`
+  })
+
+const struct: Value = (random) =>
+  orNull(
+    random,
+    () => `{'a': ${orNull(random, () => `${random.below(4)}`)}, 'b': ${anyText(random, 0)}}`,
+  )
+
+const map: Value = (random) =>
+  orNull(random, () => (random.chance(0.3) ? 'MAP {}' : `MAP {'x': ${random.below(3)}, 'y': NULL}`))
+
 const bool: Value = (random) => orNull(random, () => (random.chance(0.5) ? 'true' : 'false'))
 
-const column = (name: string, kind: Kind, type: string, value: Value): GeneratedColumn => ({
+const column = (name: string, kind: ItemKind, type: string, value: Value): GeneratedColumn => ({
   name,
   kind,
   type,
@@ -210,17 +262,82 @@ export const TABLES: readonly GeneratedTable[] = [
     partitionColumns: [],
     files: [{ rowGroups: [30] }, { rowGroups: [25] }],
   },
+  {
+    // One key in most rows, NULL in many, values at the edges of their types.
+    name: 'skew',
+    columns: [
+      column('id', 'int', 'BIGINT', rowNumber),
+      column('k', 'int', 'INTEGER', heavy(40)),
+      column('g', 'int', 'SMALLINT', heavy(4)),
+      column('narrow', 'decimal', 'DECIMAL(5,1)', decimal(2)),
+      column('amount', 'decimal', 'DECIMAL(18,4)', decimal(4)),
+      column('rich', 'wide', 'DECIMAL(38,10)', decimal(6)),
+      column('ratio', 'double', 'DOUBLE', strange),
+      column('name', 'text', 'VARCHAR', anyText),
+      column('tags', 'list', 'INTEGER[]', list),
+      column('pair', 'struct', 'STRUCT(a INTEGER, b VARCHAR)', struct),
+      column('found', 'other', 'MAP(VARCHAR, INTEGER)', map),
+      column('since', 'date', 'DATE', date),
+      column('moment', 'timestamp', 'TIMESTAMP', timestamp),
+      column('ok', 'bool', 'BOOLEAN', bool),
+    ],
+    partitionColumns: [],
+    files: [{ rowGroups: [40, 40] }, { rowGroups: [50] }, { rowGroups: [10, 20, 20] }],
+  },
+  {
+    name: 'void',
+    columns: [
+      column('id', 'int', 'INTEGER', rowNumber),
+      column('k', 'int', 'INTEGER', never),
+      column('g', 'int', 'SMALLINT', below(3)),
+      column('amount', 'decimal', 'DECIMAL(7,3)', never),
+      column('name', 'text', 'VARCHAR', never),
+      column('tags', 'list', 'INTEGER[]', never),
+      column('ok', 'bool', 'BOOLEAN', never),
+    ],
+    partitionColumns: [],
+    files: [{ rowGroups: [20] }, { rowGroups: [15] }],
+  },
+  {
+    // A dimension: each key once.
+    name: 'dims',
+    columns: [
+      column('id', 'int', 'INTEGER', rowNumber),
+      column('k', 'int', 'INTEGER', rowNumber),
+      column('g', 'int', 'SMALLINT', below(6)),
+      column('name', 'text', 'VARCHAR', text(NAMES)),
+    ],
+    partitionColumns: [],
+    files: [{ rowGroups: [20] }, { rowGroups: [16] }],
+  },
+  {
+    name: 'daily',
+    columns: [
+      column('id', 'int', 'BIGINT', rowNumber),
+      column('k', 'int', 'INTEGER', skewed(40)),
+      column('amount', 'decimal', 'DECIMAL(9,0)', decimal(0)),
+      column('ok', 'bool', 'BOOLEAN', bool),
+    ],
+    partitionColumns: [
+      column('day', 'date', 'DATE', (random) =>
+        orNull(random, () => `DATE '2020-01-01' + ${random.below(5)}`),
+      ),
+    ],
+    files: [{ rowGroups: [80] }],
+  },
 ]
 
 /** Views over the tables, each as a query's author sees it. */
 export const VIEWS: readonly {
   readonly name: string
   readonly sql: string
+  readonly rows: number
   readonly columns: readonly Pick<GeneratedColumn, 'name' | 'kind'>[]
 }[] = [
   {
     name: 'recent',
     sql: 'SELECT id, k AS key, amount, name FROM events WHERE g >= 2',
+    rows: 170,
     columns: [
       { name: 'id', kind: 'int' },
       { name: 'key', kind: 'int' },
@@ -231,13 +348,40 @@ export const VIEWS: readonly {
   {
     name: 'totals',
     sql: 'WITH events AS (SELECT * FROM recent) SELECT key AS k, count(*) AS n, max(name) AS name FROM events GROUP BY key',
+    rows: 40,
     columns: [
       { name: 'k', kind: 'int' },
       { name: 'n', kind: 'int' },
       { name: 'name', kind: 'text' },
     ],
   },
+  {
+    name: 'paired',
+    sql: `SELECT e.id, e.k, d.name, coalesce(s.amount, 0) AS amount, row_number() OVER (PARTITION BY e.g ORDER BY e.id, s.id) AS n
+      FROM events e LEFT JOIN sales s ON e.id = s.id LEFT JOIN dims d ON d.k = e.k`,
+    rows: 280,
+    columns: [
+      { name: 'id', kind: 'int' },
+      { name: 'k', kind: 'int' },
+      { name: 'name', kind: 'text' },
+      { name: 'amount', kind: 'decimal' },
+      { name: 'n', kind: 'int' },
+    ],
+  },
+  {
+    name: 'everyone',
+    sql: 'SELECT id, k, name FROM people UNION ALL SELECT id, k, name FROM dims EXCEPT SELECT id, k, name FROM void',
+    rows: 86,
+    columns: [
+      { name: 'id', kind: 'int' },
+      { name: 'k', kind: 'int' },
+      { name: 'name', kind: 'text' },
+    ],
+  },
 ]
+
+export const rowsOf = (table: GeneratedTable): number =>
+  table.files.reduce((sum, file) => sum + file.rowGroups.reduce((a, b) => a + b, 0), 0)
 
 export const allColumns = (table: GeneratedTable): readonly GeneratedColumn[] => [
   ...table.columns,

@@ -97,6 +97,7 @@ async function makeTable(
   for (const [index, file] of table.files.entries()) {
     const first = row
     for (const rows of file.rowGroups) {
+      const tuples: string[] = []
       for (let i = 0; i < rows; i++) {
         const values = columns.map((c) => {
           const value = c.value(random, row)
@@ -106,9 +107,11 @@ async function makeTable(
             ? Number(value).toFixed(1)
             : value
         })
-        await reference.run(`INSERT INTO ${table.name} VALUES (${values.join(', ')})`)
+        tuples.push(`(${values.join(', ')})`)
         row++
       }
+      if (tuples.length > 0)
+        await reference.run(`INSERT INTO ${table.name} VALUES ${tuples.join(', ')}`)
     }
     await writeFile(table, file, { reference, path: join(location, `f${index}.parquet`), first })
   }
