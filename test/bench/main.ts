@@ -24,7 +24,7 @@ import {
 import { measureScale } from './scale.ts'
 import { measureSessions } from './sessions.ts'
 import { measureStreaming } from './streaming.ts'
-import { measureTpch } from './tpch.ts'
+import { measureTpch, measureTpchAlone } from './tpch.ts'
 import { versionsOf } from './versions.ts'
 
 const PARTS: Readonly<Record<string, Part>> = {
@@ -36,6 +36,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   footprint: inSharedWorld(measureFootprint),
   placement: async () => ({ measurements: await measurePlacement() }),
   planner: measurePlanner,
+  'tpch-alone': measureTpchAlone,
   tpch: measureTpch,
   scale: measureScale,
   sessions: measureSessions,
