@@ -7,7 +7,9 @@ import { FileGuard } from './file-guard.ts'
 
 /** Files as a listing would have them now. */
 async function listed(location: string, paths: readonly string[]): Promise<TaskFiles> {
-  const states = await Promise.all(paths.map((path) => stat(join(location, path), { bigint: true })))
+  const states = await Promise.all(
+    paths.map((path) => stat(join(location, path), { bigint: true })),
+  )
   return {
     table: 'shop.orders',
     location,
