@@ -105,7 +105,7 @@ t.test('one bad file fails the listing and is named', async (t) => {
   await writeParquet(good, 'SELECT i FROM range(1000) t(i)')
   const whole = await readFile(good)
   const damaged = Buffer.from(whole)
-  damaged.fill(0xff, whole.byteLength - 300, whole.byteLength - 8)
+  damaged.fill(0xff, whole.byteLength - 100, whole.byteLength - 8)
   const bad: Readonly<Record<string, readonly [Buffer, RegExp]>> = {
     empty: [Buffer.alloc(0), /is empty/],
     short: [Buffer.from('PAR1'), /too short/],
