@@ -192,7 +192,7 @@ export class From {
     const random = this.#random
     if (hasMany) {
       const [a, b] = [left.scope, right.scope].map((s) =>
-        s.filter((c) => c.name === 'id' && c.source !== undefined),
+        s.filter((c) => c.name === 'id' && c.kind === 'int' && c.source !== undefined),
       )
       if (a?.[0] === undefined || b?.[0] === undefined) return undefined
       return [equality(random.pick(a), random.pick(b), '=')]

@@ -1,7 +1,7 @@
 import type { Column } from '@nyala/client/protocol'
 import { isUnrepeatable, type KernelFunctions } from '../bind/functions.ts'
 import { someNode } from '../sql/ir/tree.ts'
-import type { Query, Select } from '../sql/ir.ts'
+import type { Query } from '../sql/ir.ts'
 import { renderQuery } from '../sql/renderer.ts'
 import { estimate } from './estimate/estimate.ts'
 import { pruneScan } from './estimate/prune-scan.ts'
@@ -14,6 +14,7 @@ import { Fragmenter } from './fragment/fragmenter.ts'
 import { formatBytes, formatNs } from './format.ts'
 import { inputsOf, type LogicalPlan, type Relation } from './logical/relation.ts'
 import { optimize } from './rules/index.ts'
+import { nameColumns } from './name-columns.ts'
 import { type Exchange, type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
 import { rowBound } from './row-bound.ts'
 import type { Scan } from './scan.ts'
@@ -72,7 +73,7 @@ async function constantPlan(input: PlanInput, read: ReadPlan): Promise<PhysicalP
 }
 
 function singlePlan(input: PlanInput, reason: string): PhysicalPlan {
-  const query = nameItems(input.query, input.columns)
+  const query = nameColumns(input.query, input.columns)
   const parts = fragmentParts(renderQuery(query))
   const fragment: Fragment = {
     id: 0,
@@ -221,22 +222,6 @@ function distributed(make: () => PhysicalPlan | string): PhysicalPlan | string {
 function reasonOf(all: readonly Fragment[], { slots, executors }: PlanOptions): string {
   const stages = all.length === 1 ? '1 fragment' : `${all.length} fragments`
   return `distributed: ${stages} over ${executors} executors with ${slots} threads`
-}
-
-/** Names of the result as the user's own text would have them, whatever became of the expressions. */
-function nameItems(query: Query, columns: readonly Column[] | undefined): Query {
-  if (query.kind === 'setOperation')
-    return query.byName ? query : { ...query, left: nameItems(query.left, columns) }
-  if (columns?.length !== query.items.length) return query
-  const isPlain = query.items.every(
-    (i) => i.expression.kind !== 'star' && i.expression.kind !== 'unpack',
-  )
-  if (!isPlain) return query
-  const items = query.items.map((item, i) => {
-    if (item.alias !== undefined || item.expression.kind === 'column') return item
-    return { ...item, alias: columns[i]?.name }
-  })
-  return { ...query, items } satisfies Select
 }
 
 /** Scans without what the filters directly above them rule out. */

@@ -254,7 +254,10 @@ function subquery(
   for (const e of [...items, ...where]) {
     for (const name of columnNames(e)) if (own.has(name)) needed.add(name)
   }
-  const right = tableSide(builder, builder.build(join.right, needed), needed)
+  const block = builder.build(join.right, needed)
+  const right = readsNamed(join.right)
+    ? namedSide(builder, block, needed)
+    : tableSide(builder, block, needed)
   const both: Block = { ...right, columns: new Map([...left.columns, ...right.columns]) }
   const columns = items.map((item, i) => [`item ${i}`, inBlock(item, both)] as const)
   return emitBlock(
@@ -267,6 +270,20 @@ function subquery(
     columns.map(([column], i) => ({ column, name: `item_${i + 1}` })),
   )
 }
+
+/**
+ * A block as a query of the WITH list. The kernel takes all that reads one of an outer query for correlated, and refuses
+ * a semi or anti join over it in a subquery.
+ */
+function namedSide(builder: QueryBuilder, block: Block, needed: Names): Block {
+  const wrapped = builder.wrap(block, needed)
+  if (wrapped.query === undefined) return wrapped
+  const { query, columns } = wrapped.query
+  return builder.tableOf(builder.name('r', query, columns, true))
+}
+
+const readsNamed = (relation: Relation): boolean =>
+  relation.kind === 'cte' || relation.kind === 'dependent' || inputsOf(relation).some(readsNamed)
 
 /** True when no left row can have two right rows. */
 function isUnique(join: JoinRelation): boolean {
