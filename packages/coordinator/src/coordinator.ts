@@ -11,6 +11,7 @@ import {
   type MemberRecord,
   Membership,
   openCluster,
+  type Owner,
   QueryLog,
   Registration,
 } from '@nyala/metastore'
@@ -356,8 +357,12 @@ function openResumption(
 ): Resumption {
   const { queryLog, executors, failover, election, membership, candidate } = parts
   const plans = new ResultPlans(metadataDirectory)
+  const living = (): readonly Member[] =>
+    membership.coordinators().filter(({ id }) => !failover.isSuspected('coordinator', id))
+  const isLiving = (owner: Owner): boolean =>
+    living().some(({ id, startedAt }) => id === owner.id && startedAt === owner.startedAt)
   return new Resumption(
-    { queryLog, plans, executors, clock, log },
+    { queryLog, plans, executors, clock, log, isLiving },
     (runner) =>
       new QueryOwner({
         queryLog,
@@ -365,8 +370,7 @@ function openResumption(
         log,
         self: { id: candidate.id, startedAt: candidate.startedAt },
         runner,
-        living: () =>
-          membership.coordinators().filter(({ id }) => !failover.isSuspected('coordinator', id)),
+        living,
         isLeader: () => election.leadership !== undefined,
       }),
   )

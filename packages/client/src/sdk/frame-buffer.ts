@@ -166,9 +166,9 @@ export class FrameBuffer {
       this.#unreleasedBytes += bytes
       this.#unacknowledgedBytes += bytes
       this.#deliver({ task: stream.task, sequence, payload, packed, rows })
-      if (this.#unacknowledgedBytes * CREDIT_BACK_PART >= this.#options.windowBytes) {
-        this.#options.grant(0, this.#acknowledge())
-      }
+      // Of what nobody has begun to read, another process may want to be the reader.
+      const isMuch = this.#unacknowledgedBytes * CREDIT_BACK_PART >= this.#options.windowBytes
+      if (isMuch && this.#started) this.#options.grant(0, this.#acknowledge())
       return undefined
     } catch (error) {
       if (error instanceof SqlError) {

@@ -1,7 +1,7 @@
 import type { Clock, Deferred, Log } from '@nyala/client/base'
 import { deferred } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import type { LoggedQuery, NewQuery, QueryLog } from '@nyala/metastore'
+import type { LoggedQuery, NewQuery, Owner, QueryLog } from '@nyala/metastore'
 import type { Executors } from '../schedule/executors.ts'
 import type { ClaimReason, ClientAnswer } from './ownership.ts'
 import type { QueryOwner, QueryRunner } from './query-owner.ts'
@@ -20,11 +20,13 @@ export interface Serving {
 
 export interface ResumptionOptions {
   readonly owner: QueryOwner
-  readonly queryLog: Pick<QueryLog, 'query'>
+  readonly queryLog: Pick<QueryLog, 'query' | 'requestCancel'>
   readonly plans: ResultPlans
   readonly executors: Executors
   readonly clock: Clock
   readonly log: Log
+  /** Whether the owner of a record is registered and not suspected to be gone. */
+  readonly isLiving: (owner: Owner) => boolean
 }
 
 /** A query that this coordinator owns. */
@@ -116,6 +118,10 @@ export class Resumption implements QueryRunner {
     known?.stopWaiting?.()
     known?.serving?.leave(superseded(id))
     this.#owned.set(id, { serving, stopWaiting: undefined, plan: query.record.plan })
+    if (query.record.state === 'cancelling') {
+      this.#giveUp(id)
+      throw new SqlError('query_canceled', 'the query was canceled', { queryId: id })
+    }
     return query
   }
 
@@ -140,14 +146,22 @@ export class Resumption implements QueryRunner {
     return true
   }
 
-  /** Ends a query that nobody reads here, wherever it is. False where there is none. Fails as {@link attach}. */
-  async cancelOrphan(id: string): Promise<boolean> {
+  /**
+   * Ends a query that has a record: its owner is told by it, or where that is gone it is ended here. False where there
+   * is none. Fails as {@link attach}.
+   */
+  async cancelRecorded(id: string): Promise<boolean> {
+    const asked = await this.#options.queryLog.requestCancel(id)
+    if (asked === undefined) return false
+    const { owner, ownerStartedAt: startedAt } = asked.record
+    if (this.#options.isLiving({ id: owner, startedAt })) return true
     const serving: Serving = { leave: () => undefined }
     try {
       await this.attach(id, serving)
     } catch (error) {
-      if (error instanceof SqlError && error.error === 'undefined_object') return false
-      throw error
+      // It has ended, or is with an owner that knows it is to end it.
+      const known = ['undefined_object', 'query_canceled', 'cannot_connect_now']
+      if (!(error instanceof SqlError) || !known.includes(error.error)) throw error
     }
     this.ended(id, serving)
     return true

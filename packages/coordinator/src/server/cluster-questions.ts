@@ -48,7 +48,7 @@ export async function cancelQuery(
     return { canceled: true }
   }
   // Its owner may be gone, or wait for a client that does not come.
-  if (await services.resumption.cancelOrphan(message.queryId)) return { canceled: true }
+  if (await services.resumption.cancelRecorded(message.queryId)) return { canceled: true }
   throw new SqlError('undefined_object', `query "${message.queryId}" does not run`, {
     hint: 'it may have ended; `nyala status` lists the queries that run',
   })
