@@ -15,6 +15,7 @@ export interface Merge {
 const BIGINT = simpleType('BIGINT')
 const DOUBLE = simpleType('DOUBLE')
 const HUGEINT = simpleType('HUGEINT')
+const VARCHAR = simpleType('VARCHAR')
 
 /** Aggregates that merge by being applied again to their own results. */
 const SELF_MERGING: ReadonlySet<string> = new Set([
@@ -73,7 +74,10 @@ function mergeCount(computed: ComputedAggregate): Merge {
   }
 }
 
-/** The sum of all divided by their count, in DOUBLE as the kernel does it. */
+/**
+ * The sum of all divided by their count as the kernel does it: a decimal's digits as one whole number, so that there is
+ * one rounding. Rounded twice, one average in seven would be another number.
+ */
 function mergeAverage(computed: ComputedAggregate): Merge | string {
   const { column, expression } = computed
   const [type] = computed.argumentTypes
@@ -85,21 +89,40 @@ function mergeAverage(computed: ComputedAggregate): Merge | string {
   const countPart = partOf(column, 'count', BIGINT)
   const sum = partOf(column, 'sum_all', sumType)
   const count = partOf(column, 'count_all', HUGEINT)
-  const asDouble = (of: PlanColumn): Expression => ({
-    kind: 'cast',
-    operand: columnRef(of),
-    type: DOUBLE,
-    try: false,
-  })
+  const scale = sumType.kind === 'decimal' ? sumType.scale : 0
+  const sumValue = asDouble(scale > 0 ? digitsOf(columnRef(sum)) : columnRef(sum))
+  const countValue = asDouble(columnRef(count))
+  const divisor = scale > 0 ? call('*', [countValue, powerOfTen(scale)], true) : countValue
   return {
     partials: [
       { ...computed, column: sumPart, expression: { ...expression, name: 'sum' } },
       { ...computed, column: countPart, expression: { ...expression, name: 'count' } },
     ],
     finals: [aggregate(sum, 'sum', sumPart), aggregate(count, 'sum', countPart)],
-    value: call('/', [asDouble(sum), asDouble(count)], true),
+    value: call('/', [sumValue, divisor], true),
   }
 }
+
+const cast = (operand: Expression, type: SqlType): Expression => ({
+  kind: 'cast',
+  operand,
+  type,
+  try: false,
+})
+
+const asDouble = (operand: Expression): Expression => cast(operand, DOUBLE)
+
+const text = (value: string): Expression => ({ kind: 'constant', type: VARCHAR, value })
+
+/** The digits of a decimal as a whole number, for which there is no operator. */
+const digitsOf = (decimal: Expression): Expression =>
+  cast(call('replace', [cast(decimal, VARCHAR), text('.'), text('')]), HUGEINT)
+
+const powerOfTen = (scale: number): Expression => ({
+  kind: 'constant',
+  type: DOUBLE,
+  value: `1e${scale}`,
+})
 
 /** The type of a sum as the kernel has it. */
 function typeOfSum(type: SqlType): SqlType | undefined {
