@@ -12,6 +12,7 @@ export async function writeData(data: string, outside: string): Promise<void> {
     await writeTypes(kernel, data)
     await writePartitions(kernel, data)
     await writeDrift(kernel, data)
+    await writeEdges(kernel, data)
     await writeBroken(kernel, data, outside)
   } finally {
     kernel.closeSync()
@@ -140,4 +141,46 @@ async function writeBroken(kernel: DuckDBConnection, data: string, outside: stri
   await copy(kernel, 'SELECT 1 AS a', join(data, 'clashing-directory', 'a=5', 'p=1', 'f.parquet'))
   await writeFile(join(data, 'note.csv'), 'id,name\n1,ann\n2,bob\n')
   await writeFile(join(outside, 'passwords.csv'), 'user,password\nroot,secret\n')
+}
+
+/** Values at the edges of their types, keys that are all NULL, a table without rows, and one of 1,000 columns. */
+async function writeEdges(kernel: DuckDBConnection, data: string): Promise<void> {
+  const most = '9223372036854775807'
+  await copy(
+    kernel,
+    `SELECT * FROM (VALUES
+       (1, ${most}, 'NaN'::DOUBLE, 'a', 0), (2, -${most} - 1, '-0.0'::DOUBLE, '', 0),
+       (3, 0, 'inf'::DOUBLE, repeat('x', 1000000), 1)) t(id, big, real, name, zero)`,
+    join(data, 'edges', 'a.parquet'),
+  )
+  await copy(
+    kernel,
+    `SELECT * FROM (VALUES
+       (4, ${most}, 'NaN'::DOUBLE, repeat('x', 1000000), 0), (5, 0, 0.0::DOUBLE, NULL, NULL),
+       (6, NULL, '-inf'::DOUBLE, 'ß日', 2), (7, 1, NULL, 'a', 0)) t(id, big, real, name, zero)`,
+    join(data, 'edges', 'b.parquet'),
+  )
+  await copy(
+    kernel,
+    'SELECT i AS id, CAST(NULL AS INTEGER) AS k, CAST(NULL AS VARCHAR) AS name FROM range(5) t(i)',
+    join(data, 'unkeyed', 'a.parquet'),
+  )
+  await copy(
+    kernel,
+    'SELECT i + 5 AS id, CAST(NULL AS INTEGER) AS k, CAST(NULL AS VARCHAR) AS name FROM range(5) t(i)',
+    join(data, 'unkeyed', 'b.parquet'),
+  )
+  await copy(
+    kernel,
+    "SELECT CAST(1 AS INTEGER) AS k, 'x' AS name, CAST(1 AS DECIMAL(9,2)) AS amount WHERE false",
+    join(data, 'rowless', 'a.parquet'),
+  )
+  const columns = Array.from({ length: 1000 }, (_, i) => `i * ${i + 1} AS c${i + 1}`).join(', ')
+  for (const [name, first] of [
+    ['a', 0],
+    ['b', 2],
+  ]) {
+    const rows = `(SELECT (r + ${first})::INTEGER AS i FROM range(2) t(r))`
+    await copy(kernel, `SELECT ${columns} FROM ${rows}`, join(data, 'wide', `${name}.parquet`))
+  }
 }

@@ -97,6 +97,13 @@ class SuiteWorld implements AsyncDisposable {
     this.#sessions.set(this.#name, await connection.session({ database, set: settings, revision }))
   }
 
+  /** A session as this one is, but for how it distributes; what it sets is not seen by this one. */
+  async sessionWith(distribution: (typeof MODES)[number]): Promise<Session> {
+    const { database, settings, revision } = this.session
+    const connection = await this.#connection(this.#at)
+    return connection.session({ database, set: { ...settings, distribution }, revision })
+  }
+
   /** The text with the suite's places in it. */
   expand(sql: string): string {
     return sql.replaceAll('${data}', this.#options.data)
@@ -136,8 +143,9 @@ async function checkStatement(
   claim: string,
 ): Promise<void> {
   const { expect } = record
+  const parameters = world.takeParameters()
   try {
-    const result = await world.session.execute(world.expand(record.sql), world.takeParameters())
+    const result = await world.session.execute(world.expand(record.sql), parameters)
     if (expect.kind === 'error') t.fail(`${claim}: succeeds, and should fail with ${expect.code}`)
     else if (expect.kind === 'notice') t.match(result.notices.join('\n'), expect.pattern, claim)
     else if (expect.command === undefined) t.pass(claim)
@@ -147,7 +155,34 @@ async function checkStatement(
     const text = world.collapse(errorText(error))
     if (expect.kind !== 'error') t.fail(`${claim}: ${text}`)
     else if (error.code !== expect.code) t.equal(text, `error of ${expect.code}`, claim)
-    else t.match(text, expect.pattern, claim)
+    else {
+      t.match(text, expect.pattern, claim)
+      await checkSameError(t, world, { record, claim, parameters, code: expect.code })
+    }
+  }
+}
+
+/** What fails fails in every way to run it. */
+async function checkSameError(
+  t: Test,
+  world: SuiteWorld,
+  run: {
+    readonly record: StatementRecord
+    readonly claim: string
+    readonly parameters: readonly ParameterValue[]
+    readonly code: string
+  },
+): Promise<void> {
+  const { record, claim, parameters, code } = run
+  if (!READS.test(record.sql)) return
+  for (const mode of MODES) {
+    const session = await world.sessionWith(mode)
+    const error = await session.execute(world.expand(record.sql), parameters).then(
+      () => undefined,
+      (e: unknown) => e,
+    )
+    if (error instanceof SqlError && error.code === code) continue
+    t.fail(`${claim}: ${mode}: ${error instanceof SqlError ? errorText(error) : 'succeeds'}`)
   }
 }
 
@@ -169,20 +204,10 @@ async function checkQuery(
   record: QueryRecord,
   claim: string,
 ): Promise<readonly string[] | undefined> {
+  const parameters = world.takeParameters()
   let lines: string[]
   try {
-    const stream = world.session.stream(world.expand(record.sql), world.takeParameters())
-    lines = []
-    for await (const batch of stream.columnBatches()) {
-      for (let row = 0; row < batch.length; row++) {
-        lines.push(world.collapse(rowText(batch.columns.map((column) => column[row]))))
-      }
-    }
-    const columns = await stream.columns
-    const types = columns.map(typeLetter).join('')
-    if (types !== record.types) t.equal(types, record.types, `${claim}: types`)
-    if (record.order === 'rowsort') lines.sort()
-    if (record.names) lines.unshift(columns.map((c) => c.name).join(' | '))
+    lines = await linesOf(t, world, { record, claim, session: world.session, parameters })
   } catch (error) {
     if (!(error instanceof SqlError)) throw error
     t.fail(`${claim}: ${world.collapse(errorText(error))}`)
@@ -191,6 +216,49 @@ async function checkQuery(
   if (record.order === 'contains') checkContained(t, lines, record, claim)
   else if (isSame(lines, record)) t.pass(claim)
   else t.same(lines, record.rows, claim)
+  if (record.order !== 'contains' && READS.test(record.sql)) {
+    for (const mode of MODES) {
+      const session = await world.sessionWith(mode)
+      const again = await linesOf(t, world, { record, claim, session, parameters })
+      const [wanted, got] = hasOrder(record) ? [lines, again] : [lines.toSorted(), again.toSorted()]
+      if (!isSame(got, { ...record, rows: wanted })) t.same(got, wanted, `${claim}: ${mode}`)
+    }
+  }
+  return lines
+}
+
+/** What is read is read again in these ways to run it, and has to be the same. */
+const MODES = ['force', 'single'] as const
+const READS = /^\s*(\(|SELECT\b|WITH\b|VALUES\b|FROM\b)/i
+
+/** False where rows may come in any order: of what a suite shows in order not all has been said to have one. */
+const hasOrder = ({ order, sql }: QueryRecord): boolean =>
+  order === 'rowsort' || /\bORDER BY\b[^()]*$/i.test(sql)
+
+/** The rows of a query as the suite writes them; its types are asserted. */
+async function linesOf(
+  t: Test,
+  world: SuiteWorld,
+  run: {
+    readonly record: QueryRecord
+    readonly claim: string
+    readonly session: Session
+    readonly parameters: readonly ParameterValue[]
+  },
+): Promise<string[]> {
+  const { record, claim, session, parameters } = run
+  const stream = session.stream(world.expand(record.sql), parameters)
+  const lines: string[] = []
+  for await (const batch of stream.columnBatches()) {
+    for (let row = 0; row < batch.length; row++) {
+      lines.push(world.collapse(rowText(batch.columns.map((column) => column[row]))))
+    }
+  }
+  const columns = await stream.columns
+  const types = columns.map(typeLetter).join('')
+  if (types !== record.types) t.equal(types, record.types, `${claim}: types`)
+  if (record.order === 'rowsort') lines.sort()
+  if (record.names) lines.unshift(columns.map((c) => c.name).join(' | '))
   return lines
 }
 
