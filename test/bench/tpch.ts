@@ -154,7 +154,7 @@ async function measureQuery(
   return {
     query: `${query.number} ${query.name}`,
     setting,
-    fragments: lines.join('\n').match(/^fragment \d+/gm)?.length ?? 0,
+    fragments: lines.join('\n').match(/^fragment \d+:/gm)?.length ?? 0,
     tasks,
     alone,
     through,
