@@ -15,7 +15,6 @@ export interface Merge {
 const BIGINT = simpleType('BIGINT')
 const DOUBLE = simpleType('DOUBLE')
 const HUGEINT = simpleType('HUGEINT')
-const VARCHAR = simpleType('VARCHAR')
 
 /** Aggregates that merge by being applied again to their own results. */
 const SELF_MERGING: ReadonlySet<string> = new Set([
@@ -90,33 +89,26 @@ function mergeAverage(computed: ComputedAggregate): Merge | string {
   const sum = partOf(column, 'sum_all', sumType)
   const count = partOf(column, 'count_all', HUGEINT)
   const scale = sumType.kind === 'decimal' ? sumType.scale : 0
-  const sumValue = asDouble(scale > 0 ? digitsOf(columnRef(sum)) : columnRef(sum))
-  const countValue = asDouble(columnRef(count))
-  const divisor = scale > 0 ? call('*', [countValue, powerOfTen(scale)], true) : countValue
+  const scaled = (of: PlanColumn): Expression =>
+    scale > 0 ? call('*', [asDouble(of), powerOfTen(scale)], true) : asDouble(of)
+  // A decimal times its power of ten is nearly whole, and has been a whole number.
+  const dividend = scale > 0 ? call('round', [scaled(sum)]) : asDouble(sum)
   return {
     partials: [
       { ...computed, column: sumPart, expression: { ...expression, name: 'sum' } },
       { ...computed, column: countPart, expression: { ...expression, name: 'count' } },
     ],
     finals: [aggregate(sum, 'sum', sumPart), aggregate(count, 'sum', countPart)],
-    value: call('/', [sumValue, divisor], true),
+    value: call('/', [dividend, scaled(count)], true),
   }
 }
 
-const cast = (operand: Expression, type: SqlType): Expression => ({
+const asDouble = (of: PlanColumn): Expression => ({
   kind: 'cast',
-  operand,
-  type,
+  operand: columnRef(of),
+  type: DOUBLE,
   try: false,
 })
-
-const asDouble = (operand: Expression): Expression => cast(operand, DOUBLE)
-
-const text = (value: string): Expression => ({ kind: 'constant', type: VARCHAR, value })
-
-/** The digits of a decimal as a whole number, for which there is no operator. */
-const digitsOf = (decimal: Expression): Expression =>
-  cast(call('replace', [cast(decimal, VARCHAR), text('.'), text('')]), HUGEINT)
 
 const powerOfTen = (scale: number): Expression => ({
   kind: 'constant',
