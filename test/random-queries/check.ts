@@ -139,9 +139,10 @@ async function comparePlan(
   }
 }
 
-/** An assertion of the kernel's own: the statement is right, but this version of the kernel cannot run it. */
+/** An assertion of the kernel's own: the statement is right, but this version of the kernel cannot bind or run it. */
 const isKernelBug = (error: unknown): boolean =>
-  error instanceof Error && error.message.startsWith('INTERNAL Error')
+  error instanceof Error &&
+  (/^INTERNAL Error|"exception_type":"INTERNAL"/.test(error.message) || isKernelBug(error.cause))
 
 /** True when a plan runs in more than one place. */
 export const isDivided = (plan: PhysicalPlan): boolean =>
