@@ -146,3 +146,4 @@ select {'a': k, 'b': {'c': name}} as s, {'a': k}.a, [k, g], [k, g][1], [k, g, 3]
 select case k when 1 then 'one' when 2 then 'two' end, case when k > 3 then 1 else null end, coalesce(k, g, 0), nullif(k, 3), ifnull(k, 1), if(k > 1, 'a', 'b'), greatest(k, g), least(k, g, 3), k is distinct from g, k between 1 and 3, not (k between 1 and 3), k in (1, 2, null), k not in (1, 2), ok is true, ok is not false, ok is unknown, try_cast(name as integer), try(1 // k) from events;
 select k::tinyint, amount::int, ratio::float, day::timestamp, [k]::varchar, {'a': 1}::struct(a varchar), k::bit, 'a'::enum('a', 'b'), k::json from events where k < 100 and ratio < 100;
 select histogram(k), max(id, 3), min_by(id, k, 2), approx_quantile(id, 0.5) from events;
+select list_sum([k, g]), list_aggregate([k, g], 'max'), list_avg([amount, 1.5]), list_count([name, null]), array_aggr([ratio], 'first'), list_sum(list_transform([k, 2], lambda v: v + 2)) from events;

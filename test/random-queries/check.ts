@@ -140,7 +140,7 @@ async function comparePlan(
 }
 
 /** An assertion of the kernel's own: the statement is right, but this version of the kernel cannot bind or run it. */
-const isKernelBug = (error: unknown): boolean =>
+export const isKernelBug = (error: unknown): boolean =>
   error instanceof Error &&
   (/^INTERNAL Error|"exception_type":"INTERNAL"/.test(error.message) || isKernelBug(error.cause))
 

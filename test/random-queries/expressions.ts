@@ -43,10 +43,14 @@ export class Expressions {
     return `${column.source}.${name}`
   }
 
-  /** A column of a kind; undefined where the scope has none. */
-  column(kind: ItemKind, scope: readonly ScopeColumn[]): string | undefined {
+  /** A column of a kind; undefined where the scope has none. Its name is alone only where nothing that is visible has it too. */
+  column(
+    kind: ItemKind,
+    scope: readonly ScopeColumn[],
+    visible: readonly ScopeColumn[] = scope,
+  ): string | undefined {
     const found = scope.filter((c) => c.kind === kind)
-    return found.length === 0 ? undefined : this.ref(this.#random.pick(found), scope)
+    return found.length === 0 ? undefined : this.ref(this.#random.pick(found), visible)
   }
 
   /** Any column. */

@@ -180,10 +180,11 @@ export class From {
   #comparison(left: Scope, right: Scope): string | undefined {
     const random = this.#random
     const kind = random.pick(['int', 'text', 'date', 'decimal'] as const)
-    const [a, b] = [this.#expressions.column(kind, left), this.#expressions.column(kind, right)]
+    const both = [...left, ...right]
+    const [a, b] = [left, right].map((s) => this.#expressions.column(kind, s, both))
     if (a === undefined || b === undefined) return undefined
     return random.chance(0.2)
-      ? `${a} BETWEEN ${b} AND ${this.#expressions.of(kind, right, 1)}`
+      ? `${a} BETWEEN ${b} AND ${this.#expressions.column(kind, right, both)}`
       : `${a} ${random.pick(['<', '<=', '>', '>=', '<>', 'IS DISTINCT FROM'])} ${b}`
   }
 
@@ -238,7 +239,8 @@ export class From {
       'double',
       'bool',
     ] as readonly Kind[])
-    const [a, b] = [this.#expressions.column(kind, left), this.#expressions.column(kind, right)]
+    const both = [...left, ...right]
+    const [a, b] = [left, right].map((s) => this.#expressions.column(kind, s, both))
     if (a === undefined || b === undefined) return undefined
     return `${a} ${random.pick(['=', '=', 'IS NOT DISTINCT FROM', '<=', '<>'])} ${b}`
   }

@@ -32,7 +32,8 @@ t.test('names, types and bytes are those of a task on an executor', async (t) =>
   const statements = [
     ...CONSTANTS.map((items) => `SELECT ${items}`),
     'SELECT 1 WHERE false',
-    'SELECT * FROM (VALUES (1, NULL), (2, 3)) t(a, b)',
+    // No NULL among numbers: what memory has in its place is not written.
+    "SELECT * FROM (VALUES (1, 'x'), (2, NULL)) t(a, b)",
   ]
   for (const [i, sql] of statements.entries()) {
     const task = resultTask(sql, {

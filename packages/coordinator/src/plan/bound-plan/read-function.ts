@@ -68,6 +68,7 @@ function withData(
     checkType(data['return_type'], type)
     return withLambda(data, call, scope)
   }
+  if (LIST_AGGREGATES.has(call.name)) return withAggregate(data, call)
   const operator = ARITHMETIC[call.name]
   if (operator !== undefined && type.kind === 'decimal' && call.args.length === 2) {
     checkKeys(data, DECIMAL_KEYS, call.name)
@@ -84,6 +85,32 @@ const STRUCT_KEYS = keySet('variable_return_type')
 
 function checkType(raw: unknown, type: SqlType): void {
   if (!equalTypes(readType(raw), type)) refuse('a function that was bound to another type')
+}
+
+const LIST_AGGREGATES: ReadonlySet<string> = new Set([
+  'list_aggr',
+  'list_aggregate',
+  'array_aggr',
+  'array_aggregate',
+  'aggregate',
+])
+const LIST_AGGREGATE_KEYS = keySet('bind_data')
+const AGGREGATE_BIND_KEYS = keySet('stype', 'aggr_expr')
+
+/** An aggregate over a list: bound by its name and the type of the list, so both say all that there is to say. */
+function withAggregate(data: Raw, call: FunctionCall): Expression {
+  checkKeys(data, LIST_AGGREGATE_KEYS, call.name)
+  const bound = childOf(data, 'bind_data')
+  checkKeys(bound, AGGREGATE_BIND_KEYS, call.name)
+  const aggregate = childOf(bound, 'aggr_expr')
+  const [, name, ...more] = call.args
+  const isPlain =
+    name?.kind === 'constant' &&
+    more.length === 0 &&
+    String(name.value).toLowerCase() === functionName(aggregate) &&
+    aggregate['function_data'] === undefined &&
+    aggregate['aggregate_type'] === 'NON_DISTINCT'
+  return isPlain ? call : refuse(`${call.name} of an aggregate with options`)
 }
 
 const LAMBDA_KEYS = keySet('return_type', 'lambda_expr', 'has_index', 'has_initial')
