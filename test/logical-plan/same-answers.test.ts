@@ -74,7 +74,8 @@ t.test('a plan that is written as one statement has the answer of the query', as
       const complete = query.limit === undefined || total
       const verdict = await check(world, queryText(query), { ordered: columns, complete })
       counts[verdict.kind]++
-      if ('why' in verdict) t.comment(`seed ${seed} is ${verdict.kind}: ${verdict.why.slice(0, 200)}`)
+      if ('why' in verdict)
+        t.comment(`seed ${seed} is ${verdict.kind}: ${verdict.why.slice(0, 200)}`)
       if (verdict.kind === 'wrong') t.fail(`seed ${seed}: ${queryText(query)}`, verdict)
     }
     t.comment(
