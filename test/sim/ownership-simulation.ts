@@ -1,6 +1,6 @@
 import { Prng, silentLog } from '@nyala/client/base'
 import type { MemberId } from '@nyala/client/protocol'
-import { type ClientAnswer, QueryOwner } from '@nyala/coordinator/failover'
+import { type ClientAnswer, livingOwners, QueryOwner } from '@nyala/coordinator/failover'
 import {
   type CommitRequest,
   Keys,
@@ -24,6 +24,8 @@ export const OWNERSHIP_MUTANTS = [
   'sameOwnerEpoch',
   /** Executors take commands under any owner epoch. */
   'deafExecutors',
+  /** Who is not registered is taken for dead, though its socket is open. */
+  'deafToSockets',
 ] as const
 export type OwnershipMutant = (typeof OWNERSHIP_MUTANTS)[number]
 
@@ -33,6 +35,13 @@ const FRAMES = 12
 const TROUBLE_MS = 10_000
 /** Within what every query must have ended once nothing goes wrong any more. */
 const RECOVERY_MS = 30_000
+/** For so long at most a process may be cut off from the store, also beyond the time of troubles. */
+const CUT_MS = 15_000
+/** Who has not reached the store for so long is no longer registered; it is again so long after it does. */
+const LEASE_MS = 3_000
+const REGISTERING_MS = 500
+/** A claim that was right when it was decided may be applied so much later. */
+const CLAIM_LATE_MS = 15_000
 
 /** One process of a coordinator. */
 interface Node {
@@ -43,6 +52,10 @@ interface Node {
   readonly owner: QueryOwner
   /** Queries that it believes to run. */
   readonly running: Set<string>
+  /** When it reaches the store again. */
+  cutUntilMs: number
+  /** Registered but for the time from the first of these to the second. */
+  unregistered: { readonly fromMs: number; readonly untilMs: number }
 }
 
 /** What an executor has spooled: it takes commands of the highest owner epoch it has seen. */
@@ -83,6 +96,8 @@ export class OwnershipSimulation {
   readonly #spools = new Map<string, Spool>()
   /** Who held each owner epoch of each query. */
   readonly #terms = new Map<string, string>()
+  /** The last record of each query. */
+  readonly #owners = new Map<string, LoggedQuery['record']>()
   /** The highest owner epoch of each query. */
   readonly #highest = new Map<string, number>()
   readonly #violations: string[] = []
@@ -142,9 +157,7 @@ export class OwnershipSimulation {
       clock,
       log: silentLog,
       self,
-      // Registered and not suspected: a process that is paused for long is suspected by then.
-      living: () =>
-        [...this.#nodes.values()].filter((one) => one.process.isRunning).map((one) => one.self),
+      living: () => this.#living(),
       isLeader: () => this.#leader() === node,
       runner: {
         adopt: (query) => this.#adopt(node, query),
@@ -153,15 +166,34 @@ export class OwnershipSimulation {
         tellClient: (query, answer) => this.#onAnswer(node, query, answer),
       },
     })
-    const node: Node = { self, process, kv, queryLog, owner, running }
+    const reaches = { cutUntilMs: 0, unregistered: { fromMs: 0, untilMs: 0 } }
+    const node: Node = { self, process, kv, queryLog, owner, running, ...reaches }
     this.#nodes.set(id, node)
     this.#tell(`${id} starts as process ${self.startedAt}`)
     void queryLog.start().then(() => owner.start())
   }
 
-  /** The first that runs: here it only matters that there is one. */
+  /** A process that is paused for long is suspected by then, and its sockets are closed; between the others all are open. */
+  #living(): ReturnType<typeof livingOwners> {
+    const nodes = [...this.#nodes.values()]
+    const linked = nodes.filter(({ process }) => process.isRunning).map(({ self }) => self)
+    return livingOwners({
+      registered: nodes.filter((node) => this.#isRegistered(node)).map(({ self }) => self),
+      linked: this.#mutant === 'deafToSockets' ? [] : linked,
+      isSuspected: (id) => !linked.some((one) => one.id === id),
+    })
+  }
+
+  #isRegistered({ unregistered }: Node): boolean {
+    const now = this.#clock.now()
+    return now < unregistered.fromMs || now >= unregistered.untilMs
+  }
+
+  /** The first that runs and reaches the store: here it only matters that there is one. */
   #leader(): Node | undefined {
-    return [...this.#nodes.values()].find(({ process }) => process.isRunning)
+    return [...this.#nodes.values()].find(
+      (node) => node.process.isRunning && this.#isRegistered(node),
+    )
   }
 
   async #begin(id: string): Promise<void> {
@@ -298,6 +330,8 @@ export class OwnershipSimulation {
     const before = this.#terms.get(term) ?? owner
     this.#terms.set(term, owner)
     if (before !== owner) this.#violation(`${before} and ${owner} both own ${term}`)
+    this.#inspectClaim(record)
+    this.#owners.set(record.id, record)
     // A create that comes late, after the query was claimed and is over, owns nothing; it must only be gone in the end.
     if (event.item.createRevision === event.item.modRevision) return
     const highest = this.#highest.get(record.id) ?? 0
@@ -305,6 +339,17 @@ export class OwnershipSimulation {
     if (highest > record.ownerEpoch) {
       this.#violation(`${owner} writes ${term} after it was claimed under ${highest}`)
     }
+  }
+
+  /** A leader takes over from the dead only. */
+  #inspectClaim(record: LoggedQuery['record']): void {
+    const before = this.#owners.get(record.id)
+    if (before === undefined || record.claimedFor !== 'orphan') return
+    if (before.ownerEpoch === record.ownerEpoch || before.owner === record.owner) return
+    const { process, self } = this.#nodes.get(before.owner) ?? {}
+    if (self?.startedAt !== before.ownerStartedAt || process?.isRunning !== true) return
+    if (this.#clock.now() - process.woke.at < CLAIM_LATE_MS) return
+    this.#violation(`${record.owner} takes ${record.id} from ${before.owner}, which lives`)
   }
 
   #mutate(request: CommitRequest): CommitRequest {
@@ -350,7 +395,7 @@ export class OwnershipSimulation {
     const prng = this.#prng
     const node = prng.pick([...this.#nodes.values()])
     const { id } = node.self
-    switch (prng.below(5)) {
+    switch (prng.below(6)) {
       case 0:
         if (node.process.isDead) return
         this.#tell(`${id} is killed`)
@@ -366,12 +411,30 @@ export class OwnershipSimulation {
         return void this.#clock.after(ms, () => node.process.resume())
       }
       case 3:
-        node.kv.inner.cut()
-        return void this.#clock.after(prng.below(5_000), () => node.kv.inner.heal())
+        return this.#cutOff(node, prng.below(CUT_MS), LEASE_MS)
       case 4:
         if (prng.chance(0.5)) this.#etcd.compact()
         return node.kv.inner.dropConnections()
+      case 5: {
+        // etcd forgets every lease and then answers nobody for a while.
+        const ms = prng.below(9_000)
+        this.#tell(`etcd is away for ${ms} ms, and everybody's lease is gone`)
+        for (const one of this.#nodes.values()) this.#cutOff(one, ms, 0)
+      }
     }
+  }
+
+  #cutOff(node: Node, ms: number, leaseMs: number): void {
+    const now = this.#clock.now()
+    this.#tell(`${node.self.id} does not reach the store for ${ms} ms`)
+    node.kv.inner.cut()
+    if (node.cutUntilMs >= now + ms) return
+    node.cutUntilMs = now + ms
+    this.#clock.after(ms, () => {
+      if (node.cutUntilMs <= this.#clock.now()) node.kv.inner.heal()
+    })
+    const untilMs = now + ms + this.#prng.below(REGISTERING_MS)
+    node.unregistered = { fromMs: now + leaseMs, untilMs }
   }
 
   #restart(node: Node): void {
@@ -388,7 +451,6 @@ export class OwnershipSimulation {
       }
       node.process.resume()
       node.kv.inner.faults = {}
-      node.kv.inner.heal()
     }
   }
 

@@ -17,6 +17,7 @@ import {
 } from '@nyala/metastore'
 import { Mirror } from './bind/mirror.ts'
 import { Failover } from './failover/failover.ts'
+import { livingOwners, type OwnerProcess } from './failover/ownership.ts'
 import { PeerLinks } from './failover/peer-links.ts'
 import type { PeerLoad } from './failover/peer-protocol.ts'
 import { probe } from './failover/probe.ts'
@@ -131,7 +132,7 @@ export class Coordinator {
       failover.start({ signal }),
       queryLog.start({ signal }),
     ])
-    const owning = { queryLog, executors, failover, election, membership, candidate }
+    const owning = { queryLog, executors, failover, election, membership, peers, candidate }
     const resumption = openResumption(options, owning)
     const registration = openRegistration(options, { ...store, candidate })
     const services: Services = {
@@ -353,12 +354,17 @@ function openResumption(
   parts: Pick<Services, 'executors' | 'failover' | 'election' | 'membership'> & {
     readonly queryLog: QueryLog
     readonly candidate: Pick<MemberRecord, 'id' | 'startedAt'>
+    readonly peers: PeerLinks
   },
 ): Resumption {
-  const { queryLog, executors, failover, election, membership, candidate } = parts
+  const { queryLog, executors, failover, election, membership, peers, candidate } = parts
   const plans = new ResultPlans(metadataDirectory)
-  const living = (): readonly Member[] =>
-    membership.coordinators().filter(({ id }) => !failover.isSuspected('coordinator', id))
+  const living = (): readonly OwnerProcess[] =>
+    livingOwners({
+      registered: membership.coordinators(),
+      linked: peers.linked(),
+      isSuspected: (id) => failover.isSuspected('coordinator', id),
+    })
   const isLiving = (owner: Owner): boolean =>
     living().some(({ id, startedAt }) => id === owner.id && startedAt === owner.startedAt)
   return new Resumption(

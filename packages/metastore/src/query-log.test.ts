@@ -44,7 +44,10 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => QueryLog) => Promise
   'of two that claim a query one wins, and its owner learns that it is lost': async (t, open) => {
     const [log, other] = [open(), open()]
     const created = await log.create(newQuery('q2'), c1)
-    const claims = await Promise.all([log.claim(created, c2), other.claim(created, c3)])
+    const claims = await Promise.all([
+      log.claim(created, c2, 'client'),
+      other.claim(created, c3, 'client'),
+    ])
     const won = claims.flatMap((claim) => (claim.kind === 'claimed' ? [claim.query] : []))
     t.equal(won.length, 1)
     t.equal(won[0]?.record.ownerEpoch, created.modRevision)
@@ -64,7 +67,7 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => QueryLog) => Promise
     const log = open()
     const created = await log.create(newQuery('q3'), c1)
     await log.finish(created)
-    t.same(await log.claim(created, c2), { kind: 'refused', query: undefined })
+    t.same(await log.claim(created, c2, 'client'), { kind: 'refused', query: undefined })
     t.same(await log.advance(created, {}), { kind: 'lost', query: undefined })
   },
 
@@ -74,7 +77,7 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => QueryLog) => Promise
     t.equal((await log.requestCancel('q4'))?.record.state, 'cancelling')
     const advanced = await log.advance(created, { state: 'streaming' })
     t.match(advanced, { kind: 'written', query: { record: { state: 'cancelling' } } })
-    const claimed = await log.claim(created, c2)
+    const claimed = await log.claim(created, c2, 'client')
     t.match(claimed, { kind: 'claimed', query: { record: { state: 'cancelling', owner: 'c2' } } })
     t.equal(await log.requestCancel('nothing'), undefined)
   },
@@ -87,7 +90,7 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => QueryLog) => Promise
     await seen(log, two)
     t.same(log.ownedBy(c1), [one])
     t.same(log.orphans([c1, { ...c2, startedAt: 2 }]), [two], 'a restarted owner is another')
-    const claimed = await log.claim(two, c1)
+    const claimed = await log.claim(two, c1, 'client')
     t.equal(claimed.kind, 'claimed')
     if (claimed.query !== undefined) await seen(log, claimed.query)
     t.same(
@@ -157,7 +160,7 @@ await inWorld(t, 'a claim that was won is known as won, whatever came after', as
   })) {
     const created = await log.create(newQuery(id), c1)
     const claimer = new QueryLog(world.on(losingFirstReply(world, then)))
-    const claim = await claimer.claim(created, c2)
+    const claim = await claimer.claim(created, c2, 'client')
     t.match(claim, {
       kind: 'claimed',
       query: { record: { owner: 'c2', ownerEpoch: created.modRevision } },
@@ -170,10 +173,10 @@ await inWorld(t, 'a claim that was won and lost again is refused', async (t, wor
   const created = await log.create(newQuery('q1'), c1)
   const then = async (): Promise<void> => {
     const now = await log.read('q1')
-    if (now !== undefined) await log.claim(now, c3)
+    if (now !== undefined) await log.claim(now, c3, 'client')
   }
   const claimer = new QueryLog(world.on(losingFirstReply(world, then)))
-  const claim = await claimer.claim(created, c2)
+  const claim = await claimer.claim(created, c2, 'client')
   t.match(claim, { kind: 'refused', query: { record: { owner: 'c3' } } })
   t.ok((claim.query?.record.ownerEpoch ?? 0) > created.modRevision)
 })
@@ -189,7 +192,7 @@ await inWorld(t, 'a create that comes late brings no owner epoch back', async (t
     },
   })
   const created = await new QueryLog(world.on(slow)).create(newQuery('q1'), c1)
-  const first = await log.claim(created, c2)
+  const first = await log.claim(created, c2, 'client')
   t.equal(first.kind, 'claimed')
   if (first.query === undefined) return
   await log.finish(first.query)
@@ -197,7 +200,7 @@ await inWorld(t, 'a create that comes late brings no owner epoch back', async (t
   const again = await log.read('q1')
   t.match(again?.record, { owner: 'c1', ownerEpoch: 1 }, 'the record is there again')
   if (again === undefined) return
-  const second = await log.claim(again, c3)
+  const second = await log.claim(again, c3, 'client')
   t.ok((second.query?.record.ownerEpoch ?? 0) > first.query.record.ownerEpoch)
 })
 

@@ -29,7 +29,13 @@ export interface LoggedQuery {
   readonly modRevision: number
 }
 
-export type NewQuery = Omit<QueryRecord, 'owner' | 'ownerStartedAt' | 'ownerEpoch' | 'writeId'>
+export type NewQuery = Omit<
+  QueryRecord,
+  'owner' | 'ownerStartedAt' | 'ownerEpoch' | 'claimedFor' | 'writeId'
+>
+
+/** `client`: one waits for it. `orphan`: nobody does; the leader takes it so that it does not linger. */
+export type ClaimReason = NonNullable<QueryRecord['claimedFor']>
 
 /** What an owner may change. */
 export type QueryChange = Partial<Pick<QueryRecord, 'plan' | 'state' | 'place'>>
@@ -165,7 +171,7 @@ export class QueryLog {
    * ever have the same one, not even where a record is made again by a create that comes late. `seen` is the record that the decision rests on; where it has
    * changed but its owner has not, the claim goes on. Fails as {@link advance}.
    */
-  async claim(seen: LoggedQuery, owner: Owner): Promise<Claim> {
+  async claim(seen: LoggedQuery, owner: Owner, because: ClaimReason): Promise<Claim> {
     let current = seen
     for (;;) {
       const record: QueryRecord = {
@@ -173,6 +179,7 @@ export class QueryLog {
         owner: owner.id,
         ownerStartedAt: owner.startedAt,
         ownerEpoch: current.modRevision,
+        claimedFor: because,
         writeId: randomHex(8),
       }
       const answer = await this.#replace(record, current)

@@ -136,6 +136,8 @@ export const queryRecord = s.object({
   owner: memberId,
   /** As in its member record: a restarted coordinator does not own what its former process did. */
   ownerStartedAt: s.number,
+  /** Why the owner has claimed it; absent where it made the record. */
+  claimedFor: s.optional(s.oneOf('client', 'orphan')),
   /** 1 for the coordinator that made the record, higher with each claim. Executors refuse commands under a lower one. */
   ownerEpoch: s.natural,
   state: s.oneOf(...queryStates),

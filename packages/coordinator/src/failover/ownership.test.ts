@@ -2,6 +2,7 @@ import type { MemberId } from '@nyala/client/protocol'
 import type { LoggedQuery, Owner } from '@nyala/metastore'
 import t from 'tap'
 import {
+  livingOwners,
   newOwnership,
   ORPHAN_GRACE_MS,
   ownedQuery,
@@ -104,7 +105,7 @@ t.test('a client that cannot reach the owner gets its query here', async (t) => 
   const theirs = query(other, 7)
   const mind = new Mind().on(ask(theirs, { isOwnerLiving: true, force: true }))
   t.same(mind.effects, [
-    { kind: 'claim', seen: theirs },
+    { kind: 'claim', seen: theirs, because: 'client' },
     { kind: 'tellClient', id: 'q', answer: { kind: 'claiming' } },
   ])
   const mine = query(self, 8, { ownerEpoch: 7 })
@@ -132,15 +133,36 @@ t.test('what nobody came for is the leader’s after a while, and nobody else’
   const leader = new Mind().look([theirs], true)
   t.same(leader.look([theirs], true, ORPHAN_GRACE_MS - 1).effects, [])
   leader.look([theirs], true, ORPHAN_GRACE_MS)
-  t.same(leader.effects, [{ kind: 'claim', seen: theirs }])
+  t.same(leader.effects, [{ kind: 'claim', seen: theirs, because: 'orphan' }])
   t.same(leader.look([theirs], true, 1e9).effects, [], 'one claim at a time')
+})
+
+t.test('a leader misses nobody for a time in which there was none', (t) => {
+  const theirs = query(other, 7)
+  const leader = new Mind().look([theirs], true).look([theirs], false, ORPHAN_GRACE_MS)
+  t.same(leader.look([theirs], true, 10 * ORPHAN_GRACE_MS).effects, [])
+  t.match(leader.look([theirs], true, 11 * ORPHAN_GRACE_MS).effects, [{ kind: 'claim' }])
+  t.end()
+})
+
+t.test('whoever answers on a socket lives, registered or not', (t) => {
+  const isSuspected = (id: string): boolean => id === 'c3'
+  const suspected: Owner = { id: 'c3' as MemberId, startedAt: 3 }
+  const later: Owner = { id: 'c2' as MemberId, startedAt: 9 }
+  t.same(livingOwners({ registered: [self, suspected], linked: [], isSuspected }), [self])
+  t.same(livingOwners({ registered: [self, later], linked: [other], isSuspected }), [
+    self,
+    later,
+    other,
+  ])
+  t.end()
 })
 
 t.test('a record from a create that came late is ended, one from a claim is claimed', async (t) => {
   const created = query(self, 7)
   t.same(new Mind().look([created]).effects, [{ kind: 'finish', query: created }])
   const claimed = query(self, 7, { ownerEpoch: 5 })
-  t.same(new Mind().look([claimed]).effects, [{ kind: 'claim', seen: claimed }])
+  t.same(new Mind().look([claimed]).effects, [{ kind: 'claim', seen: claimed, because: 'orphan' }])
 })
 
 t.test('an end whose outcome is unknown is tried again while the record is seen', async (t) => {

@@ -1,5 +1,5 @@
 import { unreachable } from '@nyala/client/base'
-import type { Claim, LoggedQuery, Owner } from '@nyala/metastore'
+import type { Claim, ClaimReason, LoggedQuery, Owner } from '@nyala/metastore'
 
 /**
  * Which queries this coordinator answers for: pure, so that the simulation runs the same code as production.
@@ -28,13 +28,10 @@ export type Holding =
   /** `failed`: nobody knows whether the record is gone; it is to be tried again where it is still seen. */
   | { readonly kind: 'finishing'; readonly query: LoggedQuery; readonly failed?: boolean }
 
-/** `client`: one waits for it here. `orphan`: nobody does; the leader takes it so that it does not linger. */
-export type ClaimReason = 'client' | 'orphan'
-
 export interface Ownership {
   readonly self: Owner
   readonly holdings: ReadonlyMap<string, Holding>
-  /** Since when a query has been seen without a living owner, by its id and owner epoch. */
+  /** Since when this coordinator, as the leader, has seen a query without a living owner, by its id and owner epoch. */
   readonly orphanedSinceMs: ReadonlyMap<string, number>
 }
 
@@ -52,7 +49,7 @@ export type OwnershipEvent =
   | {
       readonly kind: 'looked'
       readonly queries: readonly LoggedQuery[]
-      readonly living: readonly Owner[]
+      readonly living: readonly OwnerProcess[]
       readonly isLeader: boolean
     }
   /** A client asks for its query here. `force`: it cannot reach the owner, living or not. */
@@ -72,7 +69,7 @@ export type OwnershipEvent =
   | { readonly kind: 'finishFailed'; readonly id: string }
 
 export type OwnershipEffect =
-  | { readonly kind: 'claim'; readonly seen: LoggedQuery }
+  | { readonly kind: 'claim'; readonly seen: LoggedQuery; readonly because: ClaimReason }
   /** It is this coordinator's now: go on from the record's place, under its owner epoch. */
   | { readonly kind: 'adopt'; readonly query: LoggedQuery; readonly because: ClaimReason }
   /** It is somebody else's now (`undefined`: over): stop at once, and send the client there. */
@@ -90,8 +87,30 @@ export type ClientAnswer =
   /** No such query, or it is over. */
   | { readonly kind: 'unknown' }
 
-/** Clients come for their queries within this; what nobody came for is the leader's. */
+/**
+ * Clients come for their queries within this; what nobody came for is the leader's. Counted anew by each leader: in a
+ * time without one nobody could have registered, so that an owner is not to be missed for it.
+ */
 export const ORPHAN_GRACE_MS = 5_000
+
+/** A process of a coordinator, as it says itself. */
+export interface OwnerProcess {
+  readonly id: string
+  readonly startedAt: number
+}
+
+/**
+ * The processes that may be at work for queries of theirs: registered ones that are not suspected, and all that hold a
+ * socket to here open and answer its pings. Those may have lost their leases only, and will register again as soon as
+ * the store lets them.
+ */
+export function livingOwners(seen: {
+  readonly registered: readonly OwnerProcess[]
+  readonly linked: readonly OwnerProcess[]
+  readonly isSuspected: (id: string) => boolean
+}): readonly OwnerProcess[] {
+  return [...seen.registered.filter(({ id }) => !seen.isSuspected(id)), ...seen.linked]
+}
 
 export const newOwnership = (self: Owner): Ownership => ({
   self,
@@ -168,7 +187,10 @@ function onLooked(
       !isSelf(state, record) && !look.living.some((one) => isSame(one, ownerOf(record))),
   )
   const orphanedSinceMs = new Map(
-    orphans.map((query) => [termName(query), state.orphanedSinceMs.get(termName(query)) ?? nowMs]),
+    (look.isLeader ? orphans : []).map((query) => {
+      const term = termName(query)
+      return [term, state.orphanedSinceMs.get(term) ?? nowMs]
+    }),
   )
   let next: Ownership = { ...state, orphanedSinceMs }
   const effects: OwnershipEffect[] = []
@@ -245,7 +267,7 @@ function onClientAsked(
 function claiming(state: Ownership, seen: LoggedQuery, because: ClaimReason): Step {
   const { id } = seen.record
   if (state.holdings.has(id)) return [state, []]
-  return [hold(state, id, { kind: 'claiming', seen, because }), [{ kind: 'claim', seen }]]
+  return [hold(state, id, { kind: 'claiming', seen, because }), [{ kind: 'claim', seen, because }]]
 }
 
 function onClaimAnswered(state: Ownership, id: string, claim: Claim): Step {
@@ -293,7 +315,8 @@ const ownerOf = ({ owner, ownerStartedAt }: LoggedQuery['record']): Owner => ({
   startedAt: ownerStartedAt,
 })
 
-const isSame = (a: Owner, b: Owner): boolean => a.id === b.id && a.startedAt === b.startedAt
+const isSame = (a: OwnerProcess, b: OwnerProcess): boolean =>
+  a.id === b.id && a.startedAt === b.startedAt
 
 const isSelf = (state: Ownership, record: LoggedQuery['record']): boolean =>
   isSame(state.self, ownerOf(record))

@@ -8,6 +8,7 @@ import {
   PING_MISSES_MAX,
   type Transport,
 } from '@nyala/client/wire'
+import type { OwnerProcess } from './ownership.ts'
 import {
   type FromDialler,
   fromDialler,
@@ -67,6 +68,8 @@ export class PeerLinks {
   readonly #options: PeerLinksOptions
   /** By id of the peer; of two sockets to one peer the later one counts. */
   readonly #open = new Map<string, PeerSocket>()
+  /** The processes at the other ends of those. */
+  readonly #processes = new Map<string, OwnerProcess>()
   readonly #dialled = new Map<string, { readonly address: string; readonly stop: () => void }>()
   /** Sockets that nobody has greeted on yet. */
   readonly #strangers = new Set<Closable>()
@@ -85,6 +88,11 @@ export class PeerLinks {
 
   isOpen(id: string): boolean {
     return this.#open.has(id)
+  }
+
+  /** The processes whose sockets to here are open and answer, registered or not. */
+  linked(): readonly OwnerProcess[] {
+    return [...this.#processes.values()]
   }
 
   /** The coordinators that are registered. Open sockets to others are kept: their owners may only have lost a lease. */
@@ -115,7 +123,7 @@ export class PeerLinks {
         if (peer !== undefined || !this.#isWelcome(hello, connection)) return
         connection.send({ kind: 'welcome', ...this.#greeting() })
         peer = hello.coordinator
-        this.#onOpen(peer, connection)
+        this.#onOpen({ id: peer, startedAt: hello.startedAt }, connection)
       },
       onClose: (code, reason) => this.#onClose(peer, connection, { code, reason }),
     })
@@ -166,7 +174,7 @@ export class PeerLinks {
             return connection.close(CLOSE.notWelcome, `this is not ${peer.id}`)
           }
           greeted = peer.id
-          this.#onOpen(peer.id, connection)
+          this.#onOpen({ id: welcome.coordinator, startedAt: welcome.startedAt }, connection)
         },
         onClose: (code, reason) => {
           this.#onClose(greeted, connection, { code, reason })
@@ -225,10 +233,12 @@ export class PeerLinks {
     if (id !== undefined) this.#options.onLoad?.(id, load)
   }
 
-  #onOpen(id: string, connection: PeerSocket): void {
+  #onOpen(process: OwnerProcess, connection: PeerSocket): void {
+    const { id } = process
     this.#strangers.delete(connection)
     const before = this.#open.get(id)
     this.#open.set(id, connection)
+    this.#processes.set(id, process)
     const load = this.#options.load?.()
     if (load !== undefined) connection.send(load)
     if (before !== undefined) return before.close(CLOSE.normal, 'replaced by a newer socket')
@@ -244,6 +254,7 @@ export class PeerLinks {
     this.#strangers.delete(connection)
     if (id === undefined || this.#open.get(id) !== connection) return
     this.#open.delete(id)
+    this.#processes.delete(id)
     this.#options.log.info('peerLinkClosed', { peer: id, ...end })
     if (!this.#closed) this.#options.onEvent({ kind: 'linkClosed', id, ...end })
   }

@@ -1,12 +1,19 @@
 import type { Clock, Log } from '@nyala/client/base'
 import { unreachable } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import type { LoggedQuery, Member, NewQuery, Owner, QueryChange, QueryLog } from '@nyala/metastore'
+import type {
+  ClaimReason,
+  LoggedQuery,
+  NewQuery,
+  Owner,
+  QueryChange,
+  QueryLog,
+} from '@nyala/metastore'
 import {
-  type ClaimReason,
   type ClientAnswer,
   newOwnership,
   ownedQuery,
+  type OwnerProcess,
   type Ownership,
   type OwnershipEffect,
   type OwnershipEvent,
@@ -33,8 +40,8 @@ export interface QueryOwnerOptions {
   readonly log: Log
   readonly self: Owner
   readonly runner: QueryRunner
-  /** Coordinators that are registered and not suspected to be gone. */
-  readonly living: () => readonly Pick<Member, 'id' | 'startedAt'>[]
+  /** As `livingOwners` says. */
+  readonly living: () => readonly OwnerProcess[]
   readonly isLeader: () => boolean
 }
 
@@ -141,7 +148,7 @@ export class QueryOwner {
     const { runner } = this.#options
     switch (effect.kind) {
       case 'claim':
-        return void this.#claim(effect.seen)
+        return void this.#claim(effect.seen, effect.because)
       case 'finish':
         return void this.#finish(effect.query)
       case 'adopt':
@@ -157,11 +164,11 @@ export class QueryOwner {
     }
   }
 
-  async #claim(seen: LoggedQuery): Promise<void> {
+  async #claim(seen: LoggedQuery, because: ClaimReason): Promise<void> {
     const { queryLog, self } = this.#options
     const { id } = seen.record
     try {
-      const claim = await queryLog.claim(seen, self)
+      const claim = await queryLog.claim(seen, self, because)
       this.#step({ kind: 'claimAnswered', id, claim })
     } catch (error) {
       this.#onFailure({ kind: 'claimFailed', id }, error)

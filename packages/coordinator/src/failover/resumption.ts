@@ -1,9 +1,9 @@
 import type { Clock, Deferred, Log } from '@nyala/client/base'
 import { deferred } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import type { LoggedQuery, NewQuery, Owner, QueryLog } from '@nyala/metastore'
+import type { ClaimReason, LoggedQuery, NewQuery, Owner, QueryLog } from '@nyala/metastore'
 import type { Executors } from '../schedule/executors.ts'
-import type { ClaimReason, ClientAnswer } from './ownership.ts'
+import type { ClientAnswer } from './ownership.ts'
 import type { QueryOwner, QueryRunner } from './query-owner.ts'
 import type { ResultPlan, ResultPlans } from './result-plan.ts'
 
@@ -25,7 +25,7 @@ export interface ResumptionOptions {
   readonly executors: Executors
   readonly clock: Clock
   readonly log: Log
-  /** Whether the owner of a record is registered and not suspected to be gone. */
+  /** Whether the owner of a record is among `livingOwners`. */
   readonly isLiving: (owner: Owner) => boolean
 }
 
@@ -176,11 +176,13 @@ export class Resumption implements QueryRunner {
     this.#asked.get(id)?.resolve()
   }
 
-  abandon(id: string): void {
+  abandon(id: string, query: LoggedQuery | undefined): void {
     const owned = this.#owned.get(id)
     this.#owned.delete(id)
     owned?.stopWaiting?.()
-    owned?.serving?.leave(superseded(id))
+    // Taken for dead by a leader that was wrong: no other client has come, so this one may have it back.
+    const isMistaken = query?.record.claimedFor === 'orphan'
+    owned?.serving?.leave(isMistaken ? elsewhere(id, query.record.owner) : superseded(id))
   }
 
   cancel(id: string): void {
