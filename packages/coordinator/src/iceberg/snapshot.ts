@@ -1,0 +1,115 @@
+import type { FileCount, ManifestInfo } from './manifest-file.ts'
+import {
+  currentSnapshot,
+  type MetadataLogEntry,
+  type Operation,
+  type Snapshot,
+  type TableMetadata,
+} from './metadata.ts'
+
+/** Snapshots that the metadata names; older ones are forgotten, so that a commit's work does not grow with their number. */
+export const SNAPSHOTS_MAX = 100
+/** Former metadata files that the metadata names. */
+export const METADATA_LOG_MAX = 100
+
+export interface SnapshotChange {
+  readonly id: bigint
+  readonly operation: Operation
+  /** URI. */
+  readonly manifestList: string
+  readonly added: FileCount & { readonly bytes: number }
+  readonly removed: FileCount & { readonly bytes: number }
+  readonly nowMs: number
+  /** The file that `metadata` was read from; undefined where the table is only being made. */
+  readonly previousFile: string | undefined
+  /** More for the summary. */
+  readonly summary?: Readonly<Record<string, string>>
+}
+
+/** The sequence number that the next snapshot of a table has. */
+export const nextSequenceNumber = (metadata: TableMetadata): number =>
+  metadata['last-sequence-number'] + 1
+
+/** The metadata with one more snapshot, which is the table's contents from then on. Pure. */
+export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): TableMetadata {
+  const parent = currentSnapshot(metadata)
+  const sequenceNumber = nextSequenceNumber(metadata)
+  // Time may seem to go back between machines; the log must not.
+  const timestampMs = Math.max(change.nowMs, metadata['last-updated-ms'])
+  const snapshot: Snapshot = {
+    'snapshot-id': change.id,
+    ...(parent === undefined ? {} : { 'parent-snapshot-id': parent['snapshot-id'] }),
+    'sequence-number': sequenceNumber,
+    'timestamp-ms': timestampMs,
+    'manifest-list': change.manifestList,
+    summary: summaryOf(parent, change),
+    'schema-id': metadata['current-schema-id'],
+  }
+  const snapshots = [...(metadata.snapshots ?? []), snapshot].slice(-SNAPSHOTS_MAX)
+  const known = new Set(snapshots.map((one) => one['snapshot-id']))
+  const entry = { 'timestamp-ms': timestampMs, 'snapshot-id': change.id }
+  const log = (metadata['snapshot-log'] ?? []).filter((one) => known.has(one['snapshot-id']))
+  return {
+    ...metadata,
+    'last-sequence-number': sequenceNumber,
+    'last-updated-ms': timestampMs,
+    'current-snapshot-id': change.id,
+    snapshots,
+    'snapshot-log': [...log, entry],
+    'metadata-log': metadataLog(metadata, change.previousFile),
+    refs: { ...metadata.refs, main: { 'snapshot-id': change.id, type: 'branch' } },
+  }
+}
+
+function metadataLog(
+  metadata: TableMetadata,
+  previousFile: string | undefined,
+): readonly MetadataLogEntry[] {
+  const log = metadata['metadata-log'] ?? []
+  if (previousFile === undefined) return log
+  const entry = { 'timestamp-ms': metadata['last-updated-ms'], 'metadata-file': previousFile }
+  return [...log, entry].slice(-METADATA_LOG_MAX)
+}
+
+function summaryOf(parent: Snapshot | undefined, change: SnapshotChange): Snapshot['summary'] {
+  const { added, removed, operation } = change
+  const before = (key: string): number => Number(parent?.summary[key] ?? 0)
+  const changes = {
+    'added-data-files': added.files,
+    'added-records': added.rows,
+    'added-files-size': added.bytes,
+    'deleted-data-files': removed.files,
+    'deleted-records': removed.rows,
+    'removed-files-size': removed.bytes,
+  }
+  const totals = {
+    'total-data-files': before('total-data-files') + added.files - removed.files,
+    'total-records': before('total-records') + added.rows - removed.rows,
+    'total-files-size': before('total-files-size') + added.bytes - removed.bytes,
+    'total-delete-files': 0,
+    'total-position-deletes': 0,
+    'total-equality-deletes': 0,
+  }
+  const changed = Object.entries(changes).filter(([, value]) => value > 0)
+  const numbers = [...changed, ...Object.entries(totals)].map(([k, v]) => [k, String(v)] as const)
+  return { operation, ...change.summary, ...Object.fromEntries(numbers) }
+}
+
+/** A manifest of files that one snapshot adds, as its list has it. */
+export function addedManifest(
+  manifest: { readonly path: string; readonly bytes: number; readonly specId: number },
+  added: FileCount,
+  snapshot: { readonly id: bigint; readonly sequenceNumber: number },
+): ManifestInfo {
+  const none = { files: 0, rows: 0 }
+  const { path, bytes, specId } = manifest
+  return {
+    ...{ path, bytes, specId, content: 0 },
+    sequenceNumber: BigInt(snapshot.sequenceNumber),
+    minSequenceNumber: BigInt(snapshot.sequenceNumber),
+    addedSnapshotId: snapshot.id,
+    added,
+    existing: none,
+    deleted: none,
+  }
+}
