@@ -18,6 +18,7 @@ import {
 import { Mirror } from './bind/mirror.ts'
 import { Failover } from './failover/failover.ts'
 import { livingOwners, type OwnerProcess } from './failover/ownership.ts'
+import { PlanJanitor } from './failover/plan-janitor.ts'
 import { PeerLinks } from './failover/peer-links.ts'
 import type { PeerLoad } from './failover/peer-protocol.ts'
 import { probe } from './failover/probe.ts'
@@ -41,6 +42,8 @@ export interface CoordinatorOptions {
   readonly etcdEndpoints: readonly string[]
   readonly host: string
   readonly port: number
+  /** `host:port` that others are told; default: where it listens. */
+  readonly advertise?: string | undefined
   /** Identity of this machine, equal for members that can open each other's files. */
   readonly machine: string
   /** Directory for metadata files, shared by all coordinators. */
@@ -64,10 +67,11 @@ interface Parts {
   readonly registration: Registration
   readonly peers: PeerLinks
   readonly queryLog: QueryLog
+  readonly janitor: PlanJanitor
 }
 
 /** What a drain waits for running statements before it ends them. */
-const DRAIN_TIMEOUT_MS = 10_000
+export const DRAIN_TIMEOUT_MS = 10_000
 /** For statements of constants, which are short. */
 const CONSTANTS_MEMORY_BYTES = 64 * 1024 * 1024
 const DRAIN_POLL_MS = 20
@@ -76,7 +80,8 @@ const DRAIN_POLL_MS = 20
  * A coordinator in this process.
  *
  *   start: metastore read → front end and mirror open → listening → registered (clients and executors find it)
- *   drain: no new statements → results that stream go on elsewhere, other statements end or time out → leadership and registration given back → closed
+ *   drain: no new statements → results that stream go on elsewhere, other statements end, or are begun again elsewhere
+ *          after a while → leadership and registration given back → closed
  *
  * Nothing that it holds is needed by anyone after its death: catalog, membership and leadership are in the metastore,
  * sessions in the clients.
@@ -89,6 +94,7 @@ export class Coordinator {
   readonly #registration: Registration
   readonly #peers: PeerLinks
   readonly #queryLog: QueryLog
+  readonly #janitor: PlanJanitor
   #draining = false
 
   private constructor(options: CoordinatorOptions, services: Services, parts: Parts) {
@@ -98,6 +104,7 @@ export class Coordinator {
     this.#registration = parts.registration
     this.#peers = parts.peers
     this.#queryLog = parts.queryLog
+    this.#janitor = parts.janitor
   }
 
   /** Resolves when the coordinator is registered and takes statements. */
@@ -123,7 +130,7 @@ export class Coordinator {
     const admission = openAdmission(options, { executors, peers })
     late.admission = admission
     const store = { kv, keys, clock, log, ttlSeconds: options.ttlSeconds }
-    const candidate = { id, address: listener.address, startedAt }
+    const candidate = { id, address: options.advertise ?? listener.address, startedAt }
     const { election, failover } = openFailover({ ...store, candidate, membership, peers })
     late.failover = failover
     const queryLog = new QueryLog({ kv, keys, clock, log })
@@ -156,7 +163,8 @@ export class Coordinator {
       admission,
       queries: new QueryRegistry(id),
     }
-    const parts = { listener, registration, peers, queryLog }
+    const janitor = openJanitor(options, { queryLog, election })
+    const parts = { listener, registration, peers, queryLog, janitor }
     const coordinator = new Coordinator(options, services, parts)
     late.accept = coordinator.#acceptor(new Statements(services))
     membership.onChange(() => coordinator.#announce())
@@ -168,14 +176,17 @@ export class Coordinator {
 
   /** `host:port` for clients and executors. */
   get address(): string {
-    return this.#listener.address
+    return this.#options.advertise ?? this.#listener.address
   }
 
   get services(): Services {
     return this.#services
   }
 
-  /** Ends in an orderly way: new statements are refused, running ones get `timeoutMs` to end. */
+  /**
+   * Ends in an orderly way: new statements are refused, running ones get `timeoutMs` to end. Clients send reads that do
+   * not end by then to another coordinator; what became of a write they are not told here.
+   */
   async stop(timeoutMs: number = DRAIN_TIMEOUT_MS): Promise<void> {
     const { clock, election, failover, queries, executors, membership } = this.#services
     const { resumption } = this.#services
@@ -187,11 +198,15 @@ export class Coordinator {
     const deadline = clock.now() + timeoutMs
     await Promise.all([election.stop(), this.#registration.stop()])
     while (queries.size > 0 && clock.now() < deadline) await clock.sleep(DRAIN_POLL_MS)
-    queries.cancelAll()
+    // Results that have begun to stream since go on elsewhere; whoever waits for anything else loses the connection, and
+    // sends again what may be sent again.
+    resumption.handOver()
     for (const client of this.#clients) client.close('coordinator has shut down')
+    queries.cancelAll()
     executors.close()
     this.#peers.close('coordinator has shut down')
     resumption.stop()
+    this.#janitor.stop()
     await Promise.all([failover.stop(), membership.stop(), catalog.close(), this.#queryLog.stop()])
     await this.#listener.close()
     frontEnd.close()
@@ -380,6 +395,17 @@ function openResumption(
         isLeader: () => election.leadership !== undefined,
       }),
   )
+}
+
+function openJanitor(
+  { metadataDirectory, clock, log }: CoordinatorOptions,
+  { queryLog, election }: { readonly queryLog: QueryLog; readonly election: Election },
+): PlanJanitor {
+  const plans = new ResultPlans(metadataDirectory)
+  const isLeader = (): boolean => election.leadership !== undefined
+  const janitor = new PlanJanitor({ plans, queryLog, clock, log, isLeader })
+  janitor.start()
+  return janitor
 }
 
 function memberRecord(

@@ -4,17 +4,20 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { isMutant, lineLog, type Log, mutantRefusal, systemClock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
-import { connectKv, type EtcdKv, machineIdentity } from '@nyala/metastore'
-import { Coordinator, parseListen } from './coordinator.ts'
+import { connectKv, type EtcdKv, listenToFailpoints, machineIdentity } from '@nyala/metastore'
+import { Coordinator, DRAIN_TIMEOUT_MS, parseListen } from './coordinator.ts'
 import { QUEUED_MAX } from './schedule/admission-driver.ts'
 
 /** How long one attempt waits for etcd before the log says so and the next begins. */
 const METASTORE_TIMEOUT_MS = 5_000
 
 const USAGE = `usage: coordinator --id ID --cluster NAME --etcd URL[,URL…] --listen HOST:PORT --dir DIR [--root DIR]…
+  --advertise HOST:PORT    the address that others are told, where it is not the one it listens on
+  --drain-seconds N        for so long statements that run may end when it is asked to stop (default: ${DRAIN_TIMEOUT_MS / 1000})
   --max-running-queries N  queries that run at once in the cluster (default: as many as suit its executors)
   --max-queued-queries N   queries that wait at once in the cluster (default: ${QUEUED_MAX})
                            also NYALA_MAX_RUNNING_QUERIES and NYALA_MAX_QUEUED_QUERIES; the same for all coordinators
+                           also NYALA_DRAIN_SECONDS
 `
 
 interface Options {
@@ -23,6 +26,8 @@ interface Options {
   readonly etcd: readonly string[]
   readonly listen: string
   readonly dir: string
+  readonly advertise: string | undefined
+  readonly drainSeconds: number | undefined
   readonly maxRunningQueries: number | undefined
   readonly maxQueuedQueries: number | undefined
 }
@@ -35,13 +40,15 @@ function readOptions(): Options | undefined {
       etcd: { type: 'string' },
       listen: { type: 'string', default: '127.0.0.1:0' },
       dir: { type: 'string' },
+      advertise: { type: 'string' },
+      'drain-seconds': { type: 'string' },
       // Where tables may lie is checked by executors; the flag is taken so that both programs start alike.
       root: { type: 'string', multiple: true },
       'max-running-queries': { type: 'string' },
       'max-queued-queries': { type: 'string' },
     },
   })
-  const { id, etcd, dir, cluster, listen } = values
+  const { id, etcd, dir, cluster, listen, advertise } = values
   if (id === undefined || etcd === undefined || dir === undefined) return undefined
   const limit = (name: string): number | undefined => {
     const text =
@@ -55,6 +62,8 @@ function readOptions(): Options | undefined {
     etcd: etcd.split(','),
     listen,
     dir,
+    advertise,
+    drainSeconds: limit('drain-seconds'),
     maxRunningQueries: limit('max-running-queries'),
     maxQueuedQueries: limit('max-queued-queries'),
   }
@@ -91,6 +100,8 @@ async function main(): Promise<number> {
     process.stderr.write(USAGE)
     return 3
   }
+  const failpoints = listenToFailpoints(options.id, process.env)
+  if (failpoints !== undefined) throw new SqlError('invalid_parameter_value', failpoints)
   const clock = systemClock
   const log = lineLog(
     (line) => process.stderr.write(line),
@@ -122,6 +133,7 @@ async function main(): Promise<number> {
       kv,
       etcdEndpoints: options.etcd,
       ...parseListen(options.listen),
+      advertise: options.advertise,
       machine: machineIdentity(),
       metadataDirectory: join(resolve(options.dir), 'metadata'),
       clock,
@@ -145,7 +157,7 @@ async function main(): Promise<number> {
   )
   await signalled
   if (isMutant('no-drain')) coordinator.services.queries.cancelAll()
-  await coordinator.stop()
+  await coordinator.stop((options.drainSeconds ?? DRAIN_TIMEOUT_MS / 1000) * 1000)
   await kv.close()
   return 0
 }

@@ -12,7 +12,7 @@ import {
   systemClock as clock,
 } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
-import { connectKv, type EtcdKv, Keys, machineIdentity } from '@nyala/metastore'
+import { connectKv, type EtcdKv, Keys, listenToFailpoints, machineIdentity } from '@nyala/metastore'
 import { Executor, type ExecutorOptions } from './executor.ts'
 
 const USAGE = `usage: node main.js --id ID --cluster NAME --etcd http://host:port[,…] --listen host:port --dir DIR --root DIR…
@@ -203,6 +203,8 @@ function main(): void {
     const refusal = mutantRefusal()
     if (refusal !== undefined) throw new UsageError(refusal)
     flags = readFlags(process.argv.slice(2))
+    const failpoints = listenToFailpoints(flags.executor.id, process.env)
+    if (failpoints !== undefined) throw new UsageError(failpoints)
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`)
     process.exit(EXIT_USAGE)

@@ -109,6 +109,7 @@ export class StatementRun {
   /** Times that the result was asked for since a frame of it came. */
   #resumes = 0
   #rowsDelivered = 0
+  #isCancelled = false
   #ended = false
   #columnsKnown: readonly Column[] | undefined
   #sessionBefore: SessionContext | undefined
@@ -174,6 +175,7 @@ export class StatementRun {
   /** Ends the statement here at once with `error` and tells the coordinator to stop it. Nothing when it has ended. */
   cancel(error: SqlError = new SqlError('query_canceled', 'the statement was cancelled')): void {
     if (this.#ended) return
+    this.#isCancelled = true
     const attempt = this.#attempt
     attempt?.link.send({ kind: 'cancel', call: attempt.call })
     if (attempt?.resumable === true && !attempt.link.usable) this.#cancelElsewhere()
@@ -414,7 +416,10 @@ export class StatementRun {
   }
 
   #onLost(attempt: Attempt, error: SqlError): void {
-    if (this.#attempt !== attempt || this.#ended) return
+    if (this.#attempt !== attempt) return
+    // Where it was not said that it has stopped, it may wait for this client to come back.
+    if (this.#isCancelled && attempt.resumable) return this.#cancelElsewhere()
+    if (this.#ended) return
     if (attempt.resumable && this.#resumes < RESUMES_MAX) {
       const { coordinator } = attempt.link
       return void this.#resume(attempt, { coordinator, reason: error.message })

@@ -1,5 +1,5 @@
 import type { Clock, Log } from '@nyala/client/base'
-import { unreachable } from '@nyala/client/base'
+import { failpoint, unreachable } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type {
   ClaimReason,
@@ -167,8 +167,10 @@ export class QueryOwner {
   async #claim(seen: LoggedQuery, because: ClaimReason): Promise<void> {
     const { queryLog, self } = this.#options
     const { id } = seen.record
+    failpoint('query.claiming')
     try {
       const claim = await queryLog.claim(seen, self, because)
+      if (claim.kind === 'claimed') failpoint('query.claimed')
       this.#step({ kind: 'claimAnswered', id, claim })
     } catch (error) {
       this.#onFailure({ kind: 'claimFailed', id }, error)

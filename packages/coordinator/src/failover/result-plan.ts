@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { DecodeError, type Infer, s } from '@nyala/client/base'
@@ -65,6 +65,23 @@ export class ResultPlans {
 
   async remove(pointer: Pointer): Promise<void> {
     await rm(pointer.path, { force: true })
+  }
+
+  /** Names of all plan files, also half written ones. Fails with `io_error`. */
+  async files(): Promise<readonly string[]> {
+    try {
+      const names = await readdir(this.#directory)
+      return names.filter((name) => /\.json(\.tmp)?$/.test(name))
+    } catch (cause) {
+      // It is made with the first plan.
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return []
+      const why = (cause as Error).message
+      throw new SqlError('io_error', `cannot list "${this.#directory}": ${why}`, { cause })
+    }
+  }
+
+  async removeFile(name: string): Promise<void> {
+    await rm(join(this.#directory, name), { force: true })
   }
 }
 

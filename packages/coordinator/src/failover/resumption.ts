@@ -1,5 +1,5 @@
 import type { Clock, Deferred, Log } from '@nyala/client/base'
-import { deferred } from '@nyala/client/base'
+import { deferred, failpoint } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { ClaimReason, LoggedQuery, NewQuery, Owner, QueryLog } from '@nyala/metastore'
 import type { Executors } from '../schedule/executors.ts'
@@ -84,13 +84,16 @@ export class Resumption implements QueryRunner {
   /** Writes what others need to go on with a query that begins here. Fails as `QueryOwner.begin`, or with `io_error`. */
   async record(query: Omit<NewQuery, 'plan'>, plan: ResultPlan, serving: Serving): Promise<void> {
     const { owner, plans } = this.#options
+    failpoint('query.recording')
     const pointer = await plans.write(query.id, plan)
+    failpoint('query.planWritten')
     try {
       await owner.begin({ ...query, plan: pointer })
     } catch (error) {
       await plans.remove(pointer).catch(() => undefined)
       throw error
     }
+    failpoint('query.recorded')
     this.#owned.set(query.id, { serving, stopWaiting: undefined, plan: pointer })
   }
 
@@ -152,6 +155,7 @@ export class Resumption implements QueryRunner {
    */
   async cancelRecorded(id: string): Promise<boolean> {
     const asked = await this.#options.queryLog.requestCancel(id)
+    failpoint('query.cancelling')
     if (asked === undefined) return false
     const { owner, ownerStartedAt: startedAt } = asked.record
     if (this.#options.isLiving({ id: owner, startedAt })) return true
@@ -172,8 +176,11 @@ export class Resumption implements QueryRunner {
     this.#options.log.info('queryTakenOver', { query: id, because, epoch: query.record.ownerEpoch })
     const owned: Owned = { serving: undefined, stopWaiting: undefined, plan }
     this.#owned.set(id, owned)
+    const asked = this.#asked.get(id)
+    // Its client has cancelled it, and then its owner died: nobody will come.
+    if (query.record.state === 'cancelling' && asked === undefined) return this.#giveUp(id)
     this.#wait(id, owned)
-    this.#asked.get(id)?.resolve()
+    asked?.resolve()
   }
 
   abandon(id: string, query: LoggedQuery | undefined): void {

@@ -1,4 +1,4 @@
-import { type Clock, type Deferred, deferred } from '@nyala/client/base'
+import { type Clock, type Deferred, deferred, failpoint } from '@nyala/client/base'
 import {
   admit,
   type AdmissionLimits,
@@ -147,6 +147,7 @@ export class AdmissionControl {
     this.#queue.push(entry.session, waiting)
     entry.onQueued(why)
     this.#tell()
+    failpoint('query.queued')
     try {
       await waiting.admitted.promise
     } finally {

@@ -1,4 +1,4 @@
-import { assert, type Clock, type Deferred, deferred, type Log } from '@nyala/client/base'
+import { assert, type Clock, type Deferred, deferred, failpoint, type Log } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
 import type { TaskSpec } from '@nyala/executor/protocol'
 import {
@@ -166,6 +166,7 @@ export class QueryRun {
       await this.#options.delivered?.()
       await relay.empty()
       signal.throwIfAborted()
+      failpoint('query.ending')
       if (!this.#isKept) this.#release()
     } catch (error) {
       if (this.#isLeft) throw error
@@ -376,6 +377,7 @@ export class QueryRun {
       progress: undefined,
     }
     this.#live.set(number, live)
+    failpoint('query.running')
     if (report.fragment.output.kind === 'result') task.grant(TASK_WINDOW_BYTES)
   }
 

@@ -1,4 +1,4 @@
-import { unreachable } from '@nyala/client/base'
+import { failpoint, unreachable } from '@nyala/client/base'
 import {
   type Down,
   type Endpoint,
@@ -126,6 +126,7 @@ export class ClientLink {
       case 'received':
         return this.#calls.get(message.call)?.serving.received.resolve()
       case 'cancel':
+        failpoint('query.cancelling')
         return this.#calls
           .get(message.call)
           ?.controller.abort(

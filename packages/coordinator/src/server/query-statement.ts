@@ -1,3 +1,4 @@
+import { failpoint } from '@nyala/client/base'
 import type { Column } from '@nyala/client/protocol'
 import { FRAME_HEADER_BYTES } from '@nyala/client/wire'
 import { type BoundQuery, bindQuery } from '../bind/bind-query.ts'
@@ -68,6 +69,7 @@ export class Queries {
     sql: string | undefined,
   ): Promise<PlannedQuery> {
     const { clock, mirror, functions } = this.#services
+    failpoint('query.planning')
     const bound = await this.bind(body, context)
     const plan = await planQuery(
       {

@@ -1,4 +1,4 @@
-import type { Clock, Log } from '@nyala/client/base'
+import { type Clock, failpoint, type Log } from '@nyala/client/base'
 import { type Column, SqlError, toErrorBody } from '@nyala/client/protocol'
 import { chainCrc, crc32, setFrameCall, setFrameOrigin } from '@nyala/client/wire'
 import { type SegmentStore, spillLimitError } from '../exchange/segment-store.ts'
@@ -288,6 +288,7 @@ export class TaskRun {
 
   #onFinished(result: KernelResult): void {
     if (this.#state.kind !== 'running') return
+    failpoint('task.ending')
     const full = this.#countSegments(result)
     if (full !== undefined) return this.#onFailed(full)
     const { delivery } = this.#state
