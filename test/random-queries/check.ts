@@ -38,6 +38,7 @@ export function caseOf(seed: number): Case {
     // Often so little that both sides of a join have to be put into buckets.
     broadcastMaxBytes: random.pick([0, 0, 500, 5000, 2 ** 40]),
     gatherRowsMax: random.pick([0, 0, 50, 100_000]),
+    filterGroupsAlways: seed % 2 === 0,
     slots,
     executors,
   }

@@ -14,6 +14,7 @@ const regression = s.object({
   seed: s.optional(s.natural),
   broadcastMaxBytes: s.optional(s.natural),
   gatherRowsMax: s.optional(s.natural),
+  filterGroupsAlways: s.optional(s.boolean),
   /** Output columns that its ORDER BY orders by. */
   ordered: s.array(s.natural),
   complete: s.boolean,
@@ -36,6 +37,7 @@ export const checkRegression = (world: RandomWorld, found: Regression): Promise<
       distributionMinBytes: 0,
       broadcastMaxBytes: found.broadcastMaxBytes ?? 2 ** 40,
       gatherRowsMax: found.gatherRowsMax,
+      filterGroupsAlways: found.filterGroupsAlways,
       slots: found.slots,
       executors: found.executors,
     },
@@ -53,6 +55,7 @@ export function regressionLine({ query, options, seed }: Case, why: string): str
     seed,
     broadcastMaxBytes: options.broadcastMaxBytes,
     gatherRowsMax: options.gatherRowsMax,
+    filterGroupsAlways: options.filterGroupsAlways,
     ordered: columns,
     complete: query.limit === undefined || total,
     sql: queryText(query),

@@ -34,6 +34,8 @@ export interface PlanOptions {
   readonly broadcastMaxBytes: number
   /** Groups, or distinct rows, that one task may merge. */
   readonly gatherRowsMax?: number | undefined
+  /** Groups are filtered by the keys that they are joined by whether it pays or not. */
+  readonly filterGroupsAlways?: boolean | undefined
   /** Threads of all executors together. */
   readonly slots: number
   readonly executors: number

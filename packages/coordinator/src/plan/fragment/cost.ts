@@ -22,6 +22,9 @@ export const BUILD_NS = 70
 const PROBE_NS = 20
 const AGGREGATE_NS = 15
 const GROUP_NS = 120
+/** What a row takes more where there are so many groups that each is somewhere else in memory. */
+const SCATTERED_NS = 25
+const CACHED_GROUPS_MAX = 50_000
 const WINDOW_NS = 180
 const SORT_NS = 5
 /** A row that is compared with the last of the first rows. */
@@ -43,6 +46,7 @@ export const COST_NS = {
   probe: PROBE_NS,
   aggregate: AGGREGATE_NS,
   group: GROUP_NS,
+  scattered: SCATTERED_NS,
   window: WINDOW_NS,
   sort: SORT_NS,
   distinct: DISTINCT_NS,
@@ -167,8 +171,10 @@ export class Costs {
           ) +
           rows * PROJECT_NS
         )
-      case 'aggregate':
-        return before() * AGGREGATE_NS * Math.max(1, relation.sets.length) + rows * GROUP_NS
+      case 'aggregate': {
+        const row = AGGREGATE_NS + (rows > CACHED_GROUPS_MAX ? SCATTERED_NS : 0)
+        return before() * row * Math.max(1, relation.sets.length) + rows * GROUP_NS
+      }
       case 'distinct':
         return before() * DISTINCT_NS
       case 'set':

@@ -174,6 +174,7 @@ export class Drafts {
     if (unfit !== undefined)
       throw new NotDistributable(`a value of type ${unfit} cannot be exchanged without loss`)
     const id = this.#drafts.length
+    const expected = input.expected ?? this.#ownSize(input, carried)
     this.#drafts.push({
       id,
       stream,
@@ -183,10 +184,17 @@ export class Drafts {
       of,
       content: input.content ?? 'rows',
       why: input.why,
-      expected: input.expected,
+      expected,
     })
-    this.#costs.noteExchange(id, of, input.expected)
+    this.#costs.noteExchange(id, input.of, expected)
     return { kind: 'exchange', exchange: id, columns: carried }
+  }
+
+  /** What is expected of a relation that stands for one of which it may have only a part. */
+  #ownSize({ of, content }: DraftInput, columns: readonly PlanColumn[]): Size | undefined {
+    if (this.#originalOf(of) === of) return undefined
+    if (content === 'partial') return this.#costs.size(of)
+    return this.#costs.sizeOf(of, new Set(columns.map((c) => c.name)))
   }
 
   /** The stream as one task reads it; what one task makes already stays as it is. */

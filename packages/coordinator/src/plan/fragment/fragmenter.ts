@@ -41,6 +41,8 @@ export interface FragmentOptions {
   readonly broadcastMaxBytes: number
   /** Above this many groups, or distinct rows, one task does not merge what all others found. */
   readonly gatherRowsMax?: number | undefined
+  /** Groups are filtered by the keys that they are joined by wherever that can be done; absent: where it pays. */
+  readonly filterGroupsAlways?: boolean | undefined
 }
 
 const GATHER_ROWS_MAX = 100_000

@@ -15,7 +15,8 @@ import { formatBytes, formatNs } from '../format.ts'
 import { READ_VALUE_NS, STAGE_NS } from './cost.ts'
 import { NotDistributable } from './drafts.ts'
 import { elapsedOf, type Side, type Sides, slotsOf } from './join-sides.ts'
-import { filteredByKeys, type KeyFilter, keyFilter } from './key-filter.ts'
+import { withFewerGroups } from './group-filter.ts'
+import { bucketPairs, filteredByKeys, type KeyFilter, keyFilter } from './key-filter.ts'
 import type { Fragmenter } from './fragmenter.ts'
 import {
   bucketKeys,
@@ -39,6 +40,9 @@ const RIGHT_WHOLE: ReadonlySet<JoinType> = new Set([
 ])
 const LEFT_WHOLE: ReadonlySet<JoinType> = new Set(['inner', 'right'])
 
+/** Groups are filtered by the other side's keys where that takes less than this part of the time. */
+const FEWER_GROUPS_MAX = 0.9
+
 /** One way to run a join. */
 interface Way {
   readonly kind: 'whole' | 'buckets'
@@ -55,10 +59,35 @@ export function joinStream(
   needed: ReadonlySet<string>,
 ): Stream {
   if (join.dependent !== undefined) return dependentStream(by, join, needed)
+  const sides = sidesOf(by, join, needed)
+  const plain = bestWay(sides)
+  const fewer = unlessImpossible(() =>
+    withFewerGroups(sides, (other) => bestWay(sidesOf(by, other, needed))),
+  )
+  if (fewer === undefined) return plain
+  if (by.options.filterGroupsAlways === true) return fewer
+  return elapsedOf(sides, fewer) < elapsedOf(sides, plain) * FEWER_GROUPS_MAX ? fewer : plain
+}
+
+/** What `make` returns, or nothing where it would exchange what cannot be exchanged. */
+function unlessImpossible<T>(make: () => T | undefined): T | undefined {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof NotDistributable) return undefined
+    throw error
+  }
+}
+
+function sidesOf(by: Fragmenter, join: JoinRelation, needed: ReadonlySet<string>): Sides {
   const needs = joinNeeds(join, needed)
   const left = by.stream(join.left, needs.left)
   const right = by.stream(join.right, needs.right)
-  const sides: Sides = { by, join, left, right, needs }
+  return { by, join, left, right, needs }
+}
+
+function bestWay(sides: Sides): Stream {
+  const { join } = sides
   const ways = [
     ...(RIGHT_WHOLE.has(join.type) ? wholeWays(sides, 'right') : []),
     ...(LEFT_WHOLE.has(join.type) ? wholeWays(sides, 'left') : []),
@@ -142,7 +171,8 @@ function wholeWays(sides: Sides, side: Side): readonly Way[] {
     make: () => {
       const exchange = by.drafts.madeRows(relation, needs[side])
       if (exchange === undefined) throw new Error('what has been written can be read')
-      return withWhole(sides, kept, side, exchange)
+      // The tasks may divide the same exchange on the other side.
+      return withWhole(sides, kept, side, by.whole(exchange))
     },
   }
   const written: Way = {
@@ -311,16 +341,6 @@ function noWhole(sides: Sides): string {
   ]
   if (which.length === 0) return `, of a ${type} join no side may be whole`
   return `, ${which.join(' and ')} > ${broadcastMax(sides)}`
-}
-
-/** The conditions by which equal rows of both sides meet in one bucket. */
-function bucketPairs(join: JoinRelation): readonly JoinCondition[] {
-  const isEqual = (c: JoinCondition): boolean =>
-    c.operator === '=' || c.operator === 'is not distinct from'
-  // Whether a mark is false or unknown depends on NULLs anywhere in the right side.
-  const isKnown = join.conditions.every((c) => c.operator === 'is not distinct from')
-  if (join.type === 'mark' && (!isKnown || join.residual.length > 0)) return []
-  return join.conditions.filter(isEqual)
 }
 
 function bucketed(

@@ -8,7 +8,7 @@ import { type Side, type Sides, slotsOf } from './join-sides.ts'
 import { mapStream, type Stream } from './stream.ts'
 
 /** Joins in which a row of the side does nothing if it has no match. */
-const DROPS: Readonly<Record<Side, ReadonlySet<JoinType>>> = {
+export const DROPS: Readonly<Record<Side, ReadonlySet<JoinType>>> = {
   left: new Set<JoinType>(['inner', 'semi', 'right']),
   right: new Set<JoinType>(['inner', 'left', 'semi', 'anti', 'mark', 'single']),
 }
@@ -66,14 +66,25 @@ export function filteredByKeys(
   return mapStream(sides[side], (left) => keyJoin(left, right, seenFrom(of.pairs, side)))
 }
 
-const keyJoin = (
+/** The rows of the left side that have a partner. */
+export const keyJoin = (
   left: Relation,
   right: Relation,
   conditions: readonly JoinCondition[],
 ): JoinRelation => ({ kind: 'join', type: 'semi', left, right, conditions, residual: [] })
 
 /** Equalities with the side's own expressions on the left. */
-const seenFrom = (pairs: readonly JoinCondition[], side: Side): readonly JoinCondition[] =>
+export const seenFrom = (pairs: readonly JoinCondition[], side: Side): readonly JoinCondition[] =>
   side === 'left'
     ? pairs
     : pairs.map(({ operator, left, right }) => ({ operator, left: right, right: left }))
+
+/** The conditions by which equal rows of both sides meet in one bucket. */
+export function bucketPairs(join: JoinRelation): readonly JoinCondition[] {
+  const isEqual = (c: JoinCondition): boolean =>
+    c.operator === '=' || c.operator === 'is not distinct from'
+  // Whether a mark is false or unknown depends on NULLs anywhere in the right side.
+  const isKnown = join.conditions.every((c) => c.operator === 'is not distinct from')
+  if (join.type === 'mark' && (!isKnown || join.residual.length > 0)) return []
+  return join.conditions.filter(isEqual)
+}

@@ -59,6 +59,7 @@ t.test('plans of random queries can be run, however large what they write turns 
         broadcastMaxBytes: [0, 100_000, 64_000_000][random.below(3)] ?? 0,
         slots: 1 + random.below(12),
         executors: 3,
+        filterGroupsAlways: random.chance(0.3),
       })
       if (plan.exchanges.size > 0) distributed++
       adapted += await runThrough(plan, random)
