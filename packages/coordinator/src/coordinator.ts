@@ -14,6 +14,7 @@ import {
   type Owner,
   QueryLog,
   Registration,
+  WriteLog,
 } from '@nyala/metastore'
 import { Mirror } from './bind/mirror.ts'
 import { Failover } from './failover/failover.ts'
@@ -33,6 +34,8 @@ import type { Services } from './server/services.ts'
 import { Statements } from './server/statements.ts'
 import { SqlFrontEnd } from './sql/front-end.ts'
 import { ManifestStore } from './table/manifest-store.ts'
+import { Committer } from './write/committer.ts'
+import { WriteRuns } from './write/write-run.ts'
 
 export interface CoordinatorOptions {
   readonly id: MemberId
@@ -48,6 +51,8 @@ export interface CoordinatorOptions {
   readonly machine: string
   /** Directory for metadata files, shared by all coordinators. */
   readonly metadataDirectory: string
+  /** Directory of managed tables, shared by all coordinators and executors. */
+  readonly warehouse: string
   readonly clock: Clock
   readonly log: Log
   readonly pid: number
@@ -159,6 +164,7 @@ export class Coordinator {
       constants,
       functions,
       manifests: new ManifestStore(options.metadataDirectory),
+      writes: openWrites(options, { keys, catalog, startedAt }),
       executors,
       admission,
       queries: new QueryRegistry(id),
@@ -406,6 +412,17 @@ function openJanitor(
   const janitor = new PlanJanitor({ plans, queryLog, clock, log, isLeader })
   janitor.start()
   return janitor
+}
+
+function openWrites(
+  { kv, clock, log, id, warehouse }: CoordinatorOptions,
+  parts: { readonly keys: Keys; readonly catalog: Catalog; readonly startedAt: number },
+): WriteRuns {
+  const { keys, catalog, startedAt } = parts
+  const writeLog = new WriteLog({ kv, keys, clock })
+  const committer = new Committer({ catalog, writeLog, keys, clock, random: Math.random })
+  const owner = { id, startedAt }
+  return new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
 }
 
 function memberRecord(

@@ -14,6 +14,7 @@ const METASTORE_TIMEOUT_MS = 5_000
 const USAGE = `usage: coordinator --id ID --cluster NAME --etcd URL[,URL…] --listen HOST:PORT --dir DIR [--root DIR]…
   --advertise HOST:PORT    the address that others are told, where it is not the one it listens on
   --drain-seconds N        for so long statements that run may end when it is asked to stop (default: ${DRAIN_TIMEOUT_MS / 1000})
+  --warehouse DIR          where managed tables lie, below a --root of every executor (default: DIR/warehouse)
   --max-running-queries N  queries that run at once in the cluster (default: as many as suit its executors)
   --max-queued-queries N   queries that wait at once in the cluster (default: ${QUEUED_MAX})
                            also NYALA_MAX_RUNNING_QUERIES and NYALA_MAX_QUEUED_QUERIES; the same for all coordinators
@@ -26,6 +27,7 @@ interface Options {
   readonly etcd: readonly string[]
   readonly listen: string
   readonly dir: string
+  readonly warehouse: string | undefined
   readonly advertise: string | undefined
   readonly drainSeconds: number | undefined
   readonly maxRunningQueries: number | undefined
@@ -40,6 +42,7 @@ function readOptions(): Options | undefined {
       etcd: { type: 'string' },
       listen: { type: 'string', default: '127.0.0.1:0' },
       dir: { type: 'string' },
+      warehouse: { type: 'string' },
       advertise: { type: 'string' },
       'drain-seconds': { type: 'string' },
       // Where tables may lie is checked by executors; the flag is taken so that both programs start alike.
@@ -62,6 +65,7 @@ function readOptions(): Options | undefined {
     etcd: etcd.split(','),
     listen,
     dir,
+    warehouse: values.warehouse,
     advertise,
     drainSeconds: limit('drain-seconds'),
     maxRunningQueries: limit('max-running-queries'),
@@ -136,6 +140,7 @@ async function main(): Promise<number> {
       advertise: options.advertise,
       machine: machineIdentity(),
       metadataDirectory: join(resolve(options.dir), 'metadata'),
+      warehouse: resolve(options.warehouse ?? join(options.dir, 'warehouse')),
       clock,
       log,
       pid: process.pid,

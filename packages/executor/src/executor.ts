@@ -10,7 +10,7 @@ import { SegmentPuller } from './exchange/segment-puller.ts'
 import { SegmentStore } from './exchange/segment-store.ts'
 import { KernelSet } from './kernel/kernel-set.ts'
 import type { FromExecutor, Listing, ToExecutor } from './protocol/index.ts'
-import { Inspector } from './storage/inspector.ts'
+import { Inspector, type WrittenFacts } from './storage/inspector.ts'
 import { Roots } from './storage/roots.ts'
 import { TaskManager } from './task/task-manager.ts'
 import type { OwnerLink } from './task/task-run.ts'
@@ -304,8 +304,12 @@ async function openParts(options: ExecutorOptions, holder: Holder): Promise<Part
     })
     const puller = new SegmentPuller({ store, clock, log, cluster: keys.cluster })
     const onLoadChange = (): void => holder.executor?.loadChanged()
-    const tasks = new TaskManager({ kernels, store, puller, clock, log, onLoadChange })
     const inspector = new Inspector({ roots, describe: (path) => kernels.describe(path) })
+    const describeWritten = (path: string): Promise<WrittenFacts> => inspector.written(path)
+    const tasks = new TaskManager({
+      ...{ kernels, store, puller, describeWritten, clock, log },
+      onLoadChange,
+    })
     port.open({ tasks, store, cluster: keys.cluster, executor, clock, log })
     return { roots, kernels, store, puller, tasks, inspector, listener }
   } catch (error) {

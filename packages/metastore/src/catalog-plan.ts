@@ -291,7 +291,7 @@ export function planTableUpdate(
   }
 }
 
-export const kindOf = (record: { readonly kind: 'external' | 'view' }): RelationKind =>
+export const kindOf = (record: { readonly kind: RelationRecord['kind'] }): RelationKind =>
   record.kind === 'view' ? 'view' : 'table'
 
 export function undefinedRelation(kind: RelationKind, { database, name }: RelationName): SqlError {

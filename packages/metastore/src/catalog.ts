@@ -347,7 +347,7 @@ function findTable(
     return { kind: 'refuse', compares, error: undefinedRelation('table', target) }
   }
   const { record, key, modRevision } = relation
-  if (record.kind === 'external') return { ...relation, record }
+  if (record.kind !== 'view') return { ...relation, record }
   const compares: readonly Compare[] = [{ kind: 'modRevision', key, equals: modRevision }]
   const error = new SqlError('undefined_table', `"${name}" is a ${kindOf(record)}, not a table`)
   return { kind: 'refuse', compares, error }

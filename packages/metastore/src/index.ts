@@ -5,7 +5,12 @@ export {
   type NewRelation,
   type NewTable,
   type NewView,
+  planCreateRelation,
+  planDropDatabase,
+  planDropRelation,
   planTableUpdate,
+  type CatalogPlan,
+  type PlanContext,
   type RelationKind,
   type RelationName,
 } from './catalog-plan.ts'
@@ -26,3 +31,5 @@ export * from './records.ts'
 export * from './registration.ts'
 export * from './retry.ts'
 export * from './session.ts'
+export * from './write-log.ts'
+export * from './write-records.ts'

@@ -15,7 +15,7 @@ export const NAME_LENGTH_MAX = 255
 /** How many writes back a guard can still tell whether a given write was its own. */
 export const RECENT_WRITES_MAX = 32
 
-const memberId: Schema<MemberId> = {
+export const memberId: Schema<MemberId> = {
   shape: 'memberId',
   decode(value, path) {
     const text = s.string.decode(value, path)
@@ -225,12 +225,14 @@ const relationFields = {
 
 export const tableRecord = s.object({
   ...relationFields,
-  kind: s.literal('external'),
+  /** `external`: others write its files. `managed`: an Iceberg table, whose current metadata only this record names. */
+  kind: s.oneOf('external', 'managed'),
   location: s.string,
   columns: s.array(columnRecord),
   partitionColumns: s.array(columnRecord),
   schemaVersion: s.natural,
   snapshotId: s.natural,
+  /** Of a managed table the metadata file of its current snapshot. */
   manifest: s.nullable(manifestPointer),
   statistics: s.nullable(statisticsPointer),
   refreshedAt: s.number,
@@ -248,7 +250,11 @@ export const viewRecord = s.object({
 })
 export type ViewRecord = Infer<typeof viewRecord>
 
-export const relationRecord = s.union({ external: tableRecord, view: viewRecord })
+export const relationRecord = s.union({
+  external: tableRecord,
+  managed: tableRecord,
+  view: viewRecord,
+})
 export type RelationRecord = TableRecord | ViewRecord
 
 /** The text of a record. Fails with `program_limit_exceeded` where it is too large for etcd. */

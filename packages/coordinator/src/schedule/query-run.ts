@@ -20,7 +20,7 @@ import type { Executors } from './executors.ts'
 import { failureError } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
-import { adaptedPlan, producedBy } from './run-exchanges.ts'
+import { adaptedPlan, producedBy, type TableOutputOf, taskOutput } from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
 
@@ -47,6 +47,8 @@ export interface QueryRunOptions {
   readonly profile: boolean
   readonly kernelSettings: Readonly<Record<string, string>>
   readonly rowsMax: number
+  /** The rows become files of a table instead of a result: where the files of an attempt go. */
+  readonly table?: TableOutputOf | undefined
   readonly signal: AbortSignal
   onColumns(columns: readonly Column[]): void
   /** Resolves when nothing is on its way that has to do with the delivery of the result. */
@@ -398,8 +400,9 @@ export class QueryRun {
       segments: result.segments,
       statistics: result.statistics,
       profile: result.profile,
+      tableFiles: result.tableFiles,
     })
-    if (report.fragment.output.kind === 'result') {
+    if (report.fragment.output.kind === 'result' && this.#options.table === undefined) {
       this.#rows += result.rows
       const { rowsMax, relay } = this.#options
       const { task, attempt, frames, rows, crc } = result
@@ -465,7 +468,7 @@ export class QueryRun {
       attempt: assignment.attempt,
       sql: taskSql(plan, fragment, part),
       files: taskFiles(plan, fragment, part),
-      output: taskOutput(fragment),
+      output: taskOutput(fragment, this.#options.table?.(number, assignment.attempt)),
       inputs,
       memoryLimitBytes,
       ...(spillLimitBytes > 0 ? { spillLimitBytes } : {}),
@@ -475,12 +478,6 @@ export class QueryRun {
       ...(fragment.rowsMax === undefined ? {} : { rowsMax: fragment.rowsMax }),
     }
   }
-}
-
-function taskOutput({ output }: Fragment): TaskSpec['output'] {
-  if (output.kind === 'result') return output
-  const { exchange, keys, buckets } = output
-  return { kind: 'exchange', exchange, partitions: buckets, keys: [...keys] }
 }
 
 const numberOf = (fragment: Fragment, index: number): number =>

@@ -1,4 +1,5 @@
 import { assert } from '@nyala/client/base'
+import type { TableFile, TaskSpec } from '@nyala/executor/protocol'
 import type { Produced, TaskPart } from '../plan/fragment/tasks.ts'
 import {
   type ExchangeSize,
@@ -8,6 +9,28 @@ import {
   writtenExchanges,
 } from '../plan/physical-plan.ts'
 import type { StageState } from './stage.ts'
+
+/** Where the files of one attempt go, by the task's number in the query. */
+export type TableOutputOf = (
+  task: number,
+  attempt: number,
+) => Extract<TaskSpec['output'], { kind: 'table' }>
+
+/** Where the rows of a fragment's task go; `table` takes those that would be the result. */
+export function taskOutput(
+  { output }: Pick<Fragment, 'output'>,
+  table: TaskSpec['output'] | undefined,
+): TaskSpec['output'] {
+  if (output.kind === 'result') return table ?? output
+  const { exchange, keys, buckets } = output
+  return { kind: 'exchange', exchange, partitions: buckets, keys: [...keys] }
+}
+
+/** The files of a table that were written by the attempts that count. All stages have ended. */
+export const writtenFiles = (stages: readonly RunStage[]): readonly TableFile[] =>
+  stages.flatMap(({ state }) =>
+    state.tasks.flatMap((task) => (task.kind === 'finished' ? (task.tableFiles ?? []) : [])),
+  )
 
 /** A stage that has run, or runs. */
 export interface RunStage {

@@ -1,6 +1,6 @@
 import { assert, isMutant } from '@nyala/client/base'
 import type { SqlError } from '@nyala/client/protocol'
-import type { Segment, TaskStatistics } from '@nyala/executor/protocol'
+import type { Segment, TableFile, TaskStatistics } from '@nyala/executor/protocol'
 import type { ExecutorState, Placement } from './placement.ts'
 import { carryLedger, ledgerOf } from './stage-ledger.ts'
 import { stragglers } from './straggler.ts'
@@ -32,6 +32,7 @@ export type TaskState =
       readonly segments: readonly Segment[]
       readonly statistics: TaskStatistics
       readonly profile: string | undefined
+      readonly tableFiles?: readonly TableFile[] | undefined
     }
   | { readonly kind: 'skipped'; readonly attempt: number }
 
@@ -72,7 +73,8 @@ export interface Assignment {
 /**
  * The pending tasks that can start now, and where. An executor is given no more tasks of a stage than it has threads,
  * so that the tasks of a large stage go to whoever is free first: what waits in the queue of a slow executor would be
- * what everyone waits for at the end.
+ * what everyone waits for at the end. A task for which all others wait is started wherever there is a slot: the others
+ * would never make room for it.
  */
 export function planDispatch(stage: StageState, placement: Placement): readonly Assignment[] {
   const ledger = ledgerOf(stage.tasks)
@@ -126,6 +128,8 @@ export interface TaskResult {
   readonly segments: readonly Segment[]
   readonly statistics: TaskStatistics
   readonly profile: string | undefined
+  /** Of a task that writes files of a table. */
+  readonly tableFiles?: readonly TableFile[] | undefined
 }
 
 export function toFinished(stage: StageState, index: number, result: TaskResult): StageState {

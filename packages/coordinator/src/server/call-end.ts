@@ -48,10 +48,19 @@ export function finishedMessage(end: {
   }
 }
 
-/** The promise's outcome, or the signal's reason as soon as it is aborted: a canceled client does not wait. */
-export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+/**
+ * The promise's outcome, or the signal's reason as soon as it is aborted: a canceled client does not wait; but for a
+ * commit that has begun, as it may go through.
+ */
+export function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  commit: { readonly begun: boolean } = { begun: false },
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error)
+    const onAbort = (): void => {
+      if (!commit.begun) reject(signal.reason as Error)
+    }
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))

@@ -3,8 +3,6 @@ import { didYouMean } from '../bind/nearest.ts'
 import { parseSetting, settingOf } from '../bind/settings.ts'
 import type {
   CreateDatabase,
-  DropDatabase,
-  DropTable,
   DropView,
   RenameTable,
   RenameView,
@@ -42,18 +40,6 @@ export class CatalogVerbs {
     return { command: 'CREATE DATABASE', revision: done.revision }
   }
 
-  async dropDatabase(
-    { database, ifExists, cascade }: DropDatabase,
-    context: StatementContext,
-  ): Promise<StatementOutcome> {
-    const options = { ifExists, cascade, signal: context.signal }
-    const done = await this.#services.catalog.dropDatabase(database.name, options)
-    if (done.dropped === undefined) {
-      context.notices.push(`database "${database.name}" does not exist, skipping`)
-    }
-    return { command: 'DROP DATABASE', revision: done.revision }
-  }
-
   use({ database }: UseDatabase, context: StatementContext): StatementOutcome {
     const found = context.catalog.database(database.name)
     if (found !== undefined) return { command: 'USE', database: found.record.name }
@@ -64,24 +50,19 @@ export class CatalogVerbs {
     })
   }
 
-  async drop(
-    statement: DropTable | DropView,
+  async dropView(
+    { view, ifExists }: DropView,
     context: StatementContext,
   ): Promise<StatementOutcome> {
-    const [name, expect] =
-      statement.kind === 'dropTable'
-        ? ([statement.table, 'table'] as const)
-        : ([statement.view, 'view'] as const)
-    const { ifExists } = statement
-    const done = await this.#services.catalog.dropRelation(this.#tables.target(name, context), {
-      expect,
+    const done = await this.#services.catalog.dropRelation(this.#tables.target(view, context), {
+      expect: 'view',
       ifExists,
       signal: context.signal,
     })
     if (done.dropped === undefined) {
-      context.notices.push(`${expect} "${name.name}" does not exist, skipping`)
+      context.notices.push(`view "${view.name}" does not exist, skipping`)
     }
-    return { command: `DROP ${expect.toUpperCase()}`, revision: done.revision }
+    return { command: 'DROP VIEW', revision: done.revision }
   }
 
   async rename(

@@ -247,7 +247,8 @@ export class ClientLink {
     } catch (error) {
       track.state = 'failed'
       call.relay.stop()
-      const reason: unknown = signal.aborted ? signal.reason : error
+      const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
+      const reason: unknown = signal.aborted && !isUnknown ? signal.reason : error
       if (message.kind === 'attach')
         services.log.info('attachFailed', { query: queryId, error: reason })
       if (!(reason instanceof SqlError))
@@ -295,9 +296,10 @@ export class ClientLink {
       coordinator: services.id,
     })
     const context = await this.#context(message, queryId, { call, track: parts.track })
-    const outcome = await untilAborted(statements.run(context), signal)
+    const outcome = await untilAborted(statements.run(context), signal, context.commit)
     parts.profiled(outcome.profile)
-    const rows = await untilAborted(this.#sendLocal(message, outcome, context), signal)
+    const sent = this.#sendLocal(message, outcome, context)
+    const rows = await untilAborted(sent, signal, context.commit)
     const elapsedMs = services.clock.now() - started
     return finishedMessage({ message, queryId, outcome, context, relay, rows, elapsedMs })
   }
@@ -355,6 +357,8 @@ export class ClientLink {
     const { revision } = catalog
     return {
       queryId,
+      statementId: message.statementId,
+      commit: { begun: false },
       sender: this.#sender,
       sql: message.sql,
       parameters: message.parameters,

@@ -1,6 +1,7 @@
 import { failpoint } from '@nyala/client/base'
 import type { Column } from '@nyala/client/protocol'
 import { FRAME_HEADER_BYTES } from '@nyala/client/wire'
+import type { TableFile } from '@nyala/executor/protocol'
 import { type BoundQuery, bindQuery } from '../bind/bind-query.ts'
 import type { PhysicalPlan } from '../plan/physical-plan.ts'
 import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
@@ -12,6 +13,7 @@ import type { AdmissionRequest } from '../schedule/admission.ts'
 import { Delivery } from '../schedule/delivery.ts'
 import { QueryRun } from '../schedule/query-run.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
+import { type TableOutputOf, writtenFiles } from '../schedule/run-exchanges.ts'
 import { countTasks } from '../schedule/stage.ts'
 import type { QueryBody } from '../sql/statement.ts'
 import { totalBytes } from '../table/manifest.ts'
@@ -145,6 +147,29 @@ export class Queries {
     })
   }
 
+  /** Runs a query whose rows become files of a table. They are on disk when this resolves, and nobody's yet. */
+  async write(
+    planned: PlannedQuery,
+    context: StatementContext,
+    table: TableOutputOf,
+  ): Promise<{
+    readonly files: readonly TableFile[]
+    readonly statistics: OutcomeStatistics
+    readonly profile: QueryProfile
+  }> {
+    const relay = new ResultRelay({ call: 0, creditBytes: 0, send: () => undefined })
+    return await this.#whenAdmitted(planned, context, async (queuedMs) => {
+      const profile = wantsProfile(planned.plan, context)
+      const run = this.#start(planned, context, { profile, relay, table })
+      await run.run()
+      return {
+        files: writtenFiles(run.reports),
+        statistics: { ...statisticsOf(run), planMs: planned.planMs, queuedMs },
+        profile: profileOf(planned, run),
+      }
+    })
+  }
+
   /** Runs a query once it may; `work` is told how long it waited. */
   async #whenAdmitted<T>(
     planned: PlannedQuery,
@@ -210,7 +235,11 @@ export class Queries {
   #start(
     planned: PlannedQuery,
     context: StatementContext,
-    how: { readonly profile: boolean; readonly relay: ResultRelay },
+    how: {
+      readonly profile: boolean
+      readonly relay: ResultRelay
+      readonly table?: TableOutputOf
+    },
   ): QueryRun {
     const { clock, log, executors } = this.#services
     const isResult = how.relay === context.relay
@@ -228,6 +257,7 @@ export class Queries {
       spillLimitBytes: context.settings.bytes('max_spill_bytes'),
       profile: how.profile,
       kernelSettings: kernelSettings(context),
+      table: how.table,
       rowsMax: isResult ? context.settings.number('max_rows') : 0,
       signal: context.signal,
       onColumns: (columns) => {

@@ -9,6 +9,7 @@ import type { AdmissionControl } from '../schedule/admission-driver.ts'
 import type { Executors } from '../schedule/executors.ts'
 import type { SqlFrontEnd } from '../sql/front-end.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
+import type { WriteRuns } from '../write/write-run.ts'
 import type { QueryRegistry } from './query-registry.ts'
 
 /** What the statements of one coordinator share. */
@@ -31,6 +32,7 @@ export interface Services {
   readonly constants: ConstantKernel
   readonly functions: KernelFunctions
   readonly manifests: ManifestStore
+  readonly writes: WriteRuns
   readonly executors: Executors
   readonly admission: AdmissionControl
   readonly queries: QueryRegistry

@@ -9,6 +9,10 @@ import type { QueryProgress } from './query-statement.ts'
 /** One statement on its way: what it came with, and where its answer goes. */
 export interface StatementContext {
   readonly queryId: string
+  /** As the client chose it: what the statement changes is changed once under it. */
+  readonly statementId: string
+  /** Once its commit has begun a statement is not cut short any more. */
+  readonly commit: { begun: boolean }
   /** Whose turn the statement takes where statements wait: the connection that it came on. */
   readonly sender: string
   readonly sql: string

@@ -20,6 +20,7 @@ import type { Services } from './services.ts'
 import { Listings } from './show.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import { TableVerbs } from './table-verbs.ts'
+import { Writes } from '../write/writes.ts'
 
 /** What of the plain statements is left for {@link Listings}. */
 type ListingStatement = Extract<
@@ -37,6 +38,7 @@ export class Statements {
   readonly #tables: TableVerbs
   readonly #catalog: CatalogVerbs
   readonly #listings: Listings
+  readonly #writes: Writes
 
   constructor(services: Services) {
     this.#services = services
@@ -44,6 +46,7 @@ export class Statements {
     this.#tables = new TableVerbs(services)
     this.#catalog = new CatalogVerbs(services, this.#tables)
     this.#listings = new Listings(services, this.#tables)
+    this.#writes = new Writes(services, { tables: this.#tables, queries: this.#queries })
   }
 
   async run(context: StatementContext): Promise<StatementOutcome> {
@@ -71,6 +74,10 @@ export class Statements {
         return this.#describeQuery(statement, context)
       case 'createView':
         return this.#createView(statement, context)
+      case 'createTableAs':
+        return this.#writes.createTableAs(statement, context)
+      case 'insert':
+        return this.#writes.insert(statement, context)
       default:
         return this.#plain(statement, context)
     }
@@ -176,12 +183,17 @@ export class Statements {
       case 'createDatabase':
         return this.#catalog.createDatabase(statement, context)
       case 'dropDatabase':
-        return this.#catalog.dropDatabase(statement, context)
+        return this.#writes.dropDatabase(statement, context)
+      case 'createTable':
+        return this.#writes.createTable(statement, context)
+      case 'truncate':
+        return this.#writes.truncate(statement, context)
       case 'use':
         return this.#catalog.use(statement, context)
       case 'dropTable':
+        return this.#writes.dropTable(statement, context)
       case 'dropView':
-        return this.#catalog.drop(statement, context)
+        return this.#catalog.dropView(statement, context)
       case 'renameTable':
       case 'renameView':
         return this.#catalog.rename(statement, context)

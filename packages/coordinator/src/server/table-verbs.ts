@@ -84,6 +84,10 @@ export class TableVerbs {
     const target = this.target(name, context)
     for (let attempt = 1; ; attempt++) {
       const table = this.table(name, context)
+      if (table.kind === 'managed') {
+        context.notices.push(`table "${table.name}" is managed: its files are always known`)
+        return { command }
+      }
       const listing = await this.#list(table.location, context)
       checkSchemas(listing, table.columns)
       const manifest = await this.#writeManifest(listing, table.partitionColumns)
@@ -154,7 +158,7 @@ export class TableVerbs {
   /** Fails as {@link relation} does, and where the name is that of a view. */
   table(name: ObjectName, context: StatementContext): TableRecord {
     const relation = this.relation(name, context)
-    if (relation.kind === 'external') return relation
+    if (relation.kind !== 'view') return relation
     throw new SqlError('undefined_table', `"${name.name}" is a view, not a table`, {
       position: positionAt(context.sql, name.at),
     })

@@ -10,6 +10,7 @@ import {
   parseSet,
 } from './statements/session.ts'
 import { refuseStatement } from './statements/unsupported.ts'
+import { parseInsert, parseTruncate } from './statements/write.ts'
 import type { StatementText } from './token.ts'
 
 type Parser = (cursor: Cursor, start: number) => StatementDraft
@@ -29,6 +30,8 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ['SET', parseSet],
   ['RESET', parseReset],
   ['EXPLAIN', parseExplain],
+  ['INSERT', parseInsert],
+  ['TRUNCATE', parseTruncate],
 ])
 
 /**

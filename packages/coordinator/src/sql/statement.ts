@@ -35,11 +35,15 @@ export type StatementWithQuery<Body> =
   | (ExplainHeader & Body)
   | (DescribeQueryHeader & Body)
   | (CreateViewHeader & Body)
+  | (CreateTableAsHeader & Body)
+  | (InsertHeader & Body)
 
 export type QueryStatement = QueryHeader & QueryBody
 export type ExplainStatement = ExplainHeader & QueryBody
 export type DescribeQueryStatement = DescribeQueryHeader & QueryBody
 export type CreateViewStatement = CreateViewHeader & QueryBody
+export type CreateTableAsStatement = CreateTableAsHeader & QueryBody
+export type InsertStatement = InsertHeader & QueryBody
 
 /** A name as written; which database is meant without one, the session says. */
 export interface ObjectName {
@@ -87,7 +91,32 @@ export interface CreateViewHeader {
   readonly comment: string | undefined
 }
 
+/** CREATE TABLE … AS: a managed table of the query's columns and rows. */
+export interface CreateTableAsHeader extends NewManagedTable {
+  readonly kind: 'createTableAs'
+}
+
+/** INSERT of the rows of a query, VALUES included, into a managed table. */
+export interface InsertHeader {
+  readonly kind: 'insert'
+  readonly table: ObjectName
+  /** The columns that the query's are for, in its order; undefined: all, in the order of the table. */
+  readonly columns: readonly { readonly name: string; readonly at: number }[] | undefined
+  /** The rows take the place of all that the table holds. */
+  readonly overwrite: boolean
+}
+
+/** What CREATE TABLE says of a managed table besides its columns. */
+interface NewManagedTable {
+  readonly table: ObjectName
+  readonly ifNotExists: boolean
+  readonly comment: string | undefined
+  readonly properties: readonly { readonly key: string; readonly value: string }[]
+}
+
 export type PlainStatement =
+  | CreateTable
+  | Truncate
   | CreateDatabase
   | DropDatabase
   | UseDatabase
@@ -134,6 +163,18 @@ export interface UseDatabase {
 export interface DescribeDatabase {
   readonly kind: 'describeDatabase'
   readonly database: DatabaseName
+}
+
+/** A managed table without rows. */
+export interface CreateTable extends NewManagedTable {
+  readonly kind: 'createTable'
+  readonly columns: readonly ColumnDefinition[]
+}
+
+export interface Truncate {
+  readonly kind: 'truncate'
+  readonly table: ObjectName
+  readonly ifExists: boolean
 }
 
 /** A table over Parquet files that others write. Columns are listed, or taken from a file. */

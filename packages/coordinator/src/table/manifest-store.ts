@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib'
 import { DecodeError, type Schema } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { ManifestPointer, StatisticsPointer, TableRecord } from '@nyala/metastore'
+import { IcebergStore } from '../iceberg/iceberg-store.ts'
 import { ByteCache } from './byte-cache.ts'
 import { type Manifest, manifest, totalBytes, totalRows } from './manifest.ts'
 import { type TableStatistics, tableStatistics } from './statistics.ts'
@@ -28,10 +29,13 @@ interface Pointer {
 export class ManifestStore {
   readonly #directory: string
   readonly #cache: ByteCache<unknown>
+  /** The metadata of managed tables. */
+  readonly iceberg: IcebergStore
 
   constructor(directory: string, options: { readonly cacheBytesMax?: number } = {}) {
     this.#directory = directory
     this.#cache = new ByteCache(options.cacheBytesMax ?? CACHE_BYTES_MAX)
+    this.iceberg = new IcebergStore(this.#cache)
   }
 
   /** Estimated bytes of what is kept decoded. */
@@ -51,6 +55,7 @@ export class ManifestStore {
 
   /** The files of a table; an empty manifest where the table was never listed. */
   async read(table: TableRecord): Promise<Manifest> {
+    if (table.kind === 'managed') return this.iceberg.read(table)
     if (table.manifest === null) {
       return {
         format: 1,

@@ -126,8 +126,12 @@ async function publish(
   return files
 }
 
-/** CRC-32 of a file, which is still in the memory of the system. */
-async function checksum(path: string, bytes: number, buffer: Buffer): Promise<number> {
+/** CRC-32 of a file of `bytes`, which is still in the memory of the system. */
+export async function checksum(
+  path: string,
+  bytes: number,
+  buffer: Buffer = Buffer.allocUnsafeSlow(CHECKSUM_BYTES),
+): Promise<number> {
   const file = await open(path, 'r')
   try {
     let crc = 0

@@ -41,6 +41,13 @@ export const kernelOutput = s.union({
     partitions: s.natural,
     keys: s.array(s.string),
   }),
+  table: s.object({
+    kind: s.literal('table'),
+    directory: s.string,
+    name: s.string,
+    fieldIds: s.string,
+    fileBytesMax: s.natural,
+  }),
 })
 export type KernelOutput = Infer<typeof kernelOutput>
 
@@ -67,7 +74,7 @@ export const toKernel = s.union({
 })
 export type ToKernel = Infer<typeof toKernel>
 
-/** A file of an exchange that was written whole. */
+/** A file of an exchange or of a table that was written whole. */
 export const writtenFile = s.object({
   path: s.string,
   partition: s.natural,

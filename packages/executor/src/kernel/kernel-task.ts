@@ -22,6 +22,7 @@ import type {
 } from './kernel-protocol.ts'
 import { readRows } from './read-rows.ts'
 import { ResultTask } from './result-task.ts'
+import { runTableTask } from './table-task.ts'
 
 const MEMORY = `
   SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT, coalesce(sum(temporary_storage_bytes), 0)::BIGINT
@@ -158,6 +159,10 @@ export class KernelTask {
       throwIfCanceled: () => this.#throwIfCanceled(),
     }
     if (output.kind === 'exchange') return await runExchangeTask(sql, output, context)
+    if (output.kind === 'table') {
+      const { directories } = this.#context.settings
+      return await runTableTask(sql, output, { ...context, directories })
+    }
     this.#result = new ResultTask(sql, {
       ...context,
       small: output.small,

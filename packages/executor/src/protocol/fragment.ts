@@ -1,5 +1,6 @@
 import { type Infer, s } from '@nyala/client/base'
 import { column } from '@nyala/client/protocol'
+import { fileStatistics } from './listing.ts'
 
 /**
  * The SQL of a task, in parts: text that the coordinator rendered, and places where the executor puts the segments
@@ -44,8 +45,33 @@ export const taskOutput = s.union({
     partitions: s.natural,
     keys: s.array(s.string),
   }),
+  /** To files of a table, durable before the task has finished. */
+  table: s.object({
+    kind: s.literal('table'),
+    /** An existing directory within the roots, by its absolute path. */
+    directory: s.string,
+    /** What the names of all files of this attempt begin with; no attempt of any task has another's. */
+    name: s.string,
+    /** The option FIELD_IDS of COPY, rendered by the coordinator: the field id of each column. */
+    fieldIds: s.string,
+    /** A file is closed, and another begun, when it has about so many bytes. */
+    fileBytesMax: s.natural,
+  }),
 })
 export type TaskOutput = Infer<typeof taskOutput>
+
+/** A data file that a task has added to the directory of a table. No table has it until a commit says so. */
+export const tableFile = s.object({
+  path: s.string,
+  rows: s.natural,
+  bytes: s.natural,
+  /** CRC-32 of the file; its name ends in it, too. */
+  crc: s.natural,
+  statistics: s.optional(fileStatistics),
+  /** Compressed bytes of each column; null for nested ones. */
+  columnBytes: s.array(s.nullable(s.natural)),
+})
+export type TableFile = Infer<typeof tableFile>
 
 /** A task is named by its query, its number in the query, and its attempt; all three go into every message about it. */
 export const taskRef = {

@@ -1,6 +1,6 @@
 import { type Infer, s } from '@nyala/client/base'
 import { column, errorBody } from '@nyala/client/protocol'
-import { segment, taskRef, taskSpec, taskStatistics } from './fragment.ts'
+import { segment, tableFile, taskRef, taskSpec, taskStatistics } from './fragment.ts'
 import { listing } from './listing.ts'
 
 /**
@@ -84,6 +84,8 @@ export const fromExecutor = s.union({
     /** CRC-32 chained over the crc of every result frame but the schema, as the client computes it. */
     crc: s.natural,
     segments: s.array(segment),
+    /** What a task with the output `table` has written; absent for all others. */
+    tableFiles: s.optional(s.array(tableFile)),
     statistics: taskStatistics,
     /** The kernel's operator tree as JSON text, where it was asked for. */
     profile: s.optional(s.string),

@@ -21,6 +21,14 @@ export interface InspectorOptions {
   readonly describe: (path: string) => Promise<readonly Column[]>
 }
 
+export interface WrittenFacts {
+  readonly rows: number
+  readonly bytes: number
+  readonly statistics: FileStatistics | undefined
+  /** Compressed; null for nested columns. */
+  readonly columnBytes: readonly (number | null)[]
+}
+
 interface FileFacts {
   readonly bytes: number
   readonly modifiedMs: number
@@ -76,6 +84,18 @@ export class Inspector {
       }
     })
     return { location: found.location, files, schemas: [[]] }
+  }
+
+  /** What the footer says of one file that was written here; each list is by the columns of the file. */
+  async written(path: string): Promise<WrittenFacts> {
+    const { bytes, footer } = await this.#facts(path)
+    const columns = await this.#schema(path, footer)
+    return {
+      rows: footer.rows,
+      bytes,
+      statistics: fileStatisticsOf(footer, columns),
+      columnBytes: footer.columns.map((column) => column?.bytes ?? null),
+    }
   }
 
   async #matching(

@@ -38,6 +38,8 @@ export interface ParquetFooter {
 export interface FooterColumn {
   readonly family: Family | undefined
   readonly chunks: readonly ChunkStatistics[]
+  /** Compressed, of all row groups. */
+  readonly bytes: number
 }
 
 /**
@@ -92,7 +94,8 @@ export function parseFooter(footer: Uint8Array): ParquetFooter {
     } else if (id === 3 && type === THRIFT.i64) rows = reader.int()
     else if (id === 4 && type === THRIFT.list) {
       // The schema comes before the row groups, as fields come in the order of their numbers.
-      for (const leaf of schema.leaves) columns.push({ family: familyOf(leaf), chunks: [] })
+      for (const leaf of schema.leaves)
+        columns.push({ family: familyOf(leaf), chunks: [], bytes: 0 })
       reader.list(() => rowGroups.push(readRowGroup(reader, schema, columns)))
     } else if (id === 5 && type === THRIFT.list) readKeyValues(reader, (key) => noteKey(hash, key))
     else reader.skip(type)
@@ -110,7 +113,10 @@ export function parseFooter(footer: Uint8Array): ParquetFooter {
   }
 }
 
-type Mutable<T extends FooterColumn> = Pick<T, 'family'> & { readonly chunks: ChunkStatistics[] }
+type Mutable<T extends FooterColumn> = Pick<T, 'family'> & {
+  readonly chunks: ChunkStatistics[]
+  bytes: number
+}
 
 interface Leaf {
   readonly element: LeafElement
@@ -232,7 +238,10 @@ function readRowGroup(
   reader.struct((id, type) => {
     if (id === 1 && type === THRIFT.list)
       reader.list(() => {
-        columnBytes += readColumnChunk(reader, leaves[chunk], columns[chunk])
+        const column = columns[chunk]
+        const bytes = readColumnChunk(reader, leaves[chunk], column)
+        columnBytes += bytes
+        if (column !== undefined) column.bytes += bytes
         chunk++
       })
     else if (id === 3 && type === THRIFT.i64) rows = reader.int()

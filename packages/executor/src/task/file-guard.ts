@@ -64,7 +64,9 @@ export class FileGuard {
 }
 
 function difference(file: GuardedFile, { size, mtimeMs }: Stats): SqlError | undefined {
-  const sameTime = Math.abs(mtimeMs - file.modifiedMs) <= MODIFIED_TOLERANCE_MS
+  // Files of managed tables come without a time: they are never written again, and have a checksum.
+  const sameTime =
+    file.modifiedMs < 0 || Math.abs(mtimeMs - file.modifiedMs) <= MODIFIED_TOLERANCE_MS
   if (size === file.bytes && sameTime) return undefined
   return changedError(
     file,

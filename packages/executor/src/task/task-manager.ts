@@ -5,6 +5,7 @@ import type { SegmentStore } from '../exchange/segment-store.ts'
 import type { KernelSet } from '../kernel/kernel-set.ts'
 import type { FromExecutor, HeldResult, TaskSpec } from '../protocol/index.ts'
 import type { ResultConsumer } from './result-buffer.ts'
+import type { DescribeWritten } from './table-output.ts'
 import { type OwnerLink, TaskRun } from './task-run.ts'
 
 /** Tasks under way at once; far more than a coordinator hands out, and a bound on what one gone mad can cost. */
@@ -32,6 +33,7 @@ export interface TaskManagerOptions {
   readonly kernels: KernelSet
   readonly store: SegmentStore
   readonly puller: SegmentPuller
+  readonly describeWritten: DescribeWritten
   readonly clock: Clock
   readonly log: Log
   /** Called when the numbers of {@link TaskManager.load} may have changed. */

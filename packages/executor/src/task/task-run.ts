@@ -11,10 +11,12 @@ import {
   INLINE_RESULT_BYTES_MAX,
   renderTaskSql,
   type Segment,
+  type TableFile,
   type TaskSpec,
 } from '../protocol/index.ts'
 import { FileGuard } from './file-guard.ts'
 import { ResultBuffer, RESULT_BUFFER_BYTES_MAX } from './result-buffer.ts'
+import { type DescribeWritten, removeWritten, tableFilesOf } from './table-output.ts'
 
 /** Up to this many rows a result may be held whole by the kernel, outside of its memory limit: one chunk. */
 const SMALL_RESULT_ROWS_MAX = 2048
@@ -29,6 +31,7 @@ export interface TaskRunContext {
   readonly kernels: KernelSet
   readonly store: SegmentStore
   readonly puller: SegmentPuller
+  readonly describeWritten: DescribeWritten
   readonly clock: Clock
   readonly log: Log
   /** The link of the query's present owner. */
@@ -212,6 +215,7 @@ export class TaskRun {
       const small = (this.spec.rowsMax ?? Number.POSITIVE_INFINITY) <= SMALL_RESULT_ROWS_MAX
       return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX, small }
     }
+    if (output.kind === 'table') return output
     const { partitions, keys } = output
     const directory = this.#context.store.attemptDirectory(this.#ref)
     return { kind: 'exchange', directory, partitions: Math.max(1, partitions), keys }
@@ -227,8 +231,8 @@ export class TaskRun {
       onProgress: (progress) => this.#onProgress(progress),
       onFinished: (result) =>
         this.#afterFiles((changed) => {
-          if (changed === undefined) this.#onFinished(result)
-          else this.#onFailed(changed)
+          if (changed === undefined) this.#onKernelFinished(result)
+          else this.#giveUp(result, changed)
         }),
       onFailed: (error) => this.#afterFiles((changed) => this.#onFailed(changed ?? error)),
     }
@@ -248,7 +252,7 @@ export class TaskRun {
     if (this.#rowsWait) this.#toStreaming()
     this.#rowsWait = (this.#buffer?.frames ?? 0) > 1
     this.#context.owner().send({ kind: 'taskProgress', ...this.#ref, ...progress })
-    if (this.#buffer === undefined && !this.#measuring) void this.#measure()
+    if (this.spec.output.kind === 'exchange' && !this.#measuring) void this.#measure()
   }
 
   /** Counts the segments as they grow; a task that makes more than there is room for is stopped. Never rejects. */
@@ -286,7 +290,25 @@ export class TaskRun {
     void this.#files.changed().then(then)
   }
 
-  #onFinished(result: KernelResult): void {
+  /** Files of a table are looked at once more before they are told of. */
+  #onKernelFinished(result: KernelResult): void {
+    if (this.spec.output.kind !== 'table') return this.#onFinished(result)
+    tableFilesOf(result.files, this.#context.describeWritten).then(
+      (files) => {
+        if (!this.#canceled) return this.#onFinished(result, files)
+        this.#giveUp(result, new SqlError('query_canceled', 'the task was canceled'))
+      },
+      (error: unknown) => this.#giveUp(result, asSqlError(error)),
+    )
+  }
+
+  /** The task fails though the kernel did not: files of a table that it has written are nobody's. */
+  #giveUp(result: KernelResult, error: SqlError): void {
+    if (this.spec.output.kind !== 'table') return this.#onFailed(error)
+    void removeWritten(result.files).then(() => this.#onFailed(error))
+  }
+
+  #onFinished(result: KernelResult, tableFiles?: readonly TableFile[]): void {
     if (this.#state.kind !== 'running') return
     failpoint('task.ending')
     const full = this.#countSegments(result)
@@ -298,7 +320,8 @@ export class TaskRun {
       rows: result.rows,
       frames: result.frames,
       crc: this.#crc,
-      segments: this.#segments(result),
+      segments: this.spec.output.kind === 'exchange' ? this.#segments(result) : [],
+      ...(tableFiles === undefined ? {} : { tableFiles }),
       statistics: {
         elapsedMs: result.elapsedMs,
         cpuMs: result.cpuMs,
@@ -350,7 +373,7 @@ export class TaskRun {
 
   /** What keeps the segments that were written from being kept. */
   #countSegments(result: KernelResult): SqlError | undefined {
-    if (this.#buffer !== undefined) return undefined
+    if (this.spec.output.kind !== 'exchange') return undefined
     try {
       this.#context.store.set(this.#ref, result.bytes, this.spec.spillLimitBytes ?? 0)
       return undefined

@@ -1,7 +1,7 @@
 import { SqlError, positionAt } from '@nyala/client/protocol'
 import type { Cursor } from '../cursor.ts'
 import { notSupported, syntaxError } from '../errors.ts'
-import type { ColumnDefinition, CreateExternalTable } from '../statement.ts'
+import type { ColumnDefinition, CreateExternalTable, StatementDraft } from '../statement.ts'
 import { parseColumnType } from './column-types.ts'
 
 const EXAMPLE =
@@ -45,6 +45,36 @@ export function parseCreateExternalTable(cursor: Cursor, start: number): CreateE
   }
 }
 
+const MANAGED_EXAMPLE = 'write CREATE TABLE t (a BIGINT, …), or CREATE TABLE t AS SELECT …'
+
+/** After CREATE TABLE: a managed table, of columns or of a query. */
+export function parseCreateTable(cursor: Cursor): StatementDraft {
+  const ifNotExists = cursor.takeWords('IF', 'NOT', 'EXISTS')
+  const table = cursor.objectName()
+  const columns = cursor.isSymbol('(') ? cursor.list(() => parseColumn(cursor)) : undefined
+  const clauses: Clauses = {}
+  while (!cursor.isAtEnd && !cursor.isWord('AS')) {
+    if (cursor.isWord('LOCATION') || cursor.isWord('PARTITIONED') || cursor.isWord('LIKE')) {
+      const clause = `the clause ${cursor.word() ?? ''} of a managed table is not supported`
+      throw notSupported(cursor.script, cursor.at, clause, MANAGED_EXAMPLE)
+    }
+    parseClause(cursor, clauses)
+  }
+  const { comment, properties = [] } = clauses
+  const header = { table, ifNotExists, comment, properties }
+  if (cursor.takeWords('AS')) {
+    if (columns !== undefined) {
+      const text = 'a list of columns before AS is not supported'
+      throw notSupported(cursor.script, table.at, text, 'name the columns in the query')
+    }
+    if (cursor.isAtEnd) throw cursor.error()
+    return { kind: 'createTableAs', ...header, body: cursor.rest() }
+  }
+  if (columns === undefined) throw cursor.error(MANAGED_EXAMPLE)
+  checkNames(cursor, columns)
+  return { kind: 'createTable', ...header, columns }
+}
+
 function parseLikeFile(cursor: Cursor): string {
   if (!cursor.takeWords('PARQUET')) {
     throw notSupported(
@@ -76,8 +106,8 @@ export function parseColumn(cursor: Cursor): ColumnDefinition {
     throw notSupported(
       cursor.script,
       cursor.at,
-      `the column option ${word} is not supported for external tables`,
-      'columns of an external table have a name, a type and a COMMENT',
+      `the column option ${word} is not supported`,
+      'columns have a name, a type and a COMMENT',
     )
   }
   return { name, type, comment, at }
@@ -135,7 +165,7 @@ function refuseClause(cursor: Cursor): never {
     throw notSupported(
       cursor.script,
       cursor.at,
-      `the clause ${word} of CREATE EXTERNAL TABLE is not supported`,
+      `the clause ${word} of CREATE TABLE is not supported`,
       EXAMPLE,
     )
   }

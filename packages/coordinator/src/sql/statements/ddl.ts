@@ -1,7 +1,7 @@
 import type { Cursor } from '../cursor.ts'
 import { notSupported } from '../errors.ts'
 import type { PlainStatement, StatementDraft } from '../statement.ts'
-import { parseCreateExternalTable } from './create-table.ts'
+import { parseCreateExternalTable, parseCreateTable } from './create-table.ts'
 import { refuseObject } from './unsupported.ts'
 
 const isDatabaseWord = (cursor: Cursor): boolean =>
@@ -17,14 +17,14 @@ export function parseCreate(cursor: Cursor, start: number): StatementDraft {
   const orReplace = cursor.takeWords('OR', 'REPLACE')
   if (cursor.takeWords('VIEW')) return parseCreateView(cursor, orReplace)
   if (cursor.isWord('TABLE')) {
-    throw notSupported(
-      cursor.script,
-      start,
-      'CREATE TABLE is only supported for external tables',
-      "write CREATE EXTERNAL TABLE t (a BIGINT, …) STORED AS PARQUET LOCATION '/dir'",
-    )
+    if (orReplace) {
+      const hint = 'drop the table first'
+      throw notSupported(cursor.script, start, 'CREATE OR REPLACE TABLE is not supported', hint)
+    }
+    cursor.next()
+    return parseCreateTable(cursor)
   }
-  return refuseObject(cursor, start, 'CREATE', 'DATABASE, EXTERNAL TABLE or VIEW')
+  return refuseObject(cursor, start, 'CREATE', 'DATABASE, TABLE, EXTERNAL TABLE or VIEW')
 }
 
 function parseCreateDatabase(cursor: Cursor): PlainStatement {

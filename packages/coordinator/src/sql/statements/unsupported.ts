@@ -1,22 +1,13 @@
 import type { Cursor } from '../cursor.ts'
 import { notSupported, syntaxErrorAt } from '../errors.ts'
 
-const READ_ONLY =
-  'the files of external tables are written by other programs; query them with SELECT'
+const WRITES = 'managed tables are written by INSERT INTO, INSERT OVERWRITE and TRUNCATE'
 
 /** Statements of SQL, Impala and DuckDB that exist but not here, with what to do instead. */
 const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, string | undefined>([
-  ...[
-    'INSERT',
-    'UPDATE',
-    'DELETE',
-    'MERGE',
-    'UPSERT',
-    'TRUNCATE',
-    'REPLACE',
-    'LOAD',
-    'OPTIMIZE',
-  ].map((word) => [word, READ_ONLY] as const),
+  ...['UPDATE', 'DELETE', 'MERGE', 'UPSERT', 'REPLACE', 'LOAD', 'OPTIMIZE'].map(
+    (word) => [word, WRITES] as const,
+  ),
   ['COPY', 'export a result with the shell: nyala sql -e "…" --format csv'],
   ['EXPORT', 'export a result with the shell: nyala sql -e "…" --format csv'],
   ...['BEGIN', 'START', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'ABORT', 'END'].map(
@@ -41,10 +32,10 @@ const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, str
 ])
 
 /** The words a statement may begin with. */
-const STATEMENTS =
-  'SELECT WITH VALUES FROM TABLE CREATE DROP USE ALTER REFRESH INVALIDATE COMPUTE SHOW DESCRIBE SET RESET EXPLAIN'.split(
-    ' ',
-  )
+const STATEMENTS = (
+  'SELECT WITH VALUES FROM TABLE CREATE DROP INSERT TRUNCATE USE ALTER REFRESH INVALIDATE COMPUTE SHOW DESCRIBE ' +
+  'SET RESET EXPLAIN'
+).split(' ')
 
 /** Ends a statement whose first word is no statement of ours. */
 export function refuseStatement(cursor: Cursor): never {

@@ -1,0 +1,139 @@
+import { typeText } from '../sql/sql-types.ts'
+import { SqlError } from '@nyala/client/protocol'
+import type { TableRecord } from '@nyala/metastore'
+import type { ByteCache } from '../table/byte-cache.ts'
+import type { Manifest, ManifestFile } from '../table/manifest.ts'
+import { statisticsOf } from './data-file.ts'
+import {
+  ENTRY,
+  type ManifestEntry,
+  type ManifestInfo,
+  readManifest,
+  readManifestList,
+} from './manifest-file.ts'
+import { currentSchema, currentSnapshot, parseMetadata, type TableMetadata } from './metadata.ts'
+import { corrupted, fromUri, readTableFile } from './table-files.ts'
+import { sqlTypeOf } from './types.ts'
+
+/** Bytes of the heap for a byte of a file, at the most: manifests are compressed. */
+const HEAP_PER_BYTE = { json: 3, avro: 30 }
+
+/** Reads the metadata of managed tables. All files are immutable, so what was read once is kept while there is room. */
+export class IcebergStore {
+  readonly #cache: ByteCache<unknown>
+
+  constructor(cache: ByteCache<unknown>) {
+    this.#cache = cache
+  }
+
+  /** The metadata file that the table's head names. Fails with `data_corrupted`. */
+  async metadata(table: TableRecord): Promise<TableMetadata> {
+    const { manifest: pointer } = table
+    if (pointer === null) {
+      throw new SqlError('data_corrupted', `table "${table.name}" has no metadata file`)
+    }
+    return this.#kept(pointer.path, HEAP_PER_BYTE.json * pointer.bytes, async () => {
+      const content = await readTableFile(pointer.path, pointer)
+      return parsed(pointer.path, () => parseMetadata(content.toString('utf8')))
+    })
+  }
+
+  /** The manifests of a table's current snapshot; none where it has no snapshot. */
+  async manifests(metadata: TableMetadata): Promise<readonly ManifestInfo[]> {
+    const snapshot = currentSnapshot(metadata)
+    if (snapshot === undefined) return []
+    const path = fromUri(snapshot['manifest-list'])
+    return this.#kept(path, 0, async (keepBytes) => {
+      const content = await readTableFile(path)
+      keepBytes(HEAP_PER_BYTE.avro * content.byteLength)
+      return parsed(path, () => readManifestList(content))
+    })
+  }
+
+  async entries(info: ManifestInfo): Promise<readonly ManifestEntry[]> {
+    const path = fromUri(info.path)
+    return this.#kept(path, HEAP_PER_BYTE.avro * info.bytes, async () => {
+      const content = await readTableFile(path)
+      return parsed(path, () => readManifest(content, info))
+    })
+  }
+
+  /** The files of a table, in the form in which queries read those of any table. */
+  async read(table: TableRecord): Promise<Manifest> {
+    const metadata = await this.metadata(table)
+    const key = `files of ${table.manifest?.path ?? ''}`
+    return this.#kept(key, 0, async (keepBytes) => {
+      const manifest = await this.#assemble(table, metadata)
+      keepBytes(500 * manifest.files.length)
+      return manifest
+    })
+  }
+
+  async #assemble(table: TableRecord, metadata: TableMetadata): Promise<Manifest> {
+    const { fields } = currentSchema(metadata)
+    const files: ManifestFile[] = []
+    for (const info of await this.manifests(metadata)) {
+      if (info.content !== 0) throw unsupported(table, 'files of deleted rows')
+      for (const { status, file } of await this.entries(info)) {
+        if (status === ENTRY.deleted) continue
+        if (file.content !== 0) throw unsupported(table, 'files of deleted rows')
+        const statistics = statisticsOf(file, fields)
+        files.push({
+          path: relative(table.location, fromUri(file.path)),
+          bytes: file.bytes,
+          modifiedMs: UNKNOWN_TIME,
+          rows: file.rows,
+          rowGroups: [{ rows: file.rows, bytes: file.bytes }],
+          schema: 0,
+          ...(statistics === undefined ? {} : { statistics }),
+          partition: 0,
+        })
+      }
+    }
+    const columns = fields.map(({ name, type }) => ({ name, type: typeText(sqlTypeOf(type)) }))
+    return {
+      format: 1,
+      location: table.location,
+      partitionColumns: [],
+      schemas: [columns],
+      partitions: [[]],
+      files,
+    }
+  }
+
+  async #kept<T>(
+    key: string,
+    bytes: number,
+    read: (keepBytes: (bytes: number) => void) => Promise<T>,
+  ): Promise<T> {
+    const kept = this.#cache.get(key)
+    if (kept !== undefined) return kept as T
+    let size = bytes
+    const value = await read((known) => {
+      size = known
+    })
+    this.#cache.set(key, value, size)
+    return value
+  }
+}
+
+/** Files of managed tables are told by size and checksum, not by when they were written. */
+export const UNKNOWN_TIME = -1
+
+const relative = (location: string, path: string): string =>
+  path.startsWith(`${location}/`) ? path.slice(location.length + 1) : path
+
+function parsed<T>(path: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (cause) {
+    if (cause instanceof SqlError) throw cause
+    throw corrupted(path, `is not what it should be: ${(cause as Error).message}`, cause)
+  }
+}
+
+const unsupported = ({ database, name }: TableRecord, what: string): SqlError =>
+  new SqlError(
+    'feature_not_supported',
+    `table "${database}.${name}" has ${what}, which cannot be read`,
+  )

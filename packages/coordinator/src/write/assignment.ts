@@ -1,0 +1,79 @@
+import { type Column, type Position, positionAt, SqlError } from '@nyala/client/protocol'
+import { type ColumnRecord, foldName } from '@nyala/metastore'
+import { didYouMean } from '../bind/nearest.ts'
+import { quoteIdentifier } from '../sql/escape.ts'
+import type { InsertHeader } from '../sql/statement.ts'
+
+/** What INSERT says besides its query, and the text that positions refer to. */
+export interface InsertTarget {
+  readonly table: { readonly name: string; readonly columns: readonly ColumnRecord[] }
+  readonly columns: InsertHeader['columns']
+  readonly at: number
+  readonly text: string
+}
+
+/**
+ * The rows of a query as rows of a table: every column of the table, in its order, as its type; NULL where INSERT does
+ * not name it. Pure. Fails with `syntax_error`, `undefined_column` or `duplicate_column`.
+ */
+export function assignmentSql(sql: string, found: readonly Column[], target: InsertTarget): string {
+  const places = placesOf(found.length, target)
+  // The kernel names the column of the source where a value does not fit: it has the name of the table's.
+  const names = Array.from({ length: found.length }, () => '')
+  const items = target.table.columns.map(({ name, type }, i) => {
+    const place = places[i]
+    if (place !== undefined) names[place] = name
+    return itemSql(place === undefined ? undefined : name, { name, type })
+  })
+  return wrapped(sql, items, names)
+}
+
+/** The rows of a query with columns of other names and types. Pure. */
+export function castSql(sql: string, columns: readonly ColumnRecord[]): string {
+  const items = columns.map((column) => itemSql(column.name, column))
+  return wrapped(
+    sql,
+    items,
+    columns.map((column) => column.name),
+  )
+}
+
+function itemSql(source: string | undefined, { name, type }: ColumnRecord): string {
+  const value = source === undefined ? 'NULL' : `"source".${quoteIdentifier(source)}`
+  return `CAST(${value} AS ${type}) AS ${quoteIdentifier(name)}`
+}
+
+const wrapped = (sql: string, items: readonly string[], names: readonly string[]): string =>
+  `SELECT ${items.join(', ')} FROM (${sql}) AS "source"(${names.map(quoteIdentifier).join(', ')})`
+
+/** For each column of the table the place of its value among the query's; undefined where there is none. */
+function placesOf(found: number, target: InsertTarget): readonly (number | undefined)[] {
+  const { table, columns: named, text } = target
+  const wanted = named?.length ?? table.columns.length
+  if (found !== wanted) {
+    const what = named === undefined ? `table "${table.name}" has` : 'INSERT names'
+    throw new SqlError('syntax_error', `the query has ${found} columns, ${what} ${wanted}`, {
+      position: positionAt(text, target.at),
+      hint: 'name the columns that the query has values for: INSERT INTO t (a, b) …',
+    })
+  }
+  if (named === undefined) return table.columns.map((_, i) => i)
+  const places = new Map<string, number>()
+  named.forEach(({ name, at }, place) => {
+    const key = foldName(name)
+    const position: Position = positionAt(text, at)
+    if (places.has(key)) {
+      throw new SqlError('duplicate_column', `column "${name}" is named twice`, { position })
+    }
+    if (!table.columns.some((column) => foldName(column.name) === key)) {
+      const names = table.columns.map((column) => column.name)
+      throw new SqlError(
+        'undefined_column',
+        `column "${name}" does not exist in table "${table.name}"`,
+        { position, hint: didYouMean(name, names) },
+      )
+    }
+    places.set(key, place)
+  })
+  return table.columns.map((column) => places.get(foldName(column.name)))
+}

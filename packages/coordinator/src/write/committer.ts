@@ -1,0 +1,234 @@
+import type { Clock } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import {
+  type BegunWrite,
+  type Catalog,
+  type CatalogPlan,
+  type CatalogSnapshot,
+  type Keys,
+  type Operation,
+  planTableUpdate,
+  type PlanContext,
+  type Relation,
+  type StatementRecord,
+  type TableRecord,
+  type Versioned,
+  type WriteLog,
+} from '@nyala/metastore'
+
+/** Attempts of one commit before it is called a conflict; each lost one means that another commit got through. */
+const ATTEMPTS_MAX = 64
+/** A commit that was overtaken waits up to this long times the attempts so far, so that others do not meet it again. */
+const PAUSE_STEP_MS = 5
+
+export interface CommitterOptions {
+  readonly catalog: Catalog
+  readonly writeLog: WriteLog
+  readonly keys: Keys
+  readonly clock: Clock
+  /** From 0 to below 1. */
+  readonly random: () => number
+}
+
+/** Whose statement is being committed. */
+export interface StatementIdentity {
+  readonly id: string
+  /** Of its text and parameters. */
+  readonly fingerprint: string
+}
+
+export interface CommitRequest {
+  readonly statement: StatementIdentity
+  readonly writeId: string
+  /** The record of the staged files; absent where there are none. */
+  readonly write?: BegunWrite | undefined
+  readonly outcome: Pick<StatementRecord, 'command' | 'rows' | 'notices'>
+  /** More to be done in the same commit. */
+  readonly operations?: readonly Operation[] | undefined
+}
+
+export interface CommitDone {
+  readonly outcome: StatementRecord
+  readonly revision: number
+  /** True where another execution of the statement did it: the files of this one are litter. */
+  readonly repeated: boolean
+}
+
+/**
+ * Commits writes: decides on the newest snapshot of the catalog, prepares what takes files, and tries until what was
+ * decided on is still so at the commit. Commits of one table take turns here, so that only other coordinators are in
+ * the way of each other.
+ */
+export class Committer {
+  readonly #options: CommitterOptions
+  readonly #turns = new Map<string, Promise<unknown>>()
+
+  constructor(options: CommitterOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Gives a table new contents. `change` is called with the head that is to be replaced, again with each newer one; it
+   * may throw to give up. Fails with `undefined_table` where the table is gone.
+   */
+  async update(
+    table: Pick<TableRecord, 'id' | 'database' | 'name'>,
+    request: CommitRequest,
+    change: (current: TableRecord, attempt: number) => Promise<TableRecord>,
+  ): Promise<CommitDone> {
+    return this.#inTurn(table.id, () =>
+      this.#commit(request, async (snapshot, attempt) => {
+        const head = headOf(snapshot, table)
+        const next = await change(head.record, attempt)
+        const update = planTableUpdate(head, next, request.writeId)
+        return { compares: [update.compare], operations: [update.put] }
+      }),
+    )
+  }
+
+  /** Does what a plan of the catalog says. `onNothing` is the answer where there is nothing to do. */
+  async execute<T>(
+    request: CommitRequest,
+    plan: (context: PlanContext) => CatalogPlan<T>,
+    more: (value: T, writeId: string) => readonly Operation[] = () => [],
+  ): Promise<{ readonly value: T } & (CommitDone | { readonly revision?: undefined })> {
+    const { keys, clock, writeLog } = this.#options
+    let value: { readonly value: T } | undefined
+    let isNothing = false
+    const done = await this.#commit(request, async (snapshot) => {
+      const planned = plan({ keys, snapshot, writeId: request.writeId, now: clock.wall() })
+      if (planned.kind !== 'write' && !(await writeLog.holds(planned.compares))) return 'again'
+      if (planned.kind === 'refuse') throw planned.error
+      value = { value: planned.value }
+      if (planned.kind === 'write') {
+        const operations = [...planned.operations, ...more(planned.value, request.writeId)]
+        return { compares: planned.compares, operations }
+      }
+      isNothing = true
+      return 'nothing'
+    })
+    if (value === undefined) throw new Error('a commit has a plan')
+    if (isNothing || done === undefined) return value
+    return { ...value, ...done }
+  }
+
+  async #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(key) ?? Promise.resolve()
+    const mine = before.then(work, work)
+    const settled = mine.catch(() => undefined)
+    this.#turns.set(key, settled)
+    try {
+      return await mine
+    } finally {
+      if (this.#turns.get(key) === settled) this.#turns.delete(key)
+    }
+  }
+
+  #commit(request: CommitRequest, prepare: Prepare<never>): Promise<CommitDone>
+  #commit(
+    request: CommitRequest,
+    prepare: Prepare<'nothing' | 'again'>,
+  ): Promise<CommitDone | undefined>
+  async #commit(
+    request: CommitRequest,
+    prepare: Prepare<'nothing' | 'again'>,
+  ): Promise<CommitDone | undefined> {
+    const { catalog, writeLog, clock, random } = this.#options
+    const { statement, writeId, write, operations: more = [] } = request
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const snapshot = catalog.snapshot()
+      const prepared = await prepare(snapshot, attempt)
+      if (prepared === 'nothing') return undefined
+      if (prepared !== 'again') {
+        const decision = await writeLog.decide({
+          write,
+          statementId: statement.id,
+          outcome: {
+            ...request.outcome,
+            fingerprint: statement.fingerprint,
+            write: writeId,
+            committedAt: clock.wall(),
+          },
+          compares: prepared.compares,
+          operations: [...prepared.operations, ...more],
+        })
+        switch (decision.kind) {
+          case 'committed':
+          case 'repeated':
+            return this.#done(decision, statement)
+          case 'aborted':
+            throw new SqlError(
+              'serialization_failure',
+              'the write was given up while this coordinator was thought to be gone',
+              { hint: 'nothing was written: send the statement again' },
+            )
+          case 'moved':
+            await catalog.atLeast(decision.revision)
+        }
+      }
+      await clock.sleep(random() * PAUSE_STEP_MS * (attempt + 1))
+      if (catalog.snapshot() === snapshot) await catalog.atLeast(snapshot.revision + 1)
+    }
+    throw new SqlError(
+      'serialization_failure',
+      `other statements changed the table ${ATTEMPTS_MAX} times meanwhile`,
+      { hint: 'nothing was written: send the statement again' },
+    )
+  }
+
+  async #done(
+    decision: {
+      readonly kind: 'committed' | 'repeated'
+      readonly revision: number
+      readonly outcome: StatementRecord
+    },
+    statement: StatementIdentity,
+  ): Promise<CommitDone> {
+    const { kind, revision, outcome } = decision
+    checkFingerprint(outcome, statement)
+    // What is committed is committed, whether this coordinator's own view shows it soon or not.
+    await this.#options.catalog.atLeast(revision).catch(() => undefined)
+    return { outcome, revision, repeated: kind === 'repeated' }
+  }
+}
+
+type Prepare<Other> = (
+  snapshot: CatalogSnapshot,
+  attempt: number,
+) => Promise<
+  | Other
+  | {
+      readonly compares: Parameters<WriteLog['decide']>[0]['compares']
+      readonly operations: readonly Operation[]
+    }
+>
+
+/** Fails with `invalid_parameter_value` where the outcome is that of another statement. */
+export function checkFingerprint(outcome: StatementRecord, statement: StatementIdentity): void {
+  if (outcome.fingerprint === statement.fingerprint) return
+  throw new SqlError(
+    'invalid_parameter_value',
+    `statement id "${statement.id}" was used for another statement`,
+    { hint: 'every statement needs an id of its own; nothing was done' },
+  )
+}
+
+function headOf(
+  snapshot: CatalogSnapshot,
+  table: Pick<TableRecord, 'id' | 'database' | 'name'>,
+): Versioned<TableRecord> {
+  const isIt = ({ record }: Relation): boolean => record.id === table.id
+  const named = snapshot.relation(table.database, table.name)
+  // A table that was renamed meanwhile is still the same.
+  const found =
+    named !== undefined && isIt(named)
+      ? named
+      : snapshot
+          .databases()
+          .flatMap(({ record }) => snapshot.relations(record.name))
+          .find(isIt)
+  if (found !== undefined && found.record.kind !== 'view') return { ...found, record: found.record }
+  throw new SqlError('undefined_table', `table "${table.name}" was dropped meanwhile`, {
+    hint: 'nothing was written',
+  })
+}

@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { type Column, SqlError } from '@nyala/client/protocol'
+import type { CatalogSnapshot, ColumnRecord, ManifestPointer, NewTable } from '@nyala/metastore'
+import { requireDatabase } from '../bind/bind-query.ts'
+import { newMetadata, type TableMetadata } from '../iceberg/metadata.ts'
+import { makeTableDirectories, toUri } from '../iceberg/table-files.ts'
+import { FieldIds, storableType } from '../iceberg/types.ts'
+import { typeText, type SqlType } from '../sql/sql-types.ts'
+import type { CreateTable, CreateTableAsStatement } from '../sql/statement.ts'
+import { parseType } from '../sql/type-text.ts'
+import { checkDistinct, locationPath } from '../table/external-table.ts'
+import { stageMetadata } from './table-change.ts'
+import { newWriteId } from './write-ids.ts'
+
+/** A managed table that is about to be made. */
+export interface TableInTheMaking {
+  /** Of the write that makes it; part of the name of its directory, which so is nobody else's. */
+  readonly id: string
+  readonly location: string
+  readonly metadata: TableMetadata
+  /** Its head, but for the metadata file. */
+  readonly table: NewTable
+  readonly nowMs: number
+  /** Makes its directories. */
+  begin(): Promise<void>
+  /** Writes its metadata file, as that of a table without rows. */
+  writeMetadata(): Promise<ManifestPointer>
+}
+
+export interface NewColumn {
+  readonly name: string
+  readonly type: SqlType
+  readonly comment?: string | undefined
+}
+
+/** Columns of a query as the mirror tells them. Fails where only the kernel will know them. */
+export function columnsOf(found: readonly Column[] | undefined): readonly NewColumn[] & Column[]
+export function columnsOf(found: readonly Column[] | undefined): readonly Column[]
+export function columnsOf(found: readonly Column[] | undefined): readonly Column[] {
+  if (found !== undefined) return found
+  throw new SqlError(
+    'feature_not_supported',
+    'rows of files that are no table cannot be inserted: their columns are only known by reading them',
+    { hint: 'make an external table of the files first, and select from that' },
+  )
+}
+
+/** The columns that a table is made with; `notices` says which types became other ones. */
+export function storableColumns(
+  columns: readonly (Column | NewColumn)[],
+  notices: string[],
+): readonly ColumnRecord[] {
+  checkDistinct(columns)
+  return columns.map((column) => {
+    const { name } = column
+    const declared = typeof column.type === 'string' ? parseType(column.type) : column.type
+    const kept = storableType(declared, name)
+    const [before, type] = [typeText(declared), typeText(kept)]
+    if (before !== type) {
+      notices.push(`column "${name}" is kept as ${type}: Iceberg tables have no ${before}`)
+    }
+    const comment = 'comment' in column ? column.comment : undefined
+    return { name, type, ...(comment === undefined ? {} : { comment }) }
+  })
+}
+
+/** Fails with `undefined_database`. */
+export function newTableOf(
+  statement: CreateTable | CreateTableAsStatement,
+  columns: readonly ColumnRecord[],
+  where: {
+    readonly target: { readonly database: string; readonly name: string }
+    readonly catalog: CatalogSnapshot
+    readonly warehouse: string
+    readonly nowMs: number
+  },
+): TableInTheMaking {
+  const { target, catalog, warehouse, nowMs } = where
+  requireDatabase(catalog, target.database)
+  const database = catalog.database(target.database)?.record
+  const directory =
+    database?.location === undefined
+      ? join(warehouse, fileName(target.database))
+      : locationPath(database.location)
+  const id = newWriteId()
+  const location = join(directory, `${fileName(target.name)}-${id}`)
+  const metadata = newMetadata({
+    uuid: randomUUID(),
+    location: toUri(location),
+    columns: columns.map(({ name, type, comment }) => ({ name, type: parseType(type), comment })),
+    ids: new FieldIds(),
+    nowMs,
+    properties: {
+      ...Object.fromEntries(statement.properties.map(({ key, value }) => [key, value])),
+      ...(statement.comment === undefined ? {} : { comment: statement.comment }),
+    },
+  })
+  return {
+    id,
+    location,
+    metadata,
+    nowMs,
+    table: {
+      kind: 'managed',
+      ...target,
+      ...(statement.comment === undefined ? {} : { comment: statement.comment }),
+      location,
+      columns,
+      partitionColumns: [],
+      schemaVersion: 1,
+      snapshotId: 0,
+      manifest: null,
+      statistics: null,
+      refreshedAt: nowMs,
+    },
+    begin: () => makeTableDirectories(location),
+    writeMetadata: () => stageMetadata(location, metadata, id),
+  }
+}
+
+/** What is left of a name that every file system, and every reader of paths, takes as it stands. */
+const fileName = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, '_')
+    .slice(0, 60)

@@ -1,0 +1,49 @@
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** The parts of a table's directory that writes put files into; those of one write bear its id in their names. */
+const PARTS = ['data', 'metadata'] as const
+
+/**
+ * Removes all files that bear the id of a write. Safe only once it is certain that no head names any of them, nor
+ * ever will. What is gone already is no failure; a directory that cannot be
+ * read is.
+ */
+export async function removeStaged(location: string, writeId: string): Promise<void> {
+  for (const part of PARTS) {
+    const directory = join(location, part)
+    for (const name of await namesIn(directory)) {
+      if (name.includes(writeId)) await rm(join(directory, name), { recursive: true, force: true })
+    }
+  }
+}
+
+/** Removes the metadata that a write has staged for attempts of its commit other than `last`, which went through. */
+export async function removeAttempts(
+  location: string,
+  writeId: string,
+  last: number,
+): Promise<void> {
+  const directory = join(location, 'metadata')
+  const staged = new RegExp(
+    `^(?:snap-\\d+-(\\d+)-${writeId}|\\d+-${writeId}-(\\d+)|${writeId}-merged-(\\d+))-`,
+  )
+  for (const name of await namesIn(directory)) {
+    const attempt = staged
+      .exec(name)
+      ?.slice(1)
+      .find((group) => group !== undefined)
+    if (attempt !== undefined && Number(attempt) !== last) {
+      await rm(join(directory, name), { force: true })
+    }
+  }
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}

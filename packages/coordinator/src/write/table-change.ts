@@ -1,0 +1,197 @@
+import { join } from 'node:path'
+import type { ManifestPointer, TableRecord } from '@nyala/metastore'
+import type { IcebergStore } from '../iceberg/iceberg-store.ts'
+import {
+  type DataFile,
+  ENTRY,
+  type ManifestEntry,
+  type ManifestInfo,
+  writeManifest,
+  writeManifestList,
+} from '../iceberg/manifest-file.ts'
+import {
+  currentSchema,
+  currentSnapshot,
+  currentSpec,
+  formatMetadata,
+  type Operation,
+  type TableMetadata,
+} from '../iceberg/metadata.ts'
+import { addedManifest, nextSequenceNumber, withSnapshot } from '../iceberg/snapshot.ts'
+import { toUri, writeTableFile } from '../iceberg/table-files.ts'
+
+/** As many manifests in a list are written as one again, so that reading it does not take longer with each commit. */
+const MANIFESTS_MAX = 100
+/** Larger manifests are left as they are. */
+const MERGED_BYTES_MAX = 8 * 1024 * 1024
+
+/** Files that a write adds to a table. */
+export interface Addition {
+  readonly files: readonly DataFile[]
+  /** Null where there are no files. */
+  readonly manifest: { readonly path: string; readonly bytes: number } | null
+}
+
+/** A table as one metadata file has it. */
+export interface TableBase {
+  readonly location: string
+  readonly metadata: TableMetadata
+  /** Undefined for a table that is only being made. */
+  readonly metadataFile: string | undefined
+  readonly manifests: readonly ManifestInfo[]
+}
+
+export async function baseOf(table: TableRecord, store: IcebergStore): Promise<TableBase> {
+  const metadata = await store.metadata(table)
+  const manifests = await store.manifests(metadata)
+  const metadataFile = table.manifest === null ? undefined : toUri(table.manifest.path)
+  return { location: table.location, metadata, metadataFile, manifests }
+}
+
+/** Writes the manifest of the files that a write adds: once, however often the commit is tried. */
+export async function stageAddition(
+  base: Pick<TableBase, 'location' | 'metadata'>,
+  files: readonly DataFile[],
+  writeId: string,
+): Promise<Addition> {
+  if (files.length === 0) return { files, manifest: null }
+  const { metadata } = base
+  const entries = files.map((file): ManifestEntry => ({
+    status: ENTRY.added,
+    // Taken over from the list, which is written anew where the commit must be tried again.
+    ...{ snapshotId: null, sequenceNumber: null, fileSequenceNumber: null },
+    file,
+  }))
+  const content = writeManifest(entries, currentSchema(metadata), currentSpec(metadata))
+  const place = join(base.location, 'metadata')
+  const written = await writeTableFile(place, { name: `${writeId}-m0`, ending: '.avro' }, content)
+  return { files, manifest: { path: toUri(written.path), bytes: written.bytes } }
+}
+
+export interface ChangeOptions {
+  readonly writeId: string
+  readonly attempt: number
+  readonly snapshotId: bigint
+  readonly operation: Operation
+  readonly nowMs: number
+  readonly store: IcebergStore
+}
+
+/**
+ * Writes the manifest list and the metadata of a table with one more snapshot; nothing names them yet. `append` keeps
+ * what the table has, any other operation puts the addition in its place.
+ */
+export async function stageSnapshot(
+  base: TableBase,
+  addition: Addition,
+  options: ChangeOptions,
+): Promise<ManifestPointer> {
+  const { metadata, location } = base
+  const { writeId, attempt, snapshotId, operation, nowMs } = options
+  const sequenceNumber = nextSequenceNumber(metadata)
+  const added = countOf(addition.files)
+  const kept = operation === 'append' ? await mergedManifests(base, options) : []
+  const own =
+    addition.manifest === null
+      ? []
+      : [
+          addedManifest({ ...addition.manifest, specId: metadata['default-spec-id'] }, added, {
+            id: snapshotId,
+            sequenceNumber,
+          }),
+        ]
+  const parent = currentSnapshot(metadata)
+  const list = writeManifestList([...kept, ...own], {
+    id: snapshotId,
+    parentId: parent?.['snapshot-id'] ?? null,
+    sequenceNumber: BigInt(sequenceNumber),
+  })
+  const directory = join(location, 'metadata')
+  const listName = { name: `snap-${snapshotId}-${attempt}-${writeId}`, ending: '.avro' } as const
+  const listFile = await writeTableFile(directory, listName, list)
+  const before = totalsOf(metadata)
+  const next = withSnapshot(metadata, {
+    id: snapshotId,
+    operation,
+    manifestList: toUri(listFile.path),
+    added,
+    removed: operation === 'append' ? { files: 0, rows: 0, bytes: 0 } : before,
+    nowMs,
+    previousFile: base.metadataFile,
+  })
+  return stageMetadata(location, next, `${writeId}-${attempt}`)
+}
+
+/** Writes a metadata file; what a head then says of it. */
+export async function stageMetadata(
+  location: string,
+  metadata: TableMetadata,
+  name: string,
+): Promise<ManifestPointer> {
+  const version = String(metadata['last-sequence-number']).padStart(5, '0')
+  const file = await writeTableFile(
+    join(location, 'metadata'),
+    { name: `${version}-${name}`, ending: '.metadata.json' },
+    Buffer.from(formatMetadata(metadata)),
+  )
+  const { files, rows, bytes } = totalsOf(metadata)
+  return { ...file, files, rows, dataBytes: bytes }
+}
+
+const countOf = (
+  files: readonly DataFile[],
+): { readonly files: number; readonly rows: number; readonly bytes: number } => ({
+  files: files.length,
+  rows: files.reduce((sum, file) => sum + file.rows, 0),
+  bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+})
+
+function totalsOf(metadata: TableMetadata): {
+  readonly files: number
+  readonly rows: number
+  readonly bytes: number
+} {
+  const summary = currentSnapshot(metadata)?.summary
+  const total = (key: string): number => Number(summary?.[key] ?? 0)
+  return {
+    files: total('total-data-files'),
+    rows: total('total-records'),
+    bytes: total('total-files-size'),
+  }
+}
+
+/** The manifests of the base; where they are many, the small ones as one. */
+async function mergedManifests(
+  base: TableBase,
+  { writeId, attempt, snapshotId, store }: ChangeOptions,
+): Promise<readonly ManifestInfo[]> {
+  const { manifests, metadata, location } = base
+  if (manifests.length < MANIFESTS_MAX) return manifests
+  const small = manifests.filter((one) => one.content === 0 && one.bytes < MERGED_BYTES_MAX)
+  if (small.length < MANIFESTS_MAX / 2) return manifests
+  const entries: ManifestEntry[] = []
+  for (const info of small) {
+    for (const entry of await store.entries(info)) {
+      if (entry.status !== ENTRY.deleted) entries.push({ ...entry, status: ENTRY.existing })
+    }
+  }
+  const content = writeManifest(entries, currentSchema(metadata), currentSpec(metadata))
+  const name = { name: `${writeId}-merged-${attempt}`, ending: '.avro' } as const
+  const written = await writeTableFile(join(location, 'metadata'), name, content)
+  const numbers = entries.map((entry) => entry.sequenceNumber ?? 0n)
+  const none = { files: 0, rows: 0 }
+  const merged: ManifestInfo = {
+    path: toUri(written.path),
+    bytes: written.bytes,
+    specId: metadata['default-spec-id'],
+    content: 0,
+    sequenceNumber: BigInt(nextSequenceNumber(metadata)),
+    minSequenceNumber: numbers.reduce((low, n) => (n < low ? n : low), numbers[0] ?? 0n),
+    addedSnapshotId: snapshotId,
+    added: none,
+    existing: countOf(entries.map((entry) => entry.file)),
+    deleted: none,
+  }
+  const isSmall = new Set(small)
+  return [merged, ...manifests.filter((one) => !isSmall.has(one))]
+}

@@ -1,0 +1,269 @@
+import { basename } from 'node:path'
+import { rm } from 'node:fs/promises'
+import type { Clock, Log } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import type {
+  BegunWrite,
+  CatalogPlan,
+  Keys,
+  Owner,
+  PlanContext,
+  TableRecord,
+  WriteLog,
+} from '@nyala/metastore'
+import type {
+  OutcomeStatistics,
+  StatementContext,
+  StatementOutcome,
+} from '../server/statement-context.ts'
+import {
+  checkFingerprint,
+  type CommitDone,
+  type Committer,
+  type CommitRequest,
+  type StatementIdentity,
+} from './committer.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import { removeAttempts, removeStaged } from './staging.ts'
+import { newWriteId } from './write-ids.ts'
+
+export interface WriteRunsOptions {
+  readonly writeLog: WriteLog
+  readonly committer: Committer
+  readonly keys: Keys
+  readonly clock: Clock
+  readonly log: Log
+  readonly owner: Owner
+  /** Directory that managed tables lie in, unless their database says another. */
+  readonly warehouse: string
+}
+
+export interface StagedRequest {
+  readonly identity: StatementIdentity
+  readonly context: StatementContext
+  readonly command: string
+  readonly locations: readonly string[]
+  /** Of the write; absent: a new one. */
+  readonly id?: string | undefined
+}
+
+type Done = Pick<CommitDone, 'outcome' | 'revision' | 'repeated'>
+type Executed<T> = { readonly value: T } & (Done | { readonly revision?: undefined })
+
+/** A write that has begun: what its statement does with it. */
+export interface StagedWrite {
+  readonly id: string
+  /** Executors have run for it. */
+  ran(query: { readonly statistics: OutcomeStatistics; readonly profile: unknown }): void
+  /** As {@link Committer.update}. From here on the statement cannot be cancelled any more. */
+  update(
+    table: TableRecord,
+    outcome: { readonly rows: number | null },
+    change: (current: TableRecord, attempt: number) => Promise<TableRecord>,
+  ): Promise<Done>
+  /** As {@link Committer.execute}. */
+  execute<T>(
+    plan: (context: PlanContext) => CatalogPlan<T>,
+    outcome: { readonly rows: number | null },
+  ): Promise<Executed<T>>
+}
+
+/**
+ * Runs writes from their begin to their end.
+ *
+ * ```
+ *   once: is there an outcome already? ──yes──► it is the answer
+ *     └─no─► staged: record pending ──► files ──► commit ──► outcome
+ *                        │                │         ├─ refused, failed ──► record aborted ──► files removed
+ *                        └────────────────┴─────────┘
+ * ```
+ *
+ * A write that fails is aborted by a guarded write before its files go; where that is not possible now, it is tried
+ * again by {@link settle}. An unknown outcome is resolved by the same write: either the abort goes through, and nothing
+ * was done, or the statement's outcome is there.
+ */
+export class WriteRuns {
+  readonly #options: WriteRunsOptions
+  /** Writes of this coordinator that have failed and could not be aborted yet. */
+  readonly #unsettled = new Map<string, BegunWrite>()
+
+  constructor(options: WriteRunsOptions) {
+    this.#options = options
+  }
+
+  get committer(): Committer {
+    return this.#options.committer
+  }
+
+  get keys(): Keys {
+    return this.#options.keys
+  }
+
+  get warehouse(): string {
+    return this.#options.warehouse
+  }
+
+  get writeLog(): WriteLog {
+    return this.#options.writeLog
+  }
+
+  /** Does what a statement says, or answers with what came of it when it was sent before. */
+  async once(
+    context: StatementContext,
+    work: (identity: StatementIdentity) => Promise<StatementOutcome>,
+  ): Promise<StatementOutcome> {
+    const { writeLog } = this.#options
+    const identity = { id: context.statementId, fingerprint: fingerprintOf(context) }
+    const first = await writeLog.outcomeOf(identity.id, { signal: context.signal })
+    if (first === undefined) return work(identity)
+    checkFingerprint(first, identity)
+    context.notices.push(...first.notices)
+    return { command: first.command, ...(first.rows === null ? {} : { rows: first.rows }) }
+  }
+
+  /** Runs a statement that stages files. */
+  async staged(
+    request: StagedRequest,
+    work: (write: StagedWrite) => Promise<Done | Executed<unknown>>,
+  ): Promise<StatementOutcome> {
+    const { writeLog, clock, owner } = this.#options
+    const { context, command, locations } = request
+    const id = request.id ?? newWriteId()
+    const begun = await writeLog.begin({ id, locations, startedAt: clock.wall() }, owner, {
+      signal: context.signal,
+    })
+    const attempt = new Attempt(this.#options, request, begun)
+    let done: Done | Executed<unknown>
+    try {
+      done = await work(attempt)
+    } catch (error) {
+      done = await this.#settleFailure(begun, request, error)
+    }
+    const { query } = attempt
+    const more = query === undefined ? {} : { statistics: query.statistics, profile: query.profile }
+    if (!('outcome' in done)) {
+      await this.#giveUp(begun, 'there was nothing to do')
+      return { command, ...more }
+    }
+    const { outcome, revision } = done
+    if (done.repeated) await this.#giveUp(begun, 'its statement was done before')
+    else if (attempt.attempts > 1) await this.#removeAttempts(begun, attempt.attempts - 1)
+    const rows = outcome.rows === null ? {} : { rows: outcome.rows }
+    return { command: outcome.command, ...rows, revision, ...more }
+  }
+
+  /** Tries again to abort writes that have failed. */
+  async settle(): Promise<void> {
+    for (const write of [...this.#unsettled.values()])
+      await this.#giveUp(write, 'its statement failed')
+  }
+
+  /** Metadata that was written for commits which were overtaken; the last one went through. Never rejects. */
+  async #removeAttempts({ record }: BegunWrite, last: number): Promise<void> {
+    try {
+      for (const location of record.locations) await removeAttempts(location, record.id, last)
+    } catch (error) {
+      this.#options.log.warn('stagedFilesNotRemoved', { write: record.id, error })
+    }
+  }
+
+  /** The error to end with; or, where the commit went through though it seemed to fail, what it did. */
+  async #settleFailure(write: BegunWrite, request: StagedRequest, error: unknown): Promise<Done> {
+    const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
+    const aborted = await this.#giveUp(write, String((error as Error).message))
+    if (!isUnknown || aborted === 'unsettled') throw error
+    if (aborted === 'aborted') {
+      throw new SqlError('serialization_failure', 'the metastore did not answer in time', {
+        hint: 'the write was given up, and nothing was written: send the statement again',
+        cause: error,
+      })
+    }
+    const { writeLog } = this.#options
+    const outcome = await writeLog.outcomeOf(request.identity.id)
+    if (outcome === undefined) throw error
+    checkFingerprint(outcome, request.identity)
+    return { outcome, revision: 0, repeated: outcome.write !== write.record.id }
+  }
+
+  /** Aborts a write, and then removes its files. Never rejects: what is left is done later, by whoever leads. */
+  async #giveUp(write: BegunWrite, reason: string): Promise<'aborted' | 'gone' | 'unsettled'> {
+    const { writeLog, log } = this.#options
+    const { id } = write.record
+    try {
+      const isAborted = await writeLog.abort(write, reason)
+      this.#unsettled.delete(id)
+      if (!isAborted) return 'gone'
+    } catch (error) {
+      log.warn('writeNotAborted', { write: id, error })
+      this.#unsettled.set(id, write)
+      return 'unsettled'
+    }
+    try {
+      await removeFiles(write.record)
+    } catch (error) {
+      log.warn('stagedFilesNotRemoved', { write: id, error })
+    }
+    return 'aborted'
+  }
+}
+
+/** Removes all files of an aborted write; a directory that is the write's own goes as a whole. */
+export async function removeFiles(write: {
+  readonly id: string
+  readonly locations: readonly string[]
+}): Promise<void> {
+  for (const location of write.locations) {
+    if (basename(location).includes(write.id)) await rm(location, { recursive: true, force: true })
+    else await removeStaged(location, write.id)
+  }
+}
+
+class Attempt implements StagedWrite {
+  readonly #options: WriteRunsOptions
+  readonly #request: StagedRequest
+  readonly #begun: BegunWrite
+  /** Commits that were tried. */
+  attempts = 0
+  query: Parameters<StagedWrite['ran']>[0] | undefined
+
+  constructor(options: WriteRunsOptions, request: StagedRequest, begun: BegunWrite) {
+    this.#options = options
+    this.#request = request
+    this.#begun = begun
+  }
+
+  get id(): string {
+    return this.#begun.record.id
+  }
+
+  ran(query: Parameters<StagedWrite['ran']>[0]): void {
+    this.query = query
+  }
+
+  update(
+    table: TableRecord,
+    { rows }: { readonly rows: number | null },
+    change: (current: TableRecord, attempt: number) => Promise<TableRecord>,
+  ): Promise<Done> {
+    return this.#options.committer.update(table, this.#commit(rows), (current, attempt) => {
+      this.attempts = attempt + 1
+      return change(current, attempt)
+    })
+  }
+
+  execute<T>(
+    plan: (context: PlanContext) => CatalogPlan<T>,
+    { rows }: { readonly rows: number | null },
+  ): Promise<Executed<T>> {
+    return this.#options.committer.execute(this.#commit(rows), plan)
+  }
+
+  #commit(rows: number | null): CommitRequest {
+    const { identity, command, context } = this.#request
+    context.signal.throwIfAborted()
+    // What is sent to the metastore may be done: the client is told how it ended, not that it was cancelled.
+    context.commit.begun = true
+    const outcome = { command, rows, notices: [...context.notices] }
+    return { statement: identity, writeId: this.id, write: this.#begun, outcome }
+  }
+}

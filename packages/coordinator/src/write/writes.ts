@@ -1,0 +1,293 @@
+import { SqlError } from '@nyala/client/protocol'
+import {
+  type ColumnRecord,
+  type NewTable,
+  planCreateRelation,
+  planDropDatabase,
+  planDropRelation,
+  rememberDropped,
+  type RelationRecord,
+  type StatementRecord,
+  type TableRecord,
+} from '@nyala/metastore'
+import { dataFileOf, fieldIdsSql } from '../iceberg/data-file.ts'
+import { currentSchema, type Operation } from '../iceberg/metadata.ts'
+import type { Queries } from '../server/query-statement.ts'
+import type { Services } from '../server/services.ts'
+import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
+import type { TableVerbs } from '../server/table-verbs.ts'
+import type {
+  CreateTable,
+  CreateTableAsStatement,
+  DropDatabase,
+  DropTable,
+  InsertStatement,
+  ObjectName,
+  Truncate,
+} from '../sql/statement.ts'
+import { assignmentSql, castSql } from './assignment.ts'
+import type { StatementIdentity } from './committer.ts'
+import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
+import { planRows } from './plan-rows.ts'
+import { type Addition, baseOf, stageAddition, stageSnapshot } from './table-change.ts'
+import { newSnapshotId, newWriteId } from './write-ids.ts'
+import type { StagedWrite, WriteRuns } from './write-run.ts'
+
+/** A data file is closed, and another one begun, at about this size. */
+const FILE_BYTES_MAX = 256 * 1024 * 1024
+
+/** Statements that change managed tables. Each is a transaction of its own, done exactly once by its statement's id. */
+export class Writes {
+  readonly #services: Services
+  readonly #tables: TableVerbs
+  readonly #queries: Queries
+
+  constructor(
+    services: Services,
+    parts: { readonly tables: TableVerbs; readonly queries: Queries },
+  ) {
+    this.#services = services
+    this.#tables = parts.tables
+    this.#queries = parts.queries
+  }
+
+  get #runs(): WriteRuns {
+    return this.#services.writes
+  }
+
+  createTable(statement: CreateTable, context: StatementContext): Promise<StatementOutcome> {
+    return this.#runs.once(context, async (identity) => {
+      const columns = storableColumns(statement.columns, context.notices)
+      return this.#make(statement, columns, { identity, context, command: 'CREATE TABLE' })
+    })
+  }
+
+  /** The table is there with all of its rows, or not at all. */
+  createTableAs(
+    statement: CreateTableAsStatement,
+    context: StatementContext,
+  ): Promise<StatementOutcome> {
+    return this.#runs.once(context, async (identity) => {
+      const { columns: found } = await this.#queries.bind(statement, context)
+      const columns = storableColumns(columnsOf(found), context.notices)
+      const make = { identity, context, command: 'CREATE TABLE AS' }
+      return this.#make(statement, columns, make, async (table, write) => {
+        const planned = await planRows(castSql(statement.sql, columns), context, {
+          ...{ queries: this.#queries, frontEnd: this.#services.frontEnd },
+        })
+        return this.#stageRows(table, write, { planned, context })
+      })
+    })
+  }
+
+  insert(statement: InsertStatement, context: StatementContext): Promise<StatementOutcome> {
+    return this.#runs.once(context, async (identity) => {
+      const table = this.#managed(statement.table, context)
+      const { columns: found } = await this.#queries.bind(statement, context)
+      const { at } = statement.table
+      const target = { table, columns: statement.columns, at, text: context.sql }
+      const sql = assignmentSql(statement.sql, columnsOf(found), target)
+      const parts = { queries: this.#queries, frontEnd: this.#services.frontEnd }
+      const planned = await planRows(sql, context, parts)
+      return this.#runs.staged(
+        { identity, context, command: 'INSERT', locations: [table.location] },
+        async (write) => {
+          const base = await baseOf(table, this.#services.manifests.iceberg)
+          const addition = await this.#stageRows({ ...base }, write, { planned, context })
+          const operation = statement.overwrite ? 'overwrite' : 'append'
+          return this.#replace(table, addition, { write, operation })
+        },
+      )
+    })
+  }
+
+  truncate(statement: Truncate, context: StatementContext): Promise<StatementOutcome> {
+    return this.#runs.once(context, async (identity) => {
+      const command = 'TRUNCATE TABLE'
+      const { database, name } = this.#tables.target(statement.table, context)
+      if (statement.ifExists && context.catalog.relation(database, name) === undefined) {
+        context.notices.push(`table "${name}" does not exist, skipping`)
+        return { command }
+      }
+      const table = this.#managed(statement.table, context)
+      return this.#runs.staged(
+        { identity, context, command, locations: [table.location] },
+        (write) =>
+          this.#replace(table, { files: [], manifest: null }, { write, operation: 'delete' }),
+      )
+    })
+  }
+
+  /** DROP TABLE, of any kind of table; the files of a managed one go later, as queries may be reading them. */
+  dropTable(statement: DropTable, context: StatementContext): Promise<StatementOutcome> {
+    return this.#runs.once(context, async (identity) => {
+      const { ifExists } = statement
+      const target = this.#tables.target(statement.table, context)
+      const done = await this.#runs.committer.execute(
+        this.#ddl(identity, 'DROP TABLE'),
+        (plan) => planDropRelation(plan, target, { expect: 'table', ifExists }),
+        ({ dropped }, writeId) => this.#remember(dropped === undefined ? [] : [dropped], writeId),
+      )
+      if (done.value.dropped === undefined) {
+        context.notices.push(`table "${target.name}" does not exist, skipping`)
+      }
+      return { command: 'DROP TABLE', revision: done.revision }
+    })
+  }
+
+  dropDatabase(statement: DropDatabase, context: StatementContext): Promise<StatementOutcome> {
+    return this.#runs.once(context, async (identity) => {
+      const { ifExists, cascade } = statement
+      const { name } = statement.database
+      const done = await this.#runs.committer.execute(
+        this.#ddl(identity, 'DROP DATABASE'),
+        (plan) => planDropDatabase(plan, name, { ifExists, cascade }),
+        ({ dropped = [] }, writeId) => this.#remember(dropped, writeId),
+      )
+      if (done.value.dropped === undefined) {
+        context.notices.push(`database "${name}" does not exist, skipping`)
+      }
+      return { command: 'DROP DATABASE', revision: done.revision }
+    })
+  }
+
+  #ddl(
+    statement: StatementIdentity,
+    command: string,
+  ): Parameters<WriteRuns['committer']['execute']>[0] {
+    const outcome: Pick<StatementRecord, 'command' | 'rows' | 'notices'> = {
+      ...{ command, rows: null, notices: [] },
+    }
+    return { statement, writeId: newWriteId(), outcome }
+  }
+
+  #remember(
+    dropped: readonly RelationRecord[],
+    writeId: string,
+  ): readonly ReturnType<typeof rememberDropped>[] {
+    const locations = dropped.flatMap((one) => (one.kind === 'managed' ? [one.location] : []))
+    if (locations.length === 0) return []
+    const startedAt = this.#services.clock.wall()
+    return [rememberDropped(this.#runs.keys, { id: writeId, locations, startedAt })]
+  }
+
+  /** Makes a table, with the rows that `fill` stages for it. */
+  async #make(
+    statement: CreateTable | CreateTableAsStatement,
+    columns: readonly ColumnRecord[],
+    how: {
+      readonly identity: StatementIdentity
+      readonly context: StatementContext
+      readonly command: string
+    },
+    fill?: (base: StagedTable, write: StagedWrite) => Promise<Addition>,
+  ): Promise<StatementOutcome> {
+    const { context, command } = how
+    const target = this.#tables.target(statement.table, context)
+    const { ifNotExists } = statement
+    if (ifNotExists && context.catalog.relation(target.database, target.name) !== undefined) {
+      context.notices.push(`relation "${target.name}" already exists, skipping`)
+      return { command }
+    }
+    const made = newTableOf(statement, columns, {
+      target,
+      catalog: context.catalog,
+      warehouse: this.#runs.warehouse,
+      nowMs: this.#services.clock.wall(),
+    })
+    return this.#runs.staged({ ...how, id: made.id, locations: [made.location] }, async (write) => {
+      await made.begin()
+      const base = { location: made.location, metadata: made.metadata }
+      const addition = await fill?.(base, write)
+      const { store, nowMs } = { store: this.#services.manifests.iceberg, nowMs: made.nowMs }
+      const manifest =
+        addition === undefined
+          ? await made.writeMetadata()
+          : await stageSnapshot({ ...base, metadataFile: undefined, manifests: [] }, addition, {
+              ...{ writeId: write.id, attempt: 0, snapshotId: newSnapshotId() },
+              ...{ operation: 'append', nowMs, store },
+            })
+      const table: NewTable = {
+        ...made.table,
+        manifest,
+        snapshotId: addition === undefined ? 0 : 1,
+      }
+      const rows = addition === undefined ? null : rowsOf(addition)
+      const done = await write.execute((plan) => planCreateRelation(plan, table, { ifNotExists }), {
+        rows,
+      })
+      if (!done.value.created) {
+        context.notices.push(`relation "${target.name}" already exists, skipping`)
+      }
+      return done
+    })
+  }
+
+  /** Runs the query on executors, which write its rows to files of the table, and writes the manifest of these. */
+  async #stageRows(
+    base: StagedTable,
+    write: StagedWrite,
+    rows: {
+      readonly planned: Parameters<Queries['write']>[0]
+      readonly context: StatementContext
+    },
+  ): Promise<Addition> {
+    const { fields } = currentSchema(base.metadata)
+    const { location } = base
+    const written = await this.#queries.write(rows.planned, rows.context, (task, attempt) => ({
+      kind: 'table',
+      directory: `${location}/data`,
+      name: `${write.id}-${task}-${attempt}`,
+      fieldIds: fieldIdsSql(fields),
+      fileBytesMax: FILE_BYTES_MAX,
+    }))
+    write.ran(written)
+    const files = written.files.map((file) => dataFileOf(file, fields))
+    return stageAddition(base, files, write.id)
+  }
+
+  /**
+   * Commits a new snapshot of a table. An append goes on top of whatever came meanwhile; what takes the place of rows
+   * gives up with `serialization_failure` where there are other rows by now than when the statement began.
+   */
+  async #replace(
+    table: TableRecord,
+    addition: Addition,
+    { write, operation }: { readonly write: StagedWrite; readonly operation: Operation },
+  ): ReturnType<StagedWrite['update']> {
+    const { clock, manifests } = this.#services
+    const snapshotId = newSnapshotId()
+    const rows = operation === 'delete' ? null : rowsOf(addition)
+    return write.update(table, { rows }, async (current, attempt) => {
+      const isOther = current.snapshotId !== table.snapshotId
+      if (current.schemaVersion !== table.schemaVersion || (operation !== 'append' && isOther)) {
+        throw new SqlError(
+          'serialization_failure',
+          `table "${table.name}" was changed by another statement meanwhile`,
+          { hint: 'nothing was written: send the statement again' },
+        )
+      }
+      const base = await baseOf(current, manifests.iceberg)
+      const nowMs = clock.wall()
+      const store = manifests.iceberg
+      const manifest = await stageSnapshot(base, addition, {
+        ...{ writeId: write.id, attempt, snapshotId, operation, nowMs, store },
+      })
+      return { ...current, manifest, snapshotId: current.snapshotId + 1, refreshedAt: nowMs }
+    })
+  }
+
+  #managed(name: ObjectName, context: StatementContext): TableRecord {
+    const table = this.#tables.table(name, context)
+    if (table.kind === 'managed') return table
+    throw new SqlError(
+      'feature_not_supported',
+      `table "${table.name}" is external: its files are written by other programs`,
+      { hint: 'make a managed table with CREATE TABLE, and insert into that' },
+    )
+  }
+}
+
+type StagedTable = Parameters<typeof stageAddition>[0]
+
+const rowsOf = ({ files }: Addition): number => files.reduce((sum, file) => sum + file.rows, 0)

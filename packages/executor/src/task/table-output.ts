@@ -1,0 +1,32 @@
+import { rm } from 'node:fs/promises'
+import { assert } from '@nyala/client/base'
+import type { WrittenFile } from '../kernel/kernel-protocol.ts'
+import type { TableFile } from '../protocol/index.ts'
+import type { WrittenFacts } from '../storage/inspector.ts'
+
+/** Reads the footer of a file that was written here. */
+export type DescribeWritten = (path: string) => Promise<WrittenFacts>
+
+/** The files of a table that a task has written, with what their footers say. Rejects where one cannot be read back. */
+export async function tableFilesOf(
+  files: readonly WrittenFile[],
+  describe: DescribeWritten,
+): Promise<readonly TableFile[]> {
+  const found: TableFile[] = []
+  for (const { path, rows, bytes, crc } of files) {
+    const facts = await describe(path)
+    assert(facts.rows === rows, () => `${path} has ${facts.rows} rows, COPY said ${rows}`)
+    assert(facts.bytes === bytes, () => `${path} has ${facts.bytes} bytes, COPY said ${bytes}`)
+    const { statistics, columnBytes } = facts
+    found.push({
+      ...{ path, rows, bytes, crc, columnBytes },
+      ...(statistics === undefined ? {} : { statistics }),
+    })
+  }
+  return found
+}
+
+/** Removes what a task has written that nobody wants any more. Never rejects: what stays is litter by its name. */
+export async function removeWritten(files: readonly WrittenFile[]): Promise<void> {
+  for (const { path } of files) await rm(path, { force: true }).catch(() => undefined)
+}

@@ -1,0 +1,265 @@
+import { assert, type Clock, DecodeError, type Schema } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import type { Keys } from './keys.ts'
+import type { CommitResult, Compare, KeyValue, Kv, Operation } from './kv.ts'
+import type { Owner } from './query-log.ts'
+import { decodeRecord, encodeRecord } from './records.ts'
+import { repeatCommit, repeatRead } from './retry.ts'
+import {
+  type PendingWrite,
+  type StatementRecord,
+  statementRecord,
+  type TransactionRecord,
+  transactionRecord,
+} from './write-records.ts'
+
+export interface WriteLogOptions {
+  readonly kv: Kv
+  readonly keys: Keys
+  readonly clock: Clock
+}
+
+/** A write that was begun, as its record stands. */
+export interface BegunWrite {
+  readonly record: PendingWrite
+  readonly modRevision: number
+}
+
+export interface LoggedTransaction {
+  readonly record: TransactionRecord
+  readonly key: string
+  readonly modRevision: number
+}
+
+/** What a write does to the catalog, and what its statement's client is to be told. */
+export interface DecideRequest {
+  /** Absent where no files were staged. */
+  readonly write?: BegunWrite | undefined
+  readonly statementId: string
+  readonly outcome: StatementRecord
+  /** That what was decided on is still so: heads of tables at their base. */
+  readonly compares: readonly Compare[]
+  readonly operations: readonly Operation[]
+}
+
+export type Decision =
+  /** Visible from `revision` on. */
+  | { readonly kind: 'committed'; readonly revision: number; readonly outcome: StatementRecord }
+  /** Another execution of the same statement was first: this one has done nothing, and its files are litter. */
+  | { readonly kind: 'repeated'; readonly revision: number; readonly outcome: StatementRecord }
+  /** Something that was compared is no longer so; nothing was done, and it may be decided again on what is. */
+  | { readonly kind: 'moved'; readonly revision: number }
+  /** The write is not pending any more: it was aborted by another, or never begun. Nothing was done. */
+  | { readonly kind: 'aborted' }
+
+/**
+ * The records of writes and of what became of statements.
+ *
+ * ```
+ *   begin ──► pending ──decide──► gone, with the statement's outcome and the new heads at one revision
+ *                │
+ *                └──abort (its owner, or the leader once that is gone)──► aborted ──janitor──► gone
+ * ```
+ *
+ * All that makes it safe are the compares of one commit: the write is pending ∧ its statement has no outcome ∧ all heads
+ * are at their base. So a coordinator that was paused finds its write aborted, a statement that is sent twice is done
+ * once, and a decision that arrives late or twice is refused. What it did is known again by the outcome's `write`.
+ */
+export class WriteLog {
+  readonly #options: WriteLogOptions
+
+  constructor(options: WriteLogOptions) {
+    this.#options = options
+  }
+
+  /** The first outcome of a statement, where it has one. A read: that it has none is proved only by `decide`. */
+  async outcomeOf(
+    statementId: string,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<StatementRecord | undefined> {
+    const { kv, keys, clock } = this.#options
+    const key = keys.statement(statementId)
+    const { item } = await repeatRead({ kv, clock, ...options }, () => kv.get(key))
+    return item === undefined ? undefined : decodeStored(statementRecord, item)
+  }
+
+  /** Makes a write known before its first file is. Fails with `metastore_unavailable`. */
+  async begin(
+    write: Omit<PendingWrite, 'kind' | 'owner' | 'ownerStartedAt'>,
+    owner: Owner,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<BegunWrite> {
+    const { kv, keys, clock } = this.#options
+    const record: PendingWrite = {
+      kind: 'pending',
+      ...write,
+      owner: owner.id,
+      ownerStartedAt: owner.startedAt,
+    }
+    const key = keys.txn(write.id)
+    const value = encodeRecord(transactionRecord, record)
+    const { result } = await repeatCommit(
+      { kv, clock, ...options },
+      {
+        compares: [{ kind: 'absent', key }],
+        success: [{ kind: 'put', key, value }],
+        failure: [{ kind: 'get', key }],
+      },
+    )
+    if (result.succeeded) return { record, modRevision: result.revision }
+    // Ids are random: what is there is what an earlier attempt of this call has put.
+    const item = itemAt(result, 0)
+    if (item?.value === value) return { record, modRevision: item.modRevision }
+    throw new SqlError('serialization_failure', 'the write was aborted before it began', {
+      hint: 'send the statement again',
+    })
+  }
+
+  /**
+   * One commit that does it all or nothing. Fails with `commit_outcome_unknown` where that cannot be told: asking for the
+   * statement's outcome, or sending the statement again under the same id, tells it later.
+   */
+  async decide(
+    request: DecideRequest,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Decision> {
+    const { kv, keys, clock } = this.#options
+    const { write, outcome, compares, operations } = request
+    const statement = keys.statement(request.statementId)
+    const pending = write === undefined ? undefined : keys.txn(write.record.id)
+    const guards = compares.map((compare) => compare.key)
+    const { result } = await repeatCommit(
+      { kv, clock, ...options },
+      {
+        compares: [
+          { kind: 'absent', key: statement },
+          ...(write === undefined || pending === undefined
+            ? []
+            : [{ kind: 'modRevision' as const, key: pending, equals: write.modRevision }]),
+          ...compares,
+        ],
+        success: [
+          { kind: 'put', key: statement, value: encodeRecord(statementRecord, outcome) },
+          ...(pending === undefined ? [] : [{ kind: 'delete' as const, key: pending }]),
+          ...operations,
+        ],
+        failure: [statement, pending ?? statement, ...new Set(guards)].map((key) => ({
+          kind: 'get',
+          key,
+        })),
+      },
+    )
+    if (result.succeeded) return { kind: 'committed', revision: result.revision, outcome }
+    return this.#refused(result, request)
+  }
+
+  #refused(result: CommitResult, { write, outcome }: DecideRequest): Decision {
+    const found = itemAt(result, 0)
+    if (found !== undefined) {
+      const first = decodeStored(statementRecord, found)
+      const kind = first.write === outcome.write ? 'committed' : 'repeated'
+      return { kind, revision: found.modRevision, outcome: first }
+    }
+    if (write !== undefined && itemAt(result, 1)?.modRevision !== write.modRevision) {
+      return { kind: 'aborted' }
+    }
+    const revisions = result.responses.map((_, i) => itemAt(result, i)?.modRevision)
+    // A key that is gone has no revision of its own: the store's is one at which it is.
+    const isGone = revisions.slice(2).includes(undefined)
+    const newest = Math.max(0, ...revisions.map((revision) => revision ?? 0))
+    return { kind: 'moved', revision: isGone ? result.revision : newest }
+  }
+
+  /** True where all of it is so: what an error or "nothing to do" was decided on. */
+  async holds(
+    compares: readonly Compare[],
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<boolean> {
+    const { kv, clock } = this.#options
+    const { result } = await repeatCommit({ kv, clock, ...options }, { compares, success: [] })
+    return result.succeeded
+  }
+
+  /**
+   * Says that a write will never be committed. True where that is so from now on; false where it was committed or its
+   * record is another one by now. `commit` adds what its caller wants compared too, such as an epoch.
+   */
+  async abort(
+    write: Pick<LoggedTransaction, 'modRevision'> & { readonly record: PendingWrite },
+    reason: string,
+    commit: Kv['commitIf'] = (request) => this.#options.kv.commitIf(request),
+  ): Promise<boolean> {
+    const { keys, clock } = this.#options
+    const { id, locations, startedAt } = write.record
+    const key = keys.txn(id)
+    const record = { kind: 'aborted' as const, id, locations, startedAt, reason }
+    const value = encodeRecord(transactionRecord, record)
+    const { result } = await repeatCommit(
+      { kv: { commitIf: commit }, clock },
+      {
+        compares: [{ kind: 'modRevision', key, equals: write.modRevision }],
+        success: [{ kind: 'put', key, value }],
+        failure: [{ kind: 'get', key }],
+      },
+    )
+    return result.succeeded || itemAt(result, 0)?.value === value
+  }
+
+  /** All records of writes, as of now. One that cannot be read is left out. */
+  async transactions(): Promise<readonly LoggedTransaction[]> {
+    const { kv, keys, clock } = this.#options
+    const { items } = await repeatRead({ kv, clock }, () => kv.range(keys.txns))
+    return items.flatMap((item) => {
+      const record = tryDecode(transactionRecord, item)
+      return record === undefined ? [] : [{ record, key: item.key, modRevision: item.modRevision }]
+    })
+  }
+
+  /** Keys of statements' outcomes that were recorded before this time (milliseconds since 1970-01-01 UTC). */
+  async outcomesBefore(
+    wallMs: number,
+  ): Promise<readonly { readonly key: string; readonly modRevision: number }[]> {
+    const { kv, keys, clock } = this.#options
+    const { items } = await repeatRead({ kv, clock }, () => kv.range(keys.statements))
+    return items.filter((item) => {
+      const record = tryDecode(statementRecord, item)
+      return record !== undefined && record.committedAt < wallMs
+    })
+  }
+}
+
+/** The operation that keeps in mind that the directories of dropped tables are to be deleted. */
+export function rememberDropped(
+  keys: Keys,
+  dropped: {
+    readonly id: string
+    readonly locations: readonly string[]
+    readonly startedAt: number
+  },
+): Operation {
+  const value = encodeRecord(transactionRecord, { kind: 'dropped', ...dropped })
+  return { kind: 'put', key: keys.txn(dropped.id), value }
+}
+
+function itemAt(result: CommitResult, index: number): KeyValue | undefined {
+  const response = result.responses[index]
+  assert(response?.kind === 'get', 'the other branch reads')
+  return response.item
+}
+
+function tryDecode<T>(schema: Schema<T>, item: KeyValue): T | undefined {
+  try {
+    return decodeRecord(schema, item.value, item.key)
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined
+    throw error
+  }
+}
+
+function decodeStored<T>(schema: Schema<T>, item: KeyValue): T {
+  const record = tryDecode(schema, item)
+  if (record !== undefined) return record
+  throw new SqlError('data_corrupted', `the record "${item.key}" cannot be read`, {
+    hint: 'all coordinators must run the same version; see which one wrote it',
+  })
+}

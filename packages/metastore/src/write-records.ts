@@ -1,0 +1,59 @@
+import { type Infer, s } from '@nyala/client/base'
+import { memberId } from './records.ts'
+
+/**
+ * A write on its way, by the id that all of its files bear in their names. It is there before the first file is; the
+ * commit that makes the files part of a table deletes it.
+ */
+export const pendingWrite = s.object({
+  kind: s.literal('pending'),
+  id: s.string,
+  owner: memberId,
+  /** As in its member record: a restarted coordinator does not go on with what its former process did. */
+  ownerStartedAt: s.number,
+  /** Directories of tables that files may be in. */
+  locations: s.array(s.string),
+  /** Milliseconds since 1970-01-01 UTC; for people. */
+  startedAt: s.number,
+})
+export type PendingWrite = Infer<typeof pendingWrite>
+
+/** A write that will not be committed any more: files that bear its id are litter. */
+export const abortedWrite = s.object({
+  kind: s.literal('aborted'),
+  id: s.string,
+  locations: s.array(s.string),
+  reason: s.string,
+  startedAt: s.number,
+})
+export type AbortedWrite = Infer<typeof abortedWrite>
+
+/** Directories of tables that were dropped: queries that began before may still read them for a while. */
+export const droppedTables = s.object({
+  kind: s.literal('dropped'),
+  id: s.string,
+  locations: s.array(s.string),
+  startedAt: s.number,
+})
+export type DroppedTables = Infer<typeof droppedTables>
+
+export const transactionRecord = s.union({
+  pending: pendingWrite,
+  aborted: abortedWrite,
+  dropped: droppedTables,
+})
+export type TransactionRecord = Infer<typeof transactionRecord>
+
+/** What became of a statement that changed something, by the id that its client gave it. */
+export const statementRecord = s.object({
+  /** Of the text and parameters: an id that is used for another statement is a mistake. */
+  fingerprint: s.string,
+  /** The write that did it. */
+  write: s.string,
+  command: s.string,
+  rows: s.nullable(s.natural),
+  notices: s.array(s.string),
+  /** Milliseconds since 1970-01-01 UTC. */
+  committedAt: s.number,
+})
+export type StatementRecord = Infer<typeof statementRecord>
