@@ -2,10 +2,19 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type Case, caseOf, check, isDivided, KERNEL_BUG } from './random-queries/check.ts'
+import type { PlanOptions } from '@nyala/coordinator/testing'
+import {
+  type Case,
+  caseOf,
+  check,
+  checkText,
+  isDivided,
+  KERNEL_BUG,
+} from './random-queries/check.ts'
 import { queryText } from './random-queries/query.ts'
 import { checkRegression, readRegressions, regressionLine } from './random-queries/regressions.ts'
 import type { RunEvent } from './random-queries/run.ts'
+import { TABLES } from './random-queries/tables.ts'
 import { shrink } from './random-queries/shrink.ts'
 import { openRandomWorld, type RandomWorld } from './random-queries/world.ts'
 
@@ -21,6 +30,7 @@ const EVENTS: Readonly<Record<RunEvent, number>> = {
   'planned again': 20,
   'task run again': 40,
   'enough rows': 1,
+  'sorted by ranges': 5,
 }
 
 t.setTimeout(TIMEOUT_MS)
@@ -40,12 +50,44 @@ t.test(
         else t.fail(claim, { why: verdict.why })
       }
     })
+    await t.test('by ranges every type is sorted as the kernel sorts it', (t) =>
+      checkOrders(t, world),
+    )
     await t.test(
       `random queries of seeds from ${FIRST_SEED} are right, and most are in fragments`,
       (t) => checkMany(t, world),
     )
   },
 )
+
+/** By each column of the table with the strangest values, both ways, NULLs at either end, with ties and without. */
+async function checkOrders(t: Test, world: RandomWorld): Promise<void> {
+  const columns = TABLES.find(({ name }) => name === 'skew')?.columns ?? []
+  const ways = ['ASC NULLS FIRST', 'ASC NULLS LAST', 'DESC NULLS FIRST', 'DESC NULLS LAST']
+  for (const [i, { name, type }] of columns.entries()) {
+    const events = new Set<RunEvent>()
+    for (const [w, way] of ways.entries()) {
+      const others = w % 2 === 0 ? 'id DESC' : 'g, k DESC NULLS FIRST'
+      const sql = `SELECT ${name}, id, g, k FROM skew ORDER BY ${name} ${way}, ${others}`
+      const verdict = await checkText(world, sql, {
+        options: { ...ORDERED, slots: 2 + ((i + w) % 5) },
+        seed: i * ways.length + w,
+        expectation: { ordered: w % 2 === 0 ? [0, 1] : [0, 2, 3], complete: true },
+      })
+      if (verdict.kind !== 'same') t.fail(sql, { why: verdict.why })
+      else for (const event of verdict.events) events.add(event)
+    }
+    t.ok(events.has('sorted by ranges'), `${name} ${type}`)
+  }
+}
+
+const ORDERED: Omit<PlanOptions, 'slots'> = {
+  distribution: 'force',
+  distributionMinBytes: 0,
+  broadcastMaxBytes: 0,
+  rangesRowsMin: 0,
+  executors: 2,
+}
 
 async function checkMany(t: Test, world: RandomWorld): Promise<void> {
   const events = new Map<string, number>()

@@ -42,11 +42,15 @@ t.test('a result that streams when its coordinator is lost', async (t) => {
       return queries.length === 0 && running === 0
     })
 
-  for (const divided of [true, false]) {
-    const from = divided ? 'several tasks' : 'one task that sorts'
-    const sql = divided ? LARGE : SORTED
+  for (const [from, sql, divided] of [
+    ['several tasks', LARGE, true],
+    ['one task that sorts', SORTED, false],
+    ['several tasks that sort a range each', SORTED, true],
+  ] as const) {
     await t.test(`goes on when it is killed, from ${from}`, async (t) => {
       const session = await dividedSession(db, divided)
+      const plan = (await session.query(`EXPLAIN ${sql}`)).rows.map((row) => Object.values(row)[0])
+      t.equal(/for each range/.test(plan.join()), divided && sql === SORTED, 'the plan is such')
       let killed = ''
       const moves: unknown[] = []
       const stream = session.stream(sql, [], { onMoved: (move) => moves.push(move) })
@@ -54,7 +58,7 @@ t.test('a result that streams when its coordinator is lost', async (t) => {
       const reading = await readLarge(stream, { at })
       isExact(reading)
       t.comment(`longest wait ${Math.round(reading.stallMs)} ms`)
-      t.equal(isSorted(reading.ids), !divided, 'a sort keeps its order')
+      t.equal(isSorted(reading.ids), sql === SORTED, 'a sort keeps its order')
       t.match(moves, [{ from: killed, to: stream.coordinator, resumed: true }])
       t.not(stream.coordinator, killed)
       await allServe()

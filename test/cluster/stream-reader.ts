@@ -8,7 +8,7 @@ export const ROWS: number = EVENT_ROWS * COPIES
 /** Some 30 MB also when it is packed, as half of it is noise: more than all buffers on its way hold. */
 export const LARGE = `SELECT a.id, b.copy, a.city, hash(a.id, b.copy) AS noise
   FROM events a, range(${COPIES}) b(copy)`
-/** The same from one task that sorts. */
+/** The same in an order, from one task that sorts or from a task for each range. */
 export const SORTED = `${LARGE} ORDER BY a.id, b.copy DESC`
 /** Whether the rows of {@link SORTED} came in their order. */
 export const isSorted = (ids: readonly number[]): boolean =>

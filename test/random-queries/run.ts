@@ -69,7 +69,12 @@ let runs = 0
 
 /** What a run came across besides running tasks. */
 export type RunEvent =
-  'stages joined by buckets' | 'bucket cut' | 'planned again' | 'task run again' | 'enough rows'
+  | 'stages joined by buckets'
+  | 'bucket cut'
+  | 'planned again'
+  | 'task run again'
+  | 'enough rows'
+  | 'sorted by ranges'
 
 export interface RunOptions {
   readonly kernel: DuckDBConnection
@@ -151,6 +156,7 @@ class PlanRun {
       events.add('stages joined by buckets')
     if (parts.some((part) => part.kind === 'buckets' && part.cut !== undefined))
       events.add('bucket cut')
+    if (fragment.ranges !== undefined) events.add('sorted by ranges')
   }
 
   async #write(stage: Stage): Promise<void> {

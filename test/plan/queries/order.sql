@@ -7,8 +7,14 @@ SELECT * FROM orders ORDER BY o_totalprice DESC LIMIT 3
 -- name: first rows by an expression
 SELECT o_orderkey FROM orders ORDER BY o_totalprice / 2, o_orderkey LIMIT 3
 
--- name: order without a limit is made by one task
+-- name: many rows in order are sorted by ranges
 SELECT o_orderkey, o_totalprice FROM orders WHERE o_totalprice > 500000 ORDER BY o_totalprice
+
+-- name: ranges are of all keys of the order
+SELECT * FROM orders ORDER BY o_orderstatus DESC, o_totalprice / 2 NULLS FIRST, o_orderkey
+
+-- name: a few rows in order are sorted by one task
+SELECT o_orderpriority, count(*) FROM orders GROUP BY o_orderpriority ORDER BY o_orderpriority
 
 -- name: order in a subquery means nothing
 SELECT sum(o_totalprice) FROM (SELECT * FROM orders ORDER BY o_totalprice) AS q

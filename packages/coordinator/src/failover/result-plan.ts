@@ -12,6 +12,8 @@ export const resultPlan = s.object({
   columns: s.array(column),
   /** All tasks of the result, each as its first attempt. */
   tasks: s.array(taskSpec),
+  /** True where the rows of a task come before those of the next. */
+  inOrder: s.optional(s.boolean),
   /** More rows fail the query; 0 for no limit. */
   rowsMax: s.natural,
 })

@@ -10,6 +10,8 @@ export type FragmentPart =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'scan'; readonly scan: number }
   | { readonly kind: 'exchange'; readonly exchange: number }
+  /** The number of the range that is the task's own. */
+  | { readonly kind: 'range' }
 
 /** Rows of one fragment on their way to another, kept as segments until the query ends. */
 export interface Exchange {
@@ -48,6 +50,8 @@ export interface Fragment {
     { readonly scan: number; readonly groups: readonly (readonly Split[])[] } | undefined
   readonly inputs: readonly ExchangeInput[]
   readonly scans: readonly number[]
+  /** Its tasks divide the rows by this many ranges of an order: the rows of one task come before those of the next. */
+  readonly ranges?: number | undefined
   /** The exchange of which a bucket may be cut among several tasks that each read the others' bucket whole. */
   readonly cuttable?: number | undefined
   /** The most rows that a task of it can have, where that is known. */
@@ -115,19 +119,22 @@ export function scanId(ref: { readonly table: string }): number | undefined {
   return match === null ? undefined : Number(match[1])
 }
 
+/** The name of the parameter that stands for the number of a task's range. */
+export const RANGE_MARK = '\u0000range 0\u0000'
+
 /** Rendered text with its marks as parts. */
 export function fragmentParts(text: string): readonly FragmentPart[] {
   // Splitting by a pattern with two groups gives text, kind, number, text, kind, number, …, text.
-  const pieces = text.split(/"\u0000(scan|exchange) (\d+)\u0000"/)
+  const pieces = text.split(/["$]\u0000(scan|exchange|range) (\d+)\u0000"?/)
   const parts: FragmentPart[] = []
   for (let i = 0; i < pieces.length; i += 3) {
     const piece = pieces[i] ?? ''
     if (piece !== '') parts.push({ kind: 'text', text: piece })
     if (i + 2 >= pieces.length) break
     const id = Number(pieces[i + 2])
-    parts.push(
-      pieces[i + 1] === 'scan' ? { kind: 'scan', scan: id } : { kind: 'exchange', exchange: id },
-    )
+    if (pieces[i + 1] === 'range') parts.push({ kind: 'range' })
+    else if (pieces[i + 1] === 'scan') parts.push({ kind: 'scan', scan: id })
+    else parts.push({ kind: 'exchange', exchange: id })
   }
   return parts
 }
@@ -151,6 +158,9 @@ export function taskSql(
         const columns = plan.exchanges.get(piece.exchange)?.columns ?? []
         return { kind: 'exchange', exchange: piece.exchange, columns }
       }
+      case 'range':
+        if (part.kind !== 'range') throw new Error('a task of ranges has one of them')
+        return { kind: 'text', text: String(part.range) }
       default:
         return unreachable(piece)
     }

@@ -10,7 +10,7 @@ import { Costs } from './fragment/cost.ts'
 import { elapsedNs } from './fragment/elapsed.ts'
 import { type Draft, type Made, NotDistributable } from './fragment/drafts.ts'
 import { Emitter, isDistributed } from './fragment/emit.ts'
-import { Fragmenter } from './fragment/fragmenter.ts'
+import { Fragmenter, type FragmentOptions } from './fragment/fragmenter.ts'
 import { formatBytes, formatNs } from './format.ts'
 import { inputsOf, type LogicalPlan, type Relation } from './logical/relation.ts'
 import { optimize } from './rules/index.ts'
@@ -36,11 +36,15 @@ export interface PlanOptions {
   readonly gatherRowsMax?: number | undefined
   /** Groups are filtered by the keys that they are joined by whether it pays or not. */
   readonly filterGroupsAlways?: boolean | undefined
+  /** Rows from which a result is sorted by ranges whether it pays or not. */
+  readonly rangesRowsMin?: number | undefined
   /** Threads of all executors together. */
   readonly slots: number
   readonly executors: number
 }
 
+/** With `force`, results of so many rows are sorted by ranges; of a few rows there is nothing to see. */
+const FORCED_RANGES_ROWS_MIN = 1_000
 /** Distributed, a query is to take at most this part of the time that it takes alone. */
 const GAIN_MIN = 0.9
 
@@ -161,12 +165,18 @@ function fragments(
   const { options } = input
   const scans = scansOf(input)
   const costs = new Costs(scans)
-  const alone = (costs.work(plan.root) * options.executors) / Math.max(1, options.slots)
-  const fragmenter = new Fragmenter(costs, options, earlier.made)
+  const sending = costs.sending(plan.root, plan.outputs.length)
+  const alone = (costs.work(plan.root) * options.executors) / Math.max(1, options.slots) + sending
+  const fragmenter = new Fragmenter(costs, fragmentOptions(options), earlier.made)
   const stream = fragmenter.plan(plan)
   if (!isDistributed(stream, fragmenter.drafts)) return 'nothing of it can be done in parts'
   const { drafts } = fragmenter
-  const apart = elapsedNs(stream, drafts, { costs, slots: options.slots })
+  // Ranges of an order are sent one after the other.
+  const senders = stream.branches.map(({ source }) =>
+    source.kind === 'ranges' ? 1 : costs.parallel(source, options.slots),
+  )
+  const apart =
+    elapsedNs(stream, drafts, { costs, slots: options.slots }) + sending / Math.min(...senders)
   if (options.distribution === 'auto' && earlier === NOTHING_MADE && apart > alone * GAIN_MIN)
     return `alone it takes about ${formatNs(alone)}, distributed ${formatNs(apart)}`
   const emitter = new Emitter(fragmenter.drafts, {
@@ -177,8 +187,10 @@ function fragments(
     scans,
   })
   emitter.result(stream, plan, rowBound(input.query, input.functions))
-  const isJoined = [...emitter.emitted.values()].some(
-    (draft) => draft.keys.length > 0 && draft.content === 'rows' && draft.made === undefined,
+  // Ways to join, or to sort, that may turn out not to be the best.
+  const isOpen = [...emitter.emitted.values()].some(
+    ({ keys, content, made }) =>
+      made === undefined && ((keys.length > 0 && content === 'rows') || content === 'bounds'),
   )
   const exchanges = new Map([...earlier.exchanges, ...emitter.exchanges])
   const known = new Map([...earlier.drafts, ...emitter.emitted])
@@ -189,10 +201,15 @@ function fragments(
     scans,
     exchanges,
     reason: `${reasonOf(emitter.fragments, options)}; about ${formatNs(apart)}, alone ${formatNs(alone)}`,
-    ...(isJoined && plans < PLANS_MAX
+    ...(isOpen && plans < PLANS_MAX
       ? { adapt: adapter(plan, input, { drafts: known, exchanges, firstFragment, plans }) }
       : {}),
   }
+}
+
+const fragmentOptions = (options: PlanOptions): FragmentOptions => {
+  const always = options.distribution === 'force' ? FORCED_RANGES_ROWS_MIN : undefined
+  return { ...options, rangesRowsMin: options.rangesRowsMin ?? always }
 }
 
 /** Plans the rest again, with sizes known where they were estimated. */

@@ -128,6 +128,11 @@ export class QueryRun {
     return this.#columns
   }
 
+  /** The rows of the result's tasks follow one another. */
+  get isInOrder(): boolean {
+    return this.#reports.some(({ fragment }) => fragment.ranges !== undefined)
+  }
+
   /** Every task of the result, as its first attempt; the stage must have begun. */
   resultTasks(): readonly TaskSpec[] {
     const report = this.#reports.find(({ fragment }) => fragment.output.kind === 'result')
@@ -225,11 +230,13 @@ export class QueryRun {
     const report: Report = {
       fragment,
       parts,
-      state: stages.newStage(affinities),
+      state: stages.newStage(affinities, { inOrder: fragment.ranges !== undefined }),
       startedMs: clock.now(),
       endedMs: undefined,
     }
     this.#reports.push(report)
+    if (fragment.ranges !== undefined)
+      this.#options.relay.inOrder(parts.map((_, task) => numberOf(fragment, task)))
     return report
   }
 
@@ -250,7 +257,12 @@ export class QueryRun {
   }
 
   #hasDelivered(): boolean {
-    return this.#rows > 0 || [...this.#live.values()].some((live) => this.#hasSent(live))
+    // A range that was found to be empty would not be, were its bounds others.
+    const isBound = this.#reports.some(
+      ({ fragment, state }) =>
+        fragment.ranges !== undefined && stages.countTasks(state, 'finished') > 0,
+    )
+    return isBound || this.#rows > 0 || [...this.#live.values()].some((live) => this.#hasSent(live))
   }
 
   /** A row of the task went to the client: from then on it cannot be run again. */

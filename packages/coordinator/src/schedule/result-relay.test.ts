@@ -305,3 +305,77 @@ t.test('where nobody reads, what has left is acknowledged at once', async (t) =>
   push(relay, 1, 1, { source })
   t.equal(source.frames, 2)
 })
+
+t.test('in order, nothing of a task leaves before all of the one before has', async (t) => {
+  const { relay, said } = recorder(1e6)
+  relay.inOrder([1, 2, 3])
+  push(relay, 3, 0)
+  push(relay, 2, 0)
+  push(relay, 2, 1)
+  relay.end(end(2, 2))
+  t.same(said.splice(0), [{ kind: 'streaming', resumable: true }], 'the later ones wait')
+  push(relay, 1, 0)
+  push(relay, 3, 1)
+  push(relay, 1, 1)
+  t.same(said.splice(0), ['1/0', '1/1'], 'the first one goes at once')
+  t.notOk(relay.hasSentRows(2))
+  relay.end(end(1, 2))
+  const ended = (task: number) => ({ kind: 'taskEnded', end: end(task, 2) })
+  t.same(
+    said.splice(0),
+    [ended(1), '2/1', ended(2), '3/1'],
+    'and then what waited, the schema once',
+  )
+  relay.end(end(3, 2))
+  t.same(said, [ended(3)])
+})
+
+t.test(
+  'in order, what waits is not granted anew, and goes on from where the client is',
+  async (t) => {
+    const { relay, sent } = recorder(1e6, {
+      place: [{ task: 2, attempt: 0, frames: 2 }],
+      ended: [end(1, 3)],
+    })
+    const later = new Source()
+    relay.inOrder([1, 2, 3])
+    push(relay, 3, 0, { source: later })
+    push(relay, 3, 1, { source: later })
+    t.equal(later.times, 0)
+    for (const sequence of [1, 2]) push(relay, 2, sequence)
+    relay.end(end(2, 3))
+    t.same(
+      sent.map((f) => [f.task, f.sequence]),
+      [
+        [2, 2],
+        [3, 1],
+      ],
+    )
+    t.equal(later.times, 2)
+    t.equal(relay.waitingBytes, 0)
+  },
+)
+
+t.test('in order, a small result that is all here leaves in order', async (t) => {
+  const { relay, said } = recorder(1e6, { held: true })
+  relay.inOrder([1, 2])
+  for (const task of [2, 1]) {
+    push(relay, task, 0)
+    push(relay, task, 1)
+    relay.end(end(task, 2))
+  }
+  await relay.empty()
+  t.same(said, ['1/0', '1/1', '2/1'])
+  t.same(relay.untoldEnds, [end(1, 2), end(2, 2)])
+})
+
+t.test('the schema is not lost with the task whose schema came first', async (t) => {
+  const { relay, said } = recorder(1e6, { held: true })
+  push(relay, 1, 0)
+  push(relay, 2, 0)
+  relay.discard(1)
+  push(relay, 2, 1)
+  push(relay, 1, 0, { attempt: 1 })
+  relay.open(true)
+  t.same(said.slice(1), ['2/0', '2/1'])
+})

@@ -58,7 +58,9 @@ export class ResultRelay {
   #credit: number
   #bytes = 0
   #waitingBytes = 0
-  #schemaTaken: boolean
+  #schemaSent: boolean
+  /** The tasks of which not all has left, where the rows of one come before those of the next. */
+  #order: number[] | undefined
   #isOpen: boolean
   #isResumable = false
   #onEmpty: (() => void) | undefined
@@ -71,7 +73,16 @@ export class ResultRelay {
     for (const { task, attempt, frames } of [...(options.place ?? []), ...(options.ended ?? [])]) {
       this.#streams.set(task, { attempt, source: undefined, next: frames, toSend: frames })
     }
-    this.#schemaTaken = this.#streams.size > 0
+    this.#schemaSent = this.#streams.size > 0
+  }
+
+  /**
+   * The rows of these tasks follow one another: nothing of one leaves before all of the one before has. What comes of
+   * the later ones waits, within their windows.
+   */
+  inOrder(tasks: readonly number[]): void {
+    const over = new Set(this.#options.ended?.map(({ task }) => task))
+    this.#order = tasks.filter((task) => !over.has(task))
   }
 
   /** The ends that the client has not been told of. */
@@ -94,8 +105,8 @@ export class ResultRelay {
   }
 
   /**
-   * Takes the next frame of a task. The schema frame of every task but the first is dropped, as all tasks of a fragment
-   * have the same, and so is what the client has.
+   * Takes the next frame of a task. What the client has is dropped, and when its turn comes, so is every schema frame but
+   * the first, as all tasks of a fragment have the same.
    */
   push(frame: Frame, message: Uint8Array, source: FrameSource): void {
     const { task, attempt, sequence } = frame
@@ -109,11 +120,6 @@ export class ResultRelay {
     this.#streams.set(task, stream)
     if (sequence < next) return source.sent(message.byteLength)
     stream.next = sequence + 1
-    if (sequence === 0 && this.#schemaTaken) {
-      stream.toSend = 1
-      return source.sent(message.byteLength)
-    }
-    this.#schemaTaken = true
     this.#waiting.push({ kind: 'frame', message, frame })
     this.#waitingBytes += message.byteLength
     if (this.#isOpen) this.#flush()
@@ -142,8 +148,6 @@ export class ResultRelay {
       0,
     )
     this.#streams.delete(task)
-    // Where its schema waited, that of the next task is the first.
-    this.#schemaTaken = this.#streams.size > 0 || this.#bytes > 0
   }
 
   grant(bytes: number, acknowledged: readonly TaskPlace[] = []): void {
@@ -188,17 +192,41 @@ export class ResultRelay {
   }
 
   #flush(): void {
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (next.kind === 'frame' && !(this.#credit > 0)) break
-      this.#waiting.shift()
-      if (next.kind === 'frame') this.#send(next)
+    for (let at = this.#nextWaiting(); at !== undefined; at = this.#nextWaiting()) {
+      const next = this.#waiting[at]
+      if (next === undefined) break
+      const isSpare = next.kind === 'frame' && next.frame.sequence === 0 && this.#schemaSent
+      if (next.kind === 'frame' && !isSpare && !(this.#credit > 0)) break
+      this.#waiting.splice(at, 1)
+      if (next.kind === 'end' && this.#order?.[0] === next.end.task) this.#order.shift()
+      if (isSpare) this.#drop(next)
+      else if (next.kind === 'frame') this.#send(next)
       else if (this.#isResumable) this.#options.say?.({ kind: 'taskEnded', end: next.end })
       else this.#untold.push(next.end)
     }
     if (this.#waiting.length === 0) this.#onEmpty?.()
   }
 
+  /** Where the next to leave waits. */
+  #nextWaiting(): number | undefined {
+    if (this.#order === undefined) return this.#waiting.length > 0 ? 0 : undefined
+    const [first] = this.#order
+    const at = this.#waiting.findIndex(
+      (w) => (w.kind === 'frame' ? w.frame.task : w.end.task) === first,
+    )
+    return at < 0 ? undefined : at
+  }
+
+  #drop({ message, frame }: Extract<Waiting, { kind: 'frame' }>): void {
+    this.#waitingBytes -= message.byteLength
+    const stream = this.#streams.get(frame.task)
+    if (stream === undefined) return
+    stream.toSend = 1
+    stream.source?.sent(message.byteLength)
+  }
+
   #send({ message, frame }: Extract<Waiting, { kind: 'frame' }>): void {
+    this.#schemaSent = true
     this.#credit -= message.byteLength
     this.#waitingBytes -= message.byteLength
     this.#bytes += message.byteLength - FRAME_HEADER_BYTES

@@ -273,3 +273,30 @@ t.test('what is known of a stage by going along is what counting its tasks gives
   }
   t.ok(stage.tasks.some((task) => task.kind === 'finished'))
 })
+
+t.test(
+  'the task for which all others wait is started beyond the threads of an executor',
+  async (t) => {
+    // Two threads, of which the tasks that wait for the first one hold both.
+    const begun = (inOrder: boolean): StageState => {
+      let stage = newStage([undefined, undefined, undefined], { inOrder })
+      for (const task of [1, 2]) stage = toRunning(stage, { task, attempt: 0, executor: 'a' })
+      return stage
+    }
+    const busy = [executor('a', { tasksRunning: 2 })]
+    t.same(dispatch(begun(false), busy), [])
+    t.same(dispatch(begun(true), busy), [{ task: 0, attempt: 0, executor: 'a' }])
+    t.same(
+      dispatch(begun(true), [executor('a', { tasksRunning: 4 })]),
+      [],
+      'but not beyond its slots',
+    )
+    const waits = toRunning(newStage([undefined, undefined, undefined], { inOrder: true }), {
+      task: 0,
+      attempt: 0,
+      executor: 'a',
+    })
+    const next = toRunning(waits, { task: 1, attempt: 0, executor: 'a' })
+    t.same(dispatch(next, busy), [], 'nor one that others do not wait for')
+  },
+)

@@ -42,6 +42,8 @@ export interface StageState {
   readonly affinities: readonly (string | undefined)[]
   /** Deaths of kernels under each task. */
   readonly crashes: readonly number[]
+  /** What the tasks make is read in their order: those behind the first that is not over wait for it. */
+  readonly inOrder?: boolean | undefined
 }
 
 /** Tries of one task, the first included. */
@@ -49,17 +51,22 @@ export const ATTEMPTS_MAX = 4
 /** Kernels that may die under one task before its query is held to be the cause. */
 export const KERNEL_CRASHES_MAX = 2
 
-export function newStage(affinities: readonly (string | undefined)[]): StageState {
+export function newStage(
+  affinities: readonly (string | undefined)[],
+  { inOrder }: Pick<StageState, 'inOrder'> = {},
+): StageState {
   const pending: TaskState = { kind: 'pending', attempt: 0, avoid: new Set() }
   return {
     tasks: affinities.map(() => pending),
     affinities,
     crashes: affinities.map(() => 0),
+    inOrder,
   }
 }
 
-export const isDone = (stage: StageState): boolean =>
-  stage.tasks.every((task) => task.kind === 'finished' || task.kind === 'skipped')
+const isOver = (task: TaskState): boolean => task.kind === 'finished' || task.kind === 'skipped'
+
+export const isDone = (stage: StageState): boolean => stage.tasks.every(isOver)
 
 export const countTasks = (stage: StageState, kind: TaskState['kind']): number =>
   stage.tasks.filter((task) => task.kind === kind).length
@@ -85,14 +92,17 @@ export function planDispatch(stage: StageState, placement: Placement): readonly 
   const extra = new Map<string, number>()
   const own = (id: string): number => (ledger.running.get(id) ?? 0) + (extra.get(id) ?? 0)
   const accepts = (id: string): boolean => own(id) < threadsOf(placement, id) && !slow.has(id)
+  const awaited = stage.inOrder === true ? stage.tasks.findIndex((task) => !isOver(task)) : -1
   const before = new Map<string, ExecutorState>()
   const assignments: Assignment[] = []
   for (const index of ledger.pending) {
-    if (room-- <= 0) break
+    if (room-- <= 0 && index !== awaited) break
     const task = taskAt(stage, index)
     assert(task.kind === 'pending', 'the ledger is that of the tasks')
-    const wish = { affinity: stage.affinities[index], avoid: task.avoid, accepts }
-    const executor = placement.place(wish)
+    const wish = { affinity: stage.affinities[index], avoid: task.avoid }
+    const executor =
+      placement.place({ ...wish, accepts }) ??
+      (index === awaited ? placement.place(wish) : undefined)
     // Whom one task finds no place with has none for the others either.
     if (executor === undefined) break
     const state = placement.get(executor)

@@ -33,6 +33,7 @@ export async function runAttached(
   try {
     const plan = await resumption.plan(query)
     signal.throwIfAborted()
+    if (plan.inOrder === true) relay.inOrder(plan.tasks.map(({ task }) => task))
     const run = new ResumedRun({
       clock,
       log,

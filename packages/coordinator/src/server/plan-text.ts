@@ -73,6 +73,7 @@ function tasksText(fragment: Fragment): string {
   if (fragment.inputs.some((input) => input.use === 'buckets')) return 'a task for each few buckets'
   if (fragment.inputs.some((input) => input.use === 'divided'))
     return 'a task for each few segments'
+  if (fragment.ranges !== undefined) return `${fragment.ranges} tasks, one for each range in order`
   const tasks = fragment.divided?.groups.length ?? 1
   return `${tasks} task${tasks === 1 ? '' : 's'}`
 }
@@ -105,6 +106,7 @@ function readableSql(plan: PhysicalPlan, fragment: Fragment): string {
     .map((part) => {
       if (part.kind === 'text') return part.text
       if (part.kind === 'exchange') return `"exchange_${part.exchange}"`
+      if (part.kind === 'range') return '$range'
       const scan = plan.scans.get(part.scan)
       return `"${scan?.database ?? ''}"."${scan?.table ?? ''}"`
     })

@@ -297,7 +297,8 @@ export class Queries {
       }
       const tasks = run.resultTasks()
       const rowsMax = settings.number('max_rows')
-      const plan = { format: 1 as const, columns: run.columns ?? [], tasks, rowsMax }
+      const { columns = [], isInOrder: inOrder } = run
+      const plan = { format: 1 as const, columns, tasks, inOrder, rowsMax }
       await resumption.record(query, plan, serving)
       // What has ended meanwhile has nobody to come for it.
       if (signal.aborted) return resumption.ended(queryId, serving)

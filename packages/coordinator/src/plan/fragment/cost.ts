@@ -27,6 +27,8 @@ const SCATTERED_NS = 25
 const CACHED_GROUPS_MAX = 50_000
 const WINDOW_NS = 180
 const SORT_NS = 5
+/** A value of a row that is sorted: it is copied, and back. */
+const SORT_VALUE_NS = 20
 /** A row that is compared with the last of the first rows. */
 const TOP_NS = 4
 const DISTINCT_NS = 65
@@ -34,6 +36,12 @@ const WRITE_ROW_NS = 10
 const WRITE_BYTE_NS = 1.2
 const BUCKET_NS = 90
 export const READ_VALUE_NS = 3
+/** Making the sort key of a row, and comparing it with the bounds of a range. */
+export const RANGE_NS = 35
+/** Reading the keys of a row, and deciding whether it is of a sample. */
+const SAMPLE_NS = 12
+/** A value of a result on its way to the client: its task makes a frame of it. */
+const SEND_VALUE_NS = 30
 /** What a stage takes besides its work: tasks are sent, prepared, and their ends awaited. */
 export const STAGE_NS = 8_000_000
 
@@ -97,6 +105,7 @@ export class Costs {
   /** Tasks that can work at once on what a fragment divides: a scan has no more parts than row groups. */
   parallel(source: Source, slots: number): number {
     if (source.kind === 'single') return 1
+    if (source.kind === 'ranges') return Math.max(1, Math.min(slots, source.count))
     const scan = source.kind === 'scan' ? this.#world.scans.get(source.scan) : undefined
     if (scan === undefined) return Math.max(1, slots)
     let groups = 0
@@ -136,6 +145,16 @@ export class Costs {
     return rows * (WRITE_ROW_NS + 8 * width * WRITE_BYTE_NS + (bucketed ? BUCKET_NS : 0))
   }
 
+  /** Looking at a sample of rows for where ranges of an order begin. */
+  sampling(rows: number): number {
+    return rows * SAMPLE_NS
+  }
+
+  /** Making frames of a result of so many columns. */
+  sending(relation: Relation, columns: number): number {
+    return this.size(relation).rows * columns * SEND_VALUE_NS
+  }
+
   read(relation: Relation, width: number): number {
     return this.size(relation).rows * Math.max(1, width) * READ_VALUE_NS
   }
@@ -156,8 +175,10 @@ export class Costs {
     switch (relation.kind) {
       case 'scan':
         return rows * Math.max(1, relation.columns.length) * SCAN_VALUE_NS
-      case 'exchange':
-        return rows * Math.max(1, relation.columns.length) * READ_VALUE_NS
+      case 'exchange': {
+        const ranged = relation.range === undefined ? 0 : RANGE_NS
+        return rows * (Math.max(1, relation.columns.length) * READ_VALUE_NS + ranged)
+      }
       case 'filter':
         return before() * relation.conjuncts.length * FILTER_NS
       case 'project':
@@ -182,7 +203,7 @@ export class Costs {
       case 'window':
         return rows * WINDOW_NS * relation.windows.length
       case 'sort':
-        return rows * Math.log2(rows + 2) * SORT_NS
+        return rows * (Math.log2(rows + 2) * SORT_NS + columnsOf(relation).length * SORT_VALUE_NS)
       case 'limit': {
         const { input } = relation
         if (input.kind !== 'sort' || relation.count === undefined) return rows

@@ -12,7 +12,7 @@ export class NotDistributable extends Error {
 }
 
 /** What an exchange carries, which says whether one that has been made can be used for something else. */
-export type Content = 'rows' | 'partial' | 'distinct' | 'limited'
+export type Content = 'rows' | 'partial' | 'distinct' | 'limited' | 'bounds'
 
 /** An exchange that may become part of the plan. */
 export interface Draft {

@@ -1,7 +1,7 @@
 import { inputsOf, type Relation } from '../logical/relation.ts'
 import { type Costs, STAGE_NS } from './cost.ts'
 import type { Draft, Drafts } from './drafts.ts'
-import type { Branch, Stream } from './stream.ts'
+import { type Branch, readsOf, type Stream } from './stream.ts'
 
 /**
  * Nanoseconds until a stream is there, with `slots` tasks at once: stage after stage; within a stage, what is divided
@@ -30,6 +30,11 @@ function elapsed(
       by.seen.add(id)
       const draft = drafts.get(id)
       if (draft.made !== undefined) continue
+      if (draft.content === 'bounds') {
+        // What its task reads is read by the branch itself too, and its operators see a sample alone.
+        sum += STAGE_NS + by.costs.sampling(by.costs.size(branch.relation).rows)
+        continue
+      }
       sum += elapsed(draft.stream, drafts, by) + writeNs(draft, drafts.sizeOf(id).rows, by)
     }
   }
@@ -47,13 +52,17 @@ function branchNs({ relation, source }: Branch, { costs, slots }: ElapsedBy): nu
         return part.kind === 'exchange' && part.exchange === source.exchange
       case 'buckets':
         return part.kind === 'exchange' && source.exchanges.includes(part.exchange)
+      case 'ranges':
+        return part.kind === 'exchange' && part.range !== undefined
     }
   }
   const walk = (part: Relation): { readonly ns: number; readonly isDivided: boolean } => {
     const inputs = inputsOf(part).map(walk)
     const below = inputs.reduce((sum, input) => sum + input.ns, 0)
     const isDivided = divided(part) || inputs.some((input) => input.isDivided)
-    const own = costs.own(part) / (isDivided ? parallel : 1)
+    // Each task reads all rows for those of its range.
+    const isWhole = part.kind === 'exchange' && part.range !== undefined
+    const own = costs.own(part) / (isDivided && !isWhole ? parallel : 1)
     return { ns: below * costs.partRead(part) + own, isDivided }
   }
   return walk(relation).ns
@@ -69,4 +78,4 @@ function writeNs(
 }
 
 const exchangesOf = (relation: Relation): readonly number[] =>
-  relation.kind === 'exchange' ? [relation.exchange] : inputsOf(relation).flatMap(exchangesOf)
+  relation.kind === 'exchange' ? readsOf(relation) : inputsOf(relation).flatMap(exchangesOf)

@@ -23,7 +23,7 @@ import { toQuery } from '../to-sql/to-query.ts'
 import { cuttableOf } from './cuttable.ts'
 import { type Content, type Draft, type Drafts, NotDistributable } from './drafts.ts'
 import { operatorTexts } from './operator-text.ts'
-import type { Branch, Source, Stream } from './stream.ts'
+import { type Branch, readsOf, type Source, type Stream } from './stream.ts'
 
 export interface EmitOptions {
   readonly slots: number
@@ -150,7 +150,9 @@ export class Emitter {
       inputs,
       scans,
       ...(source.kind === 'scan' ? { divided: this.#divided(source.scan, isRepeated) } : {}),
-      repeatable: !hasLimit(branch.relation),
+      // Bounds of another sample are other bounds.
+      repeatable: !hasLimit(branch.relation) && content !== 'bounds',
+      ...(source.kind === 'ranges' ? { ranges: source.count } : {}),
       ...(cuttable === undefined ? {} : { cuttable }),
       ...said,
     })
@@ -189,14 +191,23 @@ export class Emitter {
   #numbered(relation: Relation, source: Source): Relation {
     return mapRelation(relation, (part): Relation => {
       if (part.kind !== 'exchange') return part
-      const number = this.#numbers.get(part.exchange)
-      if (number === undefined) throw new Error('an exchange is emitted before it is read')
+      const number = this.#numberOf(part.exchange)
       const isBoth = part.whole === true && isOf(source, part.exchange)
+      const { range } = part
       return {
         ...part,
         exchange: isBoth ? this.#again(number) : number,
+        ...(range === undefined
+          ? {}
+          : { range: { ...range, bounds: this.#numberOf(range.bounds) } }),
       } satisfies ExchangeRelation
     })
+  }
+
+  #numberOf(draft: number): number {
+    const number = this.#numbers.get(draft)
+    if (number === undefined) throw new Error('an exchange is emitted before it is read')
+    return number
   }
 
   /** Another number for an exchange, by which a fragment reads all of it besides a part. */
@@ -241,7 +252,7 @@ function narrowed(relation: Relation, draft: Draft): Relation {
 
 /** The exchanges that a relation reads; of a join the right side's first, as it is built before the left one probes. */
 function exchangesIn(relation: Relation): readonly number[] {
-  if (relation.kind === 'exchange') return [relation.exchange]
+  if (relation.kind === 'exchange') return readsOf(relation)
   return inputsOf(relation).toReversed().flatMap(exchangesIn)
 }
 

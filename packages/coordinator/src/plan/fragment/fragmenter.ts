@@ -23,6 +23,7 @@ import { addColumns, allNames, isSubset, withColumnsOf } from './columns.ts'
 import type { Costs } from './cost.ts'
 import { Drafts, type Made, NotDistributable } from './drafts.ts'
 import { joinStream } from './join.ts'
+import { rangesOf } from './sort-ranges.ts'
 import {
   bucketKeys,
   keysThrough,
@@ -43,6 +44,8 @@ export interface FragmentOptions {
   readonly gatherRowsMax?: number | undefined
   /** Groups are filtered by the keys that they are joined by wherever that can be done; absent: where it pays. */
   readonly filterGroupsAlways?: boolean | undefined
+  /** From so many rows on a result is sorted by ranges whether it pays or not; absent: where it pays. */
+  readonly rangesRowsMin?: number | undefined
 }
 
 const GATHER_ROWS_MAX = 100_000
@@ -59,6 +62,8 @@ export class Fragmenter {
   readonly options: FragmentOptions
   readonly drafts: Drafts
   readonly #ctes = new Map<number, ExchangeRelation>()
+  /** The order of the whole result: no other means anything to anybody. */
+  #order: SortRelation | undefined
 
   /** `made`: exchanges of an earlier plan of the same query that have been written. */
   constructor(costs: Costs, options: FragmentOptions, made: readonly Made[] = []) {
@@ -74,6 +79,9 @@ export class Fragmenter {
 
   /** The streams of a whole plan. Throws {@link NotDistributable} where no rule covers something in it. */
   plan(plan: LogicalPlan): Stream {
+    let top = plan.root
+    while (top.kind === 'project') top = top.input
+    this.#order = top.kind === 'sort' ? top : undefined
     return this.stream(plan.root, new Set(plan.outputs.map((o) => o.column.name)))
   }
 
@@ -193,9 +201,12 @@ export class Fragmenter {
   #sort(sort: SortRelation, needed: ReadonlySet<string>): Stream {
     const inputs = withColumnsOf(sort.orderBy, needed)
     const stream = this.stream(sort.input, inputs)
+    const sorted = (of: Relation): Relation => ({ ...sort, input: of })
+    if (singleBranch(stream) !== undefined) return mapStream(stream, sorted)
     const why = 'all rows, to be sorted'
-    const gathered = this.drafts.gather({ stream, of: sort.input, needed: inputs, why })
-    return mapStream(gathered, (of) => ({ ...sort, input: of }))
+    const rows = this.drafts.add({ stream, of: sort.input, needed: inputs, why })
+    const ranges = sort === this.#order ? rangesOf(this, sort, rows) : undefined
+    return mapStream(ranges ?? streamOf(rows, SINGLE), sorted)
   }
 
   /** The first rows of each part, then of all; in order where there is one. */

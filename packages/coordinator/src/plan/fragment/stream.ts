@@ -1,5 +1,10 @@
 import type { Expression } from '../../sql/ir.ts'
-import { columnRef, type PlanColumn, type Relation } from '../logical/relation.ts'
+import {
+  columnRef,
+  type ExchangeRelation,
+  type PlanColumn,
+  type Relation,
+} from '../logical/relation.ts'
 import { addColumns, columnName } from './columns.ts'
 
 /**
@@ -20,6 +25,8 @@ export type Source =
       /** Rows that agree in one of these lists of expressions are in one bucket. */
       readonly keys: readonly (readonly Expression[])[]
     }
+  /** The rows of an exchange that each of them reads, by ranges of an order. */
+  | { readonly kind: 'ranges'; readonly exchange: number; readonly count: number }
 
 /** A relation as the tasks of one fragment make it, each a part. */
 export interface Branch {
@@ -48,6 +55,10 @@ export function singleBranch(stream: Stream): Branch | undefined {
 export const mapStream = (stream: Stream, change: (relation: Relation) => Relation): Stream => ({
   branches: stream.branches.map(({ relation, source }) => ({ relation: change(relation), source })),
 })
+
+/** The exchanges that a relation that is one reads. */
+export const readsOf = ({ exchange, range }: ExchangeRelation): readonly number[] =>
+  range === undefined ? [exchange] : [exchange, range.bounds]
 
 /** The lists of keys by which the rows of a stream are in buckets. */
 export function bucketKeys(stream: Stream): readonly (readonly Expression[])[] {

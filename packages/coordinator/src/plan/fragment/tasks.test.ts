@@ -159,3 +159,25 @@ t.test(
     for (const paths of reads(of, 1, { parts, made: whole })) t.equal(paths.length, 2)
   },
 )
+
+t.test('ranges are tasks in their order, each of which reads everything', async (t) => {
+  const sorted = fragment(
+    [
+      { exchange: 0, use: 'whole' },
+      { exchange: 1, use: 'whole' },
+    ],
+    { ranges: 3 },
+  )
+  const made = written(0, [[KB], [KB]])
+  const parts = partsOf(sorted, () => made, { slots: 8, bytesMin: 0 })
+  t.same(parts, [
+    { kind: 'range', range: 1 },
+    { kind: 'range', range: 2 },
+    { kind: 'range', range: 3 },
+  ])
+  t.same(reads(sorted, 0, { parts, made }), [
+    ['0-0-0', '0-1-0'],
+    ['0-0-0', '0-1-0'],
+    ['0-0-0', '0-1-0'],
+  ])
+})

@@ -23,6 +23,8 @@ export type TaskPart =
       readonly buckets: ReadonlySet<number>
       readonly cut?: { readonly exchange: number; readonly producers: ReadonlySet<string> }
     }
+  /** One of the ranges of the fragment's order, from 1 on. */
+  | { readonly kind: 'range'; readonly range: number }
 
 export interface TaskLimits {
   /** Tasks that can run at once. */
@@ -48,6 +50,9 @@ export function partsOf(
   if (fragment.divided !== undefined) {
     return fragment.divided.groups.map((_, group) => ({ kind: 'splits', group }))
   }
+  if (fragment.ranges !== undefined) {
+    return Array.from({ length: fragment.ranges }, (_, i) => ({ kind: 'range', range: i + 1 }))
+  }
   const buckets = fragment.inputs.filter((input) => input.use === 'buckets')
   if (buckets.length > 0) return bucketParts(fragment, buckets, { produced, limits })
   const divided = fragment.inputs.find((input) => input.use === 'divided')
@@ -58,6 +63,7 @@ export function partsOf(
 /** Number of tasks that are expected before anything is known of the inputs. */
 export function expectedTasks(fragment: Fragment, slots: number): number {
   if (fragment.divided !== undefined) return fragment.divided.groups.length
+  if (fragment.ranges !== undefined) return fragment.ranges
   return fragment.inputs.some((input) => input.use !== 'whole') ? Math.max(1, slots) : 1
 }
 

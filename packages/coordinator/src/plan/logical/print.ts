@@ -2,6 +2,7 @@ import type { Expression, OrderItem } from '../../sql/ir.ts'
 import { renderExpression } from '../../sql/renderer.ts'
 import {
   columnsOf,
+  type ExchangeRelation,
   inputsOf,
   type JoinRelation,
   type LogicalPlan,
@@ -30,7 +31,7 @@ export function describe(relation: Relation): string {
       return `scan ${relation.scan} [${columns.join(', ')}]`
     }
     case 'exchange':
-      return `exchange ${relation.exchange} [${namesOf(relation)}]`
+      return `exchange ${relation.exchange} [${namesOf(relation)}]${inRanges(relation)}`
     case 'values':
       return `values [${namesOf(relation)}] ${counted(relation.rows.length, 'row')}`
     case 'filter':
@@ -65,6 +66,9 @@ export function describe(relation: Relation): string {
       return `dependent ${relation.id} [${namesOf(relation)}]`
   }
 }
+
+const inRanges = ({ range }: ExchangeRelation): string =>
+  range === undefined ? '' : ` in ranges${ordered(range.orderBy)}`
 
 function describeJoin(join: JoinRelation): string {
   const on = join.conditions.map((c) => `${sql(c.left)} ${c.operator} ${sql(c.right)}`)

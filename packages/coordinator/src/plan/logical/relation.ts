@@ -67,6 +67,21 @@ export interface ExchangeRelation {
   readonly columns: readonly PlanColumn[]
   /** True where each task reads all of it, also if the same exchange is divided among the tasks elsewhere. */
   readonly whole?: boolean | undefined
+  /** Each task keeps the rows of one range of this order alone. */
+  readonly range?: SortRange | undefined
+}
+
+/** Ranges of an order, by which tasks divide rows: the first has the first rows, and equal rows are in one. */
+export interface SortRange {
+  readonly orderBy: readonly OrderItem[]
+  /** The exchange that says where each range begins and the next one does. */
+  readonly bounds: number
+  /** Its columns: the number of a range from 1 on, and sort keys. The last range has no end. */
+  readonly columns: {
+    readonly part: PlanColumn
+    readonly low: PlanColumn
+    readonly high: PlanColumn
+  }
 }
 
 /** Constant rows. One row without columns is what a SELECT without FROM reads. */

@@ -34,6 +34,7 @@ import {
 } from './block.ts'
 import { emitBlock, integer, type Output } from './emit-block.ts'
 import { buildJoin } from './build-join.ts'
+import { inRange } from './in-range.ts'
 import { canEmit, canGroup, canProject, canSort } from './fits.ts'
 
 export interface ToQueryOptions {
@@ -113,6 +114,8 @@ export class QueryBuilder {
           relation.columns.map((c) => [c.name, c.source]),
         )
       case 'exchange':
+        if (relation.range !== undefined)
+          return this.build(inRange(relation, relation.range), needed)
         return this.#table(
           exchangeMark(relation.exchange),
           this.alias('parts'),
