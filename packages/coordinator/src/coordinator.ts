@@ -35,6 +35,7 @@ import { Statements } from './server/statements.ts'
 import { SqlFrontEnd } from './sql/front-end.ts'
 import { ManifestStore } from './table/manifest-store.ts'
 import { Committer } from './write/committer.ts'
+import { WriteJanitor } from './write/write-janitor.ts'
 import { WriteRuns } from './write/write-run.ts'
 
 export interface CoordinatorOptions {
@@ -73,6 +74,7 @@ interface Parts {
   readonly peers: PeerLinks
   readonly queryLog: QueryLog
   readonly janitor: PlanJanitor
+  readonly writeJanitor: WriteJanitor
 }
 
 /** What a drain waits for running statements before it ends them. */
@@ -100,6 +102,7 @@ export class Coordinator {
   readonly #peers: PeerLinks
   readonly #queryLog: QueryLog
   readonly #janitor: PlanJanitor
+  readonly #writeJanitor: WriteJanitor
   #draining = false
 
   private constructor(options: CoordinatorOptions, services: Services, parts: Parts) {
@@ -110,6 +113,7 @@ export class Coordinator {
     this.#peers = parts.peers
     this.#queryLog = parts.queryLog
     this.#janitor = parts.janitor
+    this.#writeJanitor = parts.writeJanitor
   }
 
   /** Resolves when the coordinator is registered and takes statements. */
@@ -170,7 +174,8 @@ export class Coordinator {
       queries: new QueryRegistry(id),
     }
     const janitor = openJanitor(options, { queryLog, election })
-    const parts = { listener, registration, peers, queryLog, janitor }
+    const writeJanitor = openWriteJanitor(services, peers)
+    const parts = { listener, registration, peers, queryLog, janitor, writeJanitor }
     const coordinator = new Coordinator(options, services, parts)
     late.accept = coordinator.#acceptor(new Statements(services))
     membership.onChange(() => coordinator.#announce())
@@ -213,6 +218,7 @@ export class Coordinator {
     this.#peers.close('coordinator has shut down')
     resumption.stop()
     this.#janitor.stop()
+    this.#writeJanitor.stop()
     await Promise.all([failover.stop(), membership.stop(), catalog.close(), this.#queryLog.stop()])
     await this.#listener.close()
     frontEnd.close()
@@ -423,6 +429,22 @@ function openWrites(
   const committer = new Committer({ catalog, writeLog, keys, clock, random: Math.random })
   const owner = { id, startedAt }
   return new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
+}
+
+function openWriteJanitor(services: Services, peers: PeerLinks): WriteJanitor {
+  const { writes, clock, log, election, membership, failover } = services
+  const janitor = new WriteJanitor({
+    ...{ writes, writeLog: writes.writeLog, clock, log },
+    leadership: () => election.leadership,
+    isLiving: (owner) =>
+      livingOwners({
+        registered: membership.coordinators(),
+        linked: peers.linked(),
+        isSuspected: (id) => failover.isSuspected('coordinator', id),
+      }).some(({ id, startedAt }) => id === owner.id && startedAt === owner.startedAt),
+  })
+  janitor.start()
+  return janitor
 }
 
 function memberRecord(

@@ -182,22 +182,22 @@ export class WriteLog {
 
   /**
    * Says that a write will never be committed. True where that is so from now on; false where it was committed or its
-   * record is another one by now. `commit` adds what its caller wants compared too, such as an epoch.
+   * record is another one by now. `fence`: what its caller wants compared too, such as its epoch.
    */
   async abort(
     write: Pick<LoggedTransaction, 'modRevision'> & { readonly record: PendingWrite },
     reason: string,
-    commit: Kv['commitIf'] = (request) => this.#options.kv.commitIf(request),
+    fence: readonly Compare[] = [],
   ): Promise<boolean> {
-    const { keys, clock } = this.#options
+    const { kv, keys, clock } = this.#options
     const { id, locations, startedAt } = write.record
     const key = keys.txn(id)
     const record = { kind: 'aborted' as const, id, locations, startedAt, reason }
     const value = encodeRecord(transactionRecord, record)
     const { result } = await repeatCommit(
-      { kv: { commitIf: commit }, clock },
+      { kv, clock },
       {
-        compares: [{ kind: 'modRevision', key, equals: write.modRevision }],
+        compares: [{ kind: 'modRevision', key, equals: write.modRevision }, ...fence],
         success: [{ kind: 'put', key, value }],
         failure: [{ kind: 'get', key }],
       },
@@ -213,6 +213,24 @@ export class WriteLog {
       const record = tryDecode(transactionRecord, item)
       return record === undefined ? [] : [{ record, key: item.key, modRevision: item.modRevision }]
     })
+  }
+
+  /** Removes a record that is still as it was read. True where it is gone. `fence` as for {@link abort}. */
+  async forget(
+    record: { readonly key: string; readonly modRevision: number },
+    fence: readonly Compare[] = [],
+  ): Promise<boolean> {
+    const { kv, clock } = this.#options
+    const { key, modRevision } = record
+    const { result } = await repeatCommit(
+      { kv, clock },
+      {
+        compares: [{ kind: 'modRevision', key, equals: modRevision }, ...fence],
+        success: [{ kind: 'delete', key }],
+        failure: [{ kind: 'get', key }],
+      },
+    )
+    return result.succeeded || itemAt(result, 0) === undefined
   }
 
   /** Keys of statements' outcomes that were recorded before this time (milliseconds since 1970-01-01 UTC). */

@@ -100,7 +100,7 @@ export class Listings {
         file.rows,
         file.rowGroups.length,
         partitionText(found, manifest.partitions[file.partition] ?? []),
-        new Date(file.modifiedMs).toISOString(),
+        file.modifiedMs < 0 ? null : new Date(file.modifiedMs).toISOString(),
       ])
     return table(
       'SHOW FILES',
@@ -270,7 +270,7 @@ export class Listings {
         ? []
         : ([['# Partition columns', null, null], ...partitions, ['', null, null]] as Row[])),
       ...common,
-      ['Kind:', 'EXTERNAL TABLE', null],
+      ['Kind:', relation.kind === 'managed' ? 'MANAGED TABLE' : 'EXTERNAL TABLE', null],
       ['Location:', relation.location, null],
       ['Format:', 'PARQUET', null],
       ['Files:', String(manifest.files.length), null],
@@ -441,7 +441,7 @@ function createText(relation: RelationRecord): string {
   const columnText = (c: TableRecord['columns'][number]): string =>
     `  ${quoteIdentifier(c.name)} ${c.type}${c.comment === undefined ? '' : ` COMMENT ${quoteLiteral(c.comment)}`}`
   const lines = [
-    `CREATE EXTERNAL TABLE ${name} (`,
+    `CREATE ${relation.kind === 'managed' ? '' : 'EXTERNAL '}TABLE ${name} (`,
     relation.columns.map(columnText).join(',\n'),
     ')',
   ]
@@ -449,6 +449,8 @@ function createText(relation: RelationRecord): string {
     lines.push('PARTITIONED BY (', relation.partitionColumns.map(columnText).join(',\n'), ')')
   }
   if (relation.comment !== undefined) lines.push(`COMMENT ${quoteLiteral(relation.comment)}`)
-  lines.push('STORED AS PARQUET', `LOCATION ${quoteLiteral(relation.location)}`)
+  lines.push('STORED AS PARQUET')
+  // Where a managed table lies is not for its maker to say.
+  if (relation.kind === 'external') lines.push(`LOCATION ${quoteLiteral(relation.location)}`)
   return lines.join('\n')
 }

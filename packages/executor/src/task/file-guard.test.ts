@@ -1,8 +1,10 @@
 import { rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import t from 'tap'
 import type { TaskFiles } from '../protocol/index.ts'
 import { resultTask, temporaryDirectory, World } from '../testing/world.ts'
+import { FileChecksums } from './file-checksums.ts'
 import { FileGuard } from './file-guard.ts'
 
 /** Files as a listing would have them now. */
@@ -45,6 +47,31 @@ t.test('a file that is another one than the table was listed with is named', asy
   const again = await listed(directory, names.slice(0, 10))
   await writeFile(join(directory, 'f7.parquet'), 'longer than it was')
   t.match(await new FileGuard([again]).changed(), { detail: /it had 10 bytes.*has 18/ })
+})
+
+t.test('a flipped bit of a file that bears its checksum is found, wherever it is', async (t) => {
+  const directory = await temporaryDirectory()
+  t.teardown(() => rm(directory, { recursive: true }))
+  const content = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251))
+  const name = `f-${crc32(content).toString(16).padStart(8, '0')}.parquet`
+  const path = join(directory, name)
+  await writeFile(path, content)
+  const files = { ...(await listed(directory, [name])), modifiedMs: [-1] }
+  const changed = (): ReturnType<FileGuard['changed']> =>
+    new FileGuard([files], new FileChecksums()).changed()
+  t.equal(await changed(), undefined)
+  for (const at of [0, 1, 2500, 4999]) {
+    const broken = Buffer.from(content)
+    broken[at] = (broken[at] ?? 0) ^ 4
+    await writeFile(path, broken)
+    t.match(await changed(), {
+      error: 'data_corrupted',
+      message: `file "${path}" of table "shop.orders" is damaged`,
+      detail: /its CRC-32 is [0-9a-f]{8}, it was written with [0-9a-f]{8}/,
+    })
+  }
+  await writeFile(path, content)
+  t.equal(await changed(), undefined)
 })
 
 t.test('no row of a changed file leaves the executor, be the result small or large', async (t) => {

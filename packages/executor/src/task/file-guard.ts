@@ -2,6 +2,7 @@ import { stat, type Stats } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { SqlError } from '@nyala/client/protocol'
 import type { TaskFiles } from '../protocol/index.ts'
+import { FileChecksums, namedChecksum } from './file-checksums.ts'
 import { fileError } from '../storage/roots.ts'
 
 /** A listing keeps microseconds, the file system nanoseconds, and neither is exact as a number. */
@@ -18,12 +19,15 @@ interface GuardedFile {
 
 /**
  * Tells whether the files of a task are those that the table had when it was listed, by size and time of change: some
- * ten microseconds a file. A writer that keeps both is not found out.
+ * ten microseconds a file. A writer that keeps both is not found out. Files of managed tables bear their checksum in
+ * their names; it is compared when an executor reads them for the first time.
  */
 export class FileGuard {
   readonly #files: readonly GuardedFile[]
+  readonly #checksums: FileChecksums
 
-  constructor(lists: readonly TaskFiles[]) {
+  constructor(lists: readonly TaskFiles[], checksums: FileChecksums = ofThisProcess) {
+    this.#checksums = checksums
     const files = new Map<string, GuardedFile>()
     for (const { table, location, paths, bytes, modifiedMs } of lists) {
       paths.forEach((relative, i) => {
@@ -36,6 +40,27 @@ export class FileGuard {
 
   get isEmpty(): boolean {
     return this.#files.length === 0
+  }
+
+  /** A file of a managed table is read whole for its checksum, once. Never rejects. */
+  async #damage(file: GuardedFile, { ino, size, mtimeMs }: Stats): Promise<SqlError | undefined> {
+    const { path, table } = file
+    const expected = namedChecksum(path)
+    const state = `${ino}:${size}:${mtimeMs}`
+    if (expected === undefined || this.#checksums.isKnown(path, state)) return undefined
+    try {
+      const found = await this.#checksums.compute(path)
+      if (found === expected) {
+        this.#checksums.remember(path, state)
+        return undefined
+      }
+      return new SqlError('data_corrupted', `file "${path}" of table "${table}" is damaged`, {
+        detail: `its CRC-32 is ${hex(found)}, it was written with ${hex(expected)}`,
+        hint: 'restore the file from a copy',
+      })
+    } catch (cause) {
+      return missing(file, cause as NodeJS.ErrnoException)
+    }
   }
 
   /** The error to fail with: `file_changed`, or what keeps a file from being looked at. Never rejects. */
@@ -52,8 +77,13 @@ export class FileGuard {
           const file = this.#files[next++] as GuardedFile
           open++
           stat(file.path, (cause, stats) => {
-            open--
-            advance(cause === null ? difference(file, stats) : missing(file, cause))
+            const found = cause === null ? difference(file, stats) : missing(file, cause)
+            const done = (error: SqlError | undefined): void => {
+              open--
+              advance(error)
+            }
+            if (found !== undefined || file.modifiedMs >= 0) return done(found)
+            void this.#damage(file, stats).then(done)
           })
         }
         if (open === 0) resolve(undefined)
@@ -62,6 +92,8 @@ export class FileGuard {
     })
   }
 }
+
+const ofThisProcess = new FileChecksums()
 
 function difference(file: GuardedFile, { size, mtimeMs }: Stats): SqlError | undefined {
   // Files of managed tables come without a time: they are never written again, and have a checksum.
@@ -89,4 +121,6 @@ const changedError = ({ path, table }: GuardedFile, what: string): SqlError =>
     },
   )
 
-const timeText = (ms: number): string => new Date(ms).toISOString()
+const timeText = (ms: number): string => (ms < 0 ? 'once' : new Date(ms).toISOString())
+
+const hex = (crc: number): string => crc.toString(16).padStart(8, '0')

@@ -1,0 +1,179 @@
+import { rm } from 'node:fs/promises'
+import type { Clock, Log } from '@nyala/client/base'
+import type { Compare, LoggedTransaction, PendingWrite, WriteLog } from '@nyala/metastore'
+import { removeFiles, type WriteRuns } from './write-run.ts'
+
+/** How often the records are looked at. */
+const SWEEP_MS = 5_000
+/** A coordinator that is not seen for so long does not come back to its writes: what it began is aborted. */
+export const OWNER_GRACE_MS = 10_000
+/**
+ * So long after its abort a write's files are removed once more, and its record goes: executors stop the tasks of a
+ * query without an owner within seconds, but one that was paused may write a file when it wakes.
+ */
+export const ABORTED_GRACE_MS = 60_000
+/** Queries that began before a table was dropped may read its files for so long. */
+export const DROPPED_GRACE_MS = 600_000
+/** For so long a statement that is sent again is answered with its first outcome. */
+export const OUTCOME_KEPT_MS = 24 * 3_600_000
+const OUTCOME_SWEEP_MS = 300_000
+
+/** Since when a leader has seen each record in its present state, by key and revision; of pending ones, ownerless. */
+export type Seen = ReadonlyMap<string, number>
+
+export type SweepEffect =
+  | {
+      readonly kind: 'abort'
+      readonly write: LoggedTransaction & { readonly record: PendingWrite }
+    }
+  /** Removes what bears the id of an aborted write, then the record. */
+  | { readonly kind: 'clean'; readonly write: LoggedTransaction }
+  /** Removes the directories of dropped tables, then the record. */
+  | { readonly kind: 'drop'; readonly write: LoggedTransaction }
+
+/**
+ * What is due of the records of writes. Pure. Times are of this leader's own clock, counted from when it first saw a
+ * record so: no clocks are compared, and a new leader waits as long again.
+ */
+export function planSweep(
+  before: Seen,
+  view: {
+    readonly transactions: readonly LoggedTransaction[]
+    readonly isLiving: (owner: { readonly id: string; readonly startedAt: number }) => boolean
+  },
+  nowMs: number,
+): readonly [Seen, readonly SweepEffect[]] {
+  const seen = new Map<string, number>()
+  const effects: SweepEffect[] = []
+  for (const write of view.transactions) {
+    const { record, key, modRevision } = write
+    if (record.kind === 'pending') {
+      const owner = { id: record.owner, startedAt: record.ownerStartedAt }
+      if (view.isLiving(owner)) continue
+    }
+    const mark = `${key}@${modRevision}`
+    const since = before.get(mark) ?? nowMs
+    seen.set(mark, since)
+    const ageMs = nowMs - since
+    switch (record.kind) {
+      case 'pending':
+        if (ageMs >= OWNER_GRACE_MS) effects.push({ kind: 'abort', write: { ...write, record } })
+        break
+      case 'aborted':
+        if (ageMs >= ABORTED_GRACE_MS) effects.push({ kind: 'clean', write })
+        break
+      case 'dropped':
+        if (ageMs >= DROPPED_GRACE_MS) effects.push({ kind: 'drop', write })
+        break
+    }
+  }
+  return [seen, effects]
+}
+
+export interface WriteJanitorOptions {
+  readonly writeLog: WriteLog
+  readonly writes: Pick<WriteRuns, 'settle'>
+  readonly clock: Clock
+  readonly log: Log
+  /** Undefined while another one leads. */
+  readonly leadership: () => { fence(): Compare } | undefined
+  readonly isLiving: (owner: { readonly id: string; readonly startedAt: number }) => boolean
+}
+
+/**
+ * Ends, while this coordinator leads, what others have left of writes; and at any time what it could not end itself.
+ * Files are removed only of writes whose record says that they are aborted, and of tables whose record says that they
+ * were dropped: neither can come back. Should a deposed leader do the same once more, it removes what is nobody's.
+ */
+export class WriteJanitor {
+  readonly #options: WriteJanitorOptions
+  #seen: Seen = new Map()
+  #outcomesDueMs = 0
+  #stopTimer: (() => void) | undefined
+  #stopped = false
+
+  constructor(options: WriteJanitorOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    const { clock, log } = this.#options
+    this.#stopTimer = clock.after(
+      SWEEP_MS,
+      () => {
+        this.sweep()
+          .catch((error: unknown) => log.warn('writesNotSwept', { error }))
+          .finally(() => {
+            if (!this.#stopped) this.start()
+          })
+      },
+      { background: true },
+    )
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#stopTimer?.()
+  }
+
+  /** One round. Rejects where the metastore does not answer; the next round does what is left. */
+  async sweep(): Promise<void> {
+    const { writes, writeLog, clock, isLiving, leadership, log } = this.#options
+    await writes.settle()
+    if (leadership() === undefined) {
+      this.#seen = new Map()
+      return
+    }
+    const transactions = await writeLog.transactions()
+    const [seen, effects] = planSweep(this.#seen, { transactions, isLiving }, clock.now())
+    this.#seen = seen
+    for (const effect of effects) {
+      const leader = leadership()
+      if (leader === undefined) return
+      try {
+        await this.#carryOut(effect, [leader.fence()])
+      } catch (error) {
+        log.warn('writeNotCleaned', { write: effect.write.record.id, effect: effect.kind, error })
+      }
+    }
+    await this.#forgetOutcomes()
+  }
+
+  async #carryOut(effect: SweepEffect, fence: readonly Compare[]): Promise<void> {
+    const { writeLog, log } = this.#options
+    const { record } = effect.write
+    log.info('writeSwept', { write: record.id, effect: effect.kind })
+    switch (effect.kind) {
+      case 'abort':
+        if (await writeLog.abort(effect.write, 'its coordinator is gone', fence)) {
+          await removeFiles(record)
+        }
+        return
+      case 'clean':
+        await removeFiles(record)
+        await writeLog.forget(effect.write, fence)
+        return
+      case 'drop':
+        for (const location of record.locations) {
+          if (TABLE_DIRECTORY.test(location)) await rm(location, { recursive: true, force: true })
+        }
+        await writeLog.forget(effect.write, fence)
+        return
+    }
+  }
+
+  /** Outcomes that nobody will ask for any more. */
+  async #forgetOutcomes(): Promise<void> {
+    const { writeLog, clock, leadership } = this.#options
+    if (clock.now() < this.#outcomesDueMs) return
+    this.#outcomesDueMs = clock.now() + OUTCOME_SWEEP_MS
+    for (const outcome of await writeLog.outcomesBefore(clock.wall() - OUTCOME_KEPT_MS)) {
+      const leader = leadership()
+      if (leader === undefined) return
+      await writeLog.forget(outcome, [leader.fence()])
+    }
+  }
+}
+
+/** Directories of managed tables end in the id of the write that made them; no other is ever removed as a whole. */
+const TABLE_DIRECTORY = /^\/.+-w[0-9a-f]{24}$/
