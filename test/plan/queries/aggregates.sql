@@ -63,3 +63,15 @@ SELECT l_suppkey, sum(l_tax) AS s FROM lineitem GROUP BY l_suppkey ORDER BY s DE
 
 -- name: names that look like ours do no harm
 SELECT l_shipmode AS key_1, l_returnflag AS key_0, sum(l_tax) AS value_0 FROM lineitem GROUP BY l_shipmode, l_returnflag ORDER BY key_0, key_1
+
+-- name: groups by a column that no two files share values of are whole in every task
+SELECT id, count(*), max(level) AS worst FROM events GROUP BY id HAVING count(*) > 1
+
+-- name: so are those of a column that row groups share values of with the next alone
+SELECT happened, count(*) FROM events JOIN nation ON n_nationkey = level WHERE n_name = 'KENYA' GROUP BY happened, n_name ORDER BY 2 DESC LIMIT 10
+
+-- name: four partitions are too few for twelve tasks
+SELECT day, count(DISTINCT driver), median(fare) FROM trips GROUP BY day
+
+-- name: groups by what is computed of such a column are not
+SELECT id % 10, median(level) FROM events GROUP BY 1

@@ -18,3 +18,6 @@ SELECT o_orderkey, l_linenumber, sum(l_quantity) OVER (PARTITION BY o_orderkey) 
 
 -- name: qualify is a filter over windows
 SELECT l_orderkey, l_tax FROM lineitem QUALIFY row_number() OVER (PARTITION BY l_orderkey ORDER BY l_tax DESC) = 1
+
+-- name: partitions of a window that no two files share are whole in every task
+SELECT id, rank() OVER (PARTITION BY id ORDER BY happened) AS r FROM events

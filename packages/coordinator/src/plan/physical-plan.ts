@@ -47,7 +47,13 @@ export interface Fragment {
   readonly output: FragmentOutput
   /** The scan whose files are divided among the tasks, all other scans being read whole by each. */
   readonly divided?:
-    { readonly scan: number; readonly groups: readonly (readonly Split[])[] } | undefined
+    | {
+        readonly scan: number
+        readonly groups: readonly (readonly Split[])[]
+        /** The column no value of which is read by two tasks. */
+        readonly apart?: string | undefined
+      }
+    | undefined
   readonly inputs: readonly ExchangeInput[]
   readonly scans: readonly number[]
   /** Its tasks divide the rows by this many ranges of an order: the rows of one task come before those of the next. */

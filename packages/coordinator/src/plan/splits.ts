@@ -74,7 +74,7 @@ function cutFile(
 }
 
 /** Pieces of one file that follow each other are read as one; a file that is complete again is read whole. */
-function joinNeighbours(splits: readonly Split[]): readonly Split[] {
+export function joinNeighbours(splits: readonly Split[]): readonly Split[] {
   const ordered = splits.toSorted(
     (a, b) =>
       (a.file.path < b.file.path ? -1 : a.file.path > b.file.path ? 1 : 0) ||

@@ -137,7 +137,12 @@ function scanText(plan: PhysicalPlan, fragment: Fragment, id: number): string {
 }
 
 function howRead(fragment: Fragment, scan: number): string {
-  if (fragment.divided?.scan === scan) return 'divided among the tasks'
+  if (fragment.divided?.scan === scan) {
+    const { apart } = fragment.divided
+    return apart === undefined
+      ? 'divided among the tasks'
+      : `divided among the tasks by values of ${apart}`
+  }
   const isAlone = fragment.divided === undefined && fragment.inputs.every((i) => i.use === 'whole')
   return isAlone ? 'read whole' : 'read whole by every task'
 }

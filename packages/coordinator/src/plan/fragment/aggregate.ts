@@ -10,7 +10,7 @@ import {
   type Relation,
 } from '../logical/relation.ts'
 import { bitOf, type Merge, mergeOf } from './aggregate-merge.ts'
-import { addColumns, isSubset } from './columns.ts'
+import { addColumns } from './columns.ts'
 import type { Fragmenter } from './fragmenter.ts'
 import {
   bucketKeys,
@@ -42,10 +42,11 @@ export function aggregateStream(by: Fragmenter, work: AggregateInput): Stream {
   if (singleBranch(input) !== undefined) return mapStream(input, whole)
   const keys = aggregate.keys.map((k) => k.expression)
   const plain = isPlain(aggregate)
-  if (plain && bucketKeys(input).some((list) => isSubset(list, keys))) {
+  const there = plain ? by.together(input, keys) : undefined
+  if (there !== undefined) {
     return withKeys(
-      mapStream(input, whole),
-      keysThrough(bucketKeys(input), aggregate.keys, equalIr),
+      mapStream(there, whole),
+      keysThrough(bucketKeys(there), aggregate.keys, equalIr),
     )
   }
   const merges = aggregate.aggregates.map(mergeOf)

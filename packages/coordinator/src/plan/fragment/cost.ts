@@ -1,5 +1,6 @@
 import { estimate, type EstimateWorld, type ExchangeSize } from '../estimate/estimate.ts'
 import { columnsOf, inputsOf, type JoinType, type Relation } from '../logical/relation.ts'
+import { divideApart } from '../apart.ts'
 import type { Source } from './stream.ts'
 
 /** What is expected, or known, of a relation. */
@@ -80,6 +81,7 @@ export class Costs {
   readonly #exchanges = new Map<number, ExchangeSize>()
   readonly #world: EstimateWorld
   readonly #work = new WeakMap<Relation, number>()
+  readonly #apart = new Map<string, boolean>()
 
   constructor(scans: EstimateWorld['scans']) {
     this.#world = { scans, exchanges: this.#exchanges }
@@ -112,6 +114,17 @@ export class Costs {
     for (const file of scan.files)
       groups += scan.rowGroupsLeft?.get(file)?.length ?? Math.max(1, file.rowGroups.length)
     return Math.max(1, Math.min(slots, groups))
+  }
+
+  /** True where a scan can be divided among so many tasks with no value of a column in two of them. */
+  canBeApart(id: number, column: string, slots: number): boolean {
+    const key = `${id}.${column}`
+    const known = this.#apart.get(key)
+    if (known !== undefined) return known
+    const scan = this.#world.scans.get(id)
+    const found = scan !== undefined && divideApart(scan, column, slots) !== undefined
+    this.#apart.set(key, found)
+    return found
   }
 
   /** Says what an exchange holds: what is expected of the relation that it carries, or what was measured. */

@@ -17,7 +17,8 @@ import {
   fragmentParts,
   type FragmentOutput,
 } from '../physical-plan.ts'
-import type { Scan, Split } from '../scan.ts'
+import type { Scan } from '../scan.ts'
+import { divideApart } from '../apart.ts'
 import { divideSplits } from '../splits.ts'
 import { toQuery } from '../to-sql/to-query.ts'
 import { cuttableOf } from './cuttable.ts'
@@ -149,7 +150,7 @@ export class Emitter {
         }),
       inputs,
       scans,
-      ...(source.kind === 'scan' ? { divided: this.#divided(source.scan, isRepeated) } : {}),
+      ...(source.kind === 'scan' ? { divided: this.#divided(source, isRepeated) } : {}),
       // Bounds of another sample are other bounds.
       repeatable: !hasLimit(branch.relation) && content !== 'bounds',
       ...(source.kind === 'ranges' ? { ranges: source.count } : {}),
@@ -176,16 +177,20 @@ export class Emitter {
 
   /** `isRepeated`: each task does over again what others do too, so that there are no more than run at once. */
   #divided(
-    id: number,
+    { scan: id, apart }: Extract<Source, { readonly kind: 'scan' }>,
     isRepeated: boolean,
-  ): { readonly scan: number; readonly groups: readonly (readonly Split[])[] } {
+  ): NonNullable<Fragment['divided']> {
     const scan = this.#options.scans.get(id)
     if (scan === undefined) throw new Error(`there is no scan ${id}`)
     const slots = Math.max(2, this.#options.slots)
     const bytes = scan.files.reduce((sum, file) => sum + file.bytes, 0)
     const wanted = Math.ceil(bytes / (slots * TASK_BYTES_TARGET))
     const rounds = isRepeated ? 1 : Math.max(1, Math.min(wanted, ROUNDS_MAX))
-    return { scan: id, groups: divideSplits(scan.files, slots * rounds, scan.rowGroupsLeft) }
+    if (apart === undefined)
+      return { scan: id, groups: divideSplits(scan.files, slots * rounds, scan.rowGroupsLeft) }
+    const groups = divideApart(scan, apart, slots * rounds) ?? divideApart(scan, apart, slots)
+    if (groups === undefined) throw new Error('a scan can be divided in the way that was chosen')
+    return { scan: id, groups, apart }
   }
 
   #numbered(relation: Relation, source: Source): Relation {

@@ -34,6 +34,7 @@ import {
   streamOf,
   withKeys,
 } from './stream.ts'
+import { together } from './together.ts'
 
 export interface FragmentOptions {
   /** Tasks that can run at once. */
@@ -75,6 +76,11 @@ export class Fragmenter {
   /** True where one task may merge this many groups, or distinct rows, of all others. */
   mayGather(rows: number): boolean {
     return rows <= (this.options.gatherRowsMax ?? GATHER_ROWS_MAX)
+  }
+
+  /** The stream with rows that agree in these keys in one task; undefined where they have to be brought together. */
+  together(stream: Stream, keys: readonly Expression[]): Stream | undefined {
+    return together(stream, keys, { costs: this.costs, slots: Math.max(2, this.options.slots) })
   }
 
   /** The streams of a whole plan. Throws {@link NotDistributable} where no rule covers something in it. */
@@ -162,7 +168,8 @@ export class Fragmenter {
     const whole = (of: Relation): Relation => ({ ...distinct, input: of })
     const keys = on ?? columnsOf(distinct.input).map(columnRef)
     if (singleBranch(input) !== undefined) return mapStream(input, whole)
-    if (bucketKeys(input).some((list) => isSubset(list, keys))) return mapStream(input, whole)
+    const there = this.together(input, keys)
+    if (there !== undefined) return mapStream(there, whole)
     // The first of the first rows of each part is the first of all.
     const parts = mapStream(input, whole)
     const exchanged = { stream: parts, of: distinct, needed: inputs, content: 'distinct' as const }
@@ -189,7 +196,8 @@ export class Fragmenter {
     if (singleBranch(input) !== undefined) return mapStream(input, whole)
     const [first, ...others] = window.windows.map((w) => w.expression.partitionBy)
     const keys = (first ?? []).filter((key) => others.every((list) => isSubset([key], list)))
-    if (bucketKeys(input).some((list) => isSubset(list, keys))) return mapStream(input, whole)
+    const there = this.together(input, keys)
+    if (there !== undefined) return mapStream(there, whole)
     const exchanged = { stream: input, of: window.input, needed: inputs }
     if (keys.length === 0) {
       return mapStream(this.drafts.gather({ ...exchanged, why: 'a window over all rows' }), whole)

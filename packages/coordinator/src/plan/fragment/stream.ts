@@ -14,8 +14,8 @@ import { addColumns, columnName } from './columns.ts'
 export type Source =
   /** One task. */
   | { readonly kind: 'single' }
-  /** The files of a scan, in any way. */
-  | { readonly kind: 'scan'; readonly scan: number }
+  /** The files of a scan: in any way, or, where a column is named, no value of which is in two tasks. */
+  | { readonly kind: 'scan'; readonly scan: number; readonly apart?: string | undefined }
   /** The segments of an exchange, in any way. */
   | { readonly kind: 'segments'; readonly exchange: number }
   /** Buckets of exchanges that were written by the same keys: a task has the same buckets of all of them. */

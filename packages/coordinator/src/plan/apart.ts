@@ -1,0 +1,124 @@
+/**
+ * Scans whose files or row groups have values of a column that no other has: a table that was written in the order of a
+ * key, or is partitioned by it. Where a task gets all that may hold a value, its groups are whole, and nothing has to be
+ * exchanged before they are aggregated.
+ *
+ * Ranges by footers or partition values are never too small, so rows that agree in the column are in one piece. Texts are
+ * left out, as they may be equal by a collation that does not order them by their bytes; so is a column with NULLs among
+ * its values. Where it has nothing but NULLs, those pieces are one.
+ */
+import { type Bound, compareBounds } from './estimate/bounds.ts'
+import {
+  boundsTogether,
+  columnReader,
+  type ColumnReader,
+  type RowsBounds,
+} from './estimate/column-bounds.ts'
+import type { Scan, Split } from './scan.ts'
+import { joinNeighbours } from './splits.ts'
+import type { ManifestFile } from '../table/manifest.ts'
+
+/** The largest group has no more than this many times its share. */
+const SKEW_MAX = 1.5
+
+/** What is read at once and lies between two values, or has NULLs alone. */
+interface Piece {
+  readonly split: Split
+  readonly range: { readonly min: Bound; readonly max: Bound } | 'nulls'
+}
+
+/**
+ * The splits of a scan in `tasks` groups of about equal bytes, no value of the column being in two of them; undefined
+ * where its pieces are too few, too unequal or not known.
+ */
+export function divideApart(
+  scan: Scan,
+  column: string,
+  tasks: number,
+): readonly (readonly Split[])[] | undefined {
+  const reader = columnReader(scan, column)
+  if (reader?.domain === undefined || reader.domain.kind === 'text') return undefined
+  const pieces: Piece[] = []
+  for (const file of scan.files) {
+    const own = piecesOf(file, reader, scan.rowGroupsLeft?.get(file))
+    if (own === undefined) return undefined
+    pieces.push(...own)
+  }
+  const clusters = clustersOf(pieces)
+  if (clusters.length < tasks) return undefined
+  const groups = Array.from({ length: tasks }, () => ({ bytes: 0, splits: [] as Split[] }))
+  let total = 0
+  for (const cluster of clusters.toSorted((a, b) => b.bytes - a.bytes)) {
+    const least = groups.reduce((best, group) => (group.bytes < best.bytes ? group : best))
+    least.bytes += cluster.bytes
+    least.splits.push(...cluster.splits)
+    total += cluster.bytes
+  }
+  const largest = Math.max(...groups.map((group) => group.bytes))
+  if (largest > (total / tasks) * SKEW_MAX) return undefined
+  return groups.map((group) => joinNeighbours(group.splits))
+}
+
+/** The row groups of a file, or the file where no more is known; undefined where a range is not known. */
+function piecesOf(
+  file: ManifestFile,
+  reader: ColumnReader,
+  left: readonly number[] | undefined,
+): readonly Piece[] | undefined {
+  const all = reader.boundsOf(file)
+  if (all.length !== file.rowGroups.length || all.length < 2) {
+    if (file.rows === 0) return []
+    const range = rangeOf(boundsTogether(all))
+    return range === undefined ? undefined : [{ split: { file, bytes: file.bytes }, range }]
+  }
+  const pieces: Piece[] = []
+  let first = 0
+  for (const [i, { rows, bytes }] of file.rowGroups.entries()) {
+    const bounds = all[i]
+    if (rows > 0 && (left === undefined || left.includes(i))) {
+      const range = bounds === undefined ? undefined : rangeOf(bounds)
+      if (range === undefined) return undefined
+      pieces.push({ split: { file, range: { first, rows }, bytes }, range })
+    }
+    first += rows
+  }
+  return pieces
+}
+
+function rangeOf({ rows, nulls, min, max }: RowsBounds): Piece['range'] | undefined {
+  if (nulls === rows) return 'nulls'
+  return nulls !== 0 || min === undefined || max === undefined ? undefined : { min, max }
+}
+
+interface Cluster {
+  bytes: number
+  readonly splits: Split[]
+}
+
+/** Pieces that may share a value, together. */
+function clustersOf(pieces: readonly Piece[]): readonly Cluster[] {
+  const nulls: Cluster = { bytes: 0, splits: [] }
+  const clusters: Cluster[] = []
+  const ranged: { readonly split: Split; readonly min: Bound; readonly max: Bound }[] = []
+  for (const { split, range } of pieces) {
+    if (range === 'nulls') add(nulls, split)
+    else ranged.push({ split, ...range })
+  }
+  let end: Bound | undefined
+  let last: Cluster = nulls
+  for (const { split, min, max } of ranged.toSorted((a, b) => compareBounds(a.min, b.min))) {
+    if (end === undefined || compareBounds(min, end) > 0) {
+      last = { bytes: 0, splits: [] }
+      clusters.push(last)
+      end = max
+    }
+    add(last, split)
+    if (compareBounds(max, end) > 0) end = max
+  }
+  return nulls.splits.length > 0 ? [...clusters, nulls] : clusters
+}
+
+function add(cluster: Cluster, split: Split): void {
+  cluster.bytes += split.bytes
+  cluster.splits.push(split)
+}
