@@ -1,0 +1,204 @@
+import { once } from 'node:events'
+import { open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Database } from '@nyala/client'
+import { newStatementId, PROTOCOL_VERSION } from '@nyala/client/protocol'
+import { connect } from '@nyala/client'
+import { icebergRead } from 'icebird'
+import t from 'tap'
+import WebSocket from 'ws'
+import { errorOf, openWorld, type World } from './world.ts'
+
+interface Ended {
+  readonly kind: 'finished' | 'failed'
+  readonly command?: string
+  readonly rows?: number
+  readonly error?: { readonly error: string; readonly message: string }
+}
+
+/** Sends one statement under an id of the caller's choice, as a client does that did not hear the first answer. */
+async function send(address: string, sql: string, statementId: string): Promise<Ended> {
+  const socket = new WebSocket(`ws://${address}/client`, { perMessageDeflate: false })
+  try {
+    await once(socket, 'open')
+    const ended = new Promise<Ended>((resolve, reject) => {
+      socket.on('message', (data, isBinary) => {
+        if (isBinary) return
+        const message = JSON.parse((data as Buffer).toString('utf8')) as Ended
+        if (message.kind === 'finished' || message.kind === 'failed') resolve(message)
+      })
+      socket.on('close', (code) => reject(new Error(`closed with ${code}`)))
+    })
+    const session = { database: 'default', settings: {}, revision: 0 }
+    socket.send(JSON.stringify({ kind: 'hello', protocol: PROTOCOL_VERSION, client: 'test' }))
+    socket.send(
+      JSON.stringify({
+        ...{ kind: 'statement', call: 1, statementId, sql, parameters: [], session },
+        ...{ creditBytes: 1 << 20, progress: false },
+      }),
+    )
+    return await ended
+  } finally {
+    socket.terminate()
+  }
+}
+
+const coordinators = (world: World): readonly string[] =>
+  world.cluster.processes.filter((p) => p.role === 'coordinator').map((p) => p.address)
+
+const warehouse = (world: World): string =>
+  join(world.dir, 'cluster', 'data', 'warehouse', 'default')
+
+async function directoryOf(world: World, table: string): Promise<string> {
+  const names = await readdir(warehouse(world))
+  const found = names.filter((name) => name.startsWith(`${table}-w`))
+  if (found.length !== 1) throw new Error(`${found.length} directories of ${table}`)
+  return join(warehouse(world), found[0] ?? '')
+}
+
+/** `fetch` of local files, which the reader of the field has no other way to open. */
+async function withLocalFiles<T>(work: () => Promise<T>): Promise<T> {
+  const remote = globalThis.fetch
+  globalThis.fetch = async (input, init) => {
+    const path = decodeURI(new URL(String(input)).pathname)
+    const range = /^bytes=(\d+)-(\d*)$/.exec(new Headers(init?.headers).get('range') ?? '')
+    const file = await open(path, 'r')
+    try {
+      const { size } = await file.stat()
+      const headers = { 'content-length': String(size) }
+      if (init?.method === 'HEAD') return new Response(null, { headers })
+      const first = Number(range?.[1] ?? 0)
+      const last = range?.[2] === undefined || range[2] === '' ? size - 1 : Number(range[2])
+      const content = Buffer.alloc(Math.min(last, size - 1) - first + 1)
+      await file.read(content, 0, content.length, first)
+      return new Response(content, { status: range === null ? 200 : 206 })
+    } finally {
+      await file.close()
+    }
+  }
+  try {
+    return await work()
+  } finally {
+    globalThis.fetch = remote
+  }
+}
+
+/** The rows of a table as another reader of Iceberg sees them, by its newest metadata file. */
+async function readElsewhere(directory: string): Promise<readonly Record<string, unknown>[]> {
+  const names = (await readdir(join(directory, 'metadata')))
+    .filter((name) => name.endsWith('.metadata.json'))
+    .toSorted()
+  const metadataFileName = names.at(-1) ?? ''
+  return withLocalFiles(() => icebergRead({ tableUrl: `file://${directory}`, metadataFileName }))
+}
+
+t.test('managed tables', { timeout: 120_000 }, async (t) => {
+  await using world = await openWorld({ coordinators: 2, executors: 2 })
+  const { db } = world
+  const [first = '', second = ''] = coordinators(world)
+
+  await t.test('what is written is read by another reader of Iceberg, too', async (t) => {
+    await db.execute(`CREATE TABLE kinds (a BIGINT, b STRING, d DECIMAL(12,2), e DATE, ts TIMESTAMP,
+      f DOUBLE, bo BOOLEAN, i INT)`)
+    await db.execute(`INSERT INTO kinds VALUES
+      (1, 'ü', 10.25, '2020-02-29', '2020-01-01 12:00:00.5', 0.5, true, -7),
+      (9007199254740993, NULL, -0.01, NULL, NULL, NULL, NULL, NULL)`)
+    await db.execute('INSERT INTO kinds (a, b) SELECT id, city FROM events WHERE id < 3')
+    const rows = await readElsewhere(await directoryOf(world, 'kinds'))
+    t.strictSame(
+      rows.map(({ a, b }) => [a, b ?? null]),
+      [
+        [1n, 'ü'],
+        [9007199254740993n, null],
+        [0n, 'city 0'],
+        [1n, 'city 1'],
+        [2n, 'city 2'],
+      ],
+    )
+    t.match(rows[0], {
+      d: 10.25,
+      e: new Date('2020-02-29'),
+      ts: new Date('2020-01-01T12:00:00.500Z'),
+      f: 0.5,
+      bo: true,
+      i: -7,
+    })
+    await db.execute('INSERT OVERWRITE kinds SELECT * FROM kinds WHERE a = 2')
+    const left = await readElsewhere(await directoryOf(world, 'kinds'))
+    t.strictSame(
+      left.map(({ a }) => a),
+      [2n],
+    )
+  })
+
+  await t.test('appends of many writers at both coordinators are all there, once', async (t) => {
+    await db.execute('CREATE TABLE log (writer INT, n INT)')
+    const writers = 4
+    const each = 6
+    const databases: Database[] = []
+    for (let i = 0; i < writers; i++) {
+      databases.push(await connect(`nyala://${i % 2 === 0 ? first : second}/default`))
+    }
+    await Promise.all(
+      databases.map(async (one, writer) => {
+        for (let n = 0; n < each; n++) {
+          await one.execute(`INSERT INTO log VALUES (${writer}, ${n})`)
+          const seen = await one.query(`SELECT count(*) AS c FROM log WHERE writer = ${writer}`)
+          t.match(seen.rows, [{ c: BigInt(n + 1) }], `writer ${writer} sees its ${n + 1}`)
+        }
+      }),
+    )
+    for (const one of databases) await one.close()
+    const all = await db.query('SELECT count(*) AS c, count(DISTINCT (writer, n)) AS d FROM log')
+    t.match(all.rows, [{ c: BigInt(writers * each), d: BigInt(writers * each) }])
+    const directory = await directoryOf(world, 'log')
+    t.equal((await readElsewhere(directory)).length, writers * each)
+    const versions = (await readdir(join(directory, 'metadata'))).filter((name) =>
+      name.endsWith('.metadata.json'),
+    )
+    t.equal(versions.length, 1 + writers * each, 'what was overtaken left no metadata')
+  })
+
+  await t.test('a statement that is sent again is done once, wherever it is sent', async (t) => {
+    await db.execute('CREATE TABLE once (a INT)')
+    const id = newStatementId()
+    const sql = 'INSERT INTO once SELECT i FROM range(3) r(i)'
+    const answers = await Promise.all([
+      send(first, sql, id),
+      send(second, sql, id),
+      send(first, sql, id),
+    ])
+    const later = await send(second, sql, id)
+    for (const answer of [...answers, later]) {
+      t.match(answer, { kind: 'finished', command: 'INSERT', rows: 3 })
+    }
+    const count = await db.query('SELECT count(*) AS c FROM once')
+    t.match(count.rows, [{ c: 3n }])
+    const data = await readdir(join(await directoryOf(world, 'once'), 'data'))
+    t.equal(data.length, 1, 'files of the executions that came to nothing are gone')
+    t.match(await send(first, 'INSERT INTO once VALUES (7)', id), {
+      kind: 'failed',
+      error: { error: 'invalid_parameter_value', message: /used for another statement/ },
+    })
+    const made = newStatementId()
+    for (const address of [first, second]) {
+      t.match(await send(address, 'CREATE TABLE made AS SELECT 1 AS x', made), {
+        kind: 'finished',
+        rows: 1,
+      })
+      t.match(await send(address, 'DROP TABLE once', `${made}-drop`), { kind: 'finished' })
+    }
+  })
+
+  await t.test('a statement that fails leaves nothing behind', async (t) => {
+    await db.execute('CREATE TABLE strict (a INT)')
+    const failing = `INSERT INTO strict SELECT CASE WHEN id = 399999 THEN 'x' ELSE '1' END FROM events`
+    const error = await errorOf(db.execute(failing))
+    t.match(error, { error: 'invalid_text_representation', message: /column a/ })
+    const directory = await directoryOf(world, 'strict')
+    t.same(await readdir(join(directory, 'data')), [])
+    t.equal((await readdir(join(directory, 'metadata'))).length, 1)
+    await errorOf(db.execute(`CREATE TABLE never AS SELECT CAST(city AS INT) AS c FROM events`))
+    t.notOk((await readdir(warehouse(world))).some((name) => name.startsWith('never')))
+  })
+})
