@@ -22,6 +22,7 @@ t.test('a cluster of two coordinators that runs two queries at once', async (t) 
       ...process.env,
       NYALA_MAX_RUNNING_QUERIES: '2',
       NYALA_MAX_QUEUED_QUERIES: '2',
+      NYALA_DEFAULT_SETTINGS: 'query_timeout_s=100, max_spill_bytes=4GB',
     },
   })
   t.teardown(() => world[Symbol.asyncDispose]())
@@ -99,6 +100,50 @@ t.test('a cluster of two coordinators that runs two queries at once', async (t) 
     t.match(error.hint, /mem_limit/)
   })
 
+  await t.test('a query is seen and killed from any coordinator', async (t) => {
+    const session = await first.session()
+    const killed = errorOf(session.query(LONG))
+    const shown = async (): Promise<Readonly<Record<string, unknown>> | undefined> => {
+      const { rows } = await second.query('SHOW QUERIES')
+      return rows.find((row) => row['statement'] === LONG && row['state'] !== 'canceled')
+    }
+    await until('it runs', async () => (await shown())?.['tasks'] === '0/1')
+    const row = await shown()
+    t.match(row, { state: /running|streaming/, database: 'default', session: / · client \d+$/ })
+    const id = String(row?.['id'])
+    await second.execute(`KILL QUERY '${id}'`)
+    t.match(await killed, { error: 'query_canceled', queryId: id })
+    await t.test('once', async (t) => {
+      for (const [sql, error] of [
+        [`KILL QUERY '${id}'`, 'undefined_object'],
+        ['CANCEL QUERY nonsense', 'invalid_parameter_value'],
+      ] as const)
+        t.equal((await errorOf(second.execute(sql))).error, error)
+    })
+    const { rows } = await second.query('SHOW QUERIES')
+    const ended = rows.find((one) => one['id'] === id)
+    t.match(ended, {
+      state: 'canceled',
+      detail: /query_canceled/,
+      coordinator: row?.['coordinator'],
+    })
+    t.match(rows[0], { statement: 'SHOW QUERIES' }, 'what runs comes first')
+    const counted = rows.find((one) => one['statement'] === COUNT && one['state'] === 'finished')
+    t.match(counted, { rows: 1n, tasks: /^(\d+)\/\1$/ })
+  })
+
+  await t.test('a session has the settings of the cluster until it says otherwise', async (t) => {
+    const session = await second.session()
+    const setting = async (name: string): Promise<unknown> =>
+      (await session.query(`SHOW ${name}`)).rows[0]?.[name]
+    t.equal(await setting('query_timeout_s'), '100')
+    t.equal(await setting('max_spill_bytes'), '4GB')
+    await session.execute('SET query_timeout_s = 0')
+    t.equal(await setting('query_timeout_s'), '0')
+    await session.execute('RESET query_timeout_s')
+    t.equal(await setting('query_timeout_s'), '100')
+  })
+
   const pairs = 'FROM events a, events b WHERE a.id < 5000'
   for (const { what, set, sql, code, knob } of [
     {
@@ -128,6 +173,27 @@ t.test('a cluster of two coordinators that runs two queries at once', async (t) 
       sql: 'SELECT * FROM events',
       code: 'configuration_limit_exceeded',
       knob: /max_rows/,
+    },
+    {
+      what: 'rows without end',
+      set: { max_rows: '1000' },
+      sql: 'SELECT a.id FROM events a, events b',
+      code: 'configuration_limit_exceeded',
+      knob: /max_rows/,
+    },
+    {
+      what: 'rows of several tasks',
+      set: { max_rows: '1000', distribution: 'force' },
+      sql: 'SELECT id, city FROM events ORDER BY city, id DESC',
+      code: 'configuration_limit_exceeded',
+      knob: /max_rows/,
+    },
+    {
+      what: 'segments',
+      set: { max_spill_bytes: '2MB', distribution: 'force' },
+      sql: 'SELECT *, hash(id) AS h FROM events ORDER BY h',
+      code: 'configuration_limit_exceeded',
+      knob: /max_spill_bytes/,
     },
   ] as const) {
     await t.test(

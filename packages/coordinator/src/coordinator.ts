@@ -17,6 +17,7 @@ import {
   WriteLog,
 } from '@nyala/metastore'
 import { Mirror } from './bind/mirror.ts'
+import type { SettingValues } from './bind/settings.ts'
 import { Failover } from './failover/failover.ts'
 import { livingOwners, type OwnerProcess } from './failover/ownership.ts'
 import { PlanJanitor } from './failover/plan-janitor.ts'
@@ -63,6 +64,8 @@ export interface CoordinatorOptions {
   readonly maxRunningQueries?: number | undefined
   /** Queries that wait at once in the cluster. */
   readonly maxQueuedQueries?: number | undefined
+  /** What sessions have that do not say otherwise, checked. The same at all coordinators. */
+  readonly defaultSettings?: SettingValues | undefined
   /** Another process has registered under this id: this one is to stop. */
   readonly onSuperseded?: ((reason: string) => void) | undefined
 }
@@ -172,6 +175,7 @@ export class Coordinator {
       executors,
       admission,
       queries: new QueryRegistry(id),
+      defaultSettings: options.defaultSettings ?? {},
     }
     const janitor = openJanitor(options, { queryLog, election })
     const writeJanitor = openWriteJanitor(services, peers)

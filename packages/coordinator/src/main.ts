@@ -5,7 +5,13 @@ import { setFlagsFromString } from 'node:v8'
 import { isMutant, lineLog, type Log, mutantRefusal, systemClock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
 import { connectKv, type EtcdKv, listenToFailpoints, machineIdentity } from '@nyala/metastore'
-import { Coordinator, DRAIN_TIMEOUT_MS, parseListen } from './coordinator.ts'
+import { parseDefaults } from './bind/settings.ts'
+import {
+  Coordinator,
+  type CoordinatorOptions,
+  DRAIN_TIMEOUT_MS,
+  parseListen,
+} from './coordinator.ts'
 import { QUEUED_MAX } from './schedule/admission-driver.ts'
 
 /** How long one attempt waits for etcd before the log says so and the next begins. */
@@ -19,6 +25,8 @@ const USAGE = `usage: coordinator --id ID --cluster NAME --etcd URL[,URL…] --l
   --max-queued-queries N   queries that wait at once in the cluster (default: ${QUEUED_MAX})
                            also NYALA_MAX_RUNNING_QUERIES and NYALA_MAX_QUEUED_QUERIES; the same for all coordinators
                            also NYALA_DRAIN_SECONDS
+  --default-settings LIST  what sessions have that do not SET otherwise, as query_timeout_s=600,max_rows=1000000
+                           also NYALA_DEFAULT_SETTINGS; the same for all coordinators
 `
 
 interface Options {
@@ -30,8 +38,10 @@ interface Options {
   readonly warehouse: string | undefined
   readonly advertise: string | undefined
   readonly drainSeconds: number | undefined
-  readonly maxRunningQueries: number | undefined
-  readonly maxQueuedQueries: number | undefined
+  readonly limits: Pick<
+    CoordinatorOptions,
+    'maxRunningQueries' | 'maxQueuedQueries' | 'defaultSettings'
+  >
 }
 
 function readOptions(): Options | undefined {
@@ -49,6 +59,7 @@ function readOptions(): Options | undefined {
       root: { type: 'string', multiple: true },
       'max-running-queries': { type: 'string' },
       'max-queued-queries': { type: 'string' },
+      'default-settings': { type: 'string' },
     },
   })
   const { id, etcd, dir, cluster, listen, advertise } = values
@@ -68,8 +79,13 @@ function readOptions(): Options | undefined {
     warehouse: values.warehouse,
     advertise,
     drainSeconds: limit('drain-seconds'),
-    maxRunningQueries: limit('max-running-queries'),
-    maxQueuedQueries: limit('max-queued-queries'),
+    limits: {
+      maxRunningQueries: limit('max-running-queries'),
+      maxQueuedQueries: limit('max-queued-queries'),
+      defaultSettings: parseDefaults(
+        values['default-settings'] ?? process.env['NYALA_DEFAULT_SETTINGS'] ?? '',
+      ),
+    },
   }
 }
 
@@ -145,8 +161,7 @@ async function main(): Promise<number> {
       log,
       pid: process.pid,
       version: version(),
-      maxRunningQueries: options.maxRunningQueries,
-      maxQueuedQueries: options.maxQueuedQueries,
+      ...options.limits,
       onSuperseded: () => process.kill(process.pid, 'SIGTERM'),
     },
     stopping.signal,

@@ -148,6 +148,12 @@ export const queryStatus = s.object({
   tasksTotal: s.natural,
   /** Why it is queued. */
   waitsFor: s.optional(s.string),
+  /** Who sent it: the application, and a number for each connection to the coordinator. */
+  session: s.optional(s.string),
+  /** Of the largest kernel instance that runs a task of it; of one that has ended, the most that there was. */
+  memoryBytes: s.optional(s.natural),
+  /** Why it failed. */
+  error: s.optional(s.string),
 })
 export type QueryStatus = Infer<typeof queryStatus>
 
@@ -166,7 +172,10 @@ export const clusterStatus = s.object({
       healthy: s.boolean,
     }),
   ),
+  /** Those that run. */
   queries: s.array(queryStatus),
+  /** Those that ended last, of each coordinator. */
+  recent: s.optional(s.array(queryStatus)),
   transactions: s.array(s.json),
 })
 export type ClusterStatus = Infer<typeof clusterStatus>

@@ -1,5 +1,12 @@
 import t from 'tap'
-import { parseBytes, parseSetting, SessionSettings, settingOf, SETTINGS } from './settings.ts'
+import {
+  parseBytes,
+  parseDefaults,
+  parseSetting,
+  SessionSettings,
+  settingOf,
+  SETTINGS,
+} from './settings.ts'
 
 /** More milliseconds than a timer of this platform can wait. */
 const TIMER_LIMIT_MS = 2 ** 31
@@ -121,4 +128,26 @@ t.test('whatever changes a plan is in its key', async (t) => {
   }
   for (const [name, value] of Object.entries(other)) t.not(key({ [name]: value }), key({}), name)
   t.equal(key({ max_rows: '5' }), key({}))
+})
+
+t.test('a cluster has defaults of its own, which a session may change', async (t) => {
+  const defaults = parseDefaults('Query_Timeout_s = 600, mem_limit=2GB,')
+  t.same(defaults, { query_timeout_s: '600', mem_limit: '2GB' })
+  t.same(parseDefaults(''), {})
+  const settings = new SessionSettings({ mem_limit: '1GB' }, defaults)
+  t.equal(settings.number('query_timeout_s'), 600)
+  t.equal(settings.bytes('mem_limit'), 1e9)
+  t.equal(settings.number('max_rows'), 0)
+  t.throws(() => parseDefaults('query_timeout_s'), {
+    error: 'invalid_parameter_value',
+    message: /name=value/,
+  })
+  t.throws(() => parseDefaults('query_timeout_s=soon'), {
+    error: 'invalid_parameter_value',
+    message: /soon/,
+  })
+  t.throws(() => parseDefaults('query_timeouts=1'), {
+    error: 'undefined_object',
+    message: /query_timeouts/,
+  })
 })

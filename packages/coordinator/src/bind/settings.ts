@@ -100,7 +100,7 @@ export const SETTINGS: readonly Setting[] = [
   natural(
     'max_rows',
     Number.MAX_SAFE_INTEGER,
-    'a query with more rows fails, at the latest when all have been sent; 0 no limit',
+    'a query with more rows fails, at the latest when each of its tasks has made as many; 0 no limit',
   ),
   choice(
     'profile',
@@ -151,6 +151,24 @@ export function parseSetting(name: string, text: string): string {
   })
 }
 
+/** Values of settings, by their names, as they are kept. */
+export type SettingValues = Readonly<Record<string, string>>
+
+const checked = (values: readonly (readonly [string, string])[]): SettingValues =>
+  Object.fromEntries(values.map(([name, text]) => [settingOf(name).name, parseSetting(name, text)]))
+
+/** `name=value,name=value`. Fails with `undefined_object` and `invalid_parameter_value`. */
+export function parseDefaults(text: string): SettingValues {
+  const pairs = text.split(',').filter((pair) => pair.trim() !== '')
+  return checked(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at > 0) return [pair.slice(0, at).trim(), pair.slice(at + 1)]
+      throw new SqlError('invalid_parameter_value', `"${pair}" is not name=value`)
+    }),
+  )
+}
+
 /** Those that change a plan; the time zone by the partitions that a predicate leaves. */
 const PLAN_SETTINGS = [
   'distribution',
@@ -164,14 +182,12 @@ const PLAN_SETTINGS = [
 export class SessionSettings {
   readonly #values: Readonly<Record<string, string>>
 
-  /** Values that a client sent; each is checked, as any client may send anything. */
-  constructor(values: Readonly<Record<string, string>>) {
-    this.#values = Object.fromEntries(
-      Object.entries(values).map(([name, text]) => [
-        settingOf(name).name,
-        parseSetting(name, text),
-      ]),
-    )
+  /**
+   * Values that a client sent; each is checked, as any client may send anything. `defaults` are what this cluster has in
+   * place of the defaults of the settings, and have been checked.
+   */
+  constructor(values: Readonly<Record<string, string>>, defaults: SettingValues = {}) {
+    this.#values = { ...defaults, ...checked(Object.entries(values)) }
   }
 
   get(name: string): string {

@@ -35,3 +35,9 @@ export function failureError(why: stages.FailReason, error: SqlError): SqlError 
       )
   }
 }
+
+/** A result has more rows than the setting `max_rows` allows. */
+export const tooManyRows = (rowsMax: number): SqlError =>
+  new SqlError('configuration_limit_exceeded', `the result has more than ${rowsMax} rows`, {
+    hint: 'add LIMIT, or raise the setting max_rows',
+  })

@@ -1,4 +1,11 @@
-import { assert, type Clock, type Deferred, deferred, failpoint, type Log } from '@nyala/client/base'
+import {
+  assert,
+  type Clock,
+  type Deferred,
+  deferred,
+  failpoint,
+  type Log,
+} from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
 import type { TaskSpec } from '@nyala/executor/protocol'
 import {
@@ -17,7 +24,7 @@ import {
 } from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
-import { failureError } from './failure-error.ts'
+import { failureError, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
 import { adaptedPlan, producedBy, type TableOutputOf, taskOutput } from './run-exchanges.ts'
@@ -419,13 +426,7 @@ export class QueryRun {
       const { rowsMax, relay } = this.#options
       const { task, attempt, frames, rows, crc } = result
       relay.end({ task, attempt, frames, rows, crc })
-      if (rowsMax > 0 && this.#rows > rowsMax) {
-        return control.ended.reject(
-          new SqlError('configuration_limit_exceeded', `the result has more than ${rowsMax} rows`, {
-            hint: 'add LIMIT, or raise the setting max_rows',
-          }),
-        )
-      }
+      if (rowsMax > 0 && this.#rows > rowsMax) return control.ended.reject(tooManyRows(rowsMax))
     }
     const { rowsEnough } = report.fragment
     if (rowsEnough !== undefined && stages.rowsOf(report.state) >= rowsEnough) {
@@ -462,13 +463,8 @@ export class QueryRun {
     const { fragment } = report
     const part = report.parts[assignment.task]
     assert(part !== undefined, 'a task has a part')
-    const {
-      queryId,
-      memoryLimitBytes,
-      spillLimitBytes = 0,
-      profile,
-      kernelSettings,
-    } = this.#options
+    const { queryId, memoryLimitBytes, spillLimitBytes = 0, rowsMax } = this.#options
+    const { profile, kernelSettings } = this.#options
     const plan = this.#plan
     const inputs = fragment.inputs.map((input) => ({
       exchange: input.exchange,
@@ -488,6 +484,7 @@ export class QueryRun {
       profile,
       kernelSettings,
       ...(fragment.rowsMax === undefined ? {} : { rowsMax: fragment.rowsMax }),
+      ...(rowsMax > 0 && fragment.output.kind === 'result' ? { rowsLimit: rowsMax } : {}),
     }
   }
 }

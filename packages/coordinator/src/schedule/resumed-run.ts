@@ -3,6 +3,7 @@ import { SqlError, type TaskEnd, type TaskPlace } from '@nyala/client/protocol'
 import type { HeldResult, TaskSpec } from '@nyala/executor/protocol'
 import type { ExecutorLink, RunningTask, TaskEvents, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
+import { tooManyRows } from './failure-error.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
 import {
   attemptUnder,
@@ -270,8 +271,3 @@ const rowsLost = (queryId: string, cause?: SqlError): SqlError =>
     `query "${queryId}" cannot go on from where its client is: what is left of a task was lost with its executor${cause === undefined ? '' : `: ${cause.message}`}`,
     { queryId, hint: 'run the statement again', cause },
   )
-
-const tooManyRows = (rowsMax: number): SqlError =>
-  new SqlError('configuration_limit_exceeded', `the result has more than ${rowsMax} rows`, {
-    hint: 'add LIMIT, or raise the setting max_rows',
-  })

@@ -18,6 +18,8 @@ export interface RunProgress {
   readonly rowsRead: number
   readonly bytesRead: number
   readonly bytesTotal: number
+  /** Of the largest kernel instance that has a task of it under way, with whatever else runs there. */
+  readonly memoryBytes: number
 }
 
 export function runProgress(
@@ -29,7 +31,7 @@ export function runProgress(
   }[],
   live: Iterable<LiveTask>,
 ): RunProgress {
-  let [tasksDone, tasksRunning, bytesRead, rowsRead] = [0, 0, 0, 0]
+  let [tasksDone, tasksRunning, bytesRead, rowsRead, memoryBytes] = [0, 0, 0, 0, 0]
   for (const { fragment, parts, state } of reports) {
     state.tasks.forEach((task, index) => {
       const part = parts[index]
@@ -42,9 +44,10 @@ export function runProgress(
     tasksRunning++
     bytesRead += Math.round(taskBytes(plan, fragment, part) * (progress?.fraction ?? 0))
     rowsRead += progress?.rowsRead ?? 0
+    memoryBytes = Math.max(memoryBytes, progress?.memoryBytes ?? 0)
   }
   const bytesTotal = plan.fragments.reduce((sum, f) => sum + fragmentBytes(plan, f), 0)
-  return { tasksDone, tasksRunning, rowsRead, bytesRead, bytesTotal }
+  return { tasksDone, tasksRunning, rowsRead, bytesRead, bytesTotal, memoryBytes }
 }
 
 /** What the tasks of a fragment read together: a divided scan once, any other by every task. */

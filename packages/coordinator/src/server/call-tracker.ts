@@ -20,6 +20,7 @@ export class CallTracker {
       ...(this.waitsFor === undefined ? {} : { waitsFor: this.waitsFor }),
       elapsedMs: now - this.#started,
       rows: progress?.rows ?? 0,
+      memoryBytes: progress?.memoryBytes ?? 0,
       tasksDone: progress?.tasksDone ?? 0,
       tasksTotal: progress?.tasksTotal ?? 0,
     }

@@ -2,6 +2,7 @@ import { failpoint, unreachable } from '@nyala/client/base'
 import {
   type Down,
   type Endpoint,
+  fromErrorBody,
   newQueryId,
   PROTOCOL_VERSION,
   SqlError,
@@ -24,7 +25,7 @@ import { finishedMessage, untilAborted } from './call-end.ts'
 import { CallServing } from './call-serving.ts'
 import { CallTracker } from './call-tracker.ts'
 import { cancelQuery, clusterStatus, queryProfile } from './cluster-questions.ts'
-import type { RunningQuery } from './query-registry.ts'
+import type { QueryEnd, RunningQuery } from './query-registry.ts'
 import type { QueryProgress } from './query-statement.ts'
 import { pushOwnFrames } from './own-frames.ts'
 import { localFrames } from './rows-to-arrow.ts'
@@ -77,6 +78,8 @@ export class ClientLink {
   readonly #calls = new Map<number, Call>()
   /** Tells this connection from the others where statements wait in turn. */
   readonly #sender = `client ${connections++}`
+  /** What the client says that it is. */
+  #application = ''
   #greeted = false
 
   constructor(transport: Transport, options: ClientLinkOptions) {
@@ -154,6 +157,7 @@ export class ClientLink {
       )
     }
     this.#greeted = true
+    this.#application = message.application ?? message.client
     this.#connection.send({
       kind: 'welcome',
       protocol: PROTOCOL_VERSION,
@@ -224,6 +228,7 @@ export class ClientLink {
     const track = new CallTracker(started)
     const query: RunningQuery = {
       id: queryId,
+      session: `${this.#application} · ${this.#sender}`,
       sql,
       database: message.session.database,
       startedAt: clock.wall(),
@@ -239,11 +244,14 @@ export class ClientLink {
     queries.add(query)
     const stop = this.#watch(message, { track, started, signal })
     let profile: unknown
+    let end: Omit<QueryEnd, 'profile'> = {}
     try {
       this.#admit()
       const finished = await work(track, (known) => (profile = known))
       track.state = 'finished'
       this.#connection.send(finished)
+      if (finished.kind === 'finished')
+        end = { rows: finished.rows, peakMemoryBytes: finished.statistics.peakMemoryBytes }
     } catch (error) {
       track.state = 'failed'
       call.relay.stop()
@@ -254,11 +262,12 @@ export class ClientLink {
       if (!(reason instanceof SqlError))
         services.log.error('statementFailed', { queryId, error: reason })
       const body = { ...toErrorBody(reason), queryId, coordinator: services.id }
+      end = { error: fromErrorBody(body) }
       this.#connection.send({ kind: 'failed', call: message.call, error: body })
       services.resumption.ended(queryId, call.serving)
     } finally {
       stop()
-      queries.remove(query, profile ?? track.profile?.())
+      queries.remove(query, { ...end, profile: profile ?? track.profile?.() })
     }
   }
 
@@ -363,7 +372,7 @@ export class ClientLink {
       sql: message.sql,
       parameters: message.parameters,
       session: message.session,
-      settings: new SessionSettings(message.session.settings),
+      settings: new SessionSettings(message.session.settings, services.defaultSettings),
       catalog,
       startedAt: services.clock.now(),
       relay: call.relay,
@@ -411,7 +420,7 @@ export class ClientLink {
     message: StatementMessage | AttachMessage,
     what: { readonly track: CallTracker; readonly started: number; readonly signal: AbortSignal },
   ): () => void {
-    const { clock } = this.#options.services
+    const { clock, defaultSettings } = this.#options.services
     const stops: (() => void)[] = []
     if (message.progress) {
       let stopTick: () => void = () => undefined
@@ -423,7 +432,8 @@ export class ClientLink {
       stopTick = clock.after(PROGRESS_INTERVAL_MS, tick)
       stops.push(() => stopTick())
     }
-    const seconds = Number(message.session.settings['query_timeout_s'] ?? 0)
+    const settings = { ...defaultSettings, ...message.session.settings }
+    const seconds = Number(settings['query_timeout_s'] ?? 0)
     if (seconds > 0) {
       const expire = (): void =>
         this.#calls.get(message.call)?.controller.abort(

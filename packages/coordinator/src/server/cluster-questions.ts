@@ -33,6 +33,7 @@ export async function clusterStatus(
     ...own,
     members: own.members.map((m) => ({ ...m, load: loads.get(m.id) ?? m.load })),
     queries: [own, ...theirs].flatMap((status) => status.queries),
+    recent: [own, ...theirs].flatMap((status) => status.recent ?? []),
   }
 }
 

@@ -32,6 +32,8 @@ export interface QueryProgress {
   readonly bytesRead: number
   readonly bytesTotal: number
   readonly rows: number
+  /** Of the largest kernel instance that runs a task of it, where that is known. */
+  readonly memoryBytes?: number
 }
 
 export interface PlannedQuery {

@@ -3,6 +3,7 @@ import type { ConstantKernel } from '@nyala/executor/kernel'
 import type { Catalog, Election, Membership } from '@nyala/metastore'
 import type { KernelFunctions } from '../bind/functions.ts'
 import type { Mirror } from '../bind/mirror.ts'
+import type { SettingValues } from '../bind/settings.ts'
 import type { Failover } from '../failover/failover.ts'
 import type { Resumption } from '../failover/resumption.ts'
 import type { AdmissionControl } from '../schedule/admission-driver.ts'
@@ -36,4 +37,6 @@ export interface Services {
   readonly executors: Executors
   readonly admission: AdmissionControl
   readonly queries: QueryRegistry
+  /** What sessions have that do not say otherwise. */
+  readonly defaultSettings: SettingValues
 }

@@ -143,7 +143,7 @@ export class Listings {
     const rows = SETTINGS.map((s): Row => [
       s.name,
       context.settings.get(s.name),
-      s.default,
+      this.#services.defaultSettings[s.name] ?? s.default,
       s.description,
     ])
     return table(

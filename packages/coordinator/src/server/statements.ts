@@ -18,6 +18,7 @@ import { Queries } from './query-statement.ts'
 import { type LocalResult, text } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import { Listings } from './show.ts'
+import { killQuery, showQueries } from './show-queries.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import { TableVerbs } from './table-verbs.ts'
 import { Writes } from '../write/writes.ts'
@@ -217,6 +218,8 @@ export class Statements {
         return setSetting(statement, context)
       case 'reset':
         return resetSetting(statement, context)
+      case 'killQuery':
+        return killQuery(statement, this.#services)
       default:
         return local(await this.#list(statement, context))
     }
@@ -245,6 +248,8 @@ export class Statements {
         return this.#listings.files(statement, context)
       case 'showSettings':
         return this.#listings.settings(context)
+      case 'showQueries':
+        return showQueries(this.#services)
       case 'showSetting':
         return this.#listings.setting(statement.name, context)
       default:

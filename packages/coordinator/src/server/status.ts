@@ -12,6 +12,7 @@ export function clusterStatusOf(services: Services, etcd: ClusterStatus['etcd'])
     members: services.membership.members().map((member) => memberStatusOf(member, services)),
     etcd,
     queries: services.queries.statuses(),
+    recent: services.queries.recent(),
     transactions: [],
   }
 }

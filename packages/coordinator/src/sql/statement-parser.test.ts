@@ -179,6 +179,9 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
   ],
   ['show settings', { kind: 'showSettings' }],
   ['show all', { kind: 'showSettings' }],
+  ['show queries', { kind: 'showQueries' }],
+  ["kill query 'q0123'", { kind: 'killQuery', queryId: 'q0123' }],
+  ['CANCEL QUERY q0123', { kind: 'killQuery', queryId: 'q0123' }],
   ['show Mem_Limit', { kind: 'showSetting', name: 'mem_limit' }],
   ['describe t', { kind: 'describeTable', table: T, mode: 'plain' }],
   ['desc formatted db.t', { kind: 'describeTable', table: DB_T, mode: 'formatted' }],
@@ -378,6 +381,8 @@ const REFUSED: readonly Refusal[] = [
     'alter',
     /CREATE OR REPLACE/,
   ],
+  ['kill q0123', 'syntax_error', /q0123/, 'q0123', /QUERY/],
+  ["call system.runtime.kill_query('q1')", 'feature_not_supported', /CALL/, 'call', /KILL QUERY/],
   ['alter database d', 'feature_not_supported', /ALTER DATABASE/, 'alter', /TABLE or VIEW/],
   [
     `create external table t (a int) stored as orc location '/d'`,

@@ -6,6 +6,7 @@ import {
   isQueryStart,
   parseDescribe,
   parseExplain,
+  parseKill,
   parseReset,
   parseSet,
 } from './statements/session.ts'
@@ -30,6 +31,8 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ['SET', parseSet],
   ['RESET', parseReset],
   ['EXPLAIN', parseExplain],
+  ['KILL', parseKill],
+  ['CANCEL', parseKill],
   ['INSERT', parseInsert],
   ['TRUNCATE', parseTruncate],
 ])

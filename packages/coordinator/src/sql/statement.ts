@@ -139,6 +139,18 @@ export type PlainStatement =
   | ResetSetting
   | ShowSettings
   | ShowSetting
+  | ShowQueries
+  | KillQuery
+
+export interface ShowQueries {
+  readonly kind: 'showQueries'
+}
+
+export interface KillQuery {
+  readonly kind: 'killQuery'
+  /** As written. */
+  readonly queryId: string
+}
 
 export interface CreateDatabase {
   readonly kind: 'createDatabase'

@@ -33,6 +33,8 @@ export const kernelOutput = s.union({
     creditBytes: s.natural,
     /** True where so few rows come that they may be held in memory together. */
     small: s.boolean,
+    /** More rows fail the task. */
+    rowsLimit: s.optional(s.natural),
   }),
   exchange: s.object({
     kind: s.literal('exchange'),

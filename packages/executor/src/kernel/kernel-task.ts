@@ -166,6 +166,7 @@ export class KernelTask {
     this.#result = new ResultTask(sql, {
       ...context,
       small: output.small,
+      rowsLimit: output.rowsLimit ?? Number.POSITIVE_INFINITY,
       frames: this.#frames,
       clock,
     })

@@ -121,6 +121,24 @@ t.test('without credit no frame comes, and a cancel ends the wait', async (t) =>
   t.ok(bytes <= 100_001, `${bytes} bytes before the last frame`)
 })
 
+t.test('a result with more rows than it may have is stopped at the first too many', async (t) => {
+  await using world = await KernelWorld.start()
+  const output = { kind: 'result', creditBytes: Number.MAX_SAFE_INTEGER, small: false } as const
+  const endless = 'SELECT a.i FROM range(1000000) a(i), range(1000000) b'
+  const { error } = await world.run(endless, { output: { ...output, rowsLimit: 5_000 } })
+  t.match(error, {
+    error: 'configuration_limit_exceeded',
+    message: 'the result has more than 5000 rows',
+    hint: /max_rows/,
+  })
+  for (const small of [true, false]) {
+    const run = (rowsLimit: number) =>
+      world.run('SELECT i FROM range(10) t(i)', { output: { ...output, small, rowsLimit } })
+    t.equal((await run(10)).error, undefined, 'as many as it may have')
+    t.match((await run(9)).error, { error: 'configuration_limit_exceeded' })
+  }
+})
+
 t.test('SQL reaches no file outside its directories and changes no setting', async (t) => {
   await using world = await KernelWorld.start()
   await symlink('/etc', join(world.directory, 'outside'))

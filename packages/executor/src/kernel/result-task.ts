@@ -35,6 +35,8 @@ export interface ResultTaskContext {
   readonly connection: Connection
   /** So few rows that the result may be held whole: saves two turns of the pool, and errors come with their reason. */
   readonly small: boolean
+  /** More rows fail the task. */
+  readonly rowsLimit: number
   readonly typeNames: TypeNames
   readonly frames: FrameWriter
   readonly clock: Clock
@@ -178,6 +180,8 @@ export class ResultTask {
     }
     this.#held.chunk = undefined
     this.rows += rows
+    const { rowsLimit } = this.#context
+    if (this.rows > rowsLimit) throw tooManyRows(rowsLimit)
     if (encoder.batchBytes >= this.#flushBytes) await this.#flush()
   }
 
@@ -256,6 +260,11 @@ function checkReadOnly(statement: PreparedStatement): void {
     detail: `statement type ${StatementType[type]}`,
   })
 }
+
+const tooManyRows = (limit: number): SqlError =>
+  new SqlError('configuration_limit_exceeded', `the result has more than ${limit} rows`, {
+    hint: 'add LIMIT, or raise the setting max_rows',
+  })
 
 const rowTooLarge = (bytes: number): SqlError =>
   new SqlError(

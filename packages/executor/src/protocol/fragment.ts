@@ -117,6 +117,8 @@ export const taskSpec = s.object({
    * answers sooner: it is run in one piece instead of as a stream. More rows than said are not cut off.
    */
   rowsMax: s.optional(s.natural),
+  /** More rows of a result fail the task (`max_rows`); absent: any number. Those before may have been sent. */
+  rowsLimit: s.optional(s.natural),
   /** True to collect the operator profile. */
   profile: s.boolean,
   /** Session settings that the kernel itself knows, already checked by the coordinator (for example `TimeZone`). */

@@ -213,7 +213,8 @@ export class TaskRun {
     const { output } = this.spec
     if (output.kind === 'result') {
       const small = (this.spec.rowsMax ?? Number.POSITIVE_INFINITY) <= SMALL_RESULT_ROWS_MAX
-      return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX, small }
+      const { rowsLimit } = this.spec
+      return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX, small, rowsLimit }
     }
     if (output.kind === 'table') return output
     const { partitions, keys } = output

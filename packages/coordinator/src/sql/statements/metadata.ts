@@ -75,6 +75,7 @@ export function parseShow(cursor: Cursor): PlainStatement {
     return showObject('showColumns', cursor.objectName())
   }
   if (cursor.takeWords('FILES')) return parseShowFiles(cursor)
+  if (cursor.takeWords('QUERIES')) return { kind: 'showQueries' }
   if (cursor.takeOneOf('SETTINGS', 'ALL') !== undefined) return { kind: 'showSettings' }
   const at = cursor.at
   const word = cursor.word()
@@ -83,7 +84,7 @@ export function parseShow(cursor: Cursor): PlainStatement {
       cursor.script,
       at,
       `SHOW ${word} is not supported`,
-      'SHOW takes DATABASES, TABLES, VIEWS, FUNCTIONS, PARTITIONS, FILES, COLUMNS, STATS, CREATE or a setting',
+      'SHOW takes DATABASES, TABLES, VIEWS, FUNCTIONS, PARTITIONS, FILES, COLUMNS, STATS, QUERIES, CREATE or a setting',
     )
   }
   return { kind: 'showSetting', name: parseSettingName(cursor), at }

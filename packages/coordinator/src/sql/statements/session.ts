@@ -28,6 +28,14 @@ function parseSettingValue(cursor: Cursor): string {
   return `${sign}${token.value}`
 }
 
+/** After KILL or CANCEL. The id may stand without quotes, as it is a word. */
+export function parseKill(cursor: Cursor): PlainStatement {
+  cursor.expectWords('QUERY')
+  const isQuoted = cursor.peek()?.kind === 'string'
+  const queryId = isQuoted ? cursor.string('the id of a query') : cursor.name('the id of a query')
+  return { kind: 'killQuery', queryId }
+}
+
 /** After RESET. */
 export function parseReset(cursor: Cursor): PlainStatement {
   const at = cursor.at

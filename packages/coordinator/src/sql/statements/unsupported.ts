@@ -20,11 +20,11 @@ const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, str
   ['INSTALL', 'there are no extensions to install'],
   ['ANALYZE', 'write COMPUTE STATS table'],
   ['SUMMARIZE', 'write COMPUTE STATS table, or select the aggregates you need'],
-  ['KILL', 'cancel the statement from the client that sent it'],
+  ['CALL', "stop a query with KILL QUERY 'id'"],
   ['PREPARE', 'send parameters with the statement: SELECT … WHERE a = $1'],
   ['EXECUTE', 'send parameters with the statement: SELECT … WHERE a = $1'],
   ...(
-    'GRANT REVOKE CALL DEALLOCATE VACUUM CHECKPOINT COMMENT LOCK DECLARE FETCH CLOSE LISTEN NOTIFY ' +
+    'GRANT REVOKE DEALLOCATE VACUUM CHECKPOINT COMMENT LOCK DECLARE FETCH CLOSE LISTEN NOTIFY ' +
     'UNLISTEN DO CLUSTER REINDEX DISCARD SHUTDOWN MOVE REASSIGN SECURITY FORCE RETURN'
   )
     .split(' ')
@@ -34,7 +34,7 @@ const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, str
 /** The words a statement may begin with. */
 const STATEMENTS = (
   'SELECT WITH VALUES FROM TABLE CREATE DROP INSERT TRUNCATE USE ALTER REFRESH INVALIDATE COMPUTE SHOW DESCRIBE ' +
-  'SET RESET EXPLAIN'
+  'SET RESET EXPLAIN KILL CANCEL'
 ).split(' ')
 
 /** Ends a statement whose first word is no statement of ours. */
