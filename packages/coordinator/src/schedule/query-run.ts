@@ -265,10 +265,7 @@ export class QueryRun {
 
   #hasDelivered(): boolean {
     // A range that was found to be empty would not be, were its bounds others.
-    const isBound = this.#reports.some(
-      ({ fragment, state }) =>
-        fragment.ranges !== undefined && stages.countTasks(state, 'finished') > 0,
-    )
+    const isBound = this.#reports.some(({ state }) => stages.isOrderBegun(state))
     return isBound || this.#rows > 0 || [...this.#live.values()].some((live) => this.#hasSent(live))
   }
 

@@ -71,6 +71,10 @@ export const isDone = (stage: StageState): boolean => stage.tasks.every(isOver)
 export const countTasks = (stage: StageState, kind: TaskState['kind']): number =>
   stage.tasks.filter((task) => task.kind === kind).length
 
+/** Something of what is read in order is there. */
+export const isOrderBegun = (stage: StageState): boolean =>
+  stage.inOrder === true && countTasks(stage, 'finished') > 0
+
 export interface Assignment {
   readonly task: number
   readonly attempt: number
