@@ -112,4 +112,12 @@ export function abortError(signal: AbortSignal): SqlError {
     : new CanceledError('query_canceled', 'the statement was cancelled', { cause: reason })
 }
 
+/** The end of a statement that may have changed something when its connection was lost. */
+export const unknownOutcome = (cause: SqlError): SqlError =>
+  new CommitUnknownError(
+    'commit_outcome_unknown',
+    `the connection was lost while the statement ran, so it may have taken effect: ${cause.message}`,
+    { hint: 'look whether it did before you run it again', cause },
+  )
+
 export const isSqlError = (error: unknown): error is SqlError => error instanceof SqlError

@@ -19,10 +19,13 @@ async function playBadly(call: FakeCall, prng: Prng, executed: string[]): Promis
   }
   call.accept()
   if (fault()) return call.coordinator.cutClients()
-  if (call.sql.startsWith('insert')) {
-    executed.push(call.statement.statementId)
-    if (prng.chance(0.1)) return call.coordinator.cutClients()
-    return call.finish({ command: 'INSERT', rows: 1 })
+  const { statementId } = call.statement
+  const isKept = call.sql.startsWith('insert')
+  if (isKept || call.sql.startsWith('alter')) {
+    // The outcome of an INSERT is kept: sent again, it is but told again.
+    if (!isKept || !executed.includes(statementId)) executed.push(statementId)
+    if (prng.chance(isKept ? 0.3 : 0.15)) return call.coordinator.cutClients()
+    return call.finish({ command: isKept ? 'INSERT' : 'ALTER TABLE', rows: 1 })
   }
   call.columns(ANSWER.columns ?? [])
   for (const [i, message] of (ANSWER.messages ?? []).entries()) {
@@ -71,7 +74,9 @@ t.test(
       const [first, second, write] = await Promise.all([
         readAll(db),
         readAll(db),
-        db.execute('insert into t values (1)').catch((error: unknown) => error),
+        db
+          .execute(round % 2 === 0 ? 'insert into t values (1)' : 'alter table t rename to u')
+          .catch((error: unknown) => error),
       ])
       for (const { rows, error } of [first, second]) {
         if (error === undefined) {

@@ -102,12 +102,30 @@ t.test('a write whose connection is lost has an unknown outcome and is not repea
     call.accept()
     call.coordinator.cutClients()
   })
-  await t.rejects(db.execute('insert into t values (1)'), {
+  await t.rejects(db.execute('alter table t rename to u'), {
     name: 'CommitUnknownError',
     code: '40003',
     hint: /look whether it did/,
   })
   t.equal(fakes.flatMap((fake) => fake.receivedOf('statement')).length, 1)
+})
+
+t.test('a write whose outcome is kept is sent again under its id, up to a limit', async (t) => {
+  let lost = 1
+  const { db, fakes } = await setUpTwo(t, async (call, attempt) => {
+    if (attempt >= lost) return call.answer({ command: 'INSERT', rows: 1 })
+    call.accept()
+    call.coordinator.cutClients()
+    return undefined
+  })
+  const ids = (): readonly string[] =>
+    fakes.flatMap((fake) => fake.receivedOf('statement')).map((m) => m.statementId)
+  t.match(await db.execute('insert into t values (1)'), { rowCount: 1 })
+  t.equal(ids().length, 2)
+  t.equal(new Set(ids()).size, 1)
+  lost = Number.POSITIVE_INFINITY
+  await t.rejects(db.execute('insert into t values (2)'), { code: '40003' })
+  t.equal(new Set(ids()).size, 2)
 })
 
 t.test('a statement that was refused before it began goes elsewhere, even a write', async (t) => {

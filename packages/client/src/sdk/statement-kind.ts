@@ -4,8 +4,12 @@ export type StatementKind =
   | 'read'
   /** Changes only the session: may be sent again, and later statements of the session must see it. */
   | 'session'
-  /** May change tables: where the connection is lost under it the outcome is unknown. */
+  /** Changes tables, once under its id however often it is sent: may be sent again after a lost connection. */
+  | 'once'
+  /** May change something else: where the connection is lost under it the outcome is unknown. */
   | 'write'
+
+export const changesTables = (kind: StatementKind): boolean => kind === 'once' || kind === 'write'
 
 const READS = new Set([
   'select',
@@ -21,12 +25,16 @@ const SESSION = new Set(['set', 'use', 'reset', 'unset'])
 const WRITES =
   /\b(insert|upsert|update|delete|merge|create|drop|alter|truncate|copy|call|execute)\b/i
 
+/** Statements whose outcome coordinators keep under the id that the client gave them. */
+const ONCE = /^(?:insert|truncate|create\s+table|drop\s+(?:table|database|schema))\b/i
+
 /** Told from the first word, with comments and brackets before it skipped. In doubt it is a write, which is never repeated. */
 export function statementKind(sql: string): StatementKind {
   const text = skipBlank(sql)
   const word = /^[a-z]+/i.exec(text)?.[0].toLowerCase() ?? ''
   if (SESSION.has(word)) return 'session'
   if (READS.has(word)) return 'read'
+  if (ONCE.test(text)) return 'once'
   // A common table expression or EXPLAIN ANALYZE may have a write in it; a word in a text only makes us careful.
   if (word === 'with' || word === 'explain') return WRITES.test(text) ? 'write' : 'read'
   return 'write'

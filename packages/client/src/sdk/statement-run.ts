@@ -12,12 +12,12 @@ import {
 } from '../protocol/messages.ts'
 import { INITIAL_CREDIT_BYTES } from '../wire/limits.ts'
 import type { Coordinators } from './coordinators.ts'
-import { abortError, CommitUnknownError, typedError } from './errors.ts'
+import { abortError, typedError, unknownOutcome } from './errors.ts'
 import type { EventHub } from './events.ts'
 import { FrameBuffer, type HeldFrame } from './frame-buffer.ts'
 import type { CallMessage, Link } from './link.ts'
 import type { Platform } from './platform.ts'
-import type { StatementKind } from './statement-kind.ts'
+import { changesTables, type StatementKind } from './statement-kind.ts'
 
 /** A statement is sent at most this often; a cluster that loses it each time has another trouble. */
 export const STATEMENT_ATTEMPTS_MAX = 5
@@ -86,12 +86,13 @@ type FailedMessage = Extract<Down, { kind: 'failed' }>
  *   waiting for a link ──► sent ──► accepted ──► columns, frames ──► finished
  *          ▲                │           │               │              failed
  *          └────────────────┴───────────┴───────────────┘
- *            connection lost, nothing handed out yet, and the statement changes nothing
+ *            connection lost, nothing handed out yet, and the statement may be sent again
  *
  *                                               frames ──connection lost──► looking elsewhere ──attach──► frames
  *                                                        the result is resumable
  *
- * Otherwise a loss is told as it is: of a read, how many rows were handed out; of a write, that its outcome is unknown.
+ * Otherwise a loss is told as it is: of a read, how many rows were handed out; of a write that
+ * may not be sent again, or was too often, that its outcome is unknown.
  */
 export class StatementRun {
   readonly #statement: Statement
@@ -427,7 +428,7 @@ export class StatementRun {
     if (this.#statement.kind !== 'write' && !attempt.buffer.started && this.#mayRepeat()) {
       return this.#repeat(attempt, error.message)
     }
-    this.#end(this.#statement.kind === 'write' ? unknownOutcome(error) : error)
+    this.#end(changesTables(this.#statement.kind) ? unknownOutcome(error) : error)
   }
 
   /** The result cannot be had at this coordinator: perhaps elsewhere or later, perhaps from its beginning. */
@@ -489,13 +490,6 @@ const ASK_AGAIN: ReadonlySet<string> = new Set([
   'metastore_unavailable',
   'commit_outcome_unknown',
 ])
-
-const unknownOutcome = (cause: SqlError): SqlError =>
-  new CommitUnknownError(
-    'commit_outcome_unknown',
-    `the connection was lost while the statement ran, so it may have taken effect: ${cause.message}`,
-    { hint: 'look whether it did before you run it again', cause },
-  )
 
 const asSqlError = (error: unknown): SqlError =>
   error instanceof SqlError

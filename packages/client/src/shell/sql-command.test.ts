@@ -272,7 +272,7 @@ t.test('exit codes tell what went wrong', async (t) => {
     2,
   )
   t.match(nowhere.stderr.text, /ERROR 08006: cannot connect to 127.0.0.1:1/)
-  const unknown = await run(t, ['sql', '-e', 'insert into t values (1)'], (call) => {
+  const unknown = await run(t, ['sql', '-e', 'alter table t rename to u'], (call) => {
     call.accept()
     call.coordinator.cutClients()
   })
