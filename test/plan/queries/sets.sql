@@ -24,3 +24,9 @@ SELECT l_suppkey, l_partkey FROM lineitem INTERSECT ALL SELECT ps_suppkey, ps_pa
 
 -- name: first rows of a union are the first of each input
 SELECT l_orderkey AS k, l_tax FROM lineitem UNION ALL SELECT o_orderkey, o_totalprice FROM orders ORDER BY k LIMIT 10
+
+-- name: a limit over a union is one of each part and of all
+SELECT l_orderkey AS k FROM lineitem WHERE l_comment LIKE '%ironic%deposits%' UNION ALL SELECT r_regionkey FROM region LIMIT 10
+
+-- name: a limit within a union stays where it asks for less or in another order
+(SELECT l_orderkey AS k FROM lineitem LIMIT 5) UNION ALL (SELECT o_orderkey FROM orders ORDER BY o_totalprice LIMIT 100) LIMIT 10

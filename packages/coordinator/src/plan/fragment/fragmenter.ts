@@ -23,6 +23,7 @@ import { addColumns, allNames, isSubset, withColumnsOf } from './columns.ts'
 import type { Costs } from './cost.ts'
 import { Drafts, type Made, NotDistributable } from './drafts.ts'
 import { joinStream } from './join.ts'
+import { withoutOwnLimits } from './limited-union.ts'
 import { rangesOf } from './sort-ranges.ts'
 import {
   bucketKeys,
@@ -220,13 +221,15 @@ export class Fragmenter {
   /** The first rows of each part, then of all; in order where there is one. */
   #limit(limit: LimitRelation, needed: ReadonlySet<string>): Stream {
     const sort = limit.input.kind === 'sort' ? limit.input : undefined
-    const below = sort?.input ?? limit.input
+    const { count } = limit
+    const all = sort?.input ?? limit.input
+    const wanted = { rows: (count ?? Infinity) + limit.offset, orderBy: sort?.orderBy }
+    const below = withoutOwnLimits(all, wanted)
     const inputs = withColumnsOf(sort?.orderBy, needed)
     const stream = this.stream(below, inputs)
     const ordered = (of: Relation): Relation => (sort === undefined ? of : { ...sort, input: of })
     const whole = (of: Relation): Relation => ({ ...limit, input: ordered(of) })
     if (singleBranch(stream) !== undefined) return mapStream(stream, whole)
-    const { count } = limit
     const parts =
       count === undefined
         ? stream
@@ -242,7 +245,7 @@ export class Fragmenter {
     return mapStream(
       this.drafts.gather({
         stream: parts,
-        of: count === undefined ? below : limit,
+        of: count === undefined ? all : limit,
         needed: inputs,
         content,
         why,
