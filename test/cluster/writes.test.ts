@@ -159,6 +159,31 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     t.equal(versions.length, 1 + writers * each, 'what was overtaken left no metadata')
   })
 
+  await t.test('of changes that overlap one is done, and none is lost', async (t) => {
+    await db.execute('CREATE TABLE counter AS SELECT 0 AS n')
+    const databases = await Promise.all(
+      [first, second].map((address) => connect(`nyala://${address}/default`)),
+    )
+    const each = 4
+    let conflicts = 0
+    await Promise.all(
+      databases.map(async (one) => {
+        for (let done = 0; done < each;) {
+          try {
+            await one.execute('UPDATE counter SET n = n + 1')
+            done++
+          } catch (error) {
+            t.equal((error as { readonly code?: string }).code, '40001')
+            conflicts++
+          }
+        }
+      }),
+    )
+    for (const one of databases) await one.close()
+    const { rows } = await db.query('SELECT n FROM counter')
+    t.same(rows, [{ n: 2 * each }], `${conflicts} conflicts`)
+  })
+
   await t.test('a statement that is sent again is done once, wherever it is sent', async (t) => {
     await db.execute('CREATE TABLE once (a INT)')
     const id = newStatementId()

@@ -79,6 +79,9 @@ export class Statements {
         return this.#writes.createTableAs(statement, context)
       case 'insert':
         return this.#writes.insert(statement, context)
+      case 'delete':
+      case 'update':
+        return this.#writes.changeRows(statement, context)
       default:
         return this.#plain(statement, context)
     }

@@ -11,7 +11,7 @@ import {
   parseSet,
 } from './statements/session.ts'
 import { refuseStatement } from './statements/unsupported.ts'
-import { parseInsert, parseTruncate } from './statements/write.ts'
+import { parseDelete, parseInsert, parseTruncate, parseUpdate } from './statements/write.ts'
 import type { StatementText } from './token.ts'
 
 type Parser = (cursor: Cursor, start: number) => StatementDraft
@@ -34,6 +34,8 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ['KILL', parseKill],
   ['CANCEL', parseKill],
   ['INSERT', parseInsert],
+  ['DELETE', parseDelete],
+  ['UPDATE', parseUpdate],
   ['TRUNCATE', parseTruncate],
 ])
 

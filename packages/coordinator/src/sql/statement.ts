@@ -37,6 +37,8 @@ export type StatementWithQuery<Body> =
   | (CreateViewHeader & Body)
   | (CreateTableAsHeader & Body)
   | (InsertHeader & Body)
+  | (DeleteHeader & Body)
+  | (UpdateHeader & Body)
 
 export type QueryStatement = QueryHeader & QueryBody
 export type ExplainStatement = ExplainHeader & QueryBody
@@ -44,6 +46,8 @@ export type DescribeQueryStatement = DescribeQueryHeader & QueryBody
 export type CreateViewStatement = CreateViewHeader & QueryBody
 export type CreateTableAsStatement = CreateTableAsHeader & QueryBody
 export type InsertStatement = InsertHeader & QueryBody
+export type DeleteStatement = DeleteHeader & QueryBody
+export type UpdateStatement = UpdateHeader & QueryBody
 
 /** A name as written; which database is meant without one, the session says. */
 export interface ObjectName {
@@ -104,6 +108,20 @@ export interface InsertHeader {
   readonly columns: readonly { readonly name: string; readonly at: number }[] | undefined
   /** The rows take the place of all that the table holds. */
   readonly overwrite: boolean
+}
+
+/** DELETE; its query is `FROM t WHERE …`, of the rows that go. */
+export interface DeleteHeader {
+  readonly kind: 'delete'
+  readonly at: number
+}
+
+/** UPDATE; its query is `FROM t SELECT <new values> WHERE …`, of the rows that change. */
+export interface UpdateHeader {
+  readonly kind: 'update'
+  readonly at: number
+  /** The columns that the query's values are for, in its order. */
+  readonly columns: readonly { readonly name: string; readonly at: number }[]
 }
 
 /** What CREATE TABLE says of a managed table besides its columns. */

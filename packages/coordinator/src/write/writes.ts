@@ -19,16 +19,19 @@ import type { TableVerbs } from '../server/table-verbs.ts'
 import type {
   CreateTable,
   CreateTableAsStatement,
+  DeleteStatement,
   DropDatabase,
   DropTable,
   InsertStatement,
   ObjectName,
   Truncate,
+  UpdateStatement,
 } from '../sql/statement.ts'
 import { assignmentSql, castSql } from './assignment.ts'
 import type { StatementIdentity } from './committer.ts'
 import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
 import { planRows } from './plan-rows.ts'
+import { checkAssigned, countSql, keptSql, rowChangeOf, updatedSql } from './row-change.ts'
 import { type Addition, baseOf, stageAddition, stageSnapshot } from './table-change.ts'
 import { newSnapshotId, newWriteId } from './write-ids.ts'
 import type { StagedWrite, WriteRuns } from './write-run.ts'
@@ -98,6 +101,48 @@ export class Writes {
           return this.#replace(table, addition, { write, operation })
         },
       )
+    })
+  }
+
+  /**
+   * DELETE and UPDATE: the table is written anew as it is without, or with, the change. Gives up where there is any
+   * other change of the table meanwhile.
+   */
+  changeRows(
+    statement: DeleteStatement | UpdateStatement,
+    context: StatementContext,
+  ): Promise<StatementOutcome> {
+    return this.#runs.once(context, async (identity) => {
+      const { functions, frontEnd } = this.#services
+      const command = statement.kind.toUpperCase()
+      const change = rowChangeOf(statement, { text: context.sql, functions })
+      const table = this.#managed(change.table, context)
+      if (statement.kind === 'update') checkAssigned(table, statement.columns, context.sql)
+      // What is wrong with it is told by its own text, before anything is written around it.
+      await this.#queries.bind(statement, context)
+      const counting = await frontEnd.parseQuery(countSql(table, change))
+      const [[cell] = []] = await this.#queries.collect(counting, {
+        ...context,
+        sql: counting.text,
+      })
+      const rows = Number(cell)
+      const request = { identity, context, command, locations: [table.location] }
+      return this.#runs.staged(request, async (write) => {
+        if (rows === 0) return this.#leave(table, write)
+        const base = await baseOf(table, this.#services.manifests.iceberg)
+        const sql = statement.kind === 'update' ? updatedSql(table, change) : keptSql(table, change)
+        const planned = await planRows(sql, context, { queries: this.#queries, frontEnd })
+        const addition = await this.#stageRows({ ...base }, write, { planned, context })
+        return this.#replace(table, addition, { write, operation: 'overwrite', rows })
+      })
+    })
+  }
+
+  /** The statement has changed nothing, which is true as long as the table is as it was read. */
+  #leave(table: TableRecord, write: StagedWrite): ReturnType<StagedWrite['update']> {
+    return write.update(table, { rows: 0 }, (current) => {
+      checkUnchanged(table, current)
+      return Promise.resolve(current)
     })
   }
 
@@ -253,20 +298,22 @@ export class Writes {
   async #replace(
     table: TableRecord,
     addition: Addition,
-    { write, operation }: { readonly write: StagedWrite; readonly operation: Operation },
+    how: {
+      readonly write: StagedWrite
+      readonly operation: Operation
+      /** Rows that the client is told of; absent: those that were added. */
+      readonly rows?: number
+    },
   ): ReturnType<StagedWrite['update']> {
     const { clock, manifests } = this.#services
+    const { write, operation } = how
     const snapshotId = newSnapshotId()
-    const rows = operation === 'delete' ? null : rowsOf(addition)
+    const rows = operation === 'delete' ? null : (how.rows ?? rowsOf(addition))
     return write.update(table, { rows }, async (current, attempt) => {
-      const isOther = current.snapshotId !== table.snapshotId
-      if (current.schemaVersion !== table.schemaVersion || (operation !== 'append' && isOther)) {
-        throw new SqlError(
-          'serialization_failure',
-          `table "${table.name}" was changed by another statement meanwhile`,
-          { hint: 'nothing was written: send the statement again' },
-        )
-      }
+      checkUnchanged(
+        table,
+        operation === 'append' ? { ...current, snapshotId: table.snapshotId } : current,
+      )
       const base = await baseOf(current, manifests.iceberg)
       const nowMs = clock.wall()
       const store = manifests.iceberg
@@ -278,7 +325,12 @@ export class Writes {
   }
 
   #managed(name: ObjectName, context: StatementContext): TableRecord {
-    const table = this.#tables.table(name, context)
+    const newest = this.#tables.table(name, context)
+    const target = this.#tables.target(name, context)
+    // As the statement's own query reads it, which may be older than the newest: a change of rows that it has not seen
+    // must be found out at the commit.
+    const read = context.catalog.relation(target.database, target.name)?.record
+    const table = read === undefined || read.kind === 'view' ? newest : read
     if (table.kind === 'managed') return table
     throw new SqlError(
       'feature_not_supported',
@@ -286,6 +338,18 @@ export class Writes {
       { hint: 'make a managed table with CREATE TABLE, and insert into that' },
     )
   }
+}
+
+/** Fails with `serialization_failure` where another statement has changed the table since it was read. */
+function checkUnchanged(table: TableRecord, current: TableRecord): void {
+  const isSame =
+    current.schemaVersion === table.schemaVersion && current.snapshotId === table.snapshotId
+  if (isSame) return
+  throw new SqlError(
+    'serialization_failure',
+    `table "${table.name}" was changed by another statement meanwhile`,
+    { hint: 'nothing was written: send the statement again' },
+  )
 }
 
 type StagedTable = Parameters<typeof stageAddition>[0]

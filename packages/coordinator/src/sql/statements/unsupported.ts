@@ -1,13 +1,11 @@
 import type { Cursor } from '../cursor.ts'
 import { notSupported, syntaxErrorAt } from '../errors.ts'
 
-const WRITES = 'managed tables are written by INSERT INTO, INSERT OVERWRITE and TRUNCATE'
+const WRITES = 'managed tables are changed by INSERT, UPDATE, DELETE and TRUNCATE'
 
 /** Statements of SQL, Impala and DuckDB that exist but not here, with what to do instead. */
 const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, string | undefined>([
-  ...['UPDATE', 'DELETE', 'MERGE', 'UPSERT', 'REPLACE', 'LOAD', 'OPTIMIZE'].map(
-    (word) => [word, WRITES] as const,
-  ),
+  ...['MERGE', 'UPSERT', 'REPLACE', 'LOAD', 'OPTIMIZE'].map((word) => [word, WRITES] as const),
   ['COPY', 'export a result with the shell: nyala sql -e "…" --format csv'],
   ['EXPORT', 'export a result with the shell: nyala sql -e "…" --format csv'],
   ...['BEGIN', 'START', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'ABORT', 'END'].map(
@@ -33,7 +31,7 @@ const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, str
 
 /** The words a statement may begin with. */
 const STATEMENTS = (
-  'SELECT WITH VALUES FROM TABLE CREATE DROP INSERT TRUNCATE USE ALTER REFRESH INVALIDATE COMPUTE SHOW DESCRIBE ' +
+  'SELECT WITH VALUES FROM TABLE CREATE DROP INSERT UPDATE DELETE TRUNCATE USE ALTER REFRESH INVALIDATE COMPUTE SHOW DESCRIBE ' +
   'SET RESET EXPLAIN KILL CANCEL'
 ).split(' ')
 

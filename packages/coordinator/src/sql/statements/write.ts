@@ -1,6 +1,7 @@
 import type { Cursor } from '../cursor.ts'
 import { notSupported } from '../errors.ts'
 import type { InsertHeader, PlainStatement, StatementDraft } from '../statement.ts'
+import type { Token } from '../token.ts'
 import { isQueryStart } from './session.ts'
 
 /** After INSERT. */
@@ -35,6 +36,37 @@ function isColumnList(cursor: Cursor): boolean {
 function parseName(cursor: Cursor): NonNullable<InsertHeader['columns']>[number] {
   const at = cursor.at
   return { name: cursor.name('a column name'), at }
+}
+
+/** After DELETE: what follows is read as a query of the rows that go. */
+export function parseDelete(cursor: Cursor): StatementDraft {
+  if (!cursor.isWord('FROM')) throw cursor.error('write DELETE FROM t WHERE …')
+  return { kind: 'delete', at: cursor.peek(1)?.start ?? cursor.at, body: cursor.rest() }
+}
+
+/**
+ * After UPDATE: `t SET a = x, b = y WHERE …` is read as the query `FROM t SELECT x, y WHERE …`, whose tokens stand in the
+ * order of the text.
+ */
+export function parseUpdate(cursor: Cursor): StatementDraft {
+  const { at } = cursor
+  const body: Token[] = [{ kind: 'word', start: at, end: at, value: 'FROM', word: 'FROM' }]
+  while (!cursor.isWord('SET')) body.push(cursor.next())
+  body.push({ ...cursor.next(), value: 'SELECT', word: 'SELECT' })
+  const columns = [parseName(cursor)]
+  cursor.expectSymbol('=')
+  for (let depth = 0; !cursor.isAtEnd && !(depth === 0 && cursor.isWord('WHERE'));) {
+    const token = cursor.next()
+    body.push(token)
+    if (token.kind !== 'symbol') continue
+    if ('([{'.includes(token.value)) depth++
+    else if (')]}'.includes(token.value)) depth--
+    else if (token.value === ',' && depth === 0) {
+      columns.push(parseName(cursor))
+      cursor.expectSymbol('=')
+    }
+  }
+  return { kind: 'update', at, columns, body: [...body, ...cursor.rest()] }
 }
 
 /** After TRUNCATE. */
