@@ -1,7 +1,17 @@
 import { revokeAllLeases } from './etcd-leases.ts'
+import { LINK_DRILLS } from './link-drills.ts'
 import type { Call } from './load.ts'
+import { MOMENT_DRILLS } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
-import { type LogLine, statusAt } from './target.ts'
+import {
+  busyExecutor,
+  follower,
+  MOVED_MS,
+  seesCoordinatorGo,
+  seesExecutorGo,
+  streaming,
+} from './strikes.ts'
+import { statusAt } from './target.ts'
 
 /** Every drill, in the order in which they are run. Bounds are those of an idle machine and default timers. */
 export const DRILLS: readonly Drill[] = [
@@ -135,6 +145,8 @@ export const DRILLS: readonly Drill[] = [
     allows: ({ error }) => error !== undefined && WITHOUT_QUORUM.has(error.error),
     mutant: { name: 'no-reregistration', fails: ['whole'] },
   },
+  ...MOMENT_DRILLS,
+  ...LINK_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */
@@ -149,59 +161,6 @@ const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
 
 /** A write that etcd does not answer is given up after 8 s; the call may begin before. */
 const WRITE_GIVEN_UP_MS = 10_000
-
-function seesExecutorGo({ event, fields }: LogLine, victim: string): boolean {
-  return event === 'executorLinkClosed' && fields['executor'] === victim
-}
-
-function seesCoordinatorGo({ event, fields }: LogLine, victim: string): boolean {
-  if (event === 'coordinatorLinkClosed') return fields['coordinator'] === victim
-  return event === 'peerLinkClosed' && fields['peer'] === victim
-}
-
-/** A coordinator that does not lead, so that only one thing happens. */
-async function follower(round: Round): Promise<string> {
-  const leader = await round.leader()
-  const others = (await round.ids('coordinator')).filter((id) => id !== leader)
-  return round.options.prng.pick(others)
-}
-
-/** The coordinator that the streams come from. */
-async function streaming(round: Round): Promise<string> {
-  const ids = new Set(round.load.streams.map(({ coordinator }) => coordinator))
-  const [id] = ids
-  if (ids.size === 1 && id !== undefined) return id
-  await round.until('errors', 0, () => `streams come from ${[...ids].join(', ')}`)
-  throw new Error('unreachable')
-}
-
-/** An executor that runs a task at this moment. */
-async function busyExecutor(round: Round): Promise<string> {
-  const executors = round.options.prng.shuffle(await round.ids('executor'))
-  let found: string | undefined
-  await round.until('errors', round.bound(BUSY_MS), async () => {
-    for (const id of executors) {
-      const address = (await round.process(id))?.address
-      if (address !== undefined && (await tasksAt(address)) > 0) {
-        found = id
-        return undefined
-      }
-    }
-    return 'no executor runs a task'
-  })
-  return found as string
-}
-const BUSY_MS = 20_000
-
-async function tasksAt(address: string): Promise<number> {
-  try {
-    const response = await fetch(`http://${address}/health`)
-    const { tasksRunning } = (await response.json()) as { readonly tasksRunning?: unknown }
-    return typeof tasksRunning === 'number' ? tasksRunning : 0
-  } catch {
-    return 0
-  }
-}
 
 /** Its streams stay in their midst until it has left the membership, so that it has to wait for them. */
 async function drainCoordinator(round: Round): Promise<void> {
@@ -240,7 +199,6 @@ async function stopAndWake(round: Round, victim: string): Promise<void> {
   )
   load.gate.open()
 }
-const MOVED_MS = 10_000
 
 async function etcdLeader(round: Round): Promise<string> {
   let found: string | undefined

@@ -2,6 +2,7 @@ import type { Clock, Prng } from '@nyala/client/base'
 import type { RunningProcess } from '../local/cluster.ts'
 import type { Facts } from './facts.ts'
 import { leftInCluster } from './leftovers.ts'
+import type { Links } from './links.ts'
 import { type Call, Load, type LoadKind } from './load.ts'
 import { type LogLine, LogTail, missingFrom, statusAt, type Target } from './target.ts'
 
@@ -51,6 +52,10 @@ export interface Drill {
   readonly run: (round: Round) => Promise<void>
   /** Errors that clients may be told. */
   readonly allows?: (call: Call) => boolean
+  /** The links between members, and with clients, are to fail: each is led through a proxy. */
+  readonly links?: boolean
+  /** Members are struck at failpoints. */
+  readonly failpoints?: boolean
   /** A line of another member that shows that it has noticed. */
   readonly notices?: (line: LogLine, victim: string) => boolean
   /** The flag under which it must fail, and at which claim. */
@@ -84,6 +89,10 @@ export interface RoundOptions {
   /** Times by which bounds are multiplied, for a machine that is short of something. */
   readonly patience: number
   readonly signal: AbortSignal
+  /** Of a drill of links. */
+  readonly links: Links | undefined
+  /** The file that members look into at failpoints. */
+  readonly failpointFile: string | undefined
 }
 
 /** Nothing that the cluster does by itself takes longer; a replacement is asked for after 13 s. */
@@ -123,6 +132,12 @@ export class Round {
     return this.#load
   }
 
+  get links(): Links {
+    const { links } = this.options
+    if (links === undefined) throw new Error('the drill has no links')
+    return links
+  }
+
   get victim(): string {
     return this.#victim
   }
@@ -143,6 +158,7 @@ export class Round {
       if (!(error instanceof ClaimFailed)) throw error
       this.#failures.push({ claim: error.claim, failure: error.message })
     } finally {
+      this.options.links?.set([])
       await this.load.close()
     }
     return this.#result()
@@ -237,7 +253,10 @@ export class Round {
   async #startLoad(): Promise<void> {
     const { drill, target, clock, facts, prng, database } = this.options
     const begin = await drill.begin?.(this)
-    const prefer = begin === undefined ? undefined : (await this.process(begin))?.address
+    const prefer =
+      begin === undefined
+        ? undefined
+        : (this.options.links?.addressOf(begin) ?? (await this.process(begin))?.address)
     this.#load = await Load.start({
       kinds: drill.load,
       prefer,

@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { connect } from '@nyala/client'
 import { type Clock, Prng } from '@nyala/client/base'
 import type { LocalCluster, RunningProcess } from '../local/cluster.ts'
+import { LauncherError } from '../local/launcher-error.ts'
 import { startLocalCluster } from '../local/start.ts'
 import { type Facts, gatherFacts } from './facts.ts'
 import { leftOnMachine } from './leftovers.ts'
-import { type Check, type Drill, Round, type RoundResult } from './round.ts'
+import { Links } from './links.ts'
+import { type Check, type Drill, Round, type RoundOptions, type RoundResult } from './round.ts'
 import { ownTarget, runningTarget, type Target } from './target.ts'
 
 export interface DrillOptions {
@@ -41,6 +43,7 @@ export interface DrillReport {
 const MEMBERS = { coordinators: 3, executors: 3, etcd: 3 } as const
 /** Whose tasks are to be many and short. */
 const EXECUTOR_MEMORY_BYTES = 512 * 1024 * 1024
+const FAILPOINT_FILE = 'failpoints'
 const TABLES = ['orders', 'lineitem']
 
 /**
@@ -78,28 +81,38 @@ async function onOwnCluster(
   dir: string,
   options: DrillOptions,
 ): Promise<DrillReport> {
-  const { variables, signal, mutant, facts } = options
-  const cluster = await startLocalCluster({
-    ...MEMBERS,
-    dir,
-    roots: [facts.sample.dir],
-    threads: 1,
-    memoryBytes: EXECUTOR_MEMORY_BYTES,
-    restart: true,
-    variables: {
-      ...variables,
-      NYALA_DRILL: '1',
-      NYALA_MUTANT: mutant ? drill.mutant.name : '',
-    },
-    signal,
-  })
+  const { variables, signal, mutant, facts, clock } = options
+  const failpointFile = drill.failpoints === true ? join(dir, FAILPOINT_FILE) : undefined
+  const links = drill.links === true ? new Links(clock) : undefined
+  let cluster: LocalCluster | undefined
   let rounds: readonly RoundResult[]
   let members: readonly RunningProcess[]
   try {
-    members = cluster.processes
-    rounds = await strike(drill, ownTarget(cluster), 'default', options)
+    cluster = await startLocalCluster({
+      ...MEMBERS,
+      dir,
+      ...(links === undefined ? {} : { advertise: (member) => links.open(member) }),
+      roots: [facts.sample.dir],
+      threads: 1,
+      memoryBytes: EXECUTOR_MEMORY_BYTES,
+      restart: true,
+      variables: {
+        ...variables,
+        NYALA_DRILL: '1',
+        NYALA_MUTANT: mutant ? drill.mutant.name : '',
+        NYALA_FAILPOINTS: failpointFile ?? '',
+      },
+      signal,
+    })
+    const started = cluster
+    members = started.processes
+    links?.watch(() => started.processes)
+    const target = ownTarget(cluster)
+    rounds = await strike(drill, { target, database: 'default', links, failpointFile }, options)
   } finally {
-    await stop(cluster, signal)
+    links?.set([])
+    if (cluster !== undefined) await stop(cluster, signal)
+    await links?.close()
   }
   const left = await leftOnMachine(dir, members)
   return report(drill, rounds, options, [{ claim: 'gone', failure: left }])
@@ -116,12 +129,18 @@ async function onRunningCluster(
   clusterDir: string,
   options: DrillOptions,
 ): Promise<DrillReport> {
+  if (drill.links === true || drill.failpoints === true) {
+    throw new LauncherError(`the drill "${drill.name}" needs a cluster that is made for it`, {
+      hint: 'leave out --dir',
+    })
+  }
   const target = await runningTarget(clusterDir)
   const database = `drill_${process.pid}`
   await using db = await connect(target.url)
   await db.execute(`CREATE DATABASE ${database}`)
   try {
-    const rounds = await strike(drill, target, database, options)
+    const struck = { target, database, links: undefined, failpointFile: undefined }
+    const rounds = await strike(drill, struck, options)
     return report(drill, rounds, options, [])
   } finally {
     await db.execute(`DROP DATABASE ${database} CASCADE`)
@@ -130,16 +149,16 @@ async function onRunningCluster(
 
 async function strike(
   drill: Drill,
-  target: Target,
-  database: string,
+  struck: Pick<RoundOptions, 'target' | 'database' | 'links' | 'failpointFile'>,
   options: DrillOptions,
 ): Promise<readonly RoundResult[]> {
+  const { target, database } = struck
   const prng = new Prng(options.seed)
   const members = (await target.processes()).map(({ id }) => id)
   await createTables(target, database, options.facts)
   const rounds: RoundResult[] = []
   for (let number = 1; number <= options.times; number++) {
-    const round = await new Round({ ...options, database, drill, target, members, prng }).run()
+    const round = await new Round({ ...options, ...struck, drill, members, prng }).run()
     rounds.push(round)
     options.onRound?.(round, number)
     // What a failure leaves would be taken for the doing of the next strike.

@@ -8,7 +8,7 @@ import { configurationError, LauncherError } from './launcher-error.ts'
 import { type Layout, pathsOf, settleLayout } from './layout.ts'
 import { membersJoined } from './membership.ts'
 import { MemberProcess, type MemberRole, type MemberSpec } from './member-process.ts'
-import { requireFreePorts } from './ports.ts'
+import { LOOPBACK, requireFreePorts } from './ports.ts'
 import { isAlive, processBirth } from './process-identity.ts'
 import { hearReplacements } from './replacements.ts'
 import { withStartLock } from './start-lock.ts'
@@ -46,10 +46,18 @@ export interface LocalClusterOptions {
   readonly etcdProgram: string
   readonly programs?: Programs
   readonly variables: Readonly<Record<string, string | undefined>>
+  /** Puts something between a member and those who dial it: the address that they are told instead. */
+  readonly advertise?: Advertise | undefined
   readonly clock?: Clock
   readonly log?: Log
   readonly signal?: AbortSignal | undefined
 }
+
+export type Advertise = (member: {
+  readonly id: string
+  readonly role: MemberRole
+  readonly address: string
+}) => Promise<string>
 
 export interface RunningProcess {
   readonly id: string
@@ -81,7 +89,7 @@ export class LocalCluster implements AsyncDisposable {
   /** Set while executors are started anew at the leader's request. */
   #stopReplacements: (() => Promise<void>) | undefined
 
-  private constructor(layout: Layout, state: ClusterState, options: LocalClusterOptions) {
+  private constructor({ layout, state, advertised }: Claimed, options: LocalClusterOptions) {
     this.dir = options.dir
     this.url = state.url
     this.etcdEndpoints = state.etcd
@@ -91,7 +99,7 @@ export class LocalCluster implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock
     const log = options.log ?? silentLog
     const onProcess = (): Promise<void> => this.#saveState({})
-    this.#members = memberSpecs(layout, options, this.#clock).map(
+    this.#members = memberSpecs(layout, advertised, { ...options, clock: this.#clock }).map(
       (spec) => new MemberProcess(spec, { clock: this.#clock, log, onProcess }),
     )
   }
@@ -99,8 +107,10 @@ export class LocalCluster implements AsyncDisposable {
   /** Starts a cluster and resolves when all of its members serve. Fails with a {@link LauncherError}. */
   static async open(given: LocalClusterOptions): Promise<LocalCluster> {
     const options = { ...given, dir: resolve(given.dir) }
-    const { layout, state } = await withStartLock(options.dir, () => claim(options))
-    const cluster = new LocalCluster(layout, state, options)
+    const cluster = new LocalCluster(
+      await withStartLock(options.dir, () => claim(options)),
+      options,
+    )
     try {
       await cluster.#start()
     } catch (error) {
@@ -250,10 +260,32 @@ export class LocalCluster implements AsyncDisposable {
 const stopAll = (members: readonly MemberProcess[]): Promise<PromiseSettledResult<void>[]> =>
   Promise.allSettled(members.map((one) => one.stop()))
 
+interface Claimed {
+  readonly layout: Layout
+  readonly state: ClusterState
+  /** What others are told of members, by id, where it is not where they listen. */
+  readonly advertised: ReadonlyMap<string, string>
+}
+
+async function advertisedAddresses(
+  layout: Layout,
+  { advertise }: LocalClusterOptions,
+): Promise<ReadonlyMap<string, string>> {
+  if (advertise === undefined) return new Map()
+  const places = [
+    ...layout.etcd.map((place) => ({ ...place, role: 'etcd' as const })),
+    ...layout.coordinators.map((place) => ({ ...place, role: 'coordinator' as const })),
+    ...layout.executors.map((place) => ({ ...place, role: 'executor' as const })),
+  ]
+  const addresses = places.map(async ({ id, role, port }): Promise<[string, string]> => [
+    id,
+    await advertise({ id, role, address: `${LOOPBACK}:${port}` }),
+  ])
+  return new Map(await Promise.all(addresses))
+}
+
 /** Makes the directory this process's: from then on its state file says so. */
-async function claim(
-  options: LocalClusterOptions,
-): Promise<{ readonly layout: Layout; readonly state: ClusterState }> {
+async function claim(options: LocalClusterOptions): Promise<Claimed> {
   await requireUnused(options.dir)
   const layout = await settleLayout({ ...options, cluster: options.cluster ?? 'local' })
   await requireFreePorts([
@@ -263,9 +295,10 @@ async function claim(
   ])
   const { logs, etcd, data } = pathsOf(options.dir)
   for (const path of [logs, etcd, data]) await mkdir(path, { recursive: true })
-  const state = await firstState(layout, options)
+  const advertised = await advertisedAddresses(layout, options)
+  const state = await firstState(layout, advertised, options)
   await createState(options.dir, state)
-  return { layout, state }
+  return { layout, state, advertised }
 }
 
 /** With everything on one machine an election takes half a second; this is for a machine that is very busy. */
@@ -273,26 +306,30 @@ const ETCD_HEALTHY_TIMEOUT_MS = 20_000
 
 function memberSpecs(
   layout: Layout,
-  options: LocalClusterOptions,
-  clock: Clock,
+  advertised: ReadonlyMap<string, string>,
+  options: LocalClusterOptions & { readonly clock: Clock },
 ): readonly MemberSpec[] {
   const { dir, variables } = options
   const programs = options.programs ?? installedPrograms()
   // The cluster's own directory is always a root: managed tables lie in it.
   const roots = [...new Set([...options.roots.map((root) => resolve(root)), dir])]
   return [
-    ...etcdMembers({ ...options, layout, program: options.etcdProgram, clock }),
-    ...engineMembers({ ...options, dir, layout, roots, programs, variables }),
+    ...etcdMembers({ ...options, layout, program: options.etcdProgram }),
+    ...engineMembers({ ...options, dir, layout, roots, programs, variables, advertised }),
   ]
 }
 
-async function firstState(layout: Layout, options: LocalClusterOptions): Promise<ClusterState> {
+async function firstState(
+  layout: Layout,
+  advertised: ReadonlyMap<string, string>,
+  options: LocalClusterOptions,
+): Promise<ClusterState> {
   const birth = await processBirth(process.pid)
   if (birth === undefined) throw new LauncherError('cannot tell this process from others')
   return {
     format: 1,
     cluster: layout.cluster,
-    url: clusterUrl(layout),
+    url: clusterUrl(layout, advertised),
     state: 'starting',
     etcd: etcdUrls(layout),
     roots: [...options.roots.map((root) => resolve(root)), options.dir],

@@ -22,6 +22,8 @@ export interface EngineOptions {
   readonly memoryBytes: number
   readonly variables: Readonly<Record<string, string | undefined>>
   readonly programs: Programs
+  /** What others are told of members, by id, where it is not where they listen. */
+  readonly advertised: ReadonlyMap<string, string>
 }
 
 export const installedPrograms = (): Programs => ({
@@ -39,8 +41,12 @@ export function engineMembers(options: EngineOptions): readonly MemberSpec[] {
   ]
 }
 
-export const clusterUrl = (layout: Layout): string =>
-  `nyala://${layout.coordinators.map((place) => `${LOOPBACK}:${place.port}`).join(',')}/default`
+export function clusterUrl(layout: Layout, advertised: ReadonlyMap<string, string>): string {
+  const addresses = layout.coordinators.map(
+    ({ id, port }) => advertised.get(id) ?? `${LOOPBACK}:${port}`,
+  )
+  return `nyala://${addresses.join(',')}/default`
+}
 
 function engineMember(
   role: Exclude<MemberRole, 'etcd'>,
@@ -49,6 +55,7 @@ function engineMember(
   sizes: readonly string[],
 ): MemberSpec {
   const address = `${LOOPBACK}:${place.port}`
+  const advertised = options.advertised.get(place.id)
   return {
     id: place.id,
     role,
@@ -58,8 +65,9 @@ function engineMember(
       options.programs[role],
       ...['--id', place.id],
       ...['--cluster', options.layout.cluster],
-      ...['--etcd', etcdUrls(options.layout).join(',')],
+      ...['--etcd', etcdUrls(options.layout, options.advertised).join(',')],
       ...['--listen', address],
+      ...(advertised === undefined ? [] : ['--advertise', advertised]),
       ...['--dir', pathsOf(options.dir).data],
       ...options.roots.flatMap((root) => ['--root', root]),
       ...sizes,

@@ -29,8 +29,12 @@ export interface EtcdOptions {
   readonly clock: Clock
 }
 
-export const etcdUrls = (layout: Layout): readonly string[] =>
-  layout.etcd.map((member) => `http://${LOOPBACK}:${member.port}`)
+/** For clients of etcd; `advertised` as for the other members. */
+export const etcdUrls = (
+  layout: Layout,
+  advertised: ReadonlyMap<string, string> = new Map(),
+): readonly string[] =>
+  layout.etcd.map(({ id, port }) => `http://${advertised.get(id) ?? `${LOOPBACK}:${port}`}`)
 
 /**
  * The members in the order they are to be started. Each must answer before the next one starts: a member that finds a

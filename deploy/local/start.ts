@@ -1,5 +1,5 @@
 import type { Log } from '@nyala/client/base'
-import { LocalCluster } from './cluster.ts'
+import { type Advertise, LocalCluster } from './cluster.ts'
 import type { Programs } from './engine-member.ts'
 import { requireEtcd } from './etcd-install.ts'
 import { memoryPerExecutor, threadsPerExecutor } from './up-options.ts'
@@ -28,6 +28,8 @@ export interface StartOptions {
   /** Starts a member again whenever its process ends; default false, so that a test decides. */
   readonly restart?: boolean
   readonly cluster?: string
+  /** As of {@link LocalClusterOptions}. */
+  readonly advertise?: Advertise | undefined
   readonly programs?: Programs
   readonly log?: Log
   readonly signal?: AbortSignal | undefined

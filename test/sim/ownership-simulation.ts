@@ -163,6 +163,7 @@ export class OwnershipSimulation {
         adopt: (query) => this.#adopt(node, query),
         abandon: (query) => void running.delete(query),
         cancel: (query) => void running.delete(query),
+        finished: () => undefined,
         tellClient: (query, answer) => this.#onAnswer(node, query, answer),
       },
     })

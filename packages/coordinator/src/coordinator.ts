@@ -1,4 +1,4 @@
-import { type Clock, type Log } from '@nyala/client/base'
+import { type Clock, isMutant, type Log } from '@nyala/client/base'
 import { type Endpoint, type MemberId, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
 import { listen, type Listener, type Transport } from '@nyala/client/wire'
 import { ConstantKernel } from '@nyala/executor/kernel'
@@ -393,7 +393,7 @@ function openResumption(
   const living = (): readonly OwnerProcess[] =>
     livingOwners({
       registered: membership.coordinators(),
-      linked: peers.linked(),
+      linked: isMutant('deaf-to-sockets') ? [] : peers.linked(),
       isSuspected: (id) => failover.isSuspected('coordinator', id),
     })
   const isLiving = (owner: Owner): boolean =>

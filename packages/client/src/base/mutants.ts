@@ -22,6 +22,20 @@ export const MUTANTS = [
   'no-drain',
   /** A member whose lease is gone does not register again. */
   'no-reregistration',
+  /** A result whose socket is lost is not asked for again on another one. */
+  'no-refetch',
+  /** A coordinator does not take over what another one that lives still owns, though a client asks for it. */
+  'no-claim-from-the-living',
+  /** Coordinators take each other for dead that are not registered, though their sockets are open. */
+  'deaf-to-sockets',
+  /** Coordinators give up who answers a ping later than in 100 ms. */
+  'impatient-pings',
+  /** Executors drop the frames of a result that they have sent. */
+  'no-kept-frames',
+  /** Rows leave a coordinator before it is settled what becomes of the result without it. */
+  'no-hold',
+  /** A coordinator that misses an executor ends its queries, also those that others could go on with. */
+  'no-second-opinion',
 ] as const
 
 export type Mutant = (typeof MUTANTS)[number]

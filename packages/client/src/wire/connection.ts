@@ -1,4 +1,4 @@
-import { type Clock, DecodeError, type Log, type Schema } from '../base/index.ts'
+import { type Clock, DecodeError, isMutant, type Log, type Schema } from '../base/index.ts'
 import { decodeFrame, type Frame } from './frames.ts'
 
 /** What a connection needs of a socket; `ws` in Node and `WebSocket` in browsers both fit. */
@@ -39,7 +39,7 @@ export const CLOSE_TIMEOUT_MS = 2_000
 const CLOSE_REASON_BYTES_MAX = 120
 
 /** A ping unanswered for this many intervals means a dead peer: 500 ms × 4, seen within 2.5 s. */
-export const PING_INTERVAL_MS = 500
+export const PING_INTERVAL_MS: number = isMutant('impatient-pings') ? 25 : 500
 export const PING_MISSES_MAX = 4
 
 /** What a message that can wait waits for company. */

@@ -137,6 +137,45 @@ t.test(
   },
 )
 
+t.test('an executor that no coordinator reaches is replaced, one that some reach is not', (t) => {
+  const doubt = (by: Member): Posted<SuspicionRecord> => ({
+    record: {
+      role: 'executor',
+      id: e1.id,
+      incarnation: e1.incarnation,
+      by: by.id,
+      kind: 'silent',
+      reason: 'no answer',
+      at: 0,
+    },
+    modRevision: 7,
+  })
+  const silent = reach({ e1: 'silent' })
+  const members = [c1, c2, e1, e2, member('executor', 'e3', 5)]
+  const roster = members.slice(2).map(rosterOf)
+  const seen = (change: Partial<DutyView>): DutyView => viewOf({ members, roster, ...change })
+  const after = (view: DutyView): readonly DutyEffect[] => {
+    const [state] = planDuties(newDuties, view, 0)
+    const [early, none] = planDuties(state, view, REPLACE_AFTER_MS - 1)
+    t.same(kinds(none), [])
+    return planDuties(early, view, REPLACE_AFTER_MS)[1]
+  }
+  t.same(kinds(after(seen({ reach: silent, suspicions: [doubt(c1)] }))), [], 'c2 reaches it')
+  const unreached = seen({ reach: silent, suspicions: [doubt(c1), doubt(c2)] })
+  t.match(after(unreached), [
+    { kind: 'launch', request: { id: 'e1', reason: 'no coordinator reaches it' } },
+    { kind: 'recordFailure' },
+  ])
+  const both = reach({ e1: 'silent', c2: 'silent' })
+  t.same(kinds(after(seen({ reach: both, suspicions: [doubt(c1)] }))), [], 'nobody is reached')
+  const alone = members.filter(({ id }) => id !== c2.id)
+  t.same(kinds(after(seen({ reach: silent, members: alone, suspicions: [doubt(c1)] }))), [
+    'launch',
+    'recordFailure',
+  ])
+  t.end()
+})
+
 t.test('an executor that the launcher refuses to start is struck off', async (t) => {
   const refused = asked({ state: 'refused', detail: 'no such executor' })
   t.match(later(viewOf({ members: [c1, c2, e2], launches: [refused] }), REPLACE_AFTER_MS), [

@@ -16,7 +16,8 @@ import type {
  *
  * - An executor that registers is put on the roster; one that drains leaves of its own will and is struck off.
  * - The record of a life whose address refuses connections goes.
- * - An executor of the roster that is gone is asked for at once; one that is missing, after {@link REPLACE_AFTER_MS}.
+ * - An executor of the roster that is gone is asked for at once; one that is missing, or registered but out of reach of
+ *   every coordinator, after {@link REPLACE_AFTER_MS}.
  * - A request ends when a later life of the executor is registered, or when the launcher refuses it.
  * - Suspicions of coordinators that are gone, or about lives that are over, are removed.
  * - A leader that is cut off from half of the executors, while another coordinator is not, lets that one lead.
@@ -24,6 +25,8 @@ import type {
 export interface DutyState {
   /** Since when an executor of the roster is not registered, by its id. */
   readonly missingSinceMs: ReadonlyMap<string, number>
+  /** Since when an executor is registered that no coordinator reaches, by its id and incarnation. */
+  readonly unreachedSinceMs: ReadonlyMap<string, number>
   /** Since when a suspicion is out of date, by its subject and author. */
   readonly staleSinceMs: ReadonlyMap<string, number>
   readonly cutOffSinceMs: number | undefined
@@ -31,6 +34,7 @@ export interface DutyState {
 
 export const newDuties: DutyState = {
   missingSinceMs: new Map(),
+  unreachedSinceMs: new Map(),
   staleSinceMs: new Map(),
   cutOffSinceMs: undefined,
 }
@@ -75,7 +79,7 @@ export type DutyEffect =
   | { readonly kind: 'removeSuspicion'; readonly known: Posted<SuspicionRecord> }
   | { readonly kind: 'resign'; readonly reason: string }
 
-/** An executor that is missing, but not known to be gone, may come back by itself for so long. */
+/** An executor that is missing or out of reach, but not known to be gone, may come back by itself for so long. */
 export const REPLACE_AFTER_MS = 10_000
 /** A request that has come to nothing is made again; a launcher whose executor is still starting just says so again. */
 export const RELAUNCH_AFTER_MS = 15_000
@@ -90,13 +94,15 @@ export function planDuties(
   nowMs: number,
 ): readonly [DutyState, readonly DutyEffect[]] {
   const missingSinceMs = missingExecutors(state, view, nowMs)
+  const unreached = executorsOf(view).filter((one) => isUnreached(view, one))
+  const unreachedSinceMs = since(state.unreachedSinceMs, unreached.map(lifeName), nowMs)
   const stale = staleSuspicions(view)
   const staleSinceMs = since(state.staleSinceMs, stale.map(suspicionName), nowMs)
   const cutOffSinceMs = isCutOff(view) ? (state.cutOffSinceMs ?? nowMs) : undefined
   const effects: DutyEffect[] = [
     ...removals(view),
     ...enlistments(view),
-    ...replacements(view, missingSinceMs, nowMs),
+    ...replacements(view, { missingSinceMs, unreachedSinceMs }, nowMs),
     ...closings(view),
     ...stale
       .filter((one) => nowMs - (staleSinceMs.get(suspicionName(one)) ?? nowMs) >= STALE_AFTER_MS)
@@ -106,7 +112,7 @@ export function planDuties(
     const reason = 'it does not reach half of the executors, which others do'
     effects.push({ kind: 'resign', reason })
   }
-  return [{ missingSinceMs, staleSinceMs, cutOffSinceMs }, effects]
+  return [{ missingSinceMs, unreachedSinceMs, staleSinceMs, cutOffSinceMs }, effects]
 }
 
 function removals(view: DutyView): readonly DutyEffect[] {
@@ -144,7 +150,7 @@ function missingExecutors(
 
 function replacements(
   view: DutyView,
-  missingSinceMs: ReadonlyMap<string, number>,
+  absences: Pick<DutyState, 'missingSinceMs' | 'unreachedSinceMs'>,
   nowMs: number,
 ): readonly DutyEffect[] {
   return view.roster.flatMap((entry): readonly DutyEffect[] => {
@@ -154,11 +160,10 @@ function replacements(
       const reason = asked.record.detail ?? 'the launcher refused to replace it'
       return [{ kind: 'strike', known: entry, reason }]
     }
-    const reason = whyLost(
-      entry.record,
-      view,
-      (missingSinceMs.get(id) ?? nowMs) + REPLACE_AFTER_MS <= nowMs,
-    )
+    const absentSinceMs =
+      absences.missingSinceMs.get(id) ?? absences.unreachedSinceMs.get(lifeName(entry.record))
+    const isOverdue = nowMs - (absentSinceMs ?? nowMs) >= REPLACE_AFTER_MS
+    const reason = whyLost(entry.record, view, isOverdue)
     if (reason === undefined || isPending(asked, view, incarnation)) return []
     const request: LaunchRecord = {
       ...entry.record,
@@ -177,8 +182,24 @@ function replacements(
 function whyLost(entry: RosterRecord, view: DutyView, isOverdue: boolean): string | undefined {
   const registered = executorsOf(view).find(({ id }) => id === entry.id)
   if (registered === undefined) return isOverdue ? 'it has left the membership' : undefined
-  const isGone = registered.incarnation === entry.incarnation && view.reach(registered) === 'gone'
-  return isGone ? 'its address refuses connections' : undefined
+  if (registered.incarnation !== entry.incarnation) return undefined
+  if (view.reach(registered) === 'gone') return 'its address refuses connections'
+  return isOverdue ? 'no coordinator reaches it' : undefined
+}
+
+/** Neither this coordinator nor any that it could ask of it reaches the executor, though that keeps its lease. */
+function isUnreached(view: DutyView, executor: Member): boolean {
+  if (view.reach(executor) !== 'silent') return false
+  const others = view.members.filter(({ role, id }) => role === 'coordinator' && id !== view.self)
+  const heard = others.filter((member) => view.reach(member) === 'reached')
+  // Whoever reaches nobody at all is cut off itself.
+  if (heard.length === 0 && others.length > 0) return false
+  return heard.every(({ id }) =>
+    view.suspicions.some(
+      ({ record }) =>
+        record.by === id && record.role === 'executor' && lifeName(record) === lifeName(executor),
+    ),
+  )
 }
 
 function isPending(
@@ -246,6 +267,14 @@ function isCutOff(view: DutyView): boolean {
 
 const executorsOf = (view: DutyView): readonly Member[] =>
   view.members.filter(({ role }) => role === 'executor')
+
+const lifeName = ({
+  id,
+  incarnation,
+}: {
+  readonly id: string
+  readonly incarnation: number
+}): string => `${id}/${incarnation}`
 
 const suspicionName = ({ record }: Posted<SuspicionRecord>): string =>
   `${record.role}/${record.id}/${record.incarnation}/${record.by}`

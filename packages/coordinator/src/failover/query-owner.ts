@@ -1,5 +1,5 @@
 import type { Clock, Log } from '@nyala/client/base'
-import { failpoint, unreachable } from '@nyala/client/base'
+import { failpoint, isMutant, unreachable } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type {
   ClaimReason,
@@ -32,6 +32,8 @@ export interface QueryRunner {
   /** Somebody has asked for it at another coordinator. */
   cancel(id: string): void
   tellClient(id: string, answer: ClientAnswer): void
+  /** The record of a query that ended here is gone, and with it every claim to it. */
+  finished(query: LoggedQuery): void
 }
 
 export interface QueryOwnerOptions {
@@ -117,7 +119,8 @@ export class QueryOwner {
         .some(
           (one) => one.id === query.record.owner && one.startedAt === query.record.ownerStartedAt,
         )
-    this.#step({ kind: 'clientAsked', id, query, isOwnerLiving, force })
+    const forced = force && !isMutant('no-claim-from-the-living')
+    this.#step({ kind: 'clientAsked', id, query, isOwnerLiving, force: forced })
   }
 
   /** To be called when the living coordinators, or the leader, have changed. */
@@ -180,7 +183,8 @@ export class QueryOwner {
   async #finish(query: LoggedQuery): Promise<void> {
     const { id } = query.record
     try {
-      await this.#options.queryLog.finish(query)
+      const outcome = await this.#options.queryLog.finish(query)
+      if (outcome === 'finished') this.#options.runner.finished(query)
       this.#step({ kind: 'finished', id })
     } catch (error) {
       this.#onFailure({ kind: 'finishFailed', id }, error)

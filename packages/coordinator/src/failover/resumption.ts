@@ -34,7 +34,6 @@ interface Owned {
   serving: Serving | undefined
   /** Ends the wait for a client. */
   stopWaiting: (() => void) | undefined
-  plan: LoggedQuery['record']['plan']
 }
 
 /**
@@ -94,7 +93,7 @@ export class Resumption implements QueryRunner {
       throw error
     }
     failpoint('query.recorded')
-    this.#owned.set(query.id, { serving, stopWaiting: undefined, plan: pointer })
+    this.#owned.set(query.id, { serving, stopWaiting: undefined })
   }
 
   /**
@@ -120,7 +119,7 @@ export class Resumption implements QueryRunner {
     const known = this.#owned.get(id)
     known?.stopWaiting?.()
     known?.serving?.leave(superseded(id))
-    this.#owned.set(id, { serving, stopWaiting: undefined, plan: query.record.plan })
+    this.#owned.set(id, { serving, stopWaiting: undefined })
     if (query.record.state === 'cancelling') {
       this.#giveUp(id)
       throw new SqlError('query_canceled', 'the query was canceled', { queryId: id })
@@ -137,6 +136,14 @@ export class Resumption implements QueryRunner {
   /** The client has everything, or its query has failed: nobody will ask for it any more. */
   ended(id: string, serving: Serving): void {
     if (this.#owned.get(id)?.serving === serving) this.#giveUp(id)
+  }
+
+  /** It cannot go on here; its client has been told to go elsewhere, or comes back. */
+  left(id: string, serving: Serving): void {
+    const owned = this.#owned.get(id)
+    if (owned?.serving !== serving) return
+    owned.serving = undefined
+    this.#wait(id, owned)
   }
 
   /** The client has gone; it may come back, here or elsewhere. False where the query is not kept for that. */
@@ -172,9 +179,9 @@ export class Resumption implements QueryRunner {
   }
 
   adopt(query: LoggedQuery, because: ClaimReason): void {
-    const { id, plan } = query.record
+    const { id } = query.record
     this.#options.log.info('queryTakenOver', { query: id, because, epoch: query.record.ownerEpoch })
-    const owned: Owned = { serving: undefined, stopWaiting: undefined, plan }
+    const owned: Owned = { serving: undefined, stopWaiting: undefined }
     this.#owned.set(id, owned)
     const asked = this.#asked.get(id)
     // Its client has cancelled it, and then its owner died: nobody will come.
@@ -197,6 +204,15 @@ export class Resumption implements QueryRunner {
     if (owned === undefined) return
     owned.serving?.leave(new SqlError('query_canceled', 'the query was canceled', { queryId: id }))
     this.#giveUp(id)
+  }
+
+  /** Not before the record is gone may its plan go: another coordinator might be about to go on with it. */
+  finished({ record: { id, plan } }: LoggedQuery): void {
+    if (plan === null) return
+    this.#options.plans.remove(plan).catch((error: unknown) => {
+      // The leader finds it.
+      this.#options.log.warn('planNotRemoved', { query: id, error })
+    })
   }
 
   tellClient(id: string, answer: ClientAnswer): void {
@@ -238,19 +254,13 @@ export class Resumption implements QueryRunner {
   }
 
   #giveUp(id: string): void {
-    const { owner, executors, plans, log } = this.#options
+    const { owner, executors } = this.#options
     const owned = this.#owned.get(id)
     this.#owned.delete(id)
     owned?.stopWaiting?.()
     const epoch = owner.owned(id)?.record.ownerEpoch
     if (epoch !== undefined) for (const link of executors.links()) link.releaseQuery(id, epoch)
     owner.end(id)
-    const plan = owned?.plan ?? null
-    if (plan === null) return
-    plans.remove(plan).catch((error: unknown) => {
-      // Litter, and no more than that.
-      log.warn('planNotRemoved', { query: id, error })
-    })
   }
 }
 

@@ -1,16 +1,28 @@
-import type { Clock, Log } from '@nyala/client/base'
+import { type Clock, isMutant, type Log } from '@nyala/client/base'
 import { fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
-import { CLOSE, Connection, dial, type Frame } from '@nyala/client/wire'
+import {
+  CLOSE,
+  Connection,
+  dial,
+  type Frame,
+  PING_INTERVAL_MS,
+  PING_MISSES_MAX,
+} from '@nyala/client/wire'
 import { type FromDataPort, fromDataPort, type ToDataPort } from '@nyala/executor/protocol'
 
 /** Credit is passed on in pieces of this size; must be well below the window of a task, or the stream would stop. */
 const GRANT_BYTES_MIN = 512 * 1024
 
-/** What a stream of the data port tells its consumer; exactly one of `ended` and `failed`, last. */
+/** An address that does not answer by then is tried anew. */
+const DIAL_TIMEOUT_MS = 2_000
+
+/** What a stream of the data port tells its consumer; exactly one of `ended`, `failed` and `lost`, last. */
 export interface StreamEvents {
   frame(frame: Frame, message: Uint8Array): void
   ended(): void
   failed(error: SqlError): void
+  /** The socket is gone. The result may still be there, to be fetched again from where this stream was. */
+  lost(error: SqlError): void
 }
 
 export interface DataStream {
@@ -92,11 +104,15 @@ export class DataLink {
 
   async #open(): Promise<Connection<FromDataPort, ToDataPort>> {
     try {
-      const transport = await dial(this.#address, '/data')
+      const transport = await dial(this.#address, '/data', { timeoutMs: DIAL_TIMEOUT_MS })
       const connection = new Connection<FromDataPort, ToDataPort>(transport, {
         schema: fromDataPort,
         clock: this.#options.clock,
         log: this.#options.log,
+        // A link between the same two that only this way is cut would be waited on for ever.
+        ping: isMutant('no-pings')
+          ? undefined
+          : { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX },
         onMessage: (message) => this.#onMessage(message),
         onFrame: (frame, message) => this.#streams.get(frame.call)?.frame(frame, message),
         onClose: (code, reason) => {
@@ -138,6 +154,6 @@ export class DataLink {
   #failAll(reason: string): void {
     const streams = [...this.#streams.values()]
     this.#streams.clear()
-    for (const events of streams) events.failed(new SqlError('executor_lost', reason))
+    for (const events of streams) events.lost(new SqlError('executor_lost', reason))
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock, Log } from '@nyala/client/base'
+import { type Clock, isMutant, type Log } from '@nyala/client/base'
 import type { ResultRelay } from './result-relay.ts'
 
 /** A result of less than this that ends within {@link HELD_MS} of its first rows is sent in one go, without a record. */
@@ -35,6 +35,7 @@ export class Delivery {
     this.#options = options
     const { relay, clock } = options
     relay.onHeld((bytes) => {
+      if (isMutant('no-hold')) return relay.open(false)
       if (bytes >= HELD_BYTES_MAX) return this.#begin()
       this.#stopTimer ??= clock.after(HELD_MS, () => this.#begin())
     })

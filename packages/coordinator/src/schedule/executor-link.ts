@@ -59,8 +59,16 @@ interface Task extends RunningTask {
   framesDelivered: number
   finished: TaskFinished | undefined
   streaming: { grant(bytes: number): void; stop(): void } | undefined
-  grantedEarly: number
+  /** Bytes that the executor may send in all, and those that came. */
+  granted: number
+  deliveredBytes: number
+  /** Times that its result was asked for since a frame of it came. */
+  fetches: number
 }
+
+/** A socket for results that is lost under a living control socket is opened anew, first at once, then after twice as long. */
+const FETCHES_MAX = 5
+const REFETCH_MS = 25
 
 interface Options {
   readonly clock: Clock
@@ -175,10 +183,12 @@ export class ExecutorLink {
       framesDelivered: fromFrame,
       finished: undefined,
       streaming: undefined,
-      grantedEarly: 0,
+      granted: 0,
+      deliveredBytes: 0,
+      fetches: 0,
       grant: (bytes) => {
-        if (task.streaming === undefined) task.grantedEarly += bytes
-        else task.streaming.grant(bytes)
+        task.granted += bytes
+        task.streaming?.grant(bytes)
       },
       cancel: () => this.#connection.send({ kind: 'cancelTask', epoch, ...ref }),
       abandon: () => {
@@ -332,6 +342,8 @@ export class ExecutorLink {
     }
     if (frame.sequence < framesDelivered) return
     task.framesDelivered++
+    task.deliveredBytes += message.byteLength
+    task.fetches = 0
     task.events.frame(frame, message)
   }
 
@@ -342,8 +354,13 @@ export class ExecutorLink {
   }): void {
     const found = this.#find(ref)
     if (found === undefined || found[1].streaming !== undefined) return
-    const [call, task] = found
-    const fail = (error: SqlError): void => this.#fail(call, task, error)
+    this.#fetch(found[0], found[1])
+  }
+
+  /** Pulls the result from the frame on that is due. */
+  #fetch(call: number, task: Task): void {
+    const { ref } = task
+    task.fetches++
     task.streaming = this.#data?.fetchResult(
       {
         epoch: task.epoch,
@@ -351,14 +368,25 @@ export class ExecutorLink {
         task: ref.task,
         attempt: ref.attempt,
         fromFrame: task.framesDelivered,
-        creditBytes: task.grantedEarly,
+        creditBytes: task.granted - task.deliveredBytes,
       },
       {
         frame: (frame, message) => this.#deliver(call, task, { frame, message }),
         ended: () => this.#settle(call, task),
-        failed: fail,
+        failed: (error) => this.#fail(call, task, error),
+        lost: (error) => this.#onStreamLost(call, task, error),
       },
     )
+  }
+
+  /** The executor keeps what the client has not acknowledged; while it answers otherwise, the rest can be had. */
+  #onStreamLost(call: number, task: Task, error: SqlError): void {
+    if (this.#tasks.get(call) !== task) return
+    if (task.fetches >= FETCHES_MAX || isMutant('no-refetch')) return this.#fail(call, task, error)
+    this.#options.log.info('resultRefetched', { executor: this.id, ...task.ref, error })
+    this.#options.clock.after(REFETCH_MS * 2 ** task.fetches, () => {
+      if (this.#tasks.get(call) === task && !this.#connection.closed) this.#fetch(call, task)
+    })
   }
 
   #onFinished(message: TaskFinished): void {

@@ -24,6 +24,7 @@ import {
 } from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
+import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import { failureError, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
@@ -184,6 +185,10 @@ export class QueryRun {
       if (!this.#isKept) this.#release()
     } catch (error) {
       if (this.#isLeft) throw error
+      if (this.#isKept && !signal.aborted && mayGoOnElsewhere(error)) {
+        this.leave()
+        throw notHere(this.#options.queryId, error)
+      }
       for (const live of this.#live.values()) live.task.cancel()
       this.#release()
       throw error

@@ -2,6 +2,7 @@ import { type Clock, deferred, type Log } from '@nyala/client/base'
 import { SqlError, type TaskEnd, type TaskPlace } from '@nyala/client/protocol'
 import type { HeldResult, TaskSpec } from '@nyala/executor/protocol'
 import type { ExecutorLink, RunningTask, TaskEvents, TaskFinished } from './executor-link.ts'
+import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import type { Executors } from './executors.ts'
 import { tooManyRows } from './failure-error.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
@@ -130,7 +131,8 @@ export class ResumedRun {
         for (const link of executors.links()) this.#take(link)
         const plan = planResumption({ ...this.#options, held: this.#held })
         if (this.#isSure(plan) || clock.now() >= end) {
-          if (plan.some(({ kind }) => kind === 'lost')) throw rowsLost(this.#options.queryId)
+          const isLost = plan.some(({ kind }) => kind === 'lost')
+          if (isLost) throw this.#rowsLost(this.#isSure(plan))
           return plan
         }
         await Promise.race([changed.promise, this.#done.promise])
@@ -149,6 +151,13 @@ export class ResumedRun {
       executors.links().every((link) => this.#answered.has(link)) &&
       registered().every((id) => executors.get(id) !== undefined)
     )
+  }
+
+  /** Where some executor was not heard it may have them, and another coordinator may hear it. */
+  #rowsLost(isSure: boolean): SqlError {
+    const { queryId } = this.#options
+    const error = rowsLost(queryId)
+    return isSure || !mayGoOnElsewhere(error) ? error : notHere(queryId, error)
   }
 
   /** The executor refuses older owners from now on, and says what it holds. */
@@ -249,7 +258,7 @@ export class ResumedRun {
     if (signal.aborted || this.#isLeft) return
     const { task } = live.spec
     if (relay.hasSentRows(task)) {
-      return this.#done.reject(error.retryable ? rowsLost(queryId, error) : error)
+      return this.#done.reject(mayGoOnElsewhere(error) ? notHere(queryId, error) : error)
     }
     if (!error.retryable || error.error === 'task_superseded' || ++live.tries >= TRIES_MAX) {
       return this.#done.reject(error)
@@ -265,9 +274,9 @@ export class ResumedRun {
 const goneSince = (executor: string): SqlError =>
   new SqlError('executor_lost', `executor ${executor} has gone`)
 
-const rowsLost = (queryId: string, cause?: SqlError): SqlError =>
+const rowsLost = (queryId: string): SqlError =>
   new SqlError(
     'executor_lost',
-    `query "${queryId}" cannot go on from where its client is: what is left of a task was lost with its executor${cause === undefined ? '' : `: ${cause.message}`}`,
-    { queryId, hint: 'run the statement again', cause },
+    `query "${queryId}" cannot go on from where its client is: what is left of a task was lost with its executor`,
+    { queryId, hint: 'run the statement again' },
   )

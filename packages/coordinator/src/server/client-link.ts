@@ -264,7 +264,9 @@ export class ClientLink {
       const body = { ...toErrorBody(reason), queryId, coordinator: services.id }
       end = { error: fromErrorBody(body) }
       this.#connection.send({ kind: 'failed', call: message.call, error: body })
-      services.resumption.ended(queryId, call.serving)
+      const isElsewhere = reason instanceof SqlError && reason.error === 'cannot_connect_now'
+      if (isElsewhere) services.resumption.left(queryId, call.serving)
+      else services.resumption.ended(queryId, call.serving)
     } finally {
       stop()
       queries.remove(query, { ...end, profile: profile ?? track.profile?.() })

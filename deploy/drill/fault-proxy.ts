@@ -1,0 +1,218 @@
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import type { Clock } from '@nyala/client/base'
+
+/** What happens to bytes on a link. `to` is the way from who dialled to who listens, `back` the other. */
+export type Fault =
+  /** They do not get through, and nobody is told; they come once the link is healed, as they do after a cut of a network. */
+  | { readonly kind: 'blackhole'; readonly way: Way | 'both' }
+  /** Connections are reset, and new ones at once. */
+  | { readonly kind: 'cut' }
+  | { readonly kind: 'delay'; readonly ms: number }
+  /** One byte of each of so many large pieces is another. */
+  | { readonly kind: 'corrupt'; readonly way: Way; readonly pieces: number }
+
+export type Way = 'to' | 'back'
+
+/** Pieces below this are talk, not rows: what is to be corrupted are rows. */
+const LARGE_BYTES = 16 * 1024
+
+/** What is known of a connection: who dialled it. */
+export interface Dialled {
+  readonly from: string
+}
+
+/**
+ * Stands between those who dial a member and the member: others are told its address. Which faults a connection has is
+ * asked when it begins and whenever {@link update} is called.
+ */
+export class FaultProxy {
+  readonly address: string
+  readonly #server: Server
+  readonly #pipes = new Set<Pipe>()
+  readonly #faultsOf: (dialled: Dialled) => readonly Fault[]
+
+  private constructor(server: Server, address: string, options: ProxyOptions) {
+    this.#server = server
+    this.address = address
+    this.#faultsOf = options.faultsOf
+    server.on('connection', (near) => {
+      const pipe = new Pipe(near, options)
+      this.#pipes.add(pipe)
+      near.once('close', () => this.#pipes.delete(pipe))
+      pipe.apply(this.#faultsOf(pipe))
+    })
+  }
+
+  static async open(options: ProxyOptions): Promise<FaultProxy> {
+    const server = createServer({ allowHalfOpen: true })
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host: '127.0.0.1', port: 0 }, resolve)
+    })
+    const place = server.address()
+    if (place === null || typeof place === 'string') throw new Error('the proxy has no port')
+    return new FaultProxy(server, `127.0.0.1:${place.port}`, options)
+  }
+
+  /** Bytes that were made to be others. */
+  get corrupted(): number {
+    return [...this.#pipes].reduce((sum, pipe) => sum + pipe.corrupted, 0)
+  }
+
+  update(): void {
+    for (const pipe of [...this.#pipes]) pipe.apply(this.#faultsOf(pipe))
+  }
+
+  async close(): Promise<void> {
+    for (const pipe of [...this.#pipes]) pipe.destroy()
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+  }
+}
+
+export interface ProxyOptions {
+  /** `host:port` of who listens. */
+  readonly target: string
+  readonly clock: Clock
+  readonly faultsOf: (dialled: Dialled) => readonly Fault[]
+  /** Who has dialled, by the port that it dialled from. */
+  readonly whoIs: (port: number) => string
+}
+
+/** One connection through a proxy: two flows of bytes, each of which can be held. */
+class Pipe implements Dialled {
+  readonly #port: number
+  readonly #whoIs: (port: number) => string
+  readonly #near: Socket
+  readonly #far: Socket
+  readonly #flows: Readonly<Record<Way, Flow>>
+  corrupted = 0
+
+  constructor(near: Socket, { target, clock, whoIs }: ProxyOptions) {
+    this.#port = near.remotePort ?? 0
+    this.#whoIs = whoIs
+    const [host = '', port = ''] = target.split(':')
+    this.#near = near
+    this.#far = connect({ host, port: Number(port), allowHalfOpen: true, noDelay: true })
+    near.setNoDelay(true)
+    const onCorrupt = (): void => void this.corrupted++
+    this.#flows = {
+      to: new Flow(near, this.#far, { clock, onCorrupt }),
+      back: new Flow(this.#far, near, { clock, onCorrupt }),
+    }
+  }
+
+  /** Looked up when it matters: the process may not have been known when it dialled. */
+  get from(): string {
+    return this.#whoIs(this.#port)
+  }
+
+  apply(faults: readonly Fault[]): void {
+    if (faults.some(({ kind }) => kind === 'cut')) return this.destroy()
+    for (const way of ['to', 'back'] as const) {
+      const flow = this.#flows[way]
+      const isHeld = faults.some(
+        (one) => one.kind === 'blackhole' && (one.way === way || one.way === 'both'),
+      )
+      const delay = faults.find((one) => one.kind === 'delay')
+      const corrupt = faults.find((one) => one.kind === 'corrupt' && one.way === way)
+      flow.set({
+        isHeld,
+        delayMs: delay?.kind === 'delay' ? delay.ms : 0,
+        corruptPieces: corrupt?.kind === 'corrupt' ? corrupt.pieces : 0,
+      })
+    }
+  }
+
+  destroy(): void {
+    this.#near.resetAndDestroy()
+    this.#far.resetAndDestroy()
+  }
+}
+
+interface FlowState {
+  readonly isHeld: boolean
+  readonly delayMs: number
+  readonly corruptPieces: number
+}
+
+/** What is on its way: bytes, or the news that there are no more (`end`), or that the connection is broken. */
+type Item = Buffer | 'end' | 'broken'
+
+/** Bytes one way. They keep their order whatever happens. */
+class Flow {
+  readonly #from: Socket
+  readonly #to: Socket
+  readonly #clock: Clock
+  readonly #onCorrupt: () => void
+  readonly #waiting: { readonly item: Item; readonly dueMs: number }[] = []
+  #state: FlowState = { isHeld: false, delayMs: 0, corruptPieces: 0 }
+  #corruptLeft = 0
+  #isTimed = false
+
+  constructor(
+    from: Socket,
+    to: Socket,
+    options: { readonly clock: Clock; readonly onCorrupt: () => void },
+  ) {
+    this.#from = from
+    this.#to = to
+    this.#clock = options.clock
+    this.#onCorrupt = options.onCorrupt
+    from.on('data', (piece) => this.#take(piece))
+    from.once('end', () => this.#take('end'))
+    // An error is followed by the close.
+    from.on('error', () => undefined)
+    from.once('close', (hadError) => this.#take(hadError ? 'broken' : 'end'))
+    to.on('drain', () => this.#flow())
+  }
+
+  set(state: FlowState): void {
+    if (state.corruptPieces !== this.#state.corruptPieces) this.#corruptLeft = state.corruptPieces
+    this.#state = state
+    this.#flow()
+  }
+
+  #take(item: Item): void {
+    this.#waiting.push({ item, dueMs: this.#clock.now() + this.#state.delayMs })
+    this.#flow()
+  }
+
+  /** Passes on what is due, for as long as the other side takes it. */
+  #flow(): void {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (this.#state.isHeld || this.#to.writableNeedDrain) break
+      const leftMs = next.dueMs - this.#clock.now()
+      if (leftMs > 0) return this.#flowIn(leftMs)
+      this.#waiting.shift()
+      this.#pass(next.item)
+    }
+    // No more is taken than fits: a link that is cut does not hold what a whole stream brings.
+    if (this.#waiting.length > 0) this.#from.pause()
+    else this.#from.resume()
+  }
+
+  #flowIn(ms: number): void {
+    if (this.#isTimed) return
+    this.#isTimed = true
+    this.#clock.after(ms, () => {
+      this.#isTimed = false
+      this.#flow()
+    })
+  }
+
+  #pass(item: Item): void {
+    if (this.#to.destroyed) return
+    if (item === 'end') this.#to.end()
+    else if (item === 'broken') this.#to.resetAndDestroy()
+    else this.#to.write(this.#corrupt(item))
+  }
+
+  #corrupt(piece: Buffer): Buffer {
+    if (this.#corruptLeft === 0 || piece.byteLength < LARGE_BYTES) return piece
+    this.#corruptLeft--
+    this.#onCorrupt()
+    const at = piece.byteLength >> 1
+    piece.writeUInt8(piece.readUInt8(at) ^ 0xff, at)
+    return piece
+  }
+}

@@ -1,0 +1,239 @@
+import type { Fault } from './fault-proxy.ts'
+import { CLIENT } from './links.ts'
+import type { Drill, Round } from './round.ts'
+import {
+  busyExecutor,
+  follower,
+  MOVED_MS,
+  seesCoordinatorGo,
+  seesExecutorGo,
+  streaming,
+} from './strikes.ts'
+
+const BLACKHOLE: Fault = { kind: 'blackhole', way: 'both' }
+
+/** Drills of networks that fail. Every link goes through a proxy, so none of the processes is touched. */
+export const LINK_DRILLS: readonly Drill[] = [
+  {
+    name: 'executor-cut',
+    summary: 'no byte passes between an executor and the coordinators while it runs tasks',
+    load: ['small', 'divided', 'slow', 'slow'],
+    bounds: { stallMs: 3_500, detectedMs: 2_500 },
+    links: true,
+    run: async (round) => cutExecutor(round, BLACKHOLE),
+    notices: seesExecutorGo,
+    mutant: { name: 'no-pings', fails: ['stall', 'detected'] },
+  },
+  {
+    name: 'executor-mute',
+    summary: 'what an executor says does not reach the coordinators; it hears them',
+    load: ['small', 'divided', 'slow', 'slow'],
+    bounds: { stallMs: 3_500, detectedMs: 2_500 },
+    links: true,
+    // Executors dial coordinators, and coordinators the data ports of executors.
+    run: async (round) => {
+      const victim = await busyExecutor(round)
+      const coordinators = await round.ids('coordinator')
+      round.began(victim)
+      round.links.set([
+        { from: victim, to: coordinators, fault: { kind: 'blackhole', way: 'to' } },
+        { from: coordinators, to: victim, fault: { kind: 'blackhole', way: 'back' } },
+      ])
+      await noticed(round, victim)
+      await round.loadRecovered()
+      round.links.set([])
+    },
+    notices: seesExecutorGo,
+    mutant: { name: 'no-pings', fails: ['stall', 'detected'] },
+  },
+  {
+    name: 'results-cut',
+    summary: 'the sockets that results come on from executors are reset in the midst of results',
+    load: ['small', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 1_000 },
+    links: true,
+    holdStreams: true,
+    run: async (round) => {
+      const coordinators = await round.ids('coordinator')
+      const executors = await round.ids('executor')
+      round.began(executors.join(' and '))
+      round.links.set([{ from: coordinators, to: executors, fault: { kind: 'cut' } }])
+      round.links.set([])
+      round.load.gate.open()
+    },
+    mutant: { name: 'no-refetch', fails: ['errors'] },
+  },
+  {
+    name: 'results-corrupted',
+    summary: 'bytes of results are changed on their way from executors to coordinators',
+    load: ['small', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 3_000 },
+    links: true,
+    holdStreams: true,
+    run: async (round) => {
+      const coordinators = await round.ids('coordinator')
+      const executors = await round.ids('executor')
+      round.began(executors.join(' and '))
+      const fault: Fault = { kind: 'corrupt', way: 'back', pieces: 1 }
+      round.links.set([{ from: coordinators, to: executors, fault }])
+      round.load.gate.open()
+      await round.until('exact', round.bound(MOVED_MS), () =>
+        round.links.corrupted > 0 ? undefined : 'nothing was corrupted',
+      )
+      await round.loadRecovered()
+    },
+    mutant: { name: 'no-kept-frames', fails: ['errors'] },
+  },
+  {
+    name: 'clients-cut',
+    summary: 'no byte passes between clients and the coordinator that streams to them',
+    load: ['small', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 4_000 },
+    links: true,
+    holdStreams: true,
+    begin: follower,
+    run: async (round) => {
+      const victim = await streaming(round)
+      round.began(victim)
+      round.links.set([{ from: CLIENT, to: victim, fault: BLACKHOLE }])
+      round.load.gate.open()
+      await round.loadRecovered()
+      round.links.set([])
+    },
+    mutant: { name: 'no-claim-from-the-living', fails: ['errors', 'stall'] },
+  },
+  {
+    name: 'coordinator-cut',
+    summary:
+      'no byte passes between a coordinator that streams and anybody; healed, it does no harm',
+    load: ['small', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 4_000, detectedMs: 2_500 },
+    links: true,
+    holdStreams: true,
+    begin: follower,
+    run: async (round) => {
+      const victim = await streaming(round)
+      round.began(victim)
+      round.links.set([
+        { from: 'any', to: victim, fault: BLACKHOLE },
+        { from: victim, to: 'any', fault: BLACKHOLE },
+      ])
+      round.load.gate.open()
+      await round.loadRecovered()
+      round.links.set([])
+    },
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-second-opinion', fails: ['errors'] },
+  },
+  {
+    name: 'coordinator-cut-from-etcd',
+    summary: 'a coordinator does not reach etcd for longer than its lease; its streams go on there',
+    load: ['small', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 3_000 },
+    links: true,
+    holdStreams: true,
+    begin: follower,
+    run: cutFromEtcd,
+    mutant: { name: 'deaf-to-sockets', fails: ['errors'] },
+  },
+  {
+    name: 'leader-cut-from-etcd',
+    summary: 'the leader does not reach etcd: another leads, and it knows that its term is over',
+    load: ['small', 'divided', 'stream'],
+    bounds: { stallMs: 3_000, leaderMs: 5_000 },
+    links: true,
+    run: async (round) => {
+      const victim = await round.leader()
+      round.began(victim)
+      round.links.set([{ from: victim, to: await round.ids('etcd'), fault: BLACKHOLE }])
+      await round.until('leader', round.bound(LEASE_MS + MOVED_MS), () => {
+        const seen = round.logged()
+        const isOver = seen.some(({ member, event }) => member === victim && event === 'deposed')
+        if (!isOver) return `${victim} takes itself for the leader`
+        return seen.some(({ member, event }) => member !== victim && event === 'elected')
+          ? undefined
+          : 'nobody else leads'
+      })
+      round.links.set([])
+    },
+    mutant: { name: 'no-step-down', fails: ['leader'] },
+  },
+  {
+    name: 'slow-links',
+    summary: 'every byte between members and clients takes 150 ms longer',
+    load: ['small', 'divided', 'stream'],
+    bounds: { stallMs: 5_000 },
+    links: true,
+    run: async (round) => {
+      round.began('')
+      round.links.set([{ from: 'any', to: 'any', fault: { kind: 'delay', ms: 150 } }])
+      await round.loadRecovered()
+      const suspected = round
+        .logged()
+        .find(
+          ({ event, fields }) =>
+            event === 'membersSuspected' && JSON.stringify(fields['members']) !== '[]',
+        )
+      await round.until('whole', 0, () =>
+        suspected === undefined
+          ? undefined
+          : `${suspected.member} took slow members for dead: ${JSON.stringify(suspected.fields['members'])}`,
+      )
+      round.links.set([])
+    },
+    mutant: { name: 'impatient-pings', fails: ['whole', 'errors', 'stall'] },
+  },
+]
+
+const LEASE_MS = 3_000
+
+async function cutExecutor(round: Round, fault: Fault): Promise<void> {
+  const victim = await busyExecutor(round)
+  const coordinators = await round.ids('coordinator')
+  round.began(victim)
+  round.links.set([
+    { from: victim, to: coordinators, fault },
+    { from: coordinators, to: victim, fault },
+  ])
+  await noticed(round, victim)
+  await round.loadRecovered()
+  round.links.set([])
+}
+
+/** Whoever has nothing to do there would recover without: it must be seen all the same. */
+function noticed(round: Round, victim: string): Promise<void> {
+  return round.until('detected', round.bound(MOVED_MS), () =>
+    round.logged().some((line) => seesExecutorGo(line, victim))
+      ? undefined
+      : `nobody has noticed that ${victim} is cut off`,
+  )
+}
+
+/** The cut lasts until a leader that went by the registration alone would have taken its queries over. */
+async function cutFromEtcd(round: Round): Promise<void> {
+  const victim = await streaming(round)
+  const { clock } = round.options
+  round.began(victim)
+  round.links.set([{ from: victim, to: await round.ids('etcd'), fault: BLACKHOLE }])
+  const endMs = clock.now() + LEASE_MS + ORPHAN_MS
+  const moved = round.load.streams.map(({ moves }) => moves)
+  await round.until('errors', round.bound(MOVED_MS) + LEASE_MS + ORPHAN_MS, () =>
+    clock.now() > endMs ? undefined : 'the cut is not over',
+  )
+  const isLost = round
+    .logged()
+    .some(({ member, event }) => member === victim && event === 'registrationLost')
+  await round.until('whole', 0, () => (isLost ? undefined : `${victim} was still registered`))
+  round.load.gate.open()
+  await round.until('stall', round.bound(MOVED_MS), () =>
+    round.load.streams.every(({ calls }) => calls.length > 0) ? undefined : 'a stream waits',
+  )
+  const went = round.load.streams.find(({ moves }, i) => moves !== moved[i])
+  await round.until('errors', 0, () =>
+    went === undefined ? undefined : `${went.name} had to go elsewhere, though ${victim} lives`,
+  )
+  round.links.set([])
+}
+
+/** After the lease is gone a leader waits 5 s for clients to come, and looks every half second. */
+const ORPHAN_MS = 7_000

@@ -1,0 +1,61 @@
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import type { Failpoint } from '@nyala/client/base'
+import { failpointLine } from '@nyala/metastore'
+import type { Drill, Round } from './round.ts'
+import { MOVED_MS } from './strikes.ts'
+
+/** Moments of a query at which a coordinator can die with a defined outcome: the client gets what it asked for. */
+const COORDINATOR_MOMENTS: readonly Failpoint[] = [
+  'query.planning',
+  'query.running',
+  'query.recording',
+  'query.planWritten',
+  'query.recorded',
+  'query.ending',
+]
+
+/** Drills that strike at failpoints: the first process that comes to the named moment is killed in it. */
+export const MOMENT_DRILLS: readonly Drill[] = [
+  {
+    name: 'coordinator-kill-at-moments',
+    summary: `SIGKILL of a coordinator at ${COORDINATOR_MOMENTS.join(', ')}`,
+    load: ['small', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 3_000 },
+    failpoints: true,
+    run: async (round) => {
+      for (const [i, name] of COORDINATOR_MOMENTS.entries()) {
+        if (i > 0) await round.whole()
+        await strikeAt(round, name, i === 0)
+      }
+    },
+    mutant: { name: 'no-hold', fails: ['errors'] },
+  },
+  {
+    name: 'executor-kill-at-task-end',
+    summary: 'SIGKILL of an executor that is about to say that a task has ended',
+    load: ['small', 'divided', 'slow', 'slow'],
+    bounds: { stallMs: 3_000 },
+    failpoints: true,
+    run: (round) => strikeAt(round, 'task.ending', true),
+    mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
+  },
+]
+
+/** Arms a failpoint and waits until somebody was struck there; the first strike is when time begins to count. */
+async function strikeAt(round: Round, name: Failpoint, isFirst: boolean): Promise<void> {
+  const file = round.options.failpointFile
+  if (file === undefined) throw new Error('the drill has no failpoints')
+  if (isFirst) round.began(name)
+  writeFileSync(file, failpointLine(name, 'kill'))
+  try {
+    await round.until('errors', round.bound(MOVED_MS), () =>
+      existsSync(file) ? `nobody came to ${name}` : undefined,
+    )
+  } finally {
+    // The next to come there is not meant.
+    const names = readdirSync(dirname(file)).filter((one) => one.startsWith(basename(file)))
+    for (const one of names) rmSync(join(dirname(file), one))
+  }
+  await round.loadRecovered()
+}

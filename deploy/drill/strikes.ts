@@ -1,0 +1,58 @@
+import type { Round } from './round.ts'
+import type { LogLine } from './target.ts'
+
+/** For what is to happen to streams, or to a member, within the bounds of this machine. */
+export const MOVED_MS = 10_000
+
+export function seesExecutorGo({ event, fields }: LogLine, victim: string): boolean {
+  return event === 'executorLinkClosed' && fields['executor'] === victim
+}
+
+export function seesCoordinatorGo({ event, fields }: LogLine, victim: string): boolean {
+  if (event === 'coordinatorLinkClosed') return fields['coordinator'] === victim
+  return event === 'peerLinkClosed' && fields['peer'] === victim
+}
+
+/** A coordinator that does not lead, so that only one thing happens. */
+export async function follower(round: Round): Promise<string> {
+  const leader = await round.leader()
+  const others = (await round.ids('coordinator')).filter((id) => id !== leader)
+  return round.options.prng.pick(others)
+}
+
+/** The coordinator that the streams come from. */
+export async function streaming(round: Round): Promise<string> {
+  const ids = new Set(round.load.streams.map(({ coordinator }) => coordinator))
+  const [id] = ids
+  if (ids.size === 1 && id !== undefined) return id
+  await round.until('errors', 0, () => `streams come from ${[...ids].join(', ')}`)
+  throw new Error('unreachable')
+}
+
+/** An executor that runs a task at this moment. */
+export async function busyExecutor(round: Round): Promise<string> {
+  const executors = round.options.prng.shuffle(await round.ids('executor'))
+  let found: string | undefined
+  await round.until('errors', round.bound(BUSY_MS), async () => {
+    for (const id of executors) {
+      const address = (await round.process(id))?.address
+      if (address !== undefined && (await tasksAt(address)) > 0) {
+        found = id
+        return undefined
+      }
+    }
+    return 'no executor runs a task'
+  })
+  return found as string
+}
+const BUSY_MS = 20_000
+
+async function tasksAt(address: string): Promise<number> {
+  try {
+    const response = await fetch(`http://${address}/health`)
+    const { tasksRunning } = (await response.json()) as { readonly tasksRunning?: unknown }
+    return typeof tasksRunning === 'number' ? tasksRunning : 0
+  } catch {
+    return 0
+  }
+}
