@@ -149,4 +149,4 @@ export const isKernelBug = (error: unknown): boolean =>
 
 /** True when a plan runs in more than one place. */
 export const isDivided = (plan: PhysicalPlan): boolean =>
-  plan.fragments.length > 1 || plan.fragments.some((f) => (f.divided?.groups.length ?? 1) > 1)
+  plan.fragments.length > 1 || plan.fragments.some((f) => (f.divided?.[0]?.groups.length ?? 1) > 1)

@@ -69,3 +69,12 @@ SELECT a.click_id, b.seconds FROM clicks a JOIN clicks b ON a.page = b.page AND 
 
 -- name: the size of a table without statistics is what its files say
 SELECT driver, c_name FROM trips JOIN customer ON driver = c_custkey
+
+-- name: tables that lie in the order of a key are joined where they lie
+SELECT a.level, count(*) FROM events AS a JOIN events AS b ON a.id = b.id WHERE b.body LIKE '%late%' GROUP BY a.level
+
+-- name: rows that an outer join fills with NULLs are no groups of a task
+SELECT b.id, count(*) FROM events AS a LEFT JOIN events AS b ON a.id = b.id GROUP BY b.id
+
+-- name: columns of two types do not lie together
+SELECT count(*) FROM events AS a JOIN events AS b ON a.id = b.level

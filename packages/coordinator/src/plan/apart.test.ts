@@ -55,7 +55,9 @@ const groupsOf = ({ file, range }: Split): readonly string[] => {
 }
 
 const divided = (scan: Scan, tasks: number): readonly (readonly string[])[] | undefined =>
-  divideApart(scan, 'k', tasks)?.map((splits) => splits.flatMap(groupsOf).toSorted())
+  divideApart([{ scan, column: 'k' }], tasks)?.[0]?.map((splits) =>
+    splits.flatMap(groupsOf).toSorted(),
+  )
 
 t.test('files with ranges of their own are divided', async (t) => {
   const scan = scanOf([[[0, 9]], [[20, 29]], [[10, 19]], [[30, 39]]])
@@ -99,7 +101,25 @@ t.test('what is not known, unequal or a text is not divided', async (t) => {
     undefined,
     'unequal',
   )
-  t.equal(divideApart(scanOf([[[0, 9]], [[10, 19]]]), 's', 2), undefined, 'a text')
+  t.equal(
+    divideApart([{ scan: scanOf([[[0, 9]], [[10, 19]]]), column: 's' }], 2),
+    undefined,
+    'a text',
+  )
+})
+
+t.test('scans that are divided by one key are divided alike', async (t) => {
+  const parts = [
+    { scan: scanOf([[[0, 9]], [[10, 19]], [[20, 29]]]), column: 'k' },
+    { scan: scanOf([[[3, 12]], [[25, 40]], [[50, 60]]]), column: 'k' },
+  ]
+  const found = divideApart(parts, 2)?.map((groups) =>
+    groups.map((splits) => splits.flatMap(groupsOf)),
+  )
+  t.same(found, [
+    [['f0.parquet:0', 'f1.parquet:0'], ['f2.parquet:0']],
+    [['f0.parquet:0'], ['f1.parquet:0', 'f2.parquet:0']],
+  ])
 })
 
 t.test('of random ranges no value is in two groups, and every row group is in one', async (t) => {

@@ -38,6 +38,14 @@ export type FragmentOutput =
       readonly buckets: number
     }
 
+export interface DividedScan {
+  readonly scan: number
+  /** What each task reads, as many as there are tasks. */
+  readonly groups: readonly (readonly Split[])[]
+  /** The column no value of which is read by two tasks. */
+  readonly apart?: string | undefined
+}
+
 /** A part of the plan bounded by exchanges; it runs as one task, or as several that divide what it reads. */
 export interface Fragment {
   readonly id: number
@@ -45,15 +53,8 @@ export interface Fragment {
   /** The same for people: clauses on lines of their own. */
   readonly readable: () => readonly FragmentPart[]
   readonly output: FragmentOutput
-  /** The scan whose files are divided among the tasks, all other scans being read whole by each. */
-  readonly divided?:
-    | {
-        readonly scan: number
-        readonly groups: readonly (readonly Split[])[]
-        /** The column no value of which is read by two tasks. */
-        readonly apart?: string | undefined
-      }
-    | undefined
+  /** The scans whose files are divided among the tasks, in groups of the same numbers; all others are read whole by each. */
+  readonly divided?: readonly DividedScan[] | undefined
   readonly inputs: readonly ExchangeInput[]
   readonly scans: readonly number[]
   /** Its tasks divide the rows by this many ranges of an order: the rows of one task come before those of the next. */
@@ -180,10 +181,11 @@ export function splitsOf(
   part: TaskPart,
   scan: number,
 ): readonly Split[] {
-  if (fragment.divided?.scan === scan) {
+  const divided = fragment.divided?.find((one) => one.scan === scan)
+  if (divided !== undefined) {
     if (part.kind !== 'splits')
       throw new Error('a task of a divided scan has a group of its splits')
-    return fragment.divided.groups[part.group] ?? []
+    return divided.groups[part.group] ?? []
   }
   return wholeFiles(scanOf(plan, scan).files)
 }
@@ -221,7 +223,7 @@ export function taskAffinity(
   fragment: Fragment,
   part: TaskPart,
 ): string | undefined {
-  const scan = fragment.divided?.scan ?? largestScan(plan, fragment)
+  const scan = fragment.divided?.[0]?.scan ?? largestScan(plan, fragment)
   if (scan === undefined) return undefined
   const first = splitsOf(plan, fragment, part, scan)[0]
   return first === undefined ? undefined : `${scanOf(plan, scan).location}/${first.file.path}`

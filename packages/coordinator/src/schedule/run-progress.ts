@@ -52,9 +52,10 @@ export function runProgress(
 
 /** What the tasks of a fragment read together: a divided scan once, any other by every task. */
 function fragmentBytes(plan: PhysicalPlan, fragment: Fragment): number {
-  const tasks = fragment.divided?.groups.length ?? 1
+  const tasks = fragment.divided?.[0]?.groups.length ?? 1
   return fragment.scans.reduce((sum, id) => {
     const bytes = scanOf(plan, id).files.reduce((n, file) => n + file.bytes, 0)
-    return sum + (fragment.divided?.scan === id ? bytes : bytes * tasks)
+    const isDivided = fragment.divided?.some(({ scan }) => scan === id) ?? false
+    return sum + (isDivided ? bytes : bytes * tasks)
   }, 0)
 }

@@ -46,7 +46,8 @@ export function planBytes(plan: PhysicalPlan, sql: string): number {
   }
   for (const fragment of plan.fragments) {
     for (const part of fragment.parts) if (part.kind === 'text') bytes += 2 * part.text.length
-    for (const group of fragment.divided?.groups ?? []) bytes += SPLIT_BYTES * group.length
+    for (const { groups } of fragment.divided ?? [])
+      for (const group of groups) bytes += SPLIT_BYTES * group.length
   }
   return bytes
 }

@@ -74,7 +74,7 @@ function tasksText(fragment: Fragment): string {
   if (fragment.inputs.some((input) => input.use === 'divided'))
     return 'a task for each few segments'
   if (fragment.ranges !== undefined) return `${fragment.ranges} tasks, one for each range in order`
-  const tasks = fragment.divided?.groups.length ?? 1
+  const tasks = fragment.divided?.[0]?.groups.length ?? 1
   return `${tasks} task${tasks === 1 ? '' : 's'}`
 }
 
@@ -87,7 +87,7 @@ function inputText({ exchange, use }: ExchangeInput, { cuttable }: Fragment): st
 /** The SQL of each task whose part is known before it runs. */
 function taskLines(plan: PhysicalPlan, fragment: Fragment): readonly string[] {
   if (fragment.inputs.some((input) => input.use !== 'whole')) return []
-  const parts: readonly TaskPart[] = fragment.divided?.groups.map((_, group) => ({
+  const parts: readonly TaskPart[] = fragment.divided?.[0]?.groups.map((_, group) => ({
     kind: 'splits',
     group,
   })) ?? [{ kind: 'all' }]
@@ -137,8 +137,9 @@ function scanText(plan: PhysicalPlan, fragment: Fragment, id: number): string {
 }
 
 function howRead(fragment: Fragment, scan: number): string {
-  if (fragment.divided?.scan === scan) {
-    const { apart } = fragment.divided
+  const divided = fragment.divided?.find((one) => one.scan === scan)
+  if (divided !== undefined) {
+    const { apart } = divided
     return apart === undefined
       ? 'divided among the tasks'
       : `divided among the tasks by values of ${apart}`

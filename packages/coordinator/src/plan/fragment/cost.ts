@@ -1,7 +1,7 @@
 import { estimate, type EstimateWorld, type ExchangeSize } from '../estimate/estimate.ts'
 import { columnsOf, inputsOf, type JoinType, type Relation } from '../logical/relation.ts'
 import { divideApart } from '../apart.ts'
-import type { Source } from './stream.ts'
+import type { ApartColumn, Source } from './stream.ts'
 
 /** What is expected, or known, of a relation. */
 export interface Size {
@@ -116,13 +116,16 @@ export class Costs {
     return Math.max(1, Math.min(slots, groups))
   }
 
-  /** True where a scan can be divided among so many tasks with no value of a column in two of them. */
-  canBeApart(id: number, column: string, slots: number): boolean {
-    const key = `${id}.${column}`
+  /** True where scans can be divided among so many tasks with no value of these columns in two of them. */
+  canBeApart(columns: readonly ApartColumn[], slots: number): boolean {
+    const key = JSON.stringify(columns)
     const known = this.#apart.get(key)
     if (known !== undefined) return known
-    const scan = this.#world.scans.get(id)
-    const found = scan !== undefined && divideApart(scan, column, slots) !== undefined
+    const parts = columns.flatMap(({ scan: id, column }) => {
+      const scan = this.#world.scans.get(id)
+      return scan === undefined ? [] : [{ scan, column }]
+    })
+    const found = divideApart(parts, slots) !== undefined
     this.#apart.set(key, found)
     return found
   }

@@ -1,7 +1,7 @@
 import { inputsOf, type Relation } from '../logical/relation.ts'
 import { type Costs, STAGE_NS } from './cost.ts'
 import type { Draft, Drafts } from './drafts.ts'
-import { type Branch, readsOf, type Stream } from './stream.ts'
+import { type Branch, dividedScans, readsOf, type Stream } from './stream.ts'
 
 /**
  * Nanoseconds until a stream is there, with `slots` tasks at once: stage after stage; within a stage, what is divided
@@ -47,7 +47,8 @@ function branchNs({ relation, source }: Branch, { costs, slots }: ElapsedBy): nu
   const divided = (part: Relation): boolean => {
     switch (source.kind) {
       case 'scan':
-        return part.kind === 'scan' && part.scan === source.scan
+      case 'apart':
+        return part.kind === 'scan' && dividedScans(source).includes(part.scan)
       case 'segments':
         return part.kind === 'exchange' && part.exchange === source.exchange
       case 'buckets':

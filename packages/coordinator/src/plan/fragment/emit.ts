@@ -11,6 +11,7 @@ import {
   type Relation,
 } from '../logical/relation.ts'
 import {
+  type DividedScan,
   type Exchange,
   type ExchangeInput,
   type Fragment,
@@ -24,7 +25,7 @@ import { toQuery } from '../to-sql/to-query.ts'
 import { cuttableOf } from './cuttable.ts'
 import { type Content, type Draft, type Drafts, NotDistributable } from './drafts.ts'
 import { operatorTexts } from './operator-text.ts'
-import { type Branch, readsOf, type Source, type Stream } from './stream.ts'
+import { type Branch, dividedScans, readsOf, type Source, type Stream } from './stream.ts'
 
 export interface EmitOptions {
   readonly slots: number
@@ -125,7 +126,8 @@ export class Emitter {
     const parts = fragmentParts(renderQuery(query))
     const { source } = branch
     const scans = unique(parts.flatMap((p) => (p.kind === 'scan' ? [p.scan] : [])))
-    if (source.kind === 'scan' && countScans(branch.relation, source.scan) !== 1)
+    const divided = dividedScans(source)
+    if (divided.some((scan) => countScans(branch.relation, scan) !== 1))
       throw new NotDistributable('a divided table that is read twice')
     const inputs = this.#inputs(
       parts.flatMap((p) => (p.kind === 'exchange' ? [p.exchange] : [])),
@@ -133,7 +135,7 @@ export class Emitter {
     )
     const hasParts = content === 'partial' || content === 'distinct'
     const isRepeated =
-      scans.length > 1 ||
+      scans.length > Math.max(1, divided.length) ||
       inputs.some((input) => input.use === 'whole') ||
       (hasParts && (said.expected?.rows ?? 0) > GROUPS_OF_PARTS_MAX)
     this.fragments.push({
@@ -144,13 +146,13 @@ export class Emitter {
       operators: () =>
         operatorTexts(branch.relation, {
           scans: this.#options.scans,
-          divided: source.kind === 'scan' ? source.scan : undefined,
+          divided,
           rows: (relation) => this.#drafts.rowsOf(relation),
           exchange: (id) => this.#numbers.get(id),
         }),
       inputs,
       scans,
-      ...(source.kind === 'scan' ? { divided: this.#divided(source, isRepeated) } : {}),
+      ...(divided.length === 0 ? {} : { divided: this.#divided(source, isRepeated) }),
       // Bounds of another sample are other bounds.
       repeatable: !hasLimit(branch.relation) && content !== 'bounds',
       ...(source.kind === 'ranges' ? { ranges: source.count } : {}),
@@ -176,21 +178,31 @@ export class Emitter {
   }
 
   /** `isRepeated`: each task does over again what others do too, so that there are no more than run at once. */
-  #divided(
-    { scan: id, apart }: Extract<Source, { readonly kind: 'scan' }>,
-    isRepeated: boolean,
-  ): NonNullable<Fragment['divided']> {
-    const scan = this.#options.scans.get(id)
-    if (scan === undefined) throw new Error(`there is no scan ${id}`)
+  #divided(source: Source, isRepeated: boolean): readonly DividedScan[] {
     const slots = Math.max(2, this.#options.slots)
-    const bytes = scan.files.reduce((sum, file) => sum + file.bytes, 0)
+    const scans = dividedScans(source).map((id) => this.#scan(id))
+    const bytes = scans.reduce((sum, { files }) => sum + files.reduce((n, f) => n + f.bytes, 0), 0)
     const wanted = Math.ceil(bytes / (slots * TASK_BYTES_TARGET))
     const rounds = isRepeated ? 1 : Math.max(1, Math.min(wanted, ROUNDS_MAX))
-    if (apart === undefined)
-      return { scan: id, groups: divideSplits(scan.files, slots * rounds, scan.rowGroupsLeft) }
-    const groups = divideApart(scan, apart, slots * rounds) ?? divideApart(scan, apart, slots)
-    if (groups === undefined) throw new Error('a scan can be divided in the way that was chosen')
-    return { scan: id, groups, apart }
+    if (source.kind !== 'apart')
+      return scans.map(({ id, files, rowGroupsLeft }) => ({
+        scan: id,
+        groups: divideSplits(files, slots * rounds, rowGroupsLeft),
+      }))
+    const parts = source.scans.map(({ scan, column }) => ({ scan: this.#scan(scan), column }))
+    const all = divideApart(parts, slots * rounds) ?? divideApart(parts, slots)
+    if (all === undefined) throw new Error('scans can be divided in the way that was chosen')
+    return parts.map(({ scan, column }, i) => ({
+      scan: scan.id,
+      groups: all[i] ?? [],
+      apart: column,
+    }))
+  }
+
+  #scan(id: number): Scan {
+    const scan = this.#options.scans.get(id)
+    if (scan === undefined) throw new Error(`there is no scan ${id}`)
+    return scan
   }
 
   #numbered(relation: Relation, source: Source): Relation {

@@ -26,6 +26,7 @@ import { joinStream } from './join.ts'
 import { withoutOwnLimits } from './limited-union.ts'
 import { rangesOf } from './sort-ranges.ts'
 import {
+  type ApartColumn,
   bucketKeys,
   keysThrough,
   mapStream,
@@ -35,7 +36,7 @@ import {
   streamOf,
   withKeys,
 } from './stream.ts'
-import { together } from './together.ts'
+import { apartTogether, together } from './together.ts'
 
 export interface FragmentOptions {
   /** Tasks that can run at once. */
@@ -81,7 +82,19 @@ export class Fragmenter {
 
   /** The stream with rows that agree in these keys in one task; undefined where they have to be brought together. */
   together(stream: Stream, keys: readonly Expression[]): Stream | undefined {
-    return together(stream, keys, { costs: this.costs, slots: Math.max(2, this.options.slots) })
+    return together(stream, keys, { costs: this.costs, slots: this.#slots })
+  }
+
+  /** What both sides of a join are divided by where no row has to be moved for them to meet. */
+  apartTogether(
+    sides: readonly [Stream, Stream],
+    pair: { readonly left: Expression; readonly right: Expression },
+  ): readonly ApartColumn[] | undefined {
+    return apartTogether(sides, pair, { costs: this.costs, slots: this.#slots })
+  }
+
+  get #slots(): number {
+    return Math.max(2, this.options.slots)
   }
 
   /** The streams of a whole plan. Throws {@link NotDistributable} where no rule covers something in it. */

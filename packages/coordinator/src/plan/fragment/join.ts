@@ -45,7 +45,7 @@ const FEWER_GROUPS_MAX = 0.9
 
 /** One way to run a join. */
 interface Way {
-  readonly kind: 'whole' | 'buckets'
+  readonly kind: 'whole' | 'apart' | 'buckets'
   /** Nanoseconds until it is done, the work below both sides included: ways differ in how often it is done. */
   readonly ns: number
   /** `why` says for people what made it the best. */
@@ -91,6 +91,7 @@ function bestWay(sides: Sides): Stream {
   const ways = [
     ...(RIGHT_WHOLE.has(join.type) ? wholeWays(sides, 'right') : []),
     ...(LEFT_WHOLE.has(join.type) ? wholeWays(sides, 'left') : []),
+    ...apartWays(sides),
     ...bucketWays(sides),
   ]
   const best = ways.toSorted((a, b) => a.ns - b.ns)[0]
@@ -102,7 +103,11 @@ function bestWay(sides: Sides): Stream {
 function reasonFor(best: Way, ways: readonly Way[]): string {
   const other = ways.filter((way) => way.kind !== best.kind).toSorted((a, b) => a.ns - b.ns)[0]
   if (other === undefined) return ''
-  const rival = { whole: 'with one side whole', buckets: 'in buckets' }[other.kind]
+  const rival = {
+    whole: 'with one side whole',
+    apart: 'where both lie',
+    buckets: 'in buckets',
+  }[other.kind]
   return `, ${formatNs(best.ns)} where ${rival} it takes ${formatNs(other.ns)}`
 }
 
@@ -204,6 +209,22 @@ function withWhole({ join }: Sides, kept: Stream, side: Side, whole: Relation): 
     source,
   }))
   return { branches }
+}
+
+/** Both sides as their tables lie, where these can be divided by what is compared for equality. */
+function apartWays(sides: Sides): readonly Way[] {
+  const { by, join, left, right } = sides
+  for (const pair of bucketPairs(join)) {
+    const scans = by.apartTogether([left, right], pair)
+    const [l, r] = [left.branches[0], right.branches[0]]
+    if (scans === undefined || l === undefined || r === undefined) continue
+    const stream = streamOf(
+      { ...join, left: l.relation, right: r.relation },
+      { kind: 'apart', scans },
+    )
+    return [{ kind: 'apart', ns: elapsedOf(sides, stream), make: () => stream }]
+  }
+  return []
 }
 
 /** Both sides in buckets by the hash of what is compared for equality; a side that is in such buckets stays. */

@@ -16,8 +16,8 @@ export function operatorTexts(
   relation: Relation,
   by: {
     readonly scans: ReadonlyMap<number, Scan>
-    /** The scan that is divided among the tasks, if one is. */
-    readonly divided?: number | undefined
+    /** The scans that are divided among the tasks. */
+    readonly divided: readonly number[]
     readonly rows: (relation: Relation) => number
     /** The number that an exchange has in the plan. */
     readonly exchange: (id: number) => number | undefined
@@ -34,7 +34,7 @@ export function operatorTexts(
   const textOf = (part: Relation): string => {
     if (part.kind === 'scan') {
       const alias = by.scans.get(part.scan)?.alias ?? `${part.scan}`
-      const how = by.divided === part.scan ? 'divided scan' : 'scan'
+      const how = by.divided.includes(part.scan) ? 'divided scan' : 'scan'
       return describe(part).replace(`scan ${part.scan}`, `${how} ${alias}`)
     }
     if (part.kind !== 'exchange') return describe(part)

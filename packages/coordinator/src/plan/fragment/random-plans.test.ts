@@ -14,6 +14,8 @@ import { RANDOM_COLUMNS, RANDOM_TABLES, RandomSql } from './testing/random-sql.t
 
 const SEED = process.env['SEED']
 const QUERIES = Number(process.env['QUERIES'] ?? 60)
+/** The value of `k` at this part of the rows. */
+const keyAt = (part: number): number => Math.floor(part * 1_000_000)
 /** More fragments than this times those of the first plan are never run: each stage brings the end nearer. */
 const RUNS_MAX = 3
 
@@ -40,6 +42,13 @@ for (const [i, name] of RANDOM_TABLES.entries()) {
         path: `f${f}.parquet`,
         bytes: Math.ceil((rows * 30) / files),
         rowGroups: [Math.ceil(rows / files / 2), Math.ceil(rows / files / 2)],
+        // Written in the order of `k`, of which all tables have the same values.
+        bounds: {
+          k: {
+            min: [f / files, (f + 0.5) / files].map(keyAt),
+            max: [(f + 0.4) / files, (f + 0.9) / files].map(keyAt),
+          },
+        },
       })),
     ),
   })
@@ -143,12 +152,10 @@ function checkInputs(fragment: Fragment): void {
   ]
   must(sources.filter((isNone) => !isNone).length <= 1, 'a fragment divides one thing')
   must(used('divided').length <= 1, 'one exchange is divided')
-  if (divided !== undefined) {
-    must(
-      scanned.filter((scan) => scan === divided.scan).length === 1,
-      'a divided scan is read once',
-    )
-    must(divided.groups.length > 0, 'a divided scan has a group')
+  for (const { scan, groups } of divided ?? []) {
+    must(scanned.filter((one) => one === scan).length === 1, 'a divided scan is read once')
+    must(groups.length > 0, 'a divided scan has a group')
+    must(groups.length === divided?.[0]?.groups.length, 'divided scans have as many groups')
   }
   must(cuttable === undefined || used('buckets').includes(cuttable), 'what is cut is in buckets')
 }

@@ -14,8 +14,10 @@ import { addColumns, columnName } from './columns.ts'
 export type Source =
   /** One task. */
   | { readonly kind: 'single' }
-  /** The files of a scan: in any way, or, where a column is named, no value of which is in two tasks. */
-  | { readonly kind: 'scan'; readonly scan: number; readonly apart?: string | undefined }
+  /** The files of a scan in any way. */
+  | { readonly kind: 'scan'; readonly scan: number }
+  /** The files of scans by a column of each, no value of which is in two tasks. */
+  | { readonly kind: 'apart'; readonly scans: readonly ApartColumn[] }
   /** The segments of an exchange, in any way. */
   | { readonly kind: 'segments'; readonly exchange: number }
   /** Buckets of exchanges that were written by the same keys: a task has the same buckets of all of them. */
@@ -27,6 +29,12 @@ export type Source =
     }
   /** The rows of an exchange that each of them reads, by ranges of an order. */
   | { readonly kind: 'ranges'; readonly exchange: number; readonly count: number }
+
+export interface ApartColumn {
+  readonly scan: number
+  /** The table's own name of it. */
+  readonly column: string
+}
 
 /** A relation as the tasks of one fragment make it, each a part. */
 export interface Branch {
@@ -44,6 +52,12 @@ export const streamOf = (relation: Relation, source: Source): Stream => ({
 })
 
 export const SINGLE: Source = { kind: 'single' }
+
+/** The scans that are divided among the tasks. */
+export function dividedScans(source: Source): readonly number[] {
+  if (source.kind === 'scan') return [source.scan]
+  return source.kind === 'apart' ? source.scans.map(({ scan }) => scan) : []
+}
 
 /** The only branch of a stream that one task makes. */
 export function singleBranch(stream: Stream): Branch | undefined {

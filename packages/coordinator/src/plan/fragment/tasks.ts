@@ -37,6 +37,8 @@ export interface TaskLimits {
 const SKEW_MAX = 2
 /** Tasks for each slot, so that one that takes longer is made up for by the others. */
 const TASKS_PER_SLOT = 2
+/** More tasks than can run at once are made where each still has this much to read: a task takes 10 ms besides its work. */
+const ROUND_BYTES_MIN = 8 * 1024 * 1024
 
 /**
  * The tasks of a fragment once its inputs are there; before, with nothing produced, what is expected. Deterministic.
@@ -47,9 +49,8 @@ export function partsOf(
   produced: (exchange: number) => readonly Produced[],
   limits: TaskLimits,
 ): readonly TaskPart[] {
-  if (fragment.divided !== undefined) {
-    return fragment.divided.groups.map((_, group) => ({ kind: 'splits', group }))
-  }
+  const [scan] = fragment.divided ?? []
+  if (scan !== undefined) return scan.groups.map((_, group) => ({ kind: 'splits', group }))
   if (fragment.ranges !== undefined) {
     return Array.from({ length: fragment.ranges }, (_, i) => ({ kind: 'range', range: i + 1 }))
   }
@@ -62,7 +63,8 @@ export function partsOf(
 
 /** Number of tasks that are expected before anything is known of the inputs. */
 export function expectedTasks(fragment: Fragment, slots: number): number {
-  if (fragment.divided !== undefined) return fragment.divided.groups.length
+  const [divided] = fragment.divided ?? []
+  if (divided !== undefined) return divided.groups.length
   if (fragment.ranges !== undefined) return fragment.ranges
   return fragment.inputs.some((input) => input.use !== 'whole') ? Math.max(1, slots) : 1
 }
@@ -159,7 +161,8 @@ function balance<K extends string | number>(
   if (pieces.length === 0) return []
   const total = pieces.reduce((sum, [, bytes]) => sum + bytes, 0)
   const worthwhile = bytesMin === 0 ? pieces.length : Math.ceil(total / bytesMin)
-  const count = Math.max(1, Math.min(pieces.length, worthwhile, slots * TASKS_PER_SLOT))
+  const rounds = Math.min(slots * TASKS_PER_SLOT, Math.ceil(total / ROUND_BYTES_MIN))
+  const count = Math.max(1, Math.min(pieces.length, worthwhile, Math.max(slots, rounds)))
   const groups = Array.from({ length: count }, () => ({ bytes: 0, keys: [] as K[] }))
   const order = pieces.toSorted(([ka, a], [kb, b]) => b - a || (ka < kb ? -1 : 1))
   for (const [key, bytes] of order) {

@@ -1,8 +1,13 @@
-import { inputsOf, type Relation } from '../logical/relation.ts'
+import { inputsOf, type JoinRelation, type Relation } from '../logical/relation.ts'
 import type { Expression } from '../../sql/ir.ts'
 import { columnName, isSubset } from './columns.ts'
 import type { Costs } from './cost.ts'
-import { bucketKeys, type Stream } from './stream.ts'
+import { type ApartColumn, bucketKeys, type Source, type Stream } from './stream.ts'
+
+interface World {
+  readonly costs: Costs
+  readonly slots: number
+}
 
 /**
  * A stream in which rows that agree in all of these keys are made by one task; undefined where they are not, and the
@@ -11,32 +16,64 @@ import { bucketKeys, type Stream } from './stream.ts'
 export function together(
   stream: Stream,
   keys: readonly Expression[],
-  by: { readonly costs: Costs; readonly slots: number },
+  by: World,
 ): Stream | undefined {
   if (bucketKeys(stream).some((list) => isSubset(list, keys))) return stream
   const [branch] = stream.branches
-  if (stream.branches.length !== 1 || branch?.source.kind !== 'scan') return undefined
-  const { relation, source } = branch
+  if (stream.branches.length !== 1 || branch === undefined) return undefined
   for (const key of keys) {
-    const column = scannedColumn(relation, columnName(key), source.scan)
-    if (column === undefined) continue
-    // One that is divided by a column already stays so: what is below may rest on it.
-    const isApart =
-      source.apart === undefined
-        ? by.costs.canBeApart(source.scan, column, by.slots)
-        : source.apart === column
-    if (isApart) return { branches: [{ relation, source: { ...source, apart: column } }] }
+    const scans = apartBy(branch.relation, key, { ...by, source: branch.source })
+    if (scans === undefined) continue
+    return { branches: [{ relation: branch.relation, source: { kind: 'apart', scans } }] }
   }
   return undefined
 }
 
-/** The column of the table that a column of the relation is, if it comes from this scan as it is. */
-function scannedColumn(
+/**
+ * What to divide both sides of a join by, so that rows whose keys are equal are in one task; undefined where their tables
+ * cannot be divided so.
+ */
+export function apartTogether(
+  sides: readonly [Stream, Stream],
+  pair: { readonly left: Expression; readonly right: Expression },
+  by: World,
+): readonly ApartColumn[] | undefined {
+  const [left, right] = sides.map((stream, i) => {
+    const [branch] = stream.branches
+    if (stream.branches.length !== 1 || branch === undefined) return undefined
+    const { relation, source } = branch
+    return apartBy(relation, i === 0 ? pair.left : pair.right, { ...by, source })
+  })
+  if (left === undefined || right === undefined) return undefined
+  const all = [...left, ...right]
+  const isOnce = new Set(all.map(({ scan }) => scan)).size === all.length
+  return isOnce && by.costs.canBeApart(all, by.slots) ? all : undefined
+}
+
+/** What a stream is divided by, or can be, so that no value of a column is made by two tasks. */
+function apartBy(
   relation: Relation,
-  name: string | undefined,
-  scan: number,
-): string | undefined {
+  key: Expression,
+  { source, costs, slots }: World & { readonly source: Source },
+): readonly ApartColumn[] | undefined {
+  const name = columnName(key)
   if (name === undefined) return undefined
+  if (source.kind === 'scan') {
+    const column = scannedColumn(relation, name, source.scan)
+    if (column === undefined) return undefined
+    const scans = [{ scan: source.scan, column }]
+    return costs.canBeApart(scans, slots) ? scans : undefined
+  }
+  if (source.kind !== 'apart') return undefined
+  // It stays divided as it is: what is below may rest on that.
+  const isBy = source.scans.some(
+    ({ scan, column }) => scannedColumn(relation, name, scan) === column,
+  )
+  return isBy ? source.scans : undefined
+}
+
+/** The column of the table that a column of the relation is, if it comes from this scan as it is. */
+function scannedColumn(relation: Relation, name: string, scan: number): string | undefined {
   switch (relation.kind) {
     case 'scan':
       if (relation.scan !== scan) return undefined
@@ -45,8 +82,8 @@ function scannedColumn(
     case 'aggregate': {
       const items = relation.kind === 'project' ? relation.items : relation.keys
       const item = items.find(({ column }) => column.name === name)
-      if (item === undefined) return undefined
-      return scannedColumn(relation.input, columnName(item.expression), scan)
+      const below = item === undefined ? undefined : columnName(item.expression)
+      return below === undefined ? undefined : scannedColumn(relation.input, below, scan)
     }
     case 'filter':
     case 'distinct':
@@ -54,12 +91,20 @@ function scannedColumn(
     case 'unnest':
     case 'sort':
     case 'limit':
+      return scannedColumn(relation.input, name, scan)
     case 'join': {
+      const sides = inputsOf(relation).filter((_, i) => isKept(relation, i))
       // A column has one name in the whole plan, so it is found on the side that it is of.
-      const found = inputsOf(relation).map((input) => scannedColumn(input, name, scan))
+      const found = sides.map((input) => scannedColumn(input, name, scan))
       return found.find((column) => column !== undefined)
     }
     default:
       return undefined
   }
+}
+
+/** True for a side whose columns are as they were: the other's NULLs for want of a partner may be in any task. */
+function isKept({ type }: JoinRelation, side: number): boolean {
+  if (type === 'full') return false
+  return type === 'inner' || (type === 'right' ? side === 1 : side === 0)
 }

@@ -2,6 +2,7 @@ import type { Estimate } from '../fragment/cost.ts'
 import { inputsOf, type JoinType, type LogicalPlan, type Relation } from '../logical/relation.ts'
 import { typesOfRelation } from '../logical/types.ts'
 import { aggregateOfOneRow } from './aggregate-of-one-row.ts'
+import { dropNullTests } from './drop-null-tests.ts'
 import { foldConstants } from './fold-constants.ts'
 import { pushLimits } from './limit-pushdown.ts'
 import { marksToJoins } from './marks-to-joins.ts'
@@ -52,7 +53,7 @@ export function optimize(plan: LogicalPlan, estimate: Estimate): LogicalPlan {
   if (parts.has('semi') || parts.has('anti') || parts.has('mark'))
     root = pushSemiJoins(root, estimate, types)
   root = orderJoins(root, estimate, types)
-  return { ...plan, root: pruned(root) }
+  return { ...plan, root: pruned(dropNullTests(root)) }
 }
 
 type Part = Relation['kind'] | JoinType

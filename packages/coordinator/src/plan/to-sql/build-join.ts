@@ -49,7 +49,9 @@ function inOurOrder(
   { left, right, sides }: Sides,
 ): Pick<Sides, 'left' | 'right'> {
   const isJoin = (block: Block): boolean => block.from?.kind === 'join'
-  if ((!isJoin(left) && !isJoin(right)) || !readsExchange(join)) return { left, right }
+  // It also puts semi and anti joins before inner joins that would leave them fewer rows.
+  const isAsked = join.type === 'semi' || join.type === 'anti'
+  if ((!isJoin(left) && !isJoin(right)) || !(isAsked || readsExchange(join))) return { left, right }
   return {
     left: isJoin(left) ? builder.wrap(left, sides.left) : left,
     right: isJoin(right) ? builder.wrap(right, sides.right) : right,
