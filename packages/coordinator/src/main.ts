@@ -29,6 +29,8 @@ const USAGE = `usage: coordinator --id ID --cluster NAME --etcd URL[,URL…] --l
                            also NYALA_DEFAULT_SETTINGS; the same for all coordinators
 `
 
+const USAGE_ERRORS: ReadonlySet<string> = new Set(['invalid_parameter_value', 'undefined_object'])
+
 interface Options {
   readonly id: string
   readonly cluster: string
@@ -193,8 +195,9 @@ setFlagsFromString('--no-incremental-marking')
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    if (error instanceof SqlError && error.error === 'invalid_parameter_value') {
-      process.stderr.write(`${error.message}\n${USAGE}`)
+    if (error instanceof SqlError && USAGE_ERRORS.has(error.error)) {
+      const hint = error.hint === undefined ? '' : `; ${error.hint}`
+      process.stderr.write(`${error.message}${hint}\n${USAGE}`)
       process.exit(3)
     }
     process.stderr.write(
