@@ -42,7 +42,11 @@ const leftDirectories = (): readonly string[] =>
 
 t.test('a cluster that is struck', (t) =>
   withFacts(options, async (facts) => {
-    for (const name of ['executor-kill', 'coordinator-kill']) {
+    // One that strikes processes and one that strikes links; all others and their mutants are `npm run drill`.
+    for (const [name, withMutant] of [
+      ['executor-kill', true],
+      ['coordinator-cut', false],
+    ] as const) {
       const before = leftDirectories()
 
       await t.test(
@@ -57,11 +61,13 @@ t.test('a cluster that is struck', (t) =>
         },
       )
 
-      await t.test(`${name} fails without the guard that it is about`, async (t) => {
-        const report = await run(name, facts, { mutant: true, patience: MUTANT_PATIENCE })
-        t.ok(isAsItMust(report), failuresOf(report).join('\n'))
-        t.not(report.failures.length, 0)
-      })
+      if (withMutant) {
+        await t.test(`${name} fails without the guard that it is about`, async (t) => {
+          const report = await run(name, facts, { mutant: true, patience: MUTANT_PATIENCE })
+          t.ok(isAsItMust(report), failuresOf(report).join('\n'))
+          t.not(report.failures.length, 0)
+        })
+      }
 
       t.strictSame(
         leftDirectories().filter((one) => !before.includes(one)),

@@ -1,0 +1,126 @@
+import { once } from 'node:events'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { systemClock } from '@nyala/client/base'
+import t, { type Test } from 'tap'
+import { type Fault, FaultProxy } from './fault-proxy.ts'
+
+/** A server that keeps what it hears, and a client of it, with a proxy between them. */
+async function setUp(test: Test) {
+  const heard: Buffer[] = []
+  const accepted: Socket[] = []
+  const server: Server = createServer((socket) => {
+    accepted.push(socket)
+    socket.on('data', (piece) => heard.push(piece))
+    socket.on('error', () => undefined)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const place = server.address()
+  if (place === null || typeof place === 'string') throw new Error('no port')
+  let faults: readonly Fault[] = []
+  const proxy = await FaultProxy.open({
+    target: `127.0.0.1:${place.port}`,
+    clock: systemClock,
+    faultsOf: () => faults,
+    whoIs: () => 'client',
+  })
+  const answers: Buffer[] = []
+  const [host = '', port = ''] = proxy.address.split(':')
+  const client = connect({ host, port: Number(port) })
+  client.on('data', (piece) => answers.push(piece))
+  client.on('error', () => undefined)
+  await once(client, 'connect')
+  await until(() => accepted.length === 1)
+  test.teardown(async () => {
+    client.destroy()
+    for (const socket of accepted) socket.destroy()
+    await proxy.close()
+    server.close()
+  })
+  const text = (pieces: readonly Buffer[]): string => Buffer.concat(pieces).toString('latin1')
+  return {
+    client,
+    proxy,
+    served: accepted[0] as Socket,
+    set: (...now: readonly Fault[]): void => {
+      faults = now
+      proxy.update()
+    },
+    heard: () => text(heard),
+    answers: () => text(answers),
+  }
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await systemClock.sleep(2)
+}
+
+t.test(
+  'a link that is cut one way passes the other, and what waited once it is healed',
+  async (t) => {
+    const link = await setUp(t)
+    link.set({ kind: 'blackhole', way: 'to' })
+    link.client.write('one ')
+    link.served.write('answer')
+    await until(() => link.answers() === 'answer')
+    link.client.write('two')
+    // The other way is in use meanwhile: had they been let through, they would be there.
+    link.served.write('!')
+    await until(() => link.answers() === 'answer!')
+    t.equal(link.heard(), '')
+    link.set()
+    await until(() => link.heard() === 'one two')
+    t.pass('nothing was lost, and all in order')
+  },
+)
+
+t.test('who ends on one side of a blackhole is not known on the other', async (t) => {
+  const link = await setUp(t)
+  let ended = false
+  link.served.once('end', () => (ended = true))
+  link.set({ kind: 'blackhole', way: 'to' })
+  link.client.end()
+  link.served.write('x')
+  await until(() => link.answers() === 'x')
+  t.notOk(ended)
+  link.set()
+  await until(() => ended)
+})
+
+t.test('bytes on a slow link keep their order', async (t) => {
+  const link = await setUp(t)
+  link.set({ kind: 'delay', ms: 30 })
+  const sent = Array.from({ length: 20 }, (_, i) => `${i};`)
+  for (const piece of sent) {
+    link.client.write(piece)
+    await systemClock.sleep(1)
+  }
+  link.set()
+  link.client.write('end')
+  await until(() => link.heard().endsWith('end'))
+  t.equal(link.heard(), `${sent.join('')}end`)
+})
+
+t.test('of so many large pieces one byte is another', async (t) => {
+  const link = await setUp(t)
+  const large = 'a'.repeat(1024 * 1024)
+  link.set({ kind: 'corrupt', way: 'to', pieces: 2 })
+  link.client.write('small')
+  await until(() => link.heard() === 'small')
+  link.client.write(large)
+  await until(() => link.heard().length === 5 + large.length)
+  const changed = [...link.heard().slice(5)].filter((one) => one !== 'a')
+  t.equal(changed.length, 2)
+  t.equal(link.proxy.corrupted, 2)
+})
+
+t.test('a cut link is reset, and so are new connections', async (t) => {
+  const link = await setUp(t)
+  link.set({ kind: 'cut' })
+  await until(() => link.client.destroyed)
+  const [host = '', port = ''] = link.proxy.address.split(':')
+  const again = connect({ host, port: Number(port) })
+  again.on('error', () => undefined)
+  await until(() => again.destroyed)
+  t.pass('nobody gets through')
+})
