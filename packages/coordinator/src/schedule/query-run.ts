@@ -247,7 +247,7 @@ export class QueryRun {
       endedMs: undefined,
     }
     this.#reports.push(report)
-    if (fragment.ranges !== undefined)
+    if (fragment.ranges !== undefined && this.#options.table === undefined)
       this.#options.relay.inOrder(parts.map((_, task) => numberOf(fragment, task)))
     return report
   }
