@@ -30,7 +30,7 @@ const EVENTS: Readonly<Record<RunEvent, number>> = {
   'planned again': 20,
   'task run again': 40,
   'enough rows': 1,
-  'sorted by ranges': 5,
+  'sorted by ranges': 2,
 }
 
 t.setTimeout(TIMEOUT_MS)
