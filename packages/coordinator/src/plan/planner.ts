@@ -44,7 +44,7 @@ export interface PlanOptions {
 }
 
 /** With `force`, results of so many rows are sorted by ranges; of a few rows there is nothing to see. */
-const FORCED_RANGES_ROWS_MIN = 1_000
+const FORCED_RANGES_ROWS_MIN = 15_000
 /** Distributed, a query is to take at most this part of the time that it takes alone. */
 const GAIN_MIN = 0.9
 
