@@ -29,6 +29,8 @@ export class FaultProxy {
   readonly address: string
   readonly #server: Server
   readonly #pipes = new Set<Pipe>()
+  /** On connections that have ended. */
+  #corruptedBefore = 0
   readonly #faultsOf: (dialled: Dialled) => readonly Fault[]
 
   private constructor(server: Server, address: string, options: ProxyOptions) {
@@ -38,7 +40,9 @@ export class FaultProxy {
     server.on('connection', (near) => {
       const pipe = new Pipe(near, options)
       this.#pipes.add(pipe)
-      near.once('close', () => this.#pipes.delete(pipe))
+      near.once('close', () => {
+        if (this.#pipes.delete(pipe)) this.#corruptedBefore += pipe.corrupted
+      })
       pipe.apply(this.#faultsOf(pipe))
     })
   }
@@ -54,9 +58,9 @@ export class FaultProxy {
     return new FaultProxy(server, `127.0.0.1:${place.port}`, options)
   }
 
-  /** Bytes that were made to be others. */
+  /** Pieces that were made to be others. */
   get corrupted(): number {
-    return [...this.#pipes].reduce((sum, pipe) => sum + pipe.corrupted, 0)
+    return [...this.#pipes].reduce((sum, pipe) => sum + pipe.corrupted, this.#corruptedBefore)
   }
 
   update(): void {

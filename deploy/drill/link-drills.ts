@@ -35,13 +35,13 @@ export const LINK_DRILLS: readonly Drill[] = [
       const victim = await busyExecutor(round)
       const coordinators = await round.ids('coordinator')
       round.began(victim)
-      round.links.set([
+      await round.links.set([
         { from: victim, to: coordinators, fault: { kind: 'blackhole', way: 'to' } },
         { from: coordinators, to: victim, fault: { kind: 'blackhole', way: 'back' } },
       ])
       await noticed(round, victim)
       await round.loadRecovered()
-      round.links.set([])
+      await round.links.set([])
     },
     notices: seesExecutorGo,
     mutant: { name: 'no-pings', fails: ['stall', 'detected'] },
@@ -57,8 +57,8 @@ export const LINK_DRILLS: readonly Drill[] = [
       const coordinators = await round.ids('coordinator')
       const executors = await round.ids('executor')
       round.began(executors.join(' and '))
-      round.links.set([{ from: coordinators, to: executors, fault: { kind: 'cut' } }])
-      round.links.set([])
+      await round.links.set([{ from: coordinators, to: executors, fault: { kind: 'cut' } }])
+      await round.links.set([])
       round.load.gate.open()
     },
     mutant: { name: 'no-refetch', fails: ['errors'] },
@@ -75,10 +75,10 @@ export const LINK_DRILLS: readonly Drill[] = [
       const executors = await round.ids('executor')
       round.began(executors.join(' and '))
       const fault: Fault = { kind: 'corrupt', way: 'back', pieces: 1 }
-      round.links.set([{ from: coordinators, to: executors, fault }])
+      await round.links.set([{ from: coordinators, to: executors, fault }])
       round.load.gate.open()
-      await round.until('exact', round.bound(MOVED_MS), () =>
-        round.links.corrupted > 0 ? undefined : 'nothing was corrupted',
+      await round.until('exact', round.bound(MOVED_MS), async () =>
+        (await round.links.corrupted()) > 0 ? undefined : 'nothing was corrupted',
       )
       await round.loadRecovered()
     },
@@ -95,10 +95,10 @@ export const LINK_DRILLS: readonly Drill[] = [
     run: async (round) => {
       const victim = await streaming(round)
       round.began(victim)
-      round.links.set([{ from: CLIENT, to: victim, fault: BLACKHOLE }])
+      await round.links.set([{ from: CLIENT, to: victim, fault: BLACKHOLE }])
       round.load.gate.open()
       await round.loadRecovered()
-      round.links.set([])
+      await round.links.set([])
     },
     mutant: { name: 'no-claim-from-the-living', fails: ['errors', 'stall'] },
   },
@@ -114,13 +114,13 @@ export const LINK_DRILLS: readonly Drill[] = [
     run: async (round) => {
       const victim = await streaming(round)
       round.began(victim)
-      round.links.set([
+      await round.links.set([
         { from: 'any', to: victim, fault: BLACKHOLE },
         { from: victim, to: 'any', fault: BLACKHOLE },
       ])
       round.load.gate.open()
       await round.loadRecovered()
-      round.links.set([])
+      await round.links.set([])
     },
     notices: seesCoordinatorGo,
     mutant: { name: 'no-second-opinion', fails: ['errors'] },
@@ -145,7 +145,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     run: async (round) => {
       const victim = await round.leader()
       round.began(victim)
-      round.links.set([{ from: victim, to: await round.ids('etcd'), fault: BLACKHOLE }])
+      await round.links.set([{ from: victim, to: await round.ids('etcd'), fault: BLACKHOLE }])
       await round.until('leader', round.bound(LEASE_MS + MOVED_MS), () => {
         const seen = round.logged()
         const isOver = seen.some(({ member, event }) => member === victim && event === 'deposed')
@@ -154,7 +154,7 @@ export const LINK_DRILLS: readonly Drill[] = [
           ? undefined
           : 'nobody else leads'
       })
-      round.links.set([])
+      await round.links.set([])
     },
     mutant: { name: 'no-step-down', fails: ['leader'] },
   },
@@ -166,7 +166,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     links: true,
     run: async (round) => {
       round.began('')
-      round.links.set([{ from: 'any', to: 'any', fault: { kind: 'delay', ms: 150 } }])
+      await round.links.set([{ from: 'any', to: 'any', fault: { kind: 'delay', ms: 150 } }])
       await round.loadRecovered()
       const suspected = round
         .logged()
@@ -179,7 +179,7 @@ export const LINK_DRILLS: readonly Drill[] = [
           ? undefined
           : `${suspected.member} took slow members for dead: ${JSON.stringify(suspected.fields['members'])}`,
       )
-      round.links.set([])
+      await round.links.set([])
     },
     mutant: { name: 'impatient-pings', fails: ['whole', 'errors', 'stall'] },
   },
@@ -191,13 +191,13 @@ async function cutExecutor(round: Round, fault: Fault): Promise<void> {
   const victim = await busyExecutor(round)
   const coordinators = await round.ids('coordinator')
   round.began(victim)
-  round.links.set([
+  await round.links.set([
     { from: victim, to: coordinators, fault },
     { from: coordinators, to: victim, fault },
   ])
   await noticed(round, victim)
   await round.loadRecovered()
-  round.links.set([])
+  await round.links.set([])
 }
 
 /** Whoever has nothing to do there would recover without: it must be seen all the same. */
@@ -214,7 +214,7 @@ async function cutFromEtcd(round: Round): Promise<void> {
   const victim = await streaming(round)
   const { clock } = round.options
   round.began(victim)
-  round.links.set([{ from: victim, to: await round.ids('etcd'), fault: BLACKHOLE }])
+  await round.links.set([{ from: victim, to: await round.ids('etcd'), fault: BLACKHOLE }])
   const endMs = clock.now() + LEASE_MS + ORPHAN_MS
   const moved = round.load.streams.map(({ moves }) => moves)
   await round.until('errors', round.bound(MOVED_MS) + LEASE_MS + ORPHAN_MS, () =>
@@ -224,6 +224,9 @@ async function cutFromEtcd(round: Round): Promise<void> {
     .logged()
     .some(({ member, event }) => member === victim && event === 'registrationLost')
   await round.until('whole', 0, () => (isLost ? undefined : `${victim} was still registered`))
+  // Were its queries another's by now, it would hear of that.
+  await round.links.set([])
+  await round.whole()
   round.load.gate.open()
   await round.until('stall', round.bound(MOVED_MS), () =>
     round.load.streams.every(({ calls }) => calls.length > 0) ? undefined : 'a stream waits',
@@ -232,7 +235,6 @@ async function cutFromEtcd(round: Round): Promise<void> {
   await round.until('errors', 0, () =>
     went === undefined ? undefined : `${went.name} had to go elsewhere, though ${victim} lives`,
   )
-  round.links.set([])
 }
 
 /** After the lease is gone a leader waits 5 s for clients to come, and looks every half second. */

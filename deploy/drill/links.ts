@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import type { Clock } from '@nyala/client/base'
+import { Worker } from 'node:worker_threads'
+import { deferred, type Deferred } from '@nyala/client/base'
 import type { RunningProcess } from '../local/cluster.ts'
-import { type Dialled, type Fault, FaultProxy } from './fault-proxy.ts'
+import type { Fault } from './fault-proxy.ts'
 
 /** Who dials from outside of the cluster: the clients of the drill. */
 export const CLIENT = 'client'
@@ -13,30 +13,45 @@ export interface LinkFault {
   readonly fault: Fault
 }
 
+export type LinksRequest =
+  | { readonly kind: 'open'; readonly member: { readonly id: string; readonly address: string } }
+  | {
+      readonly kind: 'set'
+      readonly faults: readonly LinkFault[]
+      /** Whom sockets may belong to. */
+      readonly processes: readonly Pick<RunningProcess, 'id' | 'pid'>[]
+    }
+  | { readonly kind: 'corrupted' }
+  | { readonly kind: 'close' }
+
 /**
- * The links of a cluster, each through a proxy: who dials a member dials the proxy, and which member it is that dials is
- * told by whose socket the other end is (Linux). Made before the members are started, which tell others these addresses.
+ * The links of a cluster, each through a proxy: who dials a member dials the proxy. Made before the members are started,
+ * which tell others these addresses. The proxies are in a thread of their own, so that they are not as slow as the
+ * clients of the drill are busy.
  */
 export class Links {
-  readonly #proxies = new Map<string, FaultProxy>()
-  readonly #clock: Clock
-  #faults: readonly LinkFault[] = []
+  readonly #worker = new Worker(new URL('./links-worker.js', import.meta.url))
+  readonly #answers = new Map<number, Deferred<unknown>>()
+  readonly #addresses = new Map<string, string>()
   #processes: () => readonly RunningProcess[] = () => []
+  #next = 0
 
-  constructor(clock: Clock) {
-    this.#clock = clock
+  constructor() {
+    this.#worker.on('message', ({ id, answer }: { id: number; answer: unknown }) => {
+      this.#answers.get(id)?.resolve(answer)
+      this.#answers.delete(id)
+    })
+    this.#worker.on('error', (error) => {
+      for (const answer of this.#answers.values()) answer.reject(error)
+    })
   }
 
   /** The address that others are told of a member. */
   async open(member: { readonly id: string; readonly address: string }): Promise<string> {
-    const proxy = await FaultProxy.open({
-      target: member.address,
-      clock: this.#clock,
-      faultsOf: (dialled) => this.#faultsOf(member.id, dialled),
-      whoIs: (port) => memberAt(port, this.#processes()),
-    })
-    this.#proxies.set(member.id, proxy)
-    return proxy.address
+    const { id, address } = member
+    const told = (await this.#ask({ kind: 'open', member: { id, address } })) as string
+    this.#addresses.set(id, told)
+    return told
   }
 
   /** Whom sockets may belong to. */
@@ -45,63 +60,30 @@ export class Links {
   }
 
   addressOf(id: string): string | undefined {
-    return this.#proxies.get(id)?.address
+    return this.#addresses.get(id)
   }
 
   /** From now on this is wrong, and nothing else. */
-  set(faults: readonly LinkFault[]): void {
-    this.#faults = faults
-    for (const proxy of this.#proxies.values()) proxy.update()
+  async set(faults: readonly LinkFault[]): Promise<void> {
+    const processes = this.#processes().map(({ id, pid }) => ({ id, pid }))
+    await this.#ask({ kind: 'set', faults, processes })
   }
 
-  /** Bytes on living connections that were made to be others. */
-  get corrupted(): number {
-    return [...this.#proxies.values()].reduce((sum, proxy) => sum + proxy.corrupted, 0)
+  /** Pieces that were made to be others. */
+  async corrupted(): Promise<number> {
+    return (await this.#ask({ kind: 'corrupted' })) as number
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#proxies.values()].map((proxy) => proxy.close()))
+    await this.#ask({ kind: 'close' })
+    await this.#worker.terminate()
   }
 
-  #faultsOf(to: string, { from }: Dialled): readonly Fault[] {
-    return this.#faults
-      .filter((one) => isMeant(one.from, from) && isMeant(one.to, to))
-      .map(({ fault }) => fault)
-  }
-}
-
-const isMeant = (meant: string | readonly string[], id: string): boolean =>
-  meant === 'any' || (typeof meant === 'string' ? meant === id : meant.includes(id))
-
-/** The member whose process holds the socket that dials from a port of the loopback address. */
-function memberAt(port: number, processes: readonly RunningProcess[]): string {
-  const inode = inodeOf(port)
-  if (inode === undefined) return CLIENT
-  const link = `socket:[${inode}]`
-  return processes.find(({ pid }) => holds(pid, link))?.id ?? CLIENT
-}
-
-/** Of the socket whose local end the port is, as Linux lists them: state, queues and owner come between. */
-function inodeOf(port: number): string | undefined {
-  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
-  for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
-    const fields = line.trim().split(/\s+/)
-    if (fields[1] === local) return fields[9]
-  }
-  return undefined
-}
-
-function holds(pid: number, link: string): boolean {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
-      try {
-        return readlinkSync(`/proc/${pid}/fd/${fd}`) === link
-      } catch {
-        return false
-      }
-    })
-  } catch {
-    // It has ended meanwhile.
-    return false
+  #ask(request: LinksRequest): Promise<unknown> {
+    const id = this.#next++
+    const answer = deferred<unknown>()
+    this.#answers.set(id, answer)
+    this.#worker.postMessage({ id, request })
+    return answer.promise
   }
 }

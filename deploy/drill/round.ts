@@ -158,7 +158,7 @@ export class Round {
       if (!(error instanceof ClaimFailed)) throw error
       this.#failures.push({ claim: error.claim, failure: error.message })
     } finally {
-      this.options.links?.set([])
+      await this.options.links?.set([])
       await this.load.close()
     }
     return this.#result()

@@ -81,9 +81,9 @@ async function onOwnCluster(
   dir: string,
   options: DrillOptions,
 ): Promise<DrillReport> {
-  const { variables, signal, mutant, facts, clock } = options
+  const { variables, signal, mutant, facts } = options
   const failpointFile = drill.failpoints === true ? join(dir, FAILPOINT_FILE) : undefined
-  const links = drill.links === true ? new Links(clock) : undefined
+  const links = drill.links === true ? new Links() : undefined
   let cluster: LocalCluster | undefined
   let rounds: readonly RoundResult[]
   let members: readonly RunningProcess[]
@@ -110,7 +110,7 @@ async function onOwnCluster(
     const target = ownTarget(cluster)
     rounds = await strike(drill, { target, database: 'default', links, failpointFile }, options)
   } finally {
-    links?.set([])
+    await links?.set([])
     if (cluster !== undefined) await stop(cluster, signal)
     await links?.close()
   }
