@@ -1,0 +1,272 @@
+import { Prng, silentLog } from '@nyala/client/base'
+import { type MemberId, SqlError } from '@nyala/client/protocol'
+import { Catalog, Keys, type Kv, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
+import { type Fate, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import type { StatementContext, StatementOutcome } from '../../server/statement-context.ts'
+import { Committer } from '../committer.ts'
+import { WriteRuns } from '../write-run.ts'
+
+const COORDINATORS = 3
+const STATEMENTS = 14
+const TABLES = 2
+/** Times that a client sends a statement whose end it does not know. */
+const SENDS_MAX = 4
+
+/** `append` goes on top of others, `replace` gives up where another came first. */
+type StatementKind = 'append' | 'replace'
+
+/** What the commit of a write compares: that its statement has no outcome, its record is pending, the head at its base. */
+export type Guard = 'outcome' | 'record' | 'head'
+
+interface Told {
+  readonly id: string
+  readonly table: string
+  readonly answers: ('done' | 'failed' | 'unknown')[]
+}
+
+interface Process {
+  readonly kv: MemoryKv
+  readonly catalog: Catalog
+  readonly runs: WriteRuns
+}
+
+/**
+ * Several coordinators that commit writes to few tables over one simulated etcd, while requests and replies are lost,
+ * refused or late, statements are sent twice, and somebody aborts writes of coordinators that it takes for dead. It runs
+ * the code that runs in production, without files: the contents of a table are the ids of the statements that changed it,
+ * kept in its comment. The same seed gives the same run.
+ */
+export class WriteSimulation {
+  readonly #prng: Prng
+  readonly #clock = new ManualClock()
+  readonly #etcd = new MemoryEtcd(this.#clock)
+  readonly #keys = new Keys('test')
+  readonly #processes: Process[] = []
+  readonly #told: Told[] = []
+  readonly #without: Guard | undefined
+  /** Writes whose files were removed. */
+  readonly #cleaned = new Set<string>()
+  #isFaulty = false
+
+  /** `without`: what commits leave out of their compares, to show that it is missed. */
+  constructor(seed: number, options: { readonly without?: Guard | undefined } = {}) {
+    this.#prng = new Prng(seed)
+    this.#without = options.without
+  }
+
+  /** Sentences that say what went wrong; empty when all that is promised held. */
+  run(): Promise<readonly string[]> {
+    return this.#clock.run(this.#play())
+  }
+
+  /** How statements ended, for whoever wants to know that the faults do something. */
+  get ends(): { readonly done: number; readonly failed: number; readonly unknown: number } {
+    const all = this.#told.flatMap(({ answers }) => answers)
+    const count = (end: string): number => all.filter((answer) => answer === end).length
+    return { done: count('done'), failed: count('failed'), unknown: count('unknown') }
+  }
+
+  async #play(): Promise<readonly string[]> {
+    const first = await this.#open('c0')
+    for (let i = 0; i < TABLES; i++) await first.catalog.createRelation(tableOf(`t${i}`))
+    for (let i = 1; i <= COORDINATORS; i++) this.#processes.push(await this.#open(`c${i}`))
+    this.#isFaulty = true
+    const reaper = { stopped: false }
+    const reaping = this.#reap(reaper)
+    await Promise.all(Array.from({ length: STATEMENTS }, (_, i) => this.#client(`s${i}`)))
+    reaper.stopped = true
+    await reaping
+    this.#isFaulty = false
+    // What is late comes at last.
+    await this.#clock.sleep(60_000)
+    const violations = await this.#check(first)
+    for (const { catalog } of [first, ...this.#processes]) await catalog.close()
+    return violations
+  }
+
+  async #open(id: string): Promise<Process> {
+    const kv = this.#etcd.connect()
+    const [keys, clock, log] = [this.#keys, this.#clock, silentLog]
+    await openCluster({ kv, keys, clock })
+    const catalog = await Catalog.open({ kv, keys, clock, log })
+    kv.faults = {
+      fate: (method) => (this.#isFaulty && method === 'commitIf' ? this.#fate() : 'pass'),
+      latencyMs: () => (this.#isFaulty ? this.#prng.below(20) : 1),
+    }
+    const writeLog = new WriteLog({ kv: this.#unguarded(kv), keys, clock })
+    const random = (): number => this.#prng.next()
+    const committer = new Committer({ catalog, writeLog, keys, clock, random })
+    const owner = { id: id as MemberId, startedAt: 1 }
+    const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
+    return { kv, catalog, runs }
+  }
+
+  /** The store for commits that leave out one of their compares. */
+  #unguarded(kv: MemoryKv): Kv {
+    const { statements, txns, catalog } = this.#keys
+    const prefixes = { outcome: statements, record: txns, head: catalog }
+    const prefix = this.#without === undefined ? undefined : prefixes[this.#without]
+    if (prefix === undefined) return kv
+    const commitIf: Kv['commitIf'] = (request, options) => {
+      const compares = request.compares.filter(({ key }) => !key.startsWith(prefix))
+      return kv.commitIf({ ...request, compares }, options)
+    }
+    return new Proxy<Kv>(kv, {
+      get(target, name) {
+        if (name === 'commitIf') return commitIf
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+  }
+
+  #fate(): Fate {
+    const draw = this.#prng.next()
+    if (draw < 0.05) return 'loseReply'
+    if (draw < 0.1) return 'loseRequest'
+    if (draw < 0.13) return { kind: 'late', afterMs: this.#prng.below(12_000) }
+    if (draw < 0.16) return 'unavailable'
+    return 'pass'
+  }
+
+  /** Sends a statement until its end is known, as often as a client does; sometimes to two coordinators at once. */
+  async #client(id: string): Promise<void> {
+    const told: Told = { id, table: `t${this.#prng.below(TABLES)}`, answers: [] }
+    const kind = this.#prng.chance(0.3) ? 'replace' : 'append'
+    this.#told.push(told)
+    await this.#clock.sleep(this.#prng.below(400))
+    for (let sent = 0; sent < SENDS_MAX; sent++) {
+      const twice = this.#prng.chance(0.2)
+      const sends = [this.#send(told, kind), ...(twice ? [this.#send(told, kind)] : [])]
+      const answers = await Promise.all(sends)
+      told.answers.push(...answers)
+      if (!answers.includes('unknown')) return
+    }
+  }
+
+  async #send(told: Told, kind: StatementKind): Promise<Told['answers'][number]> {
+    const process = this.#processes[this.#prng.below(COORDINATORS)]
+    if (process === undefined) throw new Error('no coordinator')
+    // A coordinator that dies, or whose socket does, may still go on with the statement: its client hears nothing.
+    const isCut = this.#prng.chance(0.15)
+    try {
+      await this.#execute(process, told, kind)
+      return isCut ? 'unknown' : 'done'
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error
+      return isCut || error.error === 'commit_outcome_unknown' ? 'unknown' : 'failed'
+    }
+  }
+
+  #execute(process: Process, told: Told, kind: StatementKind): Promise<StatementOutcome> {
+    const { runs, catalog } = process
+    const context = contextOf(told.id)
+    return runs.once(context, async (identity) => {
+      const base = tableIn(catalog, told.table)
+      return runs.staged({ identity, context, command: 'X', locations: [] }, async (write) => {
+        await this.#clock.sleep(this.#prng.below(300))
+        return write.update(base, { rows: 1 }, async (current) => {
+          await this.#clock.sleep(this.#prng.below(20))
+          if (kind === 'replace' && current.snapshotId !== base.snapshotId) {
+            throw new SqlError('serialization_failure', 'another came first')
+          }
+          const comment = [...statementsOf(current), told.id].join(' ')
+          return { ...current, comment, snapshotId: current.snapshotId + 1 }
+        })
+      })
+    })
+  }
+
+  /** Aborts writes at random, as a leader does that takes their coordinator for dead. */
+  async #reap(until: { readonly stopped: boolean }): Promise<void> {
+    const kv = this.#etcd.connect()
+    const writeLog = new WriteLog({ kv, keys: this.#keys, clock: this.#clock })
+    while (!until.stopped) {
+      await this.#clock.sleep(50 + this.#prng.below(200))
+      for (const write of await writeLog.transactions()) {
+        const { record } = write
+        if (record.kind !== 'pending' || !this.#prng.chance(0.1)) continue
+        if (await writeLog.abort({ ...write, record }, 'taken for dead'))
+          this.#cleaned.add(record.id)
+      }
+    }
+  }
+
+  async #check({ catalog }: Process): Promise<readonly string[]> {
+    const writeLog = new WriteLog({
+      ...{ kv: this.#etcd.connect(), keys: this.#keys, clock: this.#clock },
+    })
+    const violations: string[] = []
+    const tables = new Map<string, readonly string[]>()
+    for (let i = 0; i < TABLES; i++) {
+      tables.set(`t${i}`, statementsOf(tableIn(catalog, `t${i}`)))
+    }
+    for (const { id, table, answers } of this.#told) {
+      const found = [...tables].flatMap(([name, ids]) =>
+        ids.filter((one) => one === id).map(() => name),
+      )
+      const ends = answers.join(', ')
+      if (found.length > 1) violations.push(`${id} was done ${found.length} times (${ends})`)
+      if (found.some((name) => name !== table)) violations.push(`${id} changed another table`)
+      if (answers.includes('done') && found.length === 0) violations.push(`${id} is lost (${ends})`)
+      const failed = answers.at(-1) === 'failed' && !answers.includes('unknown')
+      if (failed && !answers.includes('done') && found.length > 0) {
+        violations.push(`${id} was done, and its client told that it was not (${ends})`)
+      }
+      const outcome = await writeLog.outcomeOf(id)
+      if (outcome !== undefined && this.#cleaned.has(outcome.write)) {
+        violations.push(`${id} was done, and the files of its write were removed`)
+      }
+      if ((outcome !== undefined) !== found.length > 0) {
+        violations.push(
+          `${id} has ${found.length} effects and the outcome ${JSON.stringify(outcome)}`,
+        )
+      }
+    }
+    for (const [name, ids] of tables) {
+      const { snapshotId } = tableIn(catalog, name)
+      if (snapshotId !== ids.length) violations.push(`${name} lost a change: ${snapshotId} commits`)
+    }
+    return violations
+  }
+}
+
+const tableOf = (name: string): Parameters<Catalog['createRelation']>[0] => ({
+  kind: 'managed',
+  database: 'default',
+  name,
+  comment: '',
+  location: `/w/${name}`,
+  columns: [{ name: 'a', type: 'BIGINT' }],
+  partitionColumns: [],
+  schemaVersion: 1,
+  snapshotId: 0,
+  manifest: null,
+  statistics: null,
+  refreshedAt: 0,
+})
+
+function tableIn(catalog: Catalog, name: string): TableRecord {
+  const found = catalog.snapshot().relation('default', name)?.record
+  if (found === undefined || found.kind === 'view') throw new Error(`no table ${name}`)
+  return found
+}
+
+const statementsOf = ({ comment = '' }: TableRecord): readonly string[] =>
+  comment === '' ? [] : comment.split(' ')
+
+/** What a write asks of its statement. */
+function contextOf(id: string): StatementContext {
+  const context: Pick<
+    StatementContext,
+    'statementId' | 'sql' | 'session' | 'signal' | 'notices' | 'commit'
+  > = {
+    statementId: id,
+    sql: id,
+    session: { database: 'default', settings: {}, revision: 0 },
+    signal: new AbortController().signal,
+    notices: [],
+    commit: { begun: false },
+  }
+  return context as StatementContext
+}
