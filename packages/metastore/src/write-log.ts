@@ -13,6 +13,9 @@ import {
   transactionRecord,
 } from './write-records.ts'
 
+/** Keys that one commit deletes; etcd takes 128 operations. */
+const DELETES_MAX = 100
+
 export interface WriteLogOptions {
   readonly kv: Kv
   readonly keys: Keys
@@ -233,16 +236,26 @@ export class WriteLog {
     return result.succeeded || itemAt(result, 0) === undefined
   }
 
-  /** Keys of statements' outcomes that were recorded before this time (milliseconds since 1970-01-01 UTC). */
-  async outcomesBefore(
-    wallMs: number,
-  ): Promise<readonly { readonly key: string; readonly modRevision: number }[]> {
+  /**
+   * Forgets the outcomes of statements that were recorded before this time (milliseconds since 1970-01-01 UTC), under
+   * this fence, many at once. An outcome is written once, so what is deleted late or twice is gone already.
+   */
+  async forgetOutcomes(beforeMs: number, fence: readonly Compare[] = []): Promise<number> {
     const { kv, keys, clock } = this.#options
     const { items } = await repeatRead({ kv, clock }, () => kv.range(keys.statements))
-    return items.filter((item) => {
+    const due = items.filter((item) => {
       const record = tryDecode(statementRecord, item)
-      return record !== undefined && record.committedAt < wallMs
+      return record !== undefined && record.committedAt < beforeMs
     })
+    for (let first = 0; first < due.length; first += DELETES_MAX) {
+      const part = due.slice(first, first + DELETES_MAX)
+      const { result } = await repeatCommit(
+        { kv, clock },
+        { compares: fence, success: part.map(({ key }) => ({ kind: 'delete', key })) },
+      )
+      if (!result.succeeded) return first
+    }
+    return due.length
   }
 }
 

@@ -140,7 +140,7 @@ t.test('the directory of a dropped table goes when nobody can be reading it', as
   t.same(await writeLog.transactions(), [])
 })
 
-t.test('outcomes of statements are kept for a day', async (t) => {
+t.test('outcomes of statements are kept for a quarter of an hour', async (t) => {
   const { clock, writeLog, janitor } = await openWorld(t)
   const committedAt = clock.wall()
   const outcome = { fingerprint: 'f', write: WRITE, command: 'INSERT', rows: 1, notices: [] }

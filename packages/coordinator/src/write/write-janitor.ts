@@ -15,8 +15,8 @@ export const ABORTED_GRACE_MS = 60_000
 /** Queries that began before a table was dropped may read its files for so long. */
 export const DROPPED_GRACE_MS = 600_000
 /** For so long a statement that is sent again is answered with its first outcome. */
-export const OUTCOME_KEPT_MS = 24 * 3_600_000
-const OUTCOME_SWEEP_MS = 300_000
+export const OUTCOME_KEPT_MS = 900_000
+const OUTCOME_SWEEP_MS = 60_000
 
 /** Since when a leader has seen each record in its present state, by key and revision; of pending ones, ownerless. */
 export type Seen = ReadonlyMap<string, number>
@@ -167,11 +167,9 @@ export class WriteJanitor {
     const { writeLog, clock, leadership } = this.#options
     if (clock.now() < this.#outcomesDueMs) return
     this.#outcomesDueMs = clock.now() + OUTCOME_SWEEP_MS
-    for (const outcome of await writeLog.outcomesBefore(clock.wall() - OUTCOME_KEPT_MS)) {
-      const leader = leadership()
-      if (leader === undefined) return
-      await writeLog.forget(outcome, [leader.fence()])
-    }
+    const leader = leadership()
+    if (leader === undefined) return
+    await writeLog.forgetOutcomes(clock.wall() - OUTCOME_KEPT_MS, [leader.fence()])
   }
 }
 
