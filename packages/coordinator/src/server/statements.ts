@@ -26,7 +26,7 @@ import { Writes } from '../write/writes.ts'
 /** What of the plain statements is left for {@link Listings}. */
 type ListingStatement = Extract<
   PlainStatement,
-  { readonly kind: `show${string}` | `describe${string}` }
+  { readonly kind: `show${string}` | `describe${'Database' | 'Table'}` }
 >
 
 /** Tables that INVALIDATE METADATA lists again at the same time. */
@@ -192,6 +192,8 @@ export class Statements {
         return this.#writes.createTable(statement, context)
       case 'truncate':
         return this.#writes.truncate(statement, context)
+      case 'describeHistory':
+        return local(await this.#writes.history(statement, context))
       case 'use':
         return this.#catalog.use(statement, context)
       case 'dropTable':

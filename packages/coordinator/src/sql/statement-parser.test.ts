@@ -99,6 +99,8 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
     },
   ],
   ['truncate table if exists db.t', { kind: 'truncate', table: DB_T, ifExists: true }],
+  ['describe history db.t', { kind: 'describeHistory', table: DB_T }],
+  ['describe history', { kind: 'describeTable', table: { name: 'history' }, mode: 'plain' }],
   ['truncate t', { kind: 'truncate', table: T, ifExists: false }],
   ['drop table t', { kind: 'dropTable', table: T, ifExists: false, purge: false }],
   ['alter table t recover partitions', { kind: 'recoverPartitions', table: T }],

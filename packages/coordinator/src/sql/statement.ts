@@ -134,6 +134,7 @@ interface NewManagedTable {
 
 export type PlainStatement =
   | CreateTable
+  | DescribeHistory
   | Truncate
   | CreateDatabase
   | DropDatabase
@@ -199,6 +200,12 @@ export interface DescribeDatabase {
 export interface CreateTable extends NewManagedTable {
   readonly kind: 'createTable'
   readonly columns: readonly ColumnDefinition[]
+}
+
+/** The snapshots of a managed table, the newest first. */
+export interface DescribeHistory {
+  readonly kind: 'describeHistory'
+  readonly table: ObjectName
 }
 
 export interface Truncate {

@@ -54,7 +54,7 @@ export function storableColumns(
   checkDistinct(columns)
   return columns.map((column) => {
     const { name } = column
-    const declared = typeof column.type === 'string' ? parseType(column.type) : column.type
+    const declared = typeof column.type === 'string' ? typeOfText(column.type) : column.type
     const kept = storableType(declared, name)
     const [before, type] = [typeText(declared), typeText(kept)]
     if (before !== type) {
@@ -64,6 +64,12 @@ export function storableColumns(
     return { name, type, ...(comment === undefined ? {} : { comment }) }
   })
 }
+
+/** JSON is a name to the kernel's catalog alone, which types of columns are not asked. */
+const typeOfText = (text: string): SqlType =>
+  text === 'JSON'
+    ? { kind: 'named', name: 'JSON', schema: undefined, modifiers: [] }
+    : parseType(text)
 
 /** Fails with `undefined_database`. */
 export function newTableOf(

@@ -13,6 +13,7 @@ import {
 import { dataFileOf, fieldIdsSql } from '../iceberg/data-file.ts'
 import { currentSchema, type Operation } from '../iceberg/metadata.ts'
 import type { Queries } from '../server/query-statement.ts'
+import type { LocalResult } from '../server/rows-to-arrow.ts'
 import type { Services } from '../server/services.ts'
 import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
 import type { TableVerbs } from '../server/table-verbs.ts'
@@ -20,6 +21,7 @@ import type {
   CreateTable,
   CreateTableAsStatement,
   DeleteStatement,
+  DescribeHistory,
   DropDatabase,
   DropTable,
   InsertStatement,
@@ -29,6 +31,7 @@ import type {
 } from '../sql/statement.ts'
 import { assignmentSql, castSql } from './assignment.ts'
 import type { StatementIdentity } from './committer.ts'
+import { historyOf } from './history.ts'
 import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
 import { planRows } from './plan-rows.ts'
 import { checkAssigned, countSql, keptSql, rowChangeOf, updatedSql } from './row-change.ts'
@@ -161,6 +164,11 @@ export class Writes {
           this.#replace(table, { files: [], manifest: null }, { write, operation: 'delete' }),
       )
     })
+  }
+
+  async history(statement: DescribeHistory, context: StatementContext): Promise<LocalResult> {
+    const table = this.#managed(statement.table, context)
+    return historyOf(await this.#services.manifests.iceberg.metadata(table))
   }
 
   /** DROP TABLE, of any kind of table; the files of a managed one go later, as queries may be reading them. */

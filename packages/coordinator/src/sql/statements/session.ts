@@ -58,6 +58,9 @@ export function parseDescribe(cursor: Cursor): StatementDraft {
     return { kind: 'describeDatabase', database: cursor.databaseName() }
   }
   const isName = cursor.peek(1) === undefined || cursor.isSymbol('.', 1)
+  if (!isName && cursor.takeWords('HISTORY')) {
+    return { kind: 'describeHistory', table: cursor.objectName() }
+  }
   if (isQueryStart(cursor) && !isName) return { kind: 'describeQuery', body: cursor.rest() }
   const mode = cursor.isAtEnd || isName ? undefined : cursor.takeOneOf('FORMATTED', 'EXTENDED')
   cursor.takeWords('TABLE')
