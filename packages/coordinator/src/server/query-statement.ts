@@ -156,6 +156,8 @@ export class Queries {
     table: TableOutputOf,
   ): Promise<{
     readonly files: readonly TableFile[]
+    /** Attempts were lost on the way, which may have left files. */
+    readonly repeated: boolean
     readonly statistics: OutcomeStatistics
     readonly profile: QueryProfile
   }> {
@@ -166,6 +168,9 @@ export class Queries {
       await run.run()
       return {
         files: writtenFiles(run.reports),
+        repeated: run.reports.some(({ state }) =>
+          state.tasks.some((task) => task.kind === 'finished' && task.attempt > 0),
+        ),
         statistics: { ...statisticsOf(run), planMs: planned.planMs, queuedMs },
         profile: profileOf(planned, run),
       }

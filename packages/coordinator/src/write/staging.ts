@@ -1,5 +1,5 @@
 import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 /** The parts of a table's directory that writes put files into; those of one write bear its id in their names. */
 const PARTS = ['data', 'metadata'] as const
@@ -15,6 +15,20 @@ export async function removeStaged(location: string, writeId: string): Promise<v
     for (const name of await namesIn(directory)) {
       if (name.includes(writeId)) await rm(join(directory, name), { recursive: true, force: true })
     }
+  }
+}
+
+/** Removes data files of a write that is committed which are not among those that it has committed. */
+export async function removeUncommitted(
+  location: string,
+  writeId: string,
+  committed: readonly string[],
+): Promise<void> {
+  const directory = join(location, 'data')
+  const kept = new Set(committed.map((path) => basename(path)))
+  for (const name of await namesIn(directory)) {
+    if (!name.includes(writeId) || kept.has(name)) continue
+    await rm(join(directory, name), { recursive: true, force: true })
   }
 }
 

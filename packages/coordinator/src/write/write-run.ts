@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { rm } from 'node:fs/promises'
 import type { Clock, Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
+import type { TableFile } from '@nyala/executor/protocol'
 import type {
   BegunWrite,
   CatalogPlan,
@@ -24,7 +25,7 @@ import {
   type StatementIdentity,
 } from './committer.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { removeAttempts, removeStaged } from './staging.ts'
+import { removeAttempts, removeStaged, removeUncommitted } from './staging.ts'
 import { newWriteId } from './write-ids.ts'
 
 export interface WriteRunsOptions {
@@ -54,7 +55,12 @@ type Executed<T> = { readonly value: T } & (Done | { readonly revision?: undefin
 export interface StagedWrite {
   readonly id: string
   /** Executors have run for it. */
-  ran(query: { readonly statistics: OutcomeStatistics; readonly profile: unknown }): void
+  ran(query: {
+    readonly files: readonly TableFile[]
+    readonly repeated: boolean
+    readonly statistics: OutcomeStatistics
+    readonly profile: unknown
+  }): void
   /** As {@link Committer.update}. From here on the statement cannot be cancelled any more. */
   update(
     table: TableRecord,
@@ -147,7 +153,7 @@ export class WriteRuns {
     }
     const { outcome, revision } = done
     if (done.repeated) await this.#giveUp(begun, 'its statement was done before')
-    else if (attempt.attempts > 1) await this.#removeAttempts(begun, attempt.attempts - 1)
+    else await this.#tidy(begun, attempt)
     const rows = outcome.rows === null ? {} : { rows: outcome.rows }
     return { command: outcome.command, ...rows, revision, ...more }
   }
@@ -158,10 +164,16 @@ export class WriteRuns {
       await this.#giveUp(write, 'its statement failed')
   }
 
-  /** Metadata that was written for commits which were overtaken; the last one went through. Never rejects. */
-  async #removeAttempts({ record }: BegunWrite, last: number): Promise<void> {
+  /** Removes what attempts have left that came to nothing, of tasks or of the commit. Never rejects. */
+  async #tidy({ record }: BegunWrite, { attempts, query }: Attempt): Promise<void> {
+    const { id, locations } = record
     try {
-      for (const location of record.locations) await removeAttempts(location, record.id, last)
+      for (const location of locations) {
+        if (attempts > 1) await removeAttempts(location, id, attempts - 1)
+        if (query?.repeated !== true) continue
+        const paths = query.files.map((file) => file.path)
+        await removeUncommitted(location, id, paths)
+      }
     } catch (error) {
       this.#options.log.warn('stagedFilesNotRemoved', { write: record.id, error })
     }
