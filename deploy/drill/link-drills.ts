@@ -61,7 +61,7 @@ export const LINK_DRILLS: readonly Drill[] = [
       await round.links.set([])
       round.load.gate.open()
     },
-    mutant: { name: 'no-refetch', fails: ['errors'] },
+    mutant: { name: 'no-kept-frames', fails: ['errors'] },
   },
   {
     name: 'results-corrupted',
@@ -121,6 +121,34 @@ export const LINK_DRILLS: readonly Drill[] = [
       round.load.gate.open()
       await round.loadRecovered()
       await round.links.set([])
+    },
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-kept-frames', fails: ['errors'] },
+  },
+  {
+    name: 'coordinator-cut-from-executors',
+    summary: 'a coordinator that streams does not reach any executor; clients and the others do',
+    load: ['small', 'stream', 'stream'],
+    // What has no record yet is told after 10 s that no executor can be had there.
+    bounds: { stallMs: 13_000, detectedMs: 2_500 },
+    allows: ({ error }) => error?.error === 'no_executors',
+    links: true,
+    holdStreams: true,
+    begin: follower,
+    run: async (round) => {
+      const victim = await streaming(round)
+      const executors = await round.ids('executor')
+      round.began(victim)
+      await round.links.set([
+        { from: executors, to: victim, fault: BLACKHOLE },
+        { from: victim, to: executors, fault: BLACKHOLE },
+      ])
+      round.load.gate.open()
+      await round.until('stall', round.bound(MOVED_MS), () =>
+        round.load.streams.every(({ calls }) => calls.length > 0) ? undefined : 'a stream waits',
+      )
+      await round.links.set([])
+      await round.loadRecovered()
     },
     notices: seesCoordinatorGo,
     mutant: { name: 'no-second-opinion', fails: ['errors'] },

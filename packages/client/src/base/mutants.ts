@@ -22,8 +22,6 @@ export const MUTANTS = [
   'no-drain',
   /** A member whose lease is gone does not register again. */
   'no-reregistration',
-  /** A result whose socket is lost is not asked for again on another one. */
-  'no-refetch',
   /** A coordinator does not take over what another one that lives still owns, though a client asks for it. */
   'no-claim-from-the-living',
   /** Coordinators take each other for dead that are not registered, though their sockets are open. */

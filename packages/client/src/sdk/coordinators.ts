@@ -127,6 +127,13 @@ export class Coordinators {
     return link
   }
 
+  /** What is looked for is not to be had there now; others are tried first. What else runs on the link goes on. */
+  avoid(link: Link): void {
+    this.#failedAt.set(link.address, this.#platform.clock.now())
+    if (this.#current === link) this.#current = undefined
+    if (link.idle) link.close()
+  }
+
   /** Waits as long as the options say for the `round`-th try after a failed one, counted from 1. */
   backoff(round: number): Promise<void> {
     const { minDelay, maxDelay, jitter } = this.#options.retry

@@ -434,6 +434,7 @@ export class StatementRun {
   /** The result cannot be had at this coordinator: perhaps elsewhere or later, perhaps from its beginning. */
   #onAttachFailed(attempt: Attempt, error: SqlError): void {
     if (ASK_AGAIN.has(error.error) && this.#resumes < RESUMES_MAX) {
+      if (error.error === 'cannot_connect_now') this.#context.coordinators.avoid(attempt.link)
       const { coordinator } = attempt.link
       const from = attempt.accepted ? { coordinator, reason: error.message } : undefined
       return void this.#resume(attempt, from)

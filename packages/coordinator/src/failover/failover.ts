@@ -128,6 +128,18 @@ export class Failover {
       .some(({ record }) => isAbout(record, member) && record.kind === 'refused')
   }
 
+  /** Its process is known to be gone; one that is only silent may be reached by others. */
+  isGone(role: MemberRole, id: string): boolean {
+    const member = this.#options.membership.member(role, id)
+    if (member === undefined) return true
+    const contact = contactOf(this.#detection, member)
+    if (contact?.kind === 'suspected' && contact.by === 'refused') return true
+    if (contact?.kind === 'linked') return false
+    return this.board
+      .suspicions()
+      .some(({ record }) => isAbout(record, member) && record.kind === 'refused')
+  }
+
   /** To be given work only where no other executor is left. All coordinators say the same. */
   isOnProbation(executor: string): boolean {
     return this.board.isOnProbation(executor)

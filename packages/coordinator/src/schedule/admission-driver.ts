@@ -108,6 +108,12 @@ export class AdmissionControl {
     return this.#leaver(entry)
   }
 
+  /** Counts a query that another coordinator has let in and that goes on here; it does not wait again. */
+  goOn(request: AdmissionRequest): () => void {
+    this.#count(request)
+    return this.#leaver(request)
+  }
+
   /** Something has changed: lets in whoever can be. */
   advance(): void {
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
@@ -161,14 +167,14 @@ export class AdmissionControl {
     return this.#leaver(entry)
   }
 
-  #count(entry: Entry): void {
+  #count(entry: AdmissionRequest): void {
     this.#running++
     this.#memoryBytes += memoryOf(entry)
     this.#tell()
   }
 
   /** The query counts no more; said twice it counts once. */
-  #leaver(entry: Entry): () => void {
+  #leaver(entry: AdmissionRequest): () => void {
     let left = false
     return () => {
       if (left) return

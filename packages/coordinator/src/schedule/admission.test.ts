@@ -136,6 +136,16 @@ t.test('whoever waits is let in when another leaves, and told why until then', a
   t.same(told.at(-1), admission.load)
 })
 
+t.test('a query that goes on here counts at once, and others wait for it', async (t) => {
+  const admission = control({ maxRunningQueries: 1 })
+  await admission.enter(entry())
+  const leave = admission.goOn(request())
+  t.same(admission.load, { ...IDLE, running: 2 })
+  leave()
+  leave()
+  t.same(admission.load, { ...IDLE, running: 1 })
+})
+
 t.test('nobody overtakes: a new query goes behind those that wait', async (t) => {
   const admission = control({ maxRunningQueries: 1 })
   const order: string[] = []

@@ -382,7 +382,7 @@ export class ExecutorLink {
   /** The executor keeps what the client has not acknowledged; while it answers otherwise, the rest can be had. */
   #onStreamLost(call: number, task: Task, error: SqlError): void {
     if (this.#tasks.get(call) !== task) return
-    if (task.fetches >= FETCHES_MAX || isMutant('no-refetch')) return this.#fail(call, task, error)
+    if (task.fetches >= FETCHES_MAX) return this.#fail(call, task, error)
     this.#options.log.info('resultRefetched', { executor: this.id, ...task.ref, error })
     this.#options.clock.after(REFETCH_MS * 2 ** task.fetches, () => {
       if (this.#tasks.get(call) === task && !this.#connection.closed) this.#fetch(call, task)

@@ -37,7 +37,7 @@ export const EPOCH = 1
 /** Times that stages run again because an executor was lost with their output. */
 const REPAIRS_MAX = 5
 /** Tasks of a query are numbered through: those of fragment n from n times this. */
-const TASKS_PER_FRAGMENT_MAX = 100_000
+export const TASKS_PER_FRAGMENT_MAX = 100_000
 
 export interface QueryRunOptions {
   readonly clock: Clock

@@ -34,6 +34,12 @@ export interface ResumedRunOptions {
   readonly signal: AbortSignal
 }
 
+/** A task that has ended here: of its attempt, what it did also before. */
+export interface EndedHere {
+  readonly executor: string
+  readonly result: TaskFinished
+}
+
 /** A task that is not over. */
 interface Live {
   readonly spec: TaskSpec
@@ -63,6 +69,7 @@ export class ResumedRun {
   readonly #held = new Map<number, readonly HeldAt[]>()
   readonly #done = deferred<undefined>()
   readonly #used = new Set<string>()
+  readonly #endedHere: EndedHere[] = []
   #rows: number
   #isLeft = false
   #stopWatching: (() => void) | undefined
@@ -80,6 +87,10 @@ export class ResumedRun {
 
   get tasksDone(): number {
     return this.#options.tasks.length - this.#live.size
+  }
+
+  get endedHere(): readonly EndedHere[] {
+    return this.#endedHere
   }
 
   get executorsUsed(): number {
@@ -246,6 +257,7 @@ export class ResumedRun {
     const { relay, rowsMax, signal } = this.#options
     if (signal.aborted || this.#isLeft) return
     this.#rows += rows
+    this.#endedHere.push({ executor: live.running?.executor ?? '', result })
     this.#live.delete(live.spec.task)
     relay.end({ task, attempt, frames, rows, crc })
     if (rowsMax > 0 && this.#rows > rowsMax) return this.#done.reject(tooManyRows(rowsMax))

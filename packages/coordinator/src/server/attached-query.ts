@@ -1,7 +1,10 @@
 import type { Down, Up } from '@nyala/client/protocol'
+import type { TaskSpec } from '@nyala/executor/protocol'
+import type { AdmissionRequest } from '../schedule/admission.ts'
 import { ResumedRun } from '../schedule/resumed-run.ts'
 import type { ResultRelay } from '../schedule/result-relay.ts'
 import type { CallServing } from './call-serving.ts'
+import { type QueryProfile, resumedProfileOf } from './profile.ts'
 import type { QueryProgress } from './query-statement.ts'
 import type { Services } from './services.ts'
 
@@ -13,7 +16,7 @@ export interface AttachedCall {
   readonly signal: AbortSignal
   send(message: Down): void
   /** The query goes on here from now on. */
-  onRunning(query: { progress(): QueryProgress }): void
+  onRunning(query: { progress(): QueryProgress; profile(): QueryProfile }): void
 }
 
 /**
@@ -25,7 +28,7 @@ export async function runAttached(
   call: AttachedCall,
   services: Services,
 ): Promise<number> {
-  const { resumption, executors, membership, failover, clock, log } = services
+  const { resumption, admission, executors, membership, failover, clock, log } = services
   const { serving, relay, signal } = call
   const { queryId, place, ended } = message
   log.info('attachAsked', { query: queryId, place, ended: ended.length })
@@ -48,18 +51,27 @@ export async function runAttached(
       registered: () =>
         membership
           .executors()
-          .filter(({ id }) => !failover.isSuspected('executor', id))
+          .filter(({ id }) => !failover.isGone('executor', id))
           .map(({ id }) => id),
       signal,
     })
     serving.run = { leave: () => run.stop() }
     await run.take()
-    call.onRunning({ progress: () => progressOf(run, plan.tasks.length) })
+    const since = clock.now()
+    call.onRunning({
+      progress: () => progressOf(run, plan.tasks.length),
+      profile: () => resumedProfileOf(run, clock.now() - since),
+    })
     call.send({ kind: 'accepted', call: message.call, queryId, coordinator: services.id })
     const revision = query.record.snapshotRevision
     call.send({ kind: 'columns', call: message.call, columns: plan.columns, revision })
     relay.open(true)
-    await run.run()
+    const leave = admission.goOn(requestOf(plan.tasks, executors.placement.threads))
+    try {
+      await run.run()
+    } finally {
+      leave()
+    }
     return run.rows
   } catch (error) {
     // Where it was not asked to leave, nobody will be able to go on either.
@@ -67,6 +79,13 @@ export async function runAttached(
     throw error
   }
 }
+
+/** What it counts for where others are let in. */
+const requestOf = (tasks: readonly TaskSpec[], slots: number): AdmissionRequest => ({
+  taskMemoryBytes: Math.max(0, ...tasks.map(({ memoryLimitBytes }) => memoryLimitBytes)),
+  tasksAtOnce: Math.min(tasks.length, Math.max(1, slots)),
+  cheap: false,
+})
 
 const progressOf = (run: ResumedRun, tasksTotal: number): QueryProgress => ({
   tasksDone: run.tasksDone,

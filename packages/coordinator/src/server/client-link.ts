@@ -20,13 +20,12 @@ import {
 import type { ColumnRecord, RelationRecord } from '@nyala/metastore'
 import { SessionSettings } from '../bind/settings.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
-import { type AttachMessage, runAttached } from './attached-query.ts'
+import { type AttachedCall, type AttachMessage, runAttached } from './attached-query.ts'
 import { finishedMessage, untilAborted } from './call-end.ts'
 import { CallServing } from './call-serving.ts'
 import { CallTracker } from './call-tracker.ts'
 import { cancelQuery, clusterStatus, queryProfile } from './cluster-questions.ts'
 import type { QueryEnd, RunningQuery } from './query-registry.ts'
-import type { QueryProgress } from './query-statement.ts'
 import { pushOwnFrames } from './own-frames.ts'
 import { localFrames } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
@@ -325,9 +324,10 @@ export class ClientLink {
       serving,
       signal,
       send: (said: Down) => this.#connection.send(said),
-      onRunning: ({ progress }: { progress(): QueryProgress }) => {
+      onRunning: ({ progress, profile }: Parameters<AttachedCall['onRunning']>[0]) => {
         track.state = 'streaming'
         track.progress = progress
+        track.profile = profile
       },
     }
     const rows = await untilAborted(runAttached(message, attached, services), signal)

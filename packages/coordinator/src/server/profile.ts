@@ -1,6 +1,7 @@
 import { formatBytes } from '../plan/format.ts'
 import { type PhysicalPlan, taskBytes } from '../plan/physical-plan.ts'
-import type { QueryRun } from '../schedule/query-run.ts'
+import { type QueryRun, TASKS_PER_FRAGMENT_MAX } from '../schedule/query-run.ts'
+import type { ResumedRun } from '../schedule/resumed-run.ts'
 import { outputText } from './plan-text.ts'
 
 /** What a query did, stage by stage; JSON as it stands, text by {@link profileText}. */
@@ -64,6 +65,29 @@ export function profileOf(
         ]
       }),
     })),
+  }
+}
+
+/** Of a query that went on here: the tasks of its result that had not ended before. Earlier stages died with their coordinator. */
+export function resumedProfileOf(run: ResumedRun, elapsedMs: number): QueryProfile {
+  const tasks = run.endedHere.map(({ executor, result }): TaskProfile => ({
+    task: result.task % TASKS_PER_FRAGMENT_MAX,
+    attempt: result.attempt,
+    executor,
+    inputBytes: 0,
+    rows: result.rows,
+    elapsedMs: result.statistics.elapsedMs,
+    cpuMs: result.statistics.cpuMs,
+    peakMemoryBytes: result.statistics.peakMemoryBytes,
+    spillBytes: result.statistics.spillBytes,
+    pulledBytes: result.statistics.pulledBytes,
+    operators: parseOperators(result.profile),
+  }))
+  const fragment = Math.floor((run.endedHere[0]?.result.task ?? 0) / TASKS_PER_FRAGMENT_MAX)
+  return {
+    reason: 'the query was begun at another coordinator; this is what went on here',
+    planMs: 0,
+    stages: tasks.length === 0 ? [] : [{ fragment, output: 'result', elapsedMs, tasks }],
   }
 }
 
