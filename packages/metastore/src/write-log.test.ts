@@ -12,8 +12,12 @@ import type { StatementRecord } from './write-records.ts'
 
 const c1: Owner = { id: 'c1' as MemberId, startedAt: 1 }
 
-const begin = (log: WriteLog, id: string): Promise<BegunWrite> =>
-  log.begin({ id, locations: ['/w/t'], startedAt: 1 }, c1)
+async function begin(log: WriteLog, id: string): Promise<BegunWrite> {
+  const statementId = `of ${id}`
+  const begun = await log.begin({ id, locations: ['/w/t'], startedAt: 1 }, c1, { statementId })
+  if (begun.kind !== 'begun') throw new Error('its statement was done before')
+  return begun.write
+}
 
 const outcome = (write: string, rows = 1): StatementRecord => ({
   ...{ fingerprint: 'f', write, command: 'INSERT', rows, notices: [], committedAt: 5 },
@@ -96,6 +100,20 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => WriteLog) => Promise
     t.equal(await log.forget(aborted, [deposed]), false, 'not by one that does not lead')
     t.equal(await log.forget(aborted), true)
     t.equal(await log.forget(aborted), true)
+    t.same(await log.transactions(), [])
+  },
+
+  'a request that comes late does not bring the record of a committed write back': async (
+    t,
+    open,
+  ) => {
+    const log = open()
+    const write = { id: 'w1', locations: ['/w/t'], startedAt: 1 }
+    const begun = await log.begin(write, c1, { statementId: 's7' })
+    if (begun.kind !== 'begun') throw new Error('its statement was done before')
+    await log.decide(request(begun.write, 's7', move(`${HEAD}7`, 0, 'one')))
+    const late = await log.begin(write, c1, { statementId: 's7' })
+    t.match(late, { kind: 'done', outcome: { write: 'w1' } })
     t.same(await log.transactions(), [])
   },
 

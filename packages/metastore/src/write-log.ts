@@ -86,12 +86,19 @@ export class WriteLog {
     return item === undefined ? undefined : decodeStored(statementRecord, item)
   }
 
-  /** Makes a write known before its first file is. Fails with `metastore_unavailable`. */
+  /**
+   * Makes a write known before its first file is; or tells what its statement has come to already, which makes sure that
+   * a request which is delivered late does not bring the record of a committed write back. Fails with
+   * `metastore_unavailable`.
+   */
   async begin(
     write: Omit<PendingWrite, 'kind' | 'owner' | 'ownerStartedAt'>,
     owner: Owner,
-    options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<BegunWrite> {
+    options: { readonly statementId: string; readonly signal?: AbortSignal | undefined },
+  ): Promise<
+    | { readonly kind: 'begun'; readonly write: BegunWrite }
+    | { readonly kind: 'done'; readonly outcome: StatementRecord }
+  > {
     const { kv, keys, clock } = this.#options
     const record: PendingWrite = {
       kind: 'pending',
@@ -101,18 +108,31 @@ export class WriteLog {
     }
     const key = keys.txn(write.id)
     const value = encodeRecord(transactionRecord, record)
+    const statement = keys.statement(options.statementId)
     const { result } = await repeatCommit(
-      { kv, clock, ...options },
+      { kv, clock, signal: options.signal },
       {
-        compares: [{ kind: 'absent', key }],
+        compares: [
+          { kind: 'absent', key },
+          { kind: 'absent', key: statement },
+        ],
         success: [{ kind: 'put', key, value }],
-        failure: [{ kind: 'get', key }],
+        failure: [
+          { kind: 'get', key },
+          { kind: 'get', key: statement },
+        ],
       },
     )
-    if (result.succeeded) return { record, modRevision: result.revision }
+    const begun = (modRevision: number): { kind: 'begun'; write: BegunWrite } => ({
+      kind: 'begun',
+      write: { record, modRevision },
+    })
+    if (result.succeeded) return begun(result.revision)
     // Ids are random: what is there is what an earlier attempt of this call has put.
     const item = itemAt(result, 0)
-    if (item?.value === value) return { record, modRevision: item.modRevision }
+    if (item?.value === value) return begun(item.modRevision)
+    const first = itemAt(result, 1)
+    if (first !== undefined) return { kind: 'done', outcome: decodeStored(statementRecord, first) }
     throw new SqlError('serialization_failure', 'the write was aborted before it began', {
       hint: 'send the statement again',
     })

@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog } from '@nyala/client/base'
 import type { MemberId } from '@nyala/client/protocol'
-import { type Compare, Keys, type Owner, rememberDropped, WriteLog } from '@nyala/metastore'
+import {
+  type BegunWrite,
+  type Compare,
+  Keys,
+  type Owner,
+  rememberDropped,
+  WriteLog,
+} from '@nyala/metastore'
 import { ManualClock, MemoryEtcd } from '@nyala/metastore/memory'
 import t, { type Test } from 'tap'
 import {
@@ -18,6 +25,13 @@ import {
 const c1: Owner = { id: 'c1' as MemberId, startedAt: 1 }
 const WRITE = 'w0123456789abcdef01234567'
 const OTHER = 'wfedcba987654321001234567'
+
+async function begin(writeLog: WriteLog, location: string): Promise<BegunWrite> {
+  const write = { id: WRITE, locations: [location], startedAt: 0 }
+  const begun = await writeLog.begin(write, c1, { statementId: 's' })
+  if (begun.kind !== 'begun') throw new Error('its statement was done before')
+  return begun.write
+}
 
 async function openWorld(t: Test) {
   const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
@@ -67,7 +81,7 @@ const KEPT = [`${OTHER}-0-0-0-01234567.parquet`]
 
 t.test('what a coordinator that is gone has staged is removed, and nothing else', async (t) => {
   const { clock, writeLog, state, janitor, location, stage, left } = await openWorld(t)
-  const write = await writeLog.begin({ id: WRITE, locations: [location], startedAt: 0 }, c1)
+  const write = await begin(writeLog, location)
   await stage()
   state.isLiving = true
   await janitor.sweep()
@@ -96,7 +110,7 @@ t.test('what a coordinator that is gone has staged is removed, and nothing else'
 
 t.test('only the leader removes, and a new one waits as long again', async (t) => {
   const { clock, writeLog, state, janitor, location, stage, left } = await openWorld(t)
-  await writeLog.begin({ id: WRITE, locations: [location], startedAt: 0 }, c1)
+  await begin(writeLog, location)
   await stage()
   await janitor.sweep()
   state.leads = false
@@ -113,7 +127,7 @@ t.test('only the leader removes, and a new one waits as long again', async (t) =
 
 t.test('a leader that was deposed without knowing aborts nothing', async (t) => {
   const { clock, kv, keys, writeLog, janitor, location, stage, left } = await openWorld(t)
-  await writeLog.begin({ id: WRITE, locations: [location], startedAt: 0 }, c1)
+  await begin(writeLog, location)
   await stage()
   await janitor.sweep()
   await clock.advance(OWNER_GRACE_MS)

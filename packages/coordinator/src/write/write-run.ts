@@ -9,6 +9,7 @@ import type {
   Keys,
   Owner,
   PlanContext,
+  StatementRecord,
   TableRecord,
   WriteLog,
 } from '@nyala/metastore'
@@ -122,6 +123,14 @@ export class WriteRuns {
     const identity = { id: context.statementId, fingerprint: fingerprintOf(context) }
     const first = await writeLog.outcomeOf(identity.id, { signal: context.signal })
     if (first === undefined) return work(identity)
+    return this.#repeated(first, { identity, context })
+  }
+
+  /** The answer to a statement that was sent before. */
+  #repeated(
+    first: StatementRecord,
+    { identity, context }: Pick<StagedRequest, 'identity' | 'context'>,
+  ): StatementOutcome {
     checkFingerprint(first, identity)
     context.notices.push(...first.notices)
     return { command: first.command, ...(first.rows === null ? {} : { rows: first.rows }) }
@@ -135,9 +144,12 @@ export class WriteRuns {
     const { writeLog, clock, owner } = this.#options
     const { context, command, locations } = request
     const id = request.id ?? newWriteId()
-    const begun = await writeLog.begin({ id, locations, startedAt: clock.wall() }, owner, {
-      signal: context.signal,
-    })
+    const start = { id, locations, startedAt: clock.wall() }
+    const { signal } = context
+    const { identity } = request
+    const first = await writeLog.begin(start, owner, { statementId: identity.id, signal })
+    if (first.kind === 'done') return this.#repeated(first.outcome, request)
+    const begun = first.write
     const attempt = new Attempt(this.#options, request, begun)
     let done: Done | Executed<unknown>
     try {

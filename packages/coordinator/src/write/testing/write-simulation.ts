@@ -46,6 +46,7 @@ export class WriteSimulation {
   readonly #without: Guard | undefined
   /** Writes whose files were removed. */
   readonly #cleaned = new Set<string>()
+  #writes = 0
   #isFaulty = false
 
   /** `without`: what commits leave out of their compares, to show that it is missed. */
@@ -163,7 +164,9 @@ export class WriteSimulation {
     const context = contextOf(told.id)
     return runs.once(context, async (identity) => {
       const base = tableIn(catalog, told.table)
-      return runs.staged({ identity, context, command: 'X', locations: [] }, async (write) => {
+      const id = `w${this.#writes++}`
+      const request = { identity, context, command: 'X', locations: [], id }
+      return runs.staged(request, async (write) => {
         await this.#clock.sleep(this.#prng.below(300))
         return write.update(base, { rows: 1 }, async (current) => {
           await this.#clock.sleep(this.#prng.below(20))
