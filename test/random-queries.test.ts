@@ -20,7 +20,7 @@ import { openRandomWorld, type RandomWorld } from './random-queries/world.ts'
 
 /** The same in every run; others are tried by `node test/dist/random-queries.js --seed N --count N`. */
 const FIRST_SEED = 1
-const QUERIES = 200
+const QUERIES = 160
 /** On a busy machine; alone it takes a tenth of it. */
 const TIMEOUT_MS = 240_000
 /** In how many queries each of these has to come up for the claim to say something about it. */

@@ -156,12 +156,19 @@ t.test('many statements run at once on one connection', async (t) => {
     },
   })
   const sizes = Array.from({ length: 40 }, (_, i) => i * 3)
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
   const results = await Promise.all(sizes.map((size) => db.query(`select ${size}`)))
   t.strictSame(
     results.map((result) => result.rows.length),
     sizes,
   )
   t.equal(fake.clients, 1)
+  // Warnings are told in a later turn.
+  await new Promise((resolve) => setImmediate(resolve))
+  t.same(warnings, [], 'Node finds nothing amiss, such as many listeners of one signal')
 })
 
 t.test('an error keeps all that the coordinator said, in its class', async (t) => {

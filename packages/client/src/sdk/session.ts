@@ -162,7 +162,9 @@ export class Session implements AsyncDisposable {
   protected readonly context: SessionContextOptions
   readonly #state: SessionState
   readonly #converters: Converters
-  readonly #closing = new AbortController()
+  /** What a close has to end. A listener of one signal for each would be too many for it. */
+  readonly #running = new Set<StatementRun>()
+  #closed: SqlError | undefined
   readonly #onClose: (() => void) | undefined
 
   constructor(context: SessionContextOptions, { onClose, ...initial }: InitialSession) {
@@ -283,9 +285,11 @@ export class Session implements AsyncDisposable {
 
   /** Cancels what runs in this session; later statements are refused. */
   close(): Promise<void> {
-    if (this.#closing.signal.aborted) return Promise.resolve()
+    if (this.#closed !== undefined) return Promise.resolve()
     this.#onClose?.()
-    this.#closing.abort(new SqlError('connection_exception', 'the session is closed'))
+    const error = new SqlError('connection_exception', 'the session is closed')
+    this.#closed = error
+    for (const run of this.#running) run.cancel(error)
     return Promise.resolve()
   }
 
@@ -322,11 +326,11 @@ export class Session implements AsyncDisposable {
       onMoved: (move) => options.onMoved?.(move),
       onSession: (before, after) => state.merge(before, after),
     })
-    const signals = [
-      this.#closing.signal,
-      ...(options.signal === undefined ? [] : [options.signal]),
-    ]
-    run.start(signals, state.barrier)
+    this.#running.add(run)
+    const forget = (): void => void this.#running.delete(run)
+    run.finished.then(forget, forget)
+    if (this.#closed !== undefined) run.cancel(this.#closed)
+    else run.start(options.signal, state.barrier)
     state.started(statement.kind, run.finished)
     return run
   }

@@ -153,11 +153,9 @@ export class StatementRun {
   }
 
   /** Sends the statement as soon as `after`, the session statements before it, has settled. */
-  start(signals: readonly AbortSignal[], after: Promise<void> | undefined): void {
-    for (const signal of signals) {
-      if (signal.aborted) return this.#end(abortError(signal))
-      this.#cancelOn(signal)
-    }
+  start(signal: AbortSignal | undefined, after: Promise<void> | undefined): void {
+    if (signal?.aborted === true) return this.#end(abortError(signal))
+    if (signal !== undefined) this.#cancelOn(signal)
     const begin = (): Promise<void> =>
       this.#statement.attachTo === undefined
         ? this.#send(undefined)
