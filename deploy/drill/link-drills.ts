@@ -20,7 +20,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'slow', 'slow'],
     bounds: { stallMs: 3_500, detectedMs: 2_500 },
     links: true,
-    run: async (round) => cutExecutor(round, BLACKHOLE),
+    run: (round) => cutExecutor(round, BLACKHOLE, BLACKHOLE),
     notices: seesExecutorGo,
     mutant: { name: 'no-pings', fails: ['stall', 'detected'] },
   },
@@ -31,18 +31,8 @@ export const LINK_DRILLS: readonly Drill[] = [
     bounds: { stallMs: 3_500, detectedMs: 2_500 },
     links: true,
     // Executors dial coordinators, and coordinators the data ports of executors.
-    run: async (round) => {
-      const victim = await busyExecutor(round)
-      const coordinators = await round.ids('coordinator')
-      round.began(victim)
-      await round.links.set([
-        { from: victim, to: coordinators, fault: { kind: 'blackhole', way: 'to' } },
-        { from: coordinators, to: victim, fault: { kind: 'blackhole', way: 'back' } },
-      ])
-      await noticed(round, victim)
-      await round.loadRecovered()
-      await round.links.set([])
-    },
+    run: (round) =>
+      cutExecutor(round, { kind: 'blackhole', way: 'to' }, { kind: 'blackhole', way: 'back' }),
     notices: seesExecutorGo,
     mutant: { name: 'no-pings', fails: ['stall', 'detected'] },
   },
@@ -144,9 +134,7 @@ export const LINK_DRILLS: readonly Drill[] = [
         { from: victim, to: executors, fault: BLACKHOLE },
       ])
       round.load.gate.open()
-      await round.until('stall', round.bound(MOVED_MS), () =>
-        round.load.streams.every(({ calls }) => calls.length > 0) ? undefined : 'a stream waits',
-      )
+      await streamsGoOn(round)
       await round.links.set([])
       await round.loadRecovered()
     },
@@ -215,13 +203,14 @@ export const LINK_DRILLS: readonly Drill[] = [
 
 const LEASE_MS = 3_000
 
-async function cutExecutor(round: Round, fault: Fault): Promise<void> {
+/** Puts faults on the links that a busy executor has dialled to coordinators, and on those that they have to it. */
+async function cutExecutor(round: Round, dialled: Fault, accepted: Fault): Promise<void> {
   const victim = await busyExecutor(round)
   const coordinators = await round.ids('coordinator')
   round.began(victim)
   await round.links.set([
-    { from: victim, to: coordinators, fault },
-    { from: coordinators, to: victim, fault },
+    { from: victim, to: coordinators, fault: dialled },
+    { from: coordinators, to: victim, fault: accepted },
   ])
   await noticed(round, victim)
   await round.loadRecovered()
@@ -234,6 +223,12 @@ function noticed(round: Round, victim: string): Promise<void> {
     round.logged().some((line) => seesExecutorGo(line, victim))
       ? undefined
       : `nobody has noticed that ${victim} is cut off`,
+  )
+}
+
+function streamsGoOn(round: Round): Promise<void> {
+  return round.until('stall', round.bound(MOVED_MS), () =>
+    round.load.streams.every(({ calls }) => calls.length > 0) ? undefined : 'a stream waits',
   )
 }
 
@@ -256,9 +251,7 @@ async function cutFromEtcd(round: Round): Promise<void> {
   await round.links.set([])
   await round.whole()
   round.load.gate.open()
-  await round.until('stall', round.bound(MOVED_MS), () =>
-    round.load.streams.every(({ calls }) => calls.length > 0) ? undefined : 'a stream waits',
-  )
+  await streamsGoOn(round)
   const went = round.load.streams.find(({ moves }, i) => moves !== moved[i])
   await round.until('errors', 0, () =>
     went === undefined ? undefined : `${went.name} had to go elsewhere, though ${victim} lives`,

@@ -1,6 +1,7 @@
 import type { Clock, Log } from '@nyala/client/base'
 import type { QueryLog } from '@nyala/metastore'
 import type { ResultPlans } from './result-plan.ts'
+import { Rounds } from './rounds.ts'
 
 /** How often the files are looked at. */
 const SWEEP_MS = 10_000
@@ -45,34 +46,28 @@ export interface PlanJanitorOptions {
 export class PlanJanitor {
   readonly #options: PlanJanitorOptions
   #strays: Strays = new Map()
-  #stopTimer: (() => void) | undefined
-  #stopped = false
+  readonly #rounds: Rounds
 
   constructor(options: PlanJanitorOptions) {
     this.#options = options
+    const { clock, log } = options
+    this.#rounds = new Rounds({
+      clock,
+      everyMs: SWEEP_MS,
+      round: () => this.sweep(),
+      onError: (error) => {
+        // The next sweep finds what is left.
+        if (!this.#rounds.stopped) log.warn('plansNotSwept', { error })
+      },
+    })
   }
 
   start(): void {
-    const { clock, log } = this.#options
-    this.#stopTimer = clock.after(
-      SWEEP_MS,
-      () => {
-        this.sweep()
-          .catch((error: unknown) => {
-            // The next sweep finds what is left.
-            if (!this.#stopped) log.warn('plansNotSwept', { error })
-          })
-          .finally(() => {
-            if (!this.#stopped) this.start()
-          })
-      },
-      { background: true },
-    )
+    this.#rounds.start()
   }
 
   stop(): void {
-    this.#stopped = true
-    this.#stopTimer?.()
+    this.#rounds.stop()
   }
 
   /** Looks once. Fails with `io_error`, `metastore_unavailable` or `commit_outcome_unknown`. */
@@ -90,7 +85,7 @@ export class PlanJanitor {
     )
     this.#strays = strays
     for (const file of due) {
-      if (this.#stopped || !isLeader()) return
+      if (this.#rounds.stopped || !isLeader()) return
       if ((await queryLog.read(queryOf(file))) !== undefined) continue
       await plans.removeFile(file)
       log.info('planRemoved', { file })

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import type { Clock, Log } from '@nyala/client/base'
 import type { Compare, LoggedTransaction, PendingWrite, WriteLog } from '@nyala/metastore'
+import { Rounds } from '../failover/rounds.ts'
 import { removeFiles, type WriteRuns } from './write-run.ts'
 
 /** How often the records are looked at. */
@@ -89,31 +90,25 @@ export class WriteJanitor {
   readonly #options: WriteJanitorOptions
   #seen: Seen = new Map()
   #outcomesDueMs = 0
-  #stopTimer: (() => void) | undefined
-  #stopped = false
+  readonly #rounds: Rounds
 
   constructor(options: WriteJanitorOptions) {
     this.#options = options
+    const { clock, log } = options
+    this.#rounds = new Rounds({
+      clock,
+      everyMs: SWEEP_MS,
+      round: () => this.sweep(),
+      onError: (error) => log.warn('writesNotSwept', { error }),
+    })
   }
 
   start(): void {
-    const { clock, log } = this.#options
-    this.#stopTimer = clock.after(
-      SWEEP_MS,
-      () => {
-        this.sweep()
-          .catch((error: unknown) => log.warn('writesNotSwept', { error }))
-          .finally(() => {
-            if (!this.#stopped) this.start()
-          })
-      },
-      { background: true },
-    )
+    this.#rounds.start()
   }
 
   stop(): void {
-    this.#stopped = true
-    this.#stopTimer?.()
+    this.#rounds.stop()
   }
 
   /** One round. Rejects where the metastore does not answer; the next round does what is left. */
