@@ -7,12 +7,12 @@ import { generateSample } from '@nyala/deploy'
 import t from 'tap'
 import { fillCatalog } from '../plan/catalog.ts'
 import { readQueries } from '../plan/queries.ts'
-import { caseOf, isKernelBug } from '../random-queries/check.ts'
+import { caseOf, isKernelBug, KERNEL_BUG } from '../random-queries/check.ts'
 import { difference, type Expectation } from '../random-queries/compare.ts'
 import { orderOf, queryText } from '../random-queries/query.ts'
 import { type Rows, runText } from '../random-queries/run.ts'
 import { openRandomWorld, type RandomWorld } from '../random-queries/world.ts'
-import { readPlan, readStatements, statementOf } from './support.ts'
+import { readPlan, readStatements, statementOf, wrongIn } from './support.ts'
 
 const FIRST_SEED = 1
 const QUERIES = 200
@@ -35,21 +35,16 @@ async function check(world: RandomWorld, sql: string, expectation: Expectation):
   } catch (error) {
     return { kind: 'skipped', why: (error as Error).message }
   }
-  let text = ''
-  try {
-    const { bound, plan } = await readPlan(world.planning, sql)
-    if (typeof plan === 'string') return { kind: 'refused', why: plan }
-    for (const found of [plan, world.planning.optimized(plan, bound)]) {
-      const table = (name: string): string => `"default"."${name}"`
-      text = statementOf(found, bound, { layout: 'compact', table })
-      const why = difference(wanted, await runText(world.reference, text), expectation)
-      if (why !== undefined) return { kind: 'wrong', why: `${why}\n${text}` }
-    }
-  } catch (error) {
-    const { message } = error as Error
-    return isKernelBug(error)
-      ? { kind: 'skipped', why: message }
-      : { kind: 'wrong', why: `${message}\n${text}` }
+  const read = await readPlan(world.planning, sql).catch((error: unknown) => error as Error)
+  if (read instanceof Error) {
+    const kind = isKernelBug(read) ? 'skipped' : 'wrong'
+    return { kind, why: read.message }
+  }
+  const { bound, plan } = read
+  if (typeof plan === 'string') return { kind: 'refused', why: plan }
+  for (const found of [plan, world.planning.optimized(plan, bound)]) {
+    const why = await wrongIn(world, { bound, plan: found }, wanted, expectation)
+    if (why !== undefined) return { kind: why === KERNEL_BUG ? 'skipped' : 'wrong', why }
   }
   return { kind: 'same' }
 }

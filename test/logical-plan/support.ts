@@ -6,6 +6,10 @@ import {
   renderQuery,
   toQuery,
 } from '@nyala/coordinator/testing'
+import { isKernelBug, KERNEL_BUG } from '../random-queries/check.ts'
+import { difference, type Expectation } from '../random-queries/compare.ts'
+import { type Rows, runText } from '../random-queries/run.ts'
+import type { RandomWorld } from '../random-queries/world.ts'
 
 /** The queries lie with the sources, one level above what is compiled of them. */
 export const DIRECTORY = new URL('../../logical-plan/', import.meta.url)
@@ -33,6 +37,23 @@ export function statementOf(
   return text.replaceAll(/"\u0000scan (\d+)\u0000"/g, (_, id: string) =>
     how.table(names.get(Number(id))?.table ?? ''),
   )
+}
+
+/** In what the answer of a plan, written as one statement, is not what was wanted; `KERNEL_BUG` where it has none. */
+export async function wrongIn(
+  world: RandomWorld,
+  { bound, plan }: { readonly bound: BoundQuery; readonly plan: LogicalPlan },
+  wanted: Rows,
+  expectation: Expectation,
+): Promise<string | undefined> {
+  const table = (name: string): string => `"default"."${name}"`
+  const text = statementOf(plan, bound, { layout: 'compact', table })
+  try {
+    const why = difference(wanted, await runText(world.reference, text), expectation)
+    return why === undefined ? undefined : `${why}\n${text}`
+  } catch (error) {
+    return isKernelBug(error) ? KERNEL_BUG : `${(error as Error).message}\n${text}`
+  }
 }
 
 /** Statements that are separated by semicolons at ends of lines. */
