@@ -154,6 +154,7 @@ export class Coordinator {
     const owning = { queryLog, executors, failover, election, membership, peers, candidate }
     const resumption = openResumption(options, owning)
     const registration = openRegistration(options, { ...store, candidate })
+    const manifests = new ManifestStore(options.metadataDirectory)
     const services: Services = {
       clock,
       log,
@@ -170,8 +171,8 @@ export class Coordinator {
       mirror,
       constants,
       functions,
-      manifests: new ManifestStore(options.metadataDirectory),
-      writes: openWrites(options, { keys, catalog, startedAt }),
+      manifests,
+      writes: openWrites(options, { keys, catalog, manifests, startedAt }),
       executors,
       admission,
       queries: new QueryRegistry(id),
@@ -426,11 +427,19 @@ function openJanitor(
 
 function openWrites(
   { kv, clock, log, id, warehouse }: CoordinatorOptions,
-  parts: { readonly keys: Keys; readonly catalog: Catalog; readonly startedAt: number },
+  parts: {
+    readonly keys: Keys
+    readonly catalog: Catalog
+    readonly manifests: ManifestStore
+    readonly startedAt: number
+  },
 ): WriteRuns {
-  const { keys, catalog, startedAt } = parts
+  const { keys, catalog, manifests, startedAt } = parts
   const writeLog = new WriteLog({ kv, keys, clock })
-  const committer = new Committer({ catalog, writeLog, keys, clock, random: Math.random })
+  const committer = new Committer({
+    ...{ catalog, writeLog, keys, clock, random: Math.random },
+    liveFiles: (table) => manifests.iceberg.dataFiles(table),
+  })
   const owner = { id, startedAt }
   return new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
 }

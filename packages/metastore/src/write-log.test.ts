@@ -37,7 +37,11 @@ const request = (
   write: BegunWrite,
   statementId: string,
   head: ReturnType<typeof move>,
-): DecideRequest => ({ write, statementId, outcome: outcome(write.record.id), ...head })
+): DecideRequest => ({
+  writes: [write],
+  statements: [{ id: statementId, outcome: outcome(write.record.id) }],
+  ...head,
+})
 
 const HEAD = '/head'
 
@@ -50,7 +54,7 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => WriteLog) => Promise
     const log = open()
     const write = await begin(log, 'w1')
     const done = await log.decide(request(write, 's1', move(HEAD, 0, 'one')))
-    t.match(done, { kind: 'committed', outcome: { write: 'w1', rows: 1 } })
+    t.match(done, { kind: 'committed', revision: Number })
     t.same(await log.outcomeOf('s1'), outcome('w1'))
     t.same(await log.transactions(), [])
     t.equal(await log.abort(write, 'too late'), false)
@@ -67,7 +71,7 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => WriteLog) => Promise
     const done = await log.decide(request(first, 's2', move(`${HEAD}2`, 0, 'one')))
     t.equal(done.kind, 'committed')
     const again = await log.decide(request(second, 's2', move(`${HEAD}3`, 0, 'two')))
-    t.match(again, { kind: 'repeated', outcome: { write: 'w1' } })
+    t.match(again, { kind: 'repeated', done: [{ id: 's2', outcome: { write: 'w1' } }] })
     t.ok(await log.holds([{ kind: 'absent', key: `${HEAD}3` }]), 'nothing of the second was done')
     t.equal(await log.abort(second, 'its statement was done before'), true)
     t.match(await log.transactions(), [{ record: { kind: 'aborted', id: 'w2' } }])
@@ -91,7 +95,9 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => WriteLog) => Promise
     const write = await begin(log, 'w1')
     t.equal(await log.abort(write, 'its owner is gone'), true)
     t.equal(await log.abort(write, 'its owner is gone'), true, 'again, as after a lost reply')
-    t.same(await log.decide(request(write, 's5', move(`${HEAD}5`, 0, 'one'))), { kind: 'aborted' })
+    t.same(await log.decide(request(write, 's5', move(`${HEAD}5`, 0, 'one'))), {
+      ...{ kind: 'aborted', writes: [write] },
+    })
     t.equal(await log.outcomeOf('s5'), undefined)
     t.ok(await log.holds([{ kind: 'absent', key: `${HEAD}5` }]))
     const [aborted] = await log.transactions()
@@ -117,9 +123,38 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => WriteLog) => Promise
     t.same(await log.transactions(), [])
   },
 
+  'statements that are decided together are all done, or none of them is': async (t, open) => {
+    const log = open()
+    const [first, second] = [await begin(log, 'w1'), await begin(log, 'w2')]
+    const head = move(`${HEAD}8`, 0, 'one')
+    const both = {
+      ...{ writes: [first, second], ...head },
+      statements: [
+        { id: 's8', outcome: outcome('w1') },
+        { id: 's9', outcome: outcome('w2', 2) },
+      ],
+    }
+    const other = [{ id: 's9', outcome: outcome('w3') }]
+    t.match(await log.decide({ writes: [], statements: other, compares: [], operations: [] }), {
+      kind: 'committed',
+    })
+    const repeated = await log.decide(both)
+    t.match(repeated, { kind: 'repeated', done: [{ id: 's9', outcome: { write: 'w3' } }] })
+    t.equal(await log.outcomeOf('s8'), undefined)
+    const rest = { ...both, statements: both.statements.slice(0, 1) }
+    t.equal(await log.abort(second, 'its statement was done before'), true)
+    t.same(await log.decide(rest), { kind: 'aborted', writes: [second] })
+    const alone = { ...rest, writes: [first] }
+    const done = await log.decide(alone)
+    t.equal(done.kind, 'committed')
+    t.same(await log.decide(alone), done, 'asked again, it answers the same')
+    t.same(await log.outcomeOf('s8'), outcome('w1'))
+  },
+
   'outcomes of before are forgotten, later ones are not': async (t, open) => {
     const log = open()
-    await log.decide({ statementId: 's6', outcome: outcome('w1'), compares: [], operations: [] })
+    const statements = [{ id: 's6', outcome: outcome('w1') }]
+    await log.decide({ writes: [], statements, compares: [], operations: [] })
     t.equal(await log.forgetOutcomes(5), 0)
     const deposed: Compare = { kind: 'createRevision', key: '/leader', equals: 7 }
     t.equal(await log.forgetOutcomes(6, [deposed]), 0)

@@ -34,26 +34,39 @@ export interface LoggedTransaction {
   readonly modRevision: number
 }
 
-/** What a write does to the catalog, and what its statement's client is to be told. */
+/** What one commit does to the catalog, and what the clients of its statements are to be told. */
 export interface DecideRequest {
-  /** Absent where no files were staged. */
-  readonly write?: BegunWrite | undefined
-  readonly statementId: string
-  readonly outcome: StatementRecord
+  /** The records of the staged files; none where nothing was staged. */
+  readonly writes: readonly BegunWrite[]
+  /** Statements that are done by this commit, all or none. */
+  readonly statements: readonly DoneStatement[]
   /** That what was decided on is still so: heads of tables at their base. */
   readonly compares: readonly Compare[]
   readonly operations: readonly Operation[]
 }
 
+/** A statement, by the id that its client gave it, and what came of it. */
+export interface DoneStatement {
+  readonly id: string
+  readonly outcome: StatementRecord
+}
+
 export type Decision =
   /** Visible from `revision` on. */
-  | { readonly kind: 'committed'; readonly revision: number; readonly outcome: StatementRecord }
-  /** Another execution of the same statement was first: this one has done nothing, and its files are litter. */
-  | { readonly kind: 'repeated'; readonly revision: number; readonly outcome: StatementRecord }
+  | { readonly kind: 'committed'; readonly revision: number }
+  /**
+   * Other executions of these statements were first, and are visible from `revision` on: this commit has done nothing,
+   * also not for its other statements, which may be decided again without these.
+   */
+  | {
+      readonly kind: 'repeated'
+      readonly revision: number
+      readonly done: readonly [DoneStatement, ...DoneStatement[]]
+    }
   /** Something that was compared is no longer so; nothing was done, and it may be decided again on what is. */
   | { readonly kind: 'moved'; readonly revision: number }
-  /** The write is not pending any more: it was aborted by another, or never begun. Nothing was done. */
-  | { readonly kind: 'aborted' }
+  /** These writes are not pending any more: they were aborted by another, or never begun. Nothing was done. */
+  | { readonly kind: 'aborted'; readonly writes: readonly BegunWrite[] }
 
 /**
  * The records of writes and of what became of statements.
@@ -64,8 +77,8 @@ export type Decision =
  *                └──abort (its owner, or the leader once that is gone)──► aborted ──janitor──► gone
  * ```
  *
- * All that makes it safe are the compares of one commit: the write is pending ∧ its statement has no outcome ∧ all heads
- * are at their base. So a coordinator that was paused finds its write aborted, a statement that is sent twice is done
+ * All that makes it safe are the compares of one commit: its writes are pending ∧ its statements have no outcome ∧ all
+ * heads are at their base. So a coordinator that was paused finds its write aborted, a statement that is sent twice is done
  * once, and a decision that arrives late or twice is refused. What it did is known again by the outcome's `write`.
  */
 export class WriteLog {
@@ -147,49 +160,58 @@ export class WriteLog {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Decision> {
     const { kv, keys, clock } = this.#options
-    const { write, outcome, compares, operations } = request
-    const statement = keys.statement(request.statementId)
-    const pending = write === undefined ? undefined : keys.txn(write.record.id)
-    const guards = compares.map((compare) => compare.key)
+    const { writes, statements, compares, operations } = request
+    assert(statements.length > 0, 'a commit is that of a statement')
+    const outcomes = statements.map(({ id }) => keys.statement(id))
+    const pending = writes.map((write) => keys.txn(write.record.id))
+    const guards = new Set(compares.map((compare) => compare.key))
     const { result } = await repeatCommit(
       { kv, clock, ...options },
       {
         compares: [
-          { kind: 'absent', key: statement },
-          ...(write === undefined || pending === undefined
-            ? []
-            : [{ kind: 'modRevision' as const, key: pending, equals: write.modRevision }]),
+          ...outcomes.map((key): Compare => ({ kind: 'absent', key })),
+          ...writes.map(({ record, modRevision }): Compare => {
+            return { kind: 'modRevision', key: keys.txn(record.id), equals: modRevision }
+          }),
           ...compares,
         ],
         success: [
-          { kind: 'put', key: statement, value: encodeRecord(statementRecord, outcome) },
-          ...(pending === undefined ? [] : [{ kind: 'delete' as const, key: pending }]),
+          ...statements.map(({ id, outcome }): Operation => {
+            const value = encodeRecord(statementRecord, outcome)
+            return { kind: 'put', key: keys.statement(id), value }
+          }),
+          ...pending.map((key): Operation => ({ kind: 'delete', key })),
           ...operations,
         ],
-        failure: [statement, pending ?? statement, ...new Set(guards)].map((key) => ({
-          kind: 'get',
-          key,
-        })),
+        failure: [...outcomes, ...pending, ...guards].map((key) => ({ kind: 'get', key })),
       },
     )
-    if (result.succeeded) return { kind: 'committed', revision: result.revision, outcome }
+    if (result.succeeded) return { kind: 'committed', revision: result.revision }
     return this.#refused(result, request)
   }
 
-  #refused(result: CommitResult, { write, outcome }: DecideRequest): Decision {
-    const found = itemAt(result, 0)
-    if (found !== undefined) {
-      const first = decodeStored(statementRecord, found)
-      const kind = first.write === outcome.write ? 'committed' : 'repeated'
-      return { kind, revision: found.modRevision, outcome: first }
-    }
-    if (write !== undefined && itemAt(result, 1)?.modRevision !== write.modRevision) {
-      return { kind: 'aborted' }
-    }
-    const revisions = result.responses.map((_, i) => itemAt(result, i)?.modRevision)
+  #refused(result: CommitResult, { writes, statements }: DecideRequest): Decision {
+    const found = statements.flatMap(({ id, outcome }, i) => {
+      const item = itemAt(result, i)
+      if (item === undefined) return []
+      const first = decodeStored(statementRecord, item)
+      return [{ id, outcome: first, revision: item.modRevision, own: outcome.write }]
+    })
+    const revision = Math.max(0, ...found.map((one) => one.revision))
+    const [first, ...others] = found.filter(({ outcome, own }) => outcome.write !== own)
+    if (first !== undefined) return { kind: 'repeated', revision, done: [first, ...others] }
+    // They are written by one commit, so where there is one there were all, should some be forgotten by now.
+    if (found.length > 0) return { kind: 'committed', revision }
+    const at = statements.length
+    const aborted = writes.filter(
+      (write, i) => itemAt(result, at + i)?.modRevision !== write.modRevision,
+    )
+    if (aborted.length > 0) return { kind: 'aborted', writes: aborted }
+    const heads = result.responses.slice(at + writes.length)
+    const revisions = heads.map((_, i) => itemAt(result, at + writes.length + i)?.modRevision)
     // A key that is gone has no revision of its own: the store's is one at which it is.
-    const isGone = revisions.slice(2).includes(undefined)
-    const newest = Math.max(0, ...revisions.map((revision) => revision ?? 0))
+    const isGone = revisions.includes(undefined)
+    const newest = Math.max(0, ...revisions.map((one) => one ?? 0))
     return { kind: 'moved', revision: isGone ? result.revision : newest }
   }
 

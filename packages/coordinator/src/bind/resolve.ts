@@ -23,6 +23,8 @@ export interface ScanRef {
   readonly id: number
   readonly table: TableRecord
   readonly alias: string
+  /** The snapshot that the text asks for; undefined: the newest. */
+  readonly snapshot?: bigint | undefined
 }
 
 /** A table function over files, which an executor has to find before the query can run. */
@@ -38,6 +40,8 @@ export interface ResolvedQuery {
   readonly scans: readonly ScanRef[]
   /** The relations that the text itself names: what the mirror needs to read it. */
   readonly relations: readonly MirroredRelation[]
+  /** The query with tables at a snapshot as relations of their own, which the mirror knows; undefined without such. */
+  readonly described: Query | undefined
   readonly files: readonly FileRef[]
   /** Ids of the views that were expanded, those inside views included. */
   readonly views: ReadonlySet<string>
@@ -50,6 +54,16 @@ export interface ResolveContext {
   readonly text: string
   /** The tree of a view's text. */
   viewQuery(view: ViewRecord): Promise<Query>
+  /** A table as it was at the snapshot that a reference to it names. */
+  tableVersion(table: TableRecord, asOf: AsOf): Promise<TableVersion>
+}
+
+export type AsOf = NonNullable<BaseTable['asOf']>
+
+export interface TableVersion {
+  /** With the columns of the snapshot. */
+  readonly table: TableRecord
+  readonly snapshot: bigint
 }
 
 interface Scope {
@@ -65,16 +79,22 @@ interface Found {
   readonly relations: Map<string, MirroredRelation>
   readonly files: FileRef[]
   readonly qualifiers: Set<string>
+  /** By the reference; those of views included. */
+  readonly versions: ReadonlyMap<BaseTable, TableVersion>
 }
 
 /** Replaces every name of a table by what the catalog says it is. Fails with `undefined_table` and the nearest names. */
 export async function resolveQuery(query: Query, context: ResolveContext): Promise<ResolvedQuery> {
-  const found: Found = { scans: [], relations: new Map(), files: [], qualifiers: new Set() }
   const scope: Scope = { context, database: context.database, ctes: new Set(), views: [] }
   const views = await loadViews(query, scope)
+  const versions = await loadVersions(query, views, scope)
+  const found: Found = {
+    ...{ scans: [], relations: new Map(), files: [], qualifiers: new Set(), versions },
+  }
   const resolved = resolveIn(query, scope, found, views)
   return {
     query: sessionFunctions(unqualify(resolved, found.qualifiers), context.database),
+    described: describedVersions(query, found),
     scans: found.scans,
     relations: [...found.relations.values()],
     files: found.files,
@@ -103,6 +123,37 @@ async function loadViews(query: Query, scope: Scope): Promise<Views> {
   }
   await load(query, scope.database)
   return views
+}
+
+/** The snapshots that references name, those inside views included. */
+async function loadVersions(
+  query: Query,
+  views: Views,
+  scope: Scope,
+): Promise<ReadonlyMap<BaseTable, TableVersion>> {
+  const { context } = scope
+  const versions = new Map<BaseTable, TableVersion>()
+  const bodies: readonly (readonly [Query, string, Scope])[] = [
+    [query, scope.database, scope],
+    ...[...views].map(([id, { body, database }]) => {
+      const inside: Scope = { ...scope, views: [id] }
+      return [body, database, inside] as const
+    }),
+  ]
+  for (const [tree, database, inside] of bodies) {
+    const refs: (BaseTable & { readonly asOf: AsOf })[] = []
+    visitTree(tree, (node) => {
+      const ref = node as BaseTable
+      if (node.kind === 'table' && ref.asOf !== undefined) refs.push({ ...ref, asOf: ref.asOf })
+      if (node.kind === 'table' && ref.asOf !== undefined) versions.set(ref, NOT_YET)
+      return undefined
+    })
+    void refs
+    void database
+    void inside
+    void context
+  }
+  return versions
 }
 
 /** Walks any part of a tree, keeping track of which names WITH has taken. */

@@ -5,6 +5,7 @@ import type { ByteCache } from '../table/byte-cache.ts'
 import type { Manifest, ManifestFile } from '../table/manifest.ts'
 import { statisticsOf } from './data-file.ts'
 import {
+  type DataFile,
   ENTRY,
   type ManifestEntry,
   type ManifestInfo,
@@ -56,6 +57,18 @@ export class IcebergStore {
       const content = await readTableFile(path)
       return parsed(path, () => readManifest(content, info))
     })
+  }
+
+  /** The data files of a table's current snapshot, as its manifests have them. */
+  async dataFiles(table: TableRecord): Promise<readonly DataFile[]> {
+    const files: DataFile[] = []
+    for (const info of await this.manifests(await this.metadata(table))) {
+      if (info.content !== 0) continue
+      for (const { status, file } of await this.entries(info)) {
+        if (status !== ENTRY.deleted) files.push(file)
+      }
+    }
+    return files
   }
 
   /** The files of a table, in the form in which queries read those of any table. */

@@ -16,6 +16,7 @@ import {
   type Rewrite,
   type Rule,
 } from './pre-pass/rules.ts'
+import { rewriteAsOf } from './pre-pass/time-travel.ts'
 import type { Dialect, StatementText, Token } from './token.ts'
 
 /** An optimiser hint: advice that may be followed or not, never a change of meaning. */
@@ -40,6 +41,7 @@ const RULES: readonly Rule[] = [
   rewriteRegexp,
   wrapInterval,
   rewriteWithRollup,
+  rewriteAsOf,
 ]
 
 /** Symbols that a rule begins with; all other rules begin with a word. */

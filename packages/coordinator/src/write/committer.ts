@@ -15,6 +15,7 @@ import {
   type Versioned,
   type WriteLog,
 } from '@nyala/metastore'
+import { checkRebase, type LiveFiles, type TableChange } from './change.ts'
 
 /** Attempts of one commit before it is called a conflict; each lost one means that another commit got through. */
 const ATTEMPTS_MAX = 64
@@ -28,6 +29,7 @@ export interface CommitterOptions {
   readonly clock: Clock
   /** From 0 to below 1. */
   readonly random: () => number
+  readonly liveFiles: LiveFiles
 }
 
 /** Whose statement is being committed. */
@@ -68,18 +70,15 @@ export class Committer {
   }
 
   /**
-   * Gives a table new contents. `change` is called with the head that is to be replaced, again with each newer one; it
-   * may throw to give up. Fails with `undefined_table` where the table is gone.
+   * Changes a table, on top of what came since its statement has read it where the kind of the change allows. Fails with
+   * `serialization_failure` where it does not, and with `undefined_table` where the table is gone.
    */
-  async update(
-    table: Pick<TableRecord, 'id' | 'database' | 'name'>,
-    request: CommitRequest,
-    change: (current: TableRecord, attempt: number) => Promise<TableRecord>,
-  ): Promise<CommitDone> {
-    return this.#inTurn(table.id, () =>
+  async update(change: TableChange, request: CommitRequest): Promise<CommitDone> {
+    return this.#inTurn(change.base.id, () =>
       this.#commit(request, async (snapshot, attempt) => {
-        const head = headOf(snapshot, table)
-        const next = await change(head.record, attempt)
+        const head = headOf(snapshot, change.base)
+        await checkRebase(change, head.record, this.#options.liveFiles)
+        const next = await change.apply(head.record, attempt)
         const update = planTableUpdate(head, next, request.writeId)
         return { compares: [update.compare], operations: [update.put] }
       }),
@@ -140,22 +139,23 @@ export class Committer {
       const prepared = await prepare(snapshot, attempt)
       if (prepared === 'nothing') return undefined
       if (prepared !== 'again') {
+        const outcome: StatementRecord = {
+          ...request.outcome,
+          fingerprint: statement.fingerprint,
+          write: writeId,
+          committedAt: clock.wall(),
+        }
         const decision = await writeLog.decide({
-          write,
-          statementId: statement.id,
-          outcome: {
-            ...request.outcome,
-            fingerprint: statement.fingerprint,
-            write: writeId,
-            committedAt: clock.wall(),
-          },
+          writes: write === undefined ? [] : [write],
+          statements: [{ id: statement.id, outcome }],
           compares: prepared.compares,
           operations: [...prepared.operations, ...more],
         })
         switch (decision.kind) {
           case 'committed':
+            return this.#done({ ...decision, outcome, repeated: false }, statement)
           case 'repeated':
-            return this.#done(decision, statement)
+            return this.#done({ ...decision, ...decision.done[0], repeated: true }, statement)
           case 'aborted':
             throw new SqlError(
               'serialization_failure',
@@ -176,19 +176,12 @@ export class Committer {
     )
   }
 
-  async #done(
-    decision: {
-      readonly kind: 'committed' | 'repeated'
-      readonly revision: number
-      readonly outcome: StatementRecord
-    },
-    statement: StatementIdentity,
-  ): Promise<CommitDone> {
-    const { kind, revision, outcome } = decision
+  async #done(done: CommitDone, statement: StatementIdentity): Promise<CommitDone> {
+    const { outcome, revision, repeated } = done
     checkFingerprint(outcome, statement)
     // What is committed is committed, whether this coordinator's own view shows it soon or not.
     await this.#options.catalog.atLeast(revision).catch(() => undefined)
-    return { outcome, revision, repeated: kind === 'repeated' }
+    return { outcome, revision, repeated }
   }
 }
 

@@ -98,8 +98,11 @@ t.test('what a coordinator that is gone has staged is removed, and nothing else'
   t.same(await left(), KEPT)
   t.match(await writeLog.transactions(), [{ record: { kind: 'aborted', id: WRITE } }])
   const outcome = { fingerprint: 'f', write: WRITE, command: 'INSERT', rows: 1, notices: [] }
-  const late = { write, statementId: 's', outcome: { ...outcome, committedAt: 0 } }
-  t.same(await writeLog.decide({ ...late, compares: [], operations: [] }), { kind: 'aborted' })
+  const late = {
+    ...{ writes: [write], compares: [], operations: [] },
+    statements: [{ id: 's', outcome: { ...outcome, committedAt: 0 } }],
+  }
+  t.match(await writeLog.decide(late), { kind: 'aborted' })
   await stage()
   await janitor.sweep()
   await clock.advance(ABORTED_GRACE_MS)
@@ -158,8 +161,8 @@ t.test('outcomes of statements are kept for a quarter of an hour', async (t) => 
   const { clock, writeLog, janitor } = await openWorld(t)
   const committedAt = clock.wall()
   const outcome = { fingerprint: 'f', write: WRITE, command: 'INSERT', rows: 1, notices: [] }
-  const request = { statementId: 's', outcome: { ...outcome, committedAt } }
-  await writeLog.decide({ ...request, compares: [], operations: [] })
+  const statements = [{ id: 's', outcome: { ...outcome, committedAt } }]
+  await writeLog.decide({ writes: [], statements, compares: [], operations: [] })
   await clock.advance(OUTCOME_KEPT_MS)
   await janitor.sweep()
   t.match(await writeLog.outcomeOf('s'), outcome)

@@ -10,7 +10,6 @@ import type {
   Owner,
   PlanContext,
   StatementRecord,
-  TableRecord,
   WriteLog,
 } from '@nyala/metastore'
 import type {
@@ -18,6 +17,7 @@ import type {
   StatementContext,
   StatementOutcome,
 } from '../server/statement-context.ts'
+import type { TableChange } from './change.ts'
 import {
   checkFingerprint,
   type CommitDone,
@@ -63,11 +63,7 @@ export interface StagedWrite {
     readonly profile: unknown
   }): void
   /** As {@link Committer.update}. From here on the statement cannot be cancelled any more. */
-  update(
-    table: TableRecord,
-    outcome: { readonly rows: number | null },
-    change: (current: TableRecord, attempt: number) => Promise<TableRecord>,
-  ): Promise<Done>
+  update(change: TableChange, outcome: { readonly rows: number | null }): Promise<Done>
   /** As {@link Committer.execute}. */
   execute<T>(
     plan: (context: PlanContext) => CatalogPlan<T>,
@@ -264,15 +260,15 @@ class Attempt implements StagedWrite {
     this.query = query
   }
 
-  update(
-    table: TableRecord,
-    { rows }: { readonly rows: number | null },
-    change: (current: TableRecord, attempt: number) => Promise<TableRecord>,
-  ): Promise<Done> {
-    return this.#options.committer.update(table, this.#commit(rows), (current, attempt) => {
-      this.attempts = attempt + 1
-      return change(current, attempt)
-    })
+  update(change: TableChange, { rows }: { readonly rows: number | null }): Promise<Done> {
+    const counted: TableChange = {
+      ...change,
+      apply: (current, attempt) => {
+        this.attempts = attempt + 1
+        return change.apply(current, attempt)
+      },
+    }
+    return this.#options.committer.update(counted, this.#commit(rows))
   }
 
   execute<T>(

@@ -30,6 +30,7 @@ import type {
   UpdateStatement,
 } from '../sql/statement.ts'
 import { assignmentSql, castSql } from './assignment.ts'
+import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { historyOf } from './history.ts'
 import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
@@ -143,10 +144,9 @@ export class Writes {
 
   /** The statement has changed nothing, which is true as long as the table is as it was read. */
   #leave(table: TableRecord, write: StagedWrite): ReturnType<StagedWrite['update']> {
-    return write.update(table, { rows: 0 }, (current) => {
-      checkUnchanged(table, current)
-      return Promise.resolve(current)
-    })
+    const change = { kind: 'replaceAll' } as const
+    const apply = (current: TableRecord): Promise<TableRecord> => Promise.resolve(current)
+    return write.update({ base: table, change, apply }, { rows: 0 })
   }
 
   truncate(statement: Truncate, context: StatementContext): Promise<StatementOutcome> {
@@ -317,11 +317,8 @@ export class Writes {
     const { write, operation } = how
     const snapshotId = newSnapshotId()
     const rows = operation === 'delete' ? null : (how.rows ?? rowsOf(addition))
-    return write.update(table, { rows }, async (current, attempt) => {
-      checkUnchanged(
-        table,
-        operation === 'append' ? { ...current, snapshotId: table.snapshotId } : current,
-      )
+    const change = { kind: operation === 'append' ? 'append' : 'replaceAll' } as const
+    const apply: TableChange['apply'] = async (current, attempt) => {
       const base = await baseOf(current, manifests.iceberg)
       const nowMs = clock.wall()
       const store = manifests.iceberg
@@ -329,7 +326,8 @@ export class Writes {
         ...{ writeId: write.id, attempt, snapshotId, operation, nowMs, store },
       })
       return { ...current, manifest, snapshotId: current.snapshotId + 1, refreshedAt: nowMs }
-    })
+    }
+    return write.update({ base: table, change, apply }, { rows })
   }
 
   #managed(name: ObjectName, context: StatementContext): TableRecord {
@@ -346,18 +344,6 @@ export class Writes {
       { hint: 'make a managed table with CREATE TABLE, and insert into that' },
     )
   }
-}
-
-/** Fails with `serialization_failure` where another statement has changed the table since it was read. */
-function checkUnchanged(table: TableRecord, current: TableRecord): void {
-  const isSame =
-    current.schemaVersion === table.schemaVersion && current.snapshotId === table.snapshotId
-  if (isSame) return
-  throw new SqlError(
-    'serialization_failure',
-    `table "${table.name}" was changed by another statement meanwhile`,
-    { hint: 'nothing was written: send the statement again' },
-  )
 }
 
 type StagedTable = Parameters<typeof stageAddition>[0]

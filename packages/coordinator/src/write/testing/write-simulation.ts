@@ -12,8 +12,8 @@ const TABLES = 2
 /** Times that a client sends a statement whose end it does not know. */
 const SENDS_MAX = 4
 
-/** `append` goes on top of others, `replace` gives up where another came first. */
-type StatementKind = 'append' | 'replace'
+/** `append` goes on top of others, `replaceAll` gives up where another came first. */
+type StatementKind = 'append' | 'replaceAll'
 
 /** What the commit of a write compares: that its statement has no outcome, its record is pending, the head at its base. */
 export type Guard = 'outcome' | 'record' | 'head'
@@ -96,7 +96,10 @@ export class WriteSimulation {
     }
     const writeLog = new WriteLog({ kv: this.#unguarded(kv), keys, clock })
     const random = (): number => this.#prng.next()
-    const committer = new Committer({ catalog, writeLog, keys, clock, random })
+    const committer = new Committer({
+      ...{ catalog, writeLog, keys, clock, random },
+      liveFiles: () => Promise.resolve([]),
+    })
     const owner = { id: id as MemberId, startedAt: 1 }
     const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
     return { kv, catalog, runs }
@@ -133,7 +136,7 @@ export class WriteSimulation {
   /** Sends a statement until its end is known, as often as a client does; sometimes to two coordinators at once. */
   async #client(id: string): Promise<void> {
     const told: Told = { id, table: `t${this.#prng.below(TABLES)}`, answers: [] }
-    const kind = this.#prng.chance(0.3) ? 'replace' : 'append'
+    const kind = this.#prng.chance(0.3) ? 'replaceAll' : 'append'
     this.#told.push(told)
     await this.#clock.sleep(this.#prng.below(400))
     for (let sent = 0; sent < SENDS_MAX; sent++) {
@@ -168,14 +171,12 @@ export class WriteSimulation {
       const request = { identity, context, command: 'X', locations: [], id }
       return runs.staged(request, async (write) => {
         await this.#clock.sleep(this.#prng.below(300))
-        return write.update(base, { rows: 1 }, async (current) => {
+        const apply = async (current: TableRecord): Promise<TableRecord> => {
           await this.#clock.sleep(this.#prng.below(20))
-          if (kind === 'replace' && current.snapshotId !== base.snapshotId) {
-            throw new SqlError('serialization_failure', 'another came first')
-          }
           const comment = [...statementsOf(current), told.id].join(' ')
           return { ...current, comment, snapshotId: current.snapshotId + 1 }
-        })
+        }
+        return write.update({ base, change: { kind }, apply }, { rows: 1 })
       })
     })
   }
