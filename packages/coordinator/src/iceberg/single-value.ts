@@ -70,7 +70,7 @@ const exact = (value: bigint): Bound =>
     : String(value)
 
 /** The fewest bytes, the highest first. */
-function twosComplement(value: bigint): Buffer {
+export function twosComplement(value: bigint): Buffer {
   let bytes = 1
   while (BigInt.asIntN(8 * bytes, value) !== value) bytes++
   const hex = BigInt.asUintN(8 * bytes, value).toString(16)
