@@ -161,11 +161,11 @@ export class Executor {
     this.#links?.loadChanged()
     const idle = this.#parts.tasks.drain()
     const timeout = new AbortController()
+    const waited = clock.sleep(DRAIN_TIMEOUT_MS, { signal: timeout.signal }).then(() => {
+      log.warn('drainedWithQueries', { ...this.#parts.tasks.load(undefined) })
+    })
     try {
-      await Promise.race([
-        Promise.all([idle, this.#announceDraining()]),
-        clock.sleep(DRAIN_TIMEOUT_MS, { signal: timeout.signal }),
-      ])
+      await Promise.race([Promise.all([idle, this.#announceDraining()]), waited])
     } finally {
       timeout.abort()
     }

@@ -118,10 +118,14 @@ export class TaskManager {
     const { epoch, call, spec } = command
     const refusal = this.#refusal(spec, epoch)
     if (refusal !== undefined) return owner.send(taskFailed(spec, refusal))
+    const overload = this.#overload()
+    // A query that has nothing here is not made for a task that is refused: nobody would release it.
+    if (overload !== undefined && !this.#queries.has(spec.queryId)) {
+      return owner.send(taskFailed(spec, overload))
+    }
     const query = this.#own(spec.queryId, epoch, owner)
     const known = query.tasks.get(keyOf(spec))
     if (known !== undefined) return known.repeat(call)
-    const overload = this.#overload()
     if (overload !== undefined) return owner.send(taskFailed(spec, overload))
     this.#cancelOlderAttempts(query, spec)
     query.newest.set(spec.task, spec.attempt)
