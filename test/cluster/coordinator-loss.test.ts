@@ -43,7 +43,6 @@ t.test('a result that streams when its coordinator is lost', async (t) => {
     })
 
   for (const [from, sql, divided] of [
-    ['several tasks', LARGE, true],
     ['one task that sorts', SORTED, false],
     ['several tasks that sort a range each', SORTED, true],
   ] as const) {

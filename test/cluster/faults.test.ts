@@ -14,8 +14,8 @@ import {
 
 /** Runs for minutes on its own: a hundred and sixty billion pairs, none of which is kept. */
 const LONG = 'SELECT count(*) FROM events a, events b WHERE a.id + b.id = -1'
-/** Runs for a second or so, long enough to be met while it does. */
-const SLOW = 'SELECT count(*) AS n FROM events a, events b WHERE b.id < 2000 AND a.id + b.id = -1'
+/** Runs for half a second or so, long enough to be met while it does. */
+const SLOW = 'SELECT count(*) AS n FROM events a, events b WHERE b.id < 800 AND a.id + b.id = -1'
 const GROUPED =
   'SELECT city, count(*) AS n, sum(amount) AS total FROM events GROUP BY city ORDER BY city'
 
