@@ -226,4 +226,26 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     await errorOf(db.execute(`CREATE TABLE never AS SELECT CAST(city AS INT) AS c FROM events`))
     t.notOk((await readdir(warehouse(world))).some((name) => name.startsWith('never')))
   })
+
+  await t.test('a table is read as it was at each of its snapshots', async (t) => {
+    await db.execute('CREATE TABLE past AS SELECT 1 AS a')
+    await db.execute('INSERT INTO past VALUES (2)')
+    await db.execute('DELETE FROM past WHERE a = 1')
+    const history = await db.query('DESCRIBE HISTORY past')
+    const snapshots = history.rows.map((row) => String(row['snapshot'])).toReversed()
+    const times = history.rows.map((row) => String(row['committed_at'])).toReversed()
+    const read = async (asOf: string): Promise<unknown> => {
+      const { rows } = await db.query(`SELECT list(a ORDER BY a) AS l FROM past FOR ${asOf}`)
+      return rows[0]?.['l']
+    }
+    for (const [i, expected] of [[1], [1, 2], [2]].entries()) {
+      t.same(await read(`SYSTEM_VERSION AS OF ${snapshots[i]}`), expected)
+      t.same(await read(`SYSTEM_TIME AS OF TIMESTAMPTZ '${times[i]}'`), expected)
+    }
+    const both = await db.query(
+      `SELECT a.a FROM past FOR VERSION AS OF ${snapshots[1]} a
+       ANTI JOIN past FOR VERSION AS OF ${snapshots[2]} b ON a.a = b.a`,
+    )
+    t.same(both.rows, [{ a: 1 }])
+  })
 })

@@ -3,7 +3,7 @@ import type { CatalogSnapshot, TableRecord, ViewRecord } from '@nyala/metastore'
 import { foldName } from '@nyala/metastore'
 import type { Scan } from '../plan/scan.ts'
 import type { ColumnRef, Expression, Query, TableFunction, TableRef } from '../sql/ir.ts'
-import { renderExpression } from '../sql/renderer.ts'
+import { renderExpression, renderQuery } from '../sql/renderer.ts'
 import type { Manifest } from '../table/manifest.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
 import { isStale } from '../table/statistics.ts'
@@ -11,7 +11,14 @@ import { scanId } from '../plan/physical-plan.ts'
 import { isUnrepeatable, type KernelFunctions } from './functions.ts'
 import type { SourceMap } from './kernel-errors.ts'
 import type { Mirror, MirroredRelation } from './mirror.ts'
-import { type FileRef, resolveQuery, type ScanRef, substituteFiles } from './resolve.ts'
+import {
+  type FileRef,
+  type ResolvedQuery,
+  resolveQuery,
+  type ScanRef,
+  substituteFiles,
+} from './resolve.ts'
+import { TableVersions } from './table-versions.ts'
 import { mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
 
 /** A query whose names are resolved, whose types are known, and whose scans have the files that can matter. */
@@ -24,6 +31,8 @@ export interface BoundQuery {
   readonly relations: readonly MirroredRelation[]
   /** Ids of the views that it stands on. */
   readonly views: ReadonlySet<string>
+  /** It reads a table as of a time that is another one later, though the catalog stays as it is. */
+  readonly moves: boolean
 }
 
 export interface BindContext {
@@ -46,24 +55,30 @@ export async function bindQuery(
   sql: string,
   context: BindContext,
 ): Promise<BoundQuery> {
+  const versions = new TableVersions(context)
   const resolved = await resolveQuery(query, {
     catalog: context.catalog,
     database: context.database,
     text: context.source.text,
     viewQuery: (view) => context.viewQuery(view),
+    tableVersion: (table, asOf) => versions.find(table, asOf),
   })
-  const columns =
-    resolved.files.length > 0
-      ? undefined
-      : await context.mirror.columns(sql, {
-          database: context.database,
-          relations: resolved.relations,
-          source: context.source,
-        })
+  const columns = resolved.files.length > 0 ? undefined : await describe(resolved, sql, context)
   const withFiles = await findAll(resolved.query, resolved.files, context)
   const scans = await Promise.all(resolved.scans.map((ref) => bindScan(ref, withFiles, context)))
   const { relations, views } = resolved
-  return { query: withFiles, scans, columns, relations, views }
+  return { query: withFiles, scans, columns, relations, views, moves: versions.move }
+}
+
+/** The mirror's relations have no snapshots: it is asked about a text without them, whose places are not the user's. */
+function describe(
+  { described, relations }: Pick<ResolvedQuery, 'described' | 'relations'>,
+  sql: string,
+  { mirror, database, source }: BindContext,
+): Promise<readonly Column[]> {
+  return described === undefined
+    ? mirror.columns(sql, { database, relations, source })
+    : mirror.columns(renderQuery(described), { database, relations })
 }
 
 async function findAll(
@@ -79,7 +94,7 @@ async function findAll(
 
 async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promise<Scan> {
   const { table } = ref
-  const manifest = await context.manifests.read(table)
+  const manifest = await context.manifests.read(table, ref.snapshot)
   const left = await prune(ref, query, manifest, context)
   return {
     id: ref.id,
@@ -95,7 +110,9 @@ async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promi
         ? manifest.files
         : manifest.files.filter((file) => left.has(file.partition)),
     partitions: manifest.partitions,
-    statistics: await readStatistics(table, context),
+    layout: manifest.layout,
+    fieldIds: manifest.fieldIds,
+    statistics: ref.snapshot === undefined ? await readStatistics(table, context) : undefined,
     filesTotal: manifest.files.length,
     rowGroupsTotal: manifest.files.reduce((sum, file) => sum + file.rowGroups.length, 0),
     partitionsTotal: manifest.partitions.length,

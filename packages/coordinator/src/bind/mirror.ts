@@ -17,6 +17,8 @@ const MEMORY_LIMIT = '192MB'
 const RELATIONS_MAX = 2_000
 /** A predicate over partition values that runs longer than this is not used for pruning. */
 const PRUNE_TIMEOUT_MS = 1_000
+/** What is constant takes microseconds; the limit is for what nobody has thought of. */
+const CONSTANT_TIMEOUT_MS = 1_000
 const PARTITIONS_CACHED_MAX = 64
 const INSERT_ROWS = 500
 /** Plans of more text than this are not read: of the queries of TPC-H the longest has a fiftieth of it. */
@@ -200,6 +202,31 @@ export class Mirror {
       } catch {
         // Whatever is wrong with the predicate the kernel will say when it runs it over the rows.
         return undefined
+      } finally {
+        stop()
+        if (timezone !== DEFAULT_TIME_ZONE) await this.#setTimeZone(DEFAULT_TIME_ZONE)
+      }
+    })
+  }
+
+  /**
+   * The value of an expression without columns, as text. Fails as the kernel does, and with `statement_timeout`.
+   */
+  async constant(expression: string, timezone: string): Promise<string | null> {
+    return this.#exclusive(async () => {
+      let isLate = false
+      const stop = this.#clock.after(CONSTANT_TIMEOUT_MS, () => {
+        isLate = true
+        this.#connection.interrupt()
+      })
+      try {
+        if (timezone !== DEFAULT_TIME_ZONE) await this.#setTimeZone(timezone)
+        const reader = await this.#connection.runAndReadAll(`SELECT CAST(${expression} AS VARCHAR)`)
+        return (reader.getRows()[0]?.[0] ?? null) as string | null
+      } catch (error) {
+        if (!isLate) throw kernelError(error)
+        const message = `a constant took longer than ${CONSTANT_TIMEOUT_MS} ms`
+        throw new SqlError('statement_timeout', message, { cause: error })
       } finally {
         stop()
         if (timezone !== DEFAULT_TIME_ZONE) await this.#setTimeZone(DEFAULT_TIME_ZONE)

@@ -301,7 +301,7 @@ t.test('unknown names are errors with a place and the nearest', async (t) => {
     ['SELECT sum(name) FROM customers', { error: 'undefined_function' }],
     [
       'SELECT * FROM orders AT (VERSION => 3)',
-      { error: 'feature_not_supported', message: /time travel/ },
+      { error: 'feature_not_supported', message: /external: it has no snapshots/ },
     ],
   ]
   for (const [sql, wanted] of cases) await t.rejects(world.bind(sql), wanted as Error, sql)

@@ -1,19 +1,13 @@
+import { assert } from '@nyala/client/base'
 import { positionAt, SqlError } from '@nyala/client/protocol'
 import { type CatalogSnapshot, foldName, type TableRecord, type ViewRecord } from '@nyala/metastore'
-import type {
-  BaseTable,
-  ColumnRef,
-  Constant,
-  Query,
-  Select,
-  TableFunction,
-  TableRef,
-} from '../sql/ir.ts'
+import type { BaseTable, ColumnRef, Constant, Query, TableFunction, TableRef } from '../sql/ir.ts'
 import { exchangeMark, scanMark } from '../plan/physical-plan.ts'
 import { ALLOWED_TABLE_FUNCTIONS, tableFunctionUse } from './functions.ts'
 import { CATALOG_NAME, type MirroredRelation } from './mirror.ts'
 import { didYouMean } from './nearest.ts'
-import { mapChildren, mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
+import { sessionFunctions } from './session-functions.ts'
+import { mapChildren, mapTree, visitTree } from '../sql/ir/tree.ts'
 
 /** Views within views; deeper is refused, and so are cycles. */
 export const VIEW_DEPTH_MAX = 32
@@ -86,15 +80,14 @@ interface Found {
 /** Replaces every name of a table by what the catalog says it is. Fails with `undefined_table` and the nearest names. */
 export async function resolveQuery(query: Query, context: ResolveContext): Promise<ResolvedQuery> {
   const scope: Scope = { context, database: context.database, ctes: new Set(), views: [] }
-  const views = await loadViews(query, scope)
-  const versions = await loadVersions(query, views, scope)
+  const { views, versions } = await load(query, scope)
   const found: Found = {
     ...{ scans: [], relations: new Map(), files: [], qualifiers: new Set(), versions },
   }
   const resolved = resolveIn(query, scope, found, views)
   return {
     query: sessionFunctions(unqualify(resolved, found.qualifiers), context.database),
-    described: describedVersions(query, found),
+    described: describedVersions(query, found, context.database),
     scans: found.scans,
     relations: [...found.relations.values()],
     files: found.files,
@@ -104,56 +97,48 @@ export async function resolveQuery(query: Query, context: ResolveContext): Promi
 
 type Views = ReadonlyMap<string, Query>
 
-/** The trees of all views that a query uses, those inside views included. */
-async function loadViews(query: Query, scope: Scope): Promise<Views> {
+/** The trees of all views that a query uses, and the snapshots that it names, those inside views included. */
+async function load(
+  query: Query,
+  scope: Scope,
+): Promise<{ readonly views: Views; readonly versions: Found['versions'] }> {
   const views = new Map<string, Query>()
-  const load = async (tree: Query, database: string): Promise<void> => {
+  const versions = new Map<BaseTable, TableVersion>()
+  const loadIn = async (tree: Query, inner: Scope): Promise<void> => {
     const names: BaseTable[] = []
     visitTree(tree, (node) => {
       if (node.kind === 'table') names.push(node as BaseTable)
       return undefined
     })
     for (const ref of names) {
-      const relation = scope.context.catalog.relation(ref.schema ?? database, ref.table)?.record
-      if (relation?.kind !== 'view' || views.has(relation.id)) continue
-      const body = await scope.context.viewQuery(relation)
-      views.set(relation.id, body)
-      await load(body, relation.sessionDatabase)
+      const database = ref.schema ?? inner.database
+      const relation = scope.context.catalog.relation(database, ref.table)?.record
+      if (relation === undefined) continue
+      if (relation.kind !== 'view') {
+        if (ref.asOf === undefined) continue
+        versions.set(ref, await versionOf(ref, relation, inner))
+      } else if (!views.has(relation.id)) {
+        const body = await scope.context.viewQuery(relation)
+        views.set(relation.id, body)
+        await loadIn(body, { ...inner, database: relation.sessionDatabase, views: [relation.id] })
+      }
     }
   }
-  await load(query, scope.database)
-  return views
+  await loadIn(query, scope)
+  return { views, versions }
 }
 
-/** The snapshots that references name, those inside views included. */
-async function loadVersions(
-  query: Query,
-  views: Views,
-  scope: Scope,
-): Promise<ReadonlyMap<BaseTable, TableVersion>> {
-  const { context } = scope
-  const versions = new Map<BaseTable, TableVersion>()
-  const bodies: readonly (readonly [Query, string, Scope])[] = [
-    [query, scope.database, scope],
-    ...[...views].map(([id, { body, database }]) => {
-      const inside: Scope = { ...scope, views: [id] }
-      return [body, database, inside] as const
-    }),
-  ]
-  for (const [tree, database, inside] of bodies) {
-    const refs: (BaseTable & { readonly asOf: AsOf })[] = []
-    visitTree(tree, (node) => {
-      const ref = node as BaseTable
-      if (node.kind === 'table' && ref.asOf !== undefined) refs.push({ ...ref, asOf: ref.asOf })
-      if (node.kind === 'table' && ref.asOf !== undefined) versions.set(ref, NOT_YET)
-      return undefined
-    })
-    void refs
-    void database
-    void inside
-    void context
+/** Errors have the place of the reference. */
+async function versionOf(ref: BaseTable, table: TableRecord, scope: Scope): Promise<TableVersion> {
+  assert(ref.asOf !== undefined, 'the reference names a snapshot')
+  try {
+    return await scope.context.tableVersion(table, ref.asOf)
+  } catch (error) {
+    if (!(error instanceof SqlError)) throw error
+    const { message, detail, hint } = error
+    const position = positionOf(ref, scope)
+    throw new SqlError(error.error, message, { detail, hint, position, cause: error })
   }
-  return versions
 }
 
 /** Walks any part of a tree, keeping track of which names WITH has taken. */
@@ -190,9 +175,10 @@ function resolveWith(query: Query, scope: Scope, found: Found, views: Views): Qu
 }
 
 function resolveTable(ref: BaseTable, scope: Scope, found: Found, views: Views): TableRef {
-  if (ref.schema === undefined && scope.ctes.has(foldName(ref.table))) return ref
-  if (ref.asOf !== undefined)
-    throw refuse('time travel is not supported for external tables', ref, scope)
+  if (ref.schema === undefined && scope.ctes.has(foldName(ref.table))) {
+    if (ref.asOf === undefined) return ref
+    throw refuse(`"${ref.table}" is a query of WITH: only tables have snapshots`, ref, scope)
+  }
   if (ref.catalog !== undefined && foldName(ref.catalog) !== CATALOG_NAME) {
     throw new SqlError('undefined_database', `catalog "${ref.catalog}" does not exist`, {
       position: positionOf(ref, scope),
@@ -207,15 +193,53 @@ function resolveTable(ref: BaseTable, scope: Scope, found: Found, views: Views):
     checkTableFunction(file, scope, found)
     return file
   }
-  if (scope.views.length === 0) remember(found, ref.schema ?? scope.database, ref.table, relation)
+  const version = found.versions.get(ref)
+  if (scope.views.length === 0) {
+    const [known, name] = mirroredName(ref, database, version)
+    remember(found, known, name, version?.table ?? relation)
+  }
   if (ref.schema !== undefined)
     found.qualifiers.add(`${foldName(ref.schema)}.${foldName(ref.table)}`)
-  if (relation.kind === 'view') return expandView({ ref, view: relation }, scope, found, views)
+  if (relation.kind === 'view') {
+    if (ref.asOf === undefined) return expandView({ ref, view: relation }, scope, found, views)
+    throw refuse(
+      `"${ref.table}" is a view: only tables have snapshots; name one in the text of the view`,
+      ref,
+      scope,
+    )
+  }
   const id = found.scans.length
   const alias = ref.alias ?? ref.table
-  found.scans.push({ id, table: relation, alias })
-  const { schema: _schema, catalog: _catalog, ...rest } = ref
+  found.scans.push({ id, table: version?.table ?? relation, alias, snapshot: version?.snapshot })
+  const { schema: _schema, catalog: _catalog, asOf: _asOf, ...rest } = ref
   return { ...rest, table: scanMark(id), alias }
+}
+
+/** The schema of the mirror where relations stand for tables as they were. */
+const VERSIONS_SCHEMA = '$versions'
+
+/** By which names the mirror knows a reference. */
+const mirroredName = (
+  ref: BaseTable,
+  database: string,
+  version: TableVersion | undefined,
+): readonly [database: string, name: string] =>
+  version === undefined
+    ? [database, ref.table]
+    : [VERSIONS_SCHEMA, `${foldName(database)}.${foldName(ref.table)}@${version.snapshot}`]
+
+/** The user's query with relations of the mirror in the place of tables at a snapshot. */
+function describedVersions(query: Query, found: Found, database: string): Query | undefined {
+  if (found.versions.size === 0) return undefined
+  const described = mapTree(query, (node) => {
+    const ref = node as BaseTable
+    const version = node.kind === 'table' ? found.versions.get(ref) : undefined
+    if (version === undefined) return undefined
+    const [schema, table] = mirroredName(ref, ref.schema ?? database, version)
+    const { asOf: _asOf, catalog: _catalog, ...rest } = ref
+    return { ...rest, schema, table, alias: ref.alias ?? ref.table }
+  })
+  return unqualify(described, found.qualifiers)
 }
 
 function remember(
@@ -380,44 +404,6 @@ function unqualify(query: Query, qualifiers: ReadonlySet<string>): Query {
     if (!qualifiers.has(`${foldName(database)}.${foldName(table)}`)) return undefined
     return { ...(node as ColumnRef), path: path.slice(1) }
   })
-}
-
-/** What a session is asked about itself is known here, not in the kernel. */
-function sessionFunctions<T>(tree: T, database: string): T {
-  const constant = (value: string): Constant => ({
-    kind: 'constant',
-    type: { kind: 'simple', name: 'VARCHAR' },
-    value,
-  })
-  return mapTree(tree, (node) => {
-    switch (sessionWord(node, tree)) {
-      case 'current_database':
-      case 'current_schema':
-        return constant(database)
-      case 'current_catalog':
-        return constant(CATALOG_NAME)
-      default:
-        return undefined
-    }
-  })
-}
-
-/** The name of a function, or a word that is read like one where nothing in the query has it as its own name. */
-function sessionWord(node: { readonly kind: string }, tree: unknown): string | undefined {
-  if (node.kind === 'function') return (node as { readonly name?: string }).name?.toLowerCase()
-  if (node.kind !== 'column') return undefined
-  const { path } = node as ColumnRef
-  const word = foldName(path[0] ?? '')
-  if (path.length > 1 || (word !== 'current_schema' && word !== 'current_catalog')) return undefined
-  const isName = (value: unknown): boolean => typeof value === 'string' && foldName(value) === word
-  const isTaken = someNode(tree, (other) => {
-    const { alias, columnAliases } = other as Partial<BaseTable>
-    const items = other.kind === 'select' ? (other as Select).items : []
-    return (
-      isName(alias) || columnAliases?.some(isName) === true || items.some((i) => isName(i.alias))
-    )
-  })
-  return isTaken ? undefined : word
 }
 
 function undefinedTable(ref: BaseTable, database: string, scope: Scope): SqlError {

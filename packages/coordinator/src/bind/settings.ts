@@ -96,6 +96,14 @@ export const SETTINGS: readonly Setting[] = [
     ),
     default: '60',
   },
+  {
+    ...natural(
+      'idle_in_transaction_timeout_s',
+      TIMEOUT_MAX_S,
+      'seconds after which a transaction in which nothing runs is rolled back; 0 never',
+    ),
+    default: '300',
+  },
   natural('query_timeout_s', TIMEOUT_MAX_S, 'seconds after which a query is canceled; 0 never'),
   natural(
     'max_rows',

@@ -12,9 +12,17 @@ import {
   readManifest,
   readManifestList,
 } from './manifest-file.ts'
-import { currentSchema, currentSnapshot, parseMetadata, type TableMetadata } from './metadata.ts'
+import { schemaOf, snapshotOf } from './history.ts'
+import {
+  currentSchema,
+  currentSnapshot,
+  parseMetadata,
+  type Snapshot,
+  type TableMetadata,
+} from './metadata.ts'
+import { PartitionNumbers } from './partition-layout.ts'
 import { corrupted, fromUri, readTableFile } from './table-files.ts'
-import { sqlTypeOf } from './types.ts'
+import { type IcebergSchema, sqlTypeOf } from './types.ts'
 
 /** Bytes of the heap for a byte of a file, at the most: manifests are compressed. */
 const HEAP_PER_BYTE = { json: 3, avro: 30 }
@@ -25,6 +33,15 @@ export class IcebergStore {
 
   constructor(cache: ByteCache<unknown>) {
     this.#cache = cache
+  }
+
+  /** Keeps what was written here under this path as if it had been read; `bytes`: about what it takes of the heap. */
+  keep(
+    path: string,
+    value: TableMetadata | readonly ManifestInfo[] | readonly ManifestEntry[],
+    bytes: number,
+  ): void {
+    this.#cache.set(path, value, bytes)
   }
 
   /** The metadata file that the table's head names. Fails with `data_corrupted`. */
@@ -39,9 +56,11 @@ export class IcebergStore {
     })
   }
 
-  /** The manifests of a table's current snapshot; none where it has no snapshot. */
-  async manifests(metadata: TableMetadata): Promise<readonly ManifestInfo[]> {
-    const snapshot = currentSnapshot(metadata)
+  /** The manifests of a table's current snapshot, or another one; none where it has no snapshot. */
+  async manifests(
+    metadata: TableMetadata,
+    snapshot = currentSnapshot(metadata),
+  ): Promise<readonly ManifestInfo[]> {
     if (snapshot === undefined) return []
     const path = fromUri(snapshot['manifest-list'])
     return this.#kept(path, 0, async (keepBytes) => {
@@ -71,21 +90,37 @@ export class IcebergStore {
     return files
   }
 
-  /** The files of a table, in the form in which queries read those of any table. */
-  async read(table: TableRecord): Promise<Manifest> {
+  /**
+   * The files of a table, in the form in which queries read those of any table. `snapshotId`: of another snapshot than
+   * the current one, which the metadata must name.
+   */
+  async read(table: TableRecord, snapshotId?: bigint): Promise<Manifest> {
     const metadata = await this.metadata(table)
-    const key = `files of ${table.manifest?.path ?? ''}`
+    const key = `files of ${table.manifest?.path ?? ''} ${snapshotId ?? ''}`
     return this.#kept(key, 0, async (keepBytes) => {
-      const manifest = await this.#assemble(table, metadata)
+      const snapshot =
+        snapshotId === undefined ? currentSnapshot(metadata) : snapshotOf(metadata, snapshotId)
+      // Columns may have changed since the newest snapshot, and then its rows are read as they are now.
+      const schema =
+        snapshotId === undefined ? currentSchema(metadata) : schemaOf(metadata, snapshot)
+      const manifest = await this.#assemble(table, metadata, { snapshot, schema })
       keepBytes(500 * manifest.files.length)
       return manifest
     })
   }
 
-  async #assemble(table: TableRecord, metadata: TableMetadata): Promise<Manifest> {
-    const { fields } = currentSchema(metadata)
+  async #assemble(
+    table: TableRecord,
+    metadata: TableMetadata,
+    {
+      snapshot,
+      schema,
+    }: { readonly snapshot: Snapshot | undefined; readonly schema: IcebergSchema },
+  ): Promise<Manifest> {
+    const { fields } = schema
     const files: ManifestFile[] = []
-    for (const info of await this.manifests(metadata)) {
+    const partitions = new PartitionNumbers(metadata, fields)
+    for (const info of await this.manifests(metadata, snapshot)) {
       if (info.content !== 0) throw unsupported(table, 'files of deleted rows')
       for (const { status, file } of await this.entries(info)) {
         if (status === ENTRY.deleted) continue
@@ -99,7 +134,7 @@ export class IcebergStore {
           rowGroups: [{ rows: file.rows, bytes: file.bytes }],
           schema: 0,
           ...(statistics === undefined ? {} : { statistics }),
-          partition: 0,
+          partition: partitions.numberOf(info.specId, file.partition),
         })
       }
     }
@@ -109,8 +144,9 @@ export class IcebergStore {
       location: table.location,
       partitionColumns: [],
       schemas: [columns],
-      partitions: [[]],
+      partitions: partitions.texts(),
       files,
+      layout: partitions.layout(),
     }
   }
 

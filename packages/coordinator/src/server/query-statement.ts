@@ -96,7 +96,8 @@ export class Queries {
       planMs: clock.now() - context.startedAt,
     }
     // Files named in the text may come and go; tables only change with the catalog's revision.
-    if (sql !== undefined && sql.length <= PLAN_TEXT_MAX && bound.columns !== undefined) {
+    const canBeKept = bound.columns !== undefined && !bound.moves
+    if (sql !== undefined && sql.length <= PLAN_TEXT_MAX && canBeKept) {
       this.#plans.set(this.#key(sql, context), context.catalog.revision, {
         value: { ...planned, planMs: 0 },
         bytes: planBytes(planned.plan, sql),

@@ -53,9 +53,12 @@ export class ManifestStore {
     }
   }
 
-  /** The files of a table; an empty manifest where the table was never listed. */
-  async read(table: TableRecord): Promise<Manifest> {
-    if (table.kind === 'managed') return this.iceberg.read(table)
+  /**
+   * The files of a table; an empty manifest where the table was never listed. `snapshotId`: of a managed table, another
+   * snapshot than its current one.
+   */
+  async read(table: TableRecord, snapshotId?: bigint): Promise<Manifest> {
+    if (table.kind === 'managed') return this.iceberg.read(table, snapshotId)
     if (table.manifest === null) {
       return {
         format: 1,

@@ -1,0 +1,99 @@
+import { SqlError } from '@nyala/client/protocol'
+import type { TableRecord } from '@nyala/metastore'
+import { schemaOf, snapshotAt, snapshotOf, timeText } from '../iceberg/history.ts'
+import type { Snapshot, TableMetadata } from '../iceberg/metadata.ts'
+import { sqlTypeOf } from '../iceberg/types.ts'
+import { someNode } from '../sql/ir/tree.ts'
+import { renderExpression } from '../sql/renderer.ts'
+import { typeText } from '../sql/sql-types.ts'
+import type { ManifestStore } from '../table/manifest-store.ts'
+import { isUnrepeatable, type KernelFunctions } from './functions.ts'
+import type { Mirror } from './mirror.ts'
+import type { AsOf, TableVersion } from './resolve.ts'
+
+/** How many snapshots an error names. */
+const NAMED_MAX = 5
+
+/** Finds the snapshots that FOR SYSTEM_TIME AS OF and FOR SYSTEM_VERSION AS OF of one query name. */
+export class TableVersions {
+  readonly #mirror: Mirror
+  readonly #manifests: ManifestStore
+  readonly #functions: KernelFunctions
+  readonly #timezone: string
+  #move = false
+
+  constructor(parts: {
+    readonly mirror: Mirror
+    readonly manifests: ManifestStore
+    readonly functions: KernelFunctions
+    readonly timezone: string
+  }) {
+    this.#mirror = parts.mirror
+    this.#manifests = parts.manifests
+    this.#functions = parts.functions
+    this.#timezone = parts.timezone
+  }
+
+  /** One of them depends on when it is asked. */
+  get move(): boolean {
+    return this.#move
+  }
+
+  /** Fails with `undefined_object` where there is no such snapshot, and with what is wrong in the expression. */
+  async find(table: TableRecord, asOf: AsOf): Promise<TableVersion> {
+    if (table.kind !== 'managed') {
+      throw new SqlError(
+        'feature_not_supported',
+        `table "${table.name}" is external: it has no snapshots`,
+      )
+    }
+    if (someNode(asOf.value, ({ kind }) => /subquery|exists|parameter|star/i.test(kind))) {
+      throw new SqlError('feature_not_supported', 'AS OF takes a constant expression')
+    }
+    this.#move ||= isUnrepeatable(asOf.value, this.#functions)
+    const metadata = await this.#manifests.iceberg.metadata(table)
+    const snapshot =
+      asOf.unit === 'version'
+        ? await this.#byVersion(table, metadata, asOf)
+        : await this.#byTime(table, metadata, asOf)
+    const { fields } = schemaOf(metadata, snapshot)
+    const columns = fields.map(({ name, type }) => ({ name, type: typeText(sqlTypeOf(type)) }))
+    return { table: { ...table, columns }, snapshot: snapshot['snapshot-id'] }
+  }
+
+  async #byVersion(table: TableRecord, metadata: TableMetadata, asOf: AsOf): Promise<Snapshot> {
+    const value = await this.#mirror.constant(renderExpression(asOf.value), this.#timezone)
+    if (value === null) throw nullError('VERSION')
+    const id = /^-?\d+$/.test(value) ? BigInt(value) : metadata.refs?.[value]?.['snapshot-id']
+    const found = id === undefined ? undefined : snapshotOf(metadata, id)
+    if (found !== undefined) return found
+    throw new SqlError('undefined_object', `table "${table.name}" has no snapshot "${value}"`, {
+      hint: namedSnapshots(table, metadata),
+    })
+  }
+
+  async #byTime(table: TableRecord, metadata: TableMetadata, asOf: AsOf): Promise<Snapshot> {
+    const text = `epoch_us(CAST(${renderExpression(asOf.value)} AS TIMESTAMP WITH TIME ZONE))`
+    const value = await this.#mirror.constant(text, this.#timezone)
+    if (value === null) throw nullError('TIME')
+    const timeMs = Math.floor(Number(value) / 1000)
+    const found = snapshotAt(metadata, timeMs)
+    if (found !== undefined) return found
+    const time = timeText(timeMs)
+    const message = `table "${table.name}" has no snapshot that is as old as ${time}`
+    throw new SqlError('undefined_object', message, { hint: namedSnapshots(table, metadata) })
+  }
+}
+
+const nullError = (what: string): SqlError =>
+  new SqlError('invalid_parameter_value', `the value of FOR SYSTEM_${what} AS OF is NULL`)
+
+function namedSnapshots(table: TableRecord, { snapshots = [] }: TableMetadata): string {
+  if (snapshots.length === 0) return 'nothing was ever written to it'
+  const all = `DESCRIBE HISTORY ${table.name} lists them`
+  const last = snapshots.slice(-NAMED_MAX).map((one) => {
+    return `${one['snapshot-id']} of ${timeText(one['timestamp-ms'])}`
+  })
+  const oldest = timeText(snapshots[0]?.['timestamp-ms'] ?? 0)
+  return `the newest are ${last.toReversed().join(', ')}; the oldest is of ${oldest}; ${all}`
+}
