@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '@nyala/client/base'
 import { PROTOCOL_VERSION } from '@nyala/client/protocol'
@@ -194,7 +197,8 @@ for (const role of ['coordinator', 'executor']) {
     async (t) => {
       const port = await closedPort()
       const main = fileURLToPath(import.meta.resolve(`@nyala/${role}/main`))
-      const dir = t.testdir()
+      const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
+      t.teardown(() => rm(dir, { recursive: true, force: true }))
       const child = spawn(
         process.execPath,
         [
