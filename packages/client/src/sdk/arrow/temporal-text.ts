@@ -9,8 +9,21 @@ export const TIMESTAMP_INFINITY = 9_223_372_036_854_775_807n
 
 const pad = (value: number | bigint, width: number): string => String(value).padStart(width, '0')
 
+/** Texts of days that came lately: dates of one result are few, and making the text of one costs more than finding it. */
+const dateTexts = new Map<number, string>()
+const DATE_TEXTS_MAX = 16_384
+
 /** Days since 1970-01-01 as `YYYY-MM-DD`, over the whole range of an int32: `Date` covers only a part of it. */
 export function dateText(days: number): string {
+  const known = dateTexts.get(days)
+  if (known !== undefined) return known
+  const text = newDateText(days)
+  if (dateTexts.size >= DATE_TEXTS_MAX) dateTexts.clear()
+  dateTexts.set(days, text)
+  return text
+}
+
+function newDateText(days: number): string {
   if (days === DATE_INFINITY) return 'infinity'
   if (days === -DATE_INFINITY) return '-infinity'
   const { year, month, day } = civilFromDays(days)
