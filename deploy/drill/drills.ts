@@ -25,6 +25,32 @@ export const DRILLS: readonly Drill[] = [
     mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
   },
   {
+    name: 'executor-kill-streaming',
+    summary: 'SIGKILL of an executor in the midst of results that come from it',
+    load: ['write', 'scan', 'scan', 'scan'],
+    bounds: { stallMs: 3_000, detectedMs: 250 },
+    holdStreams: true,
+    run: async (round) => round.strike(await busyExecutor(round), 'SIGKILL'),
+    notices: seesExecutorGo,
+    mutant: { name: 'no-rerun-after-rows', fails: ['errors'] },
+  },
+  {
+    name: 'owner-and-executor-kill',
+    summary:
+      'SIGKILL of the coordinator that streams results and of an executor that they come from',
+    load: ['scan', 'scan', 'scan'],
+    bounds: { stallMs: 8_000, detectedMs: 250 },
+    holdStreams: true,
+    begin: follower,
+    run: async (round) => {
+      const executor = await busyExecutor(round)
+      await round.strike(await streaming(round), 'SIGKILL')
+      await round.signal(executor, 'SIGKILL')
+    },
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-rerun-after-rows', fails: ['errors'] },
+  },
+  {
     name: 'executor-stop',
     summary: 'SIGSTOP of an executor while it runs tasks; woken once all clients work again',
     load: ['small', 'divided', 'slow', 'slow'],

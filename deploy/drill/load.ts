@@ -4,9 +4,12 @@ import { type Facts, type Question, STREAM_SQL, StreamTally } from './facts.ts'
 
 /**
  * What a client of the load does over and over: a small query, one that is divided among executors, one that computes
- * for a second, a large result, or a view that is made, read and dropped.
+ * for a second, a large result, the same from one executor, or a view that is made, read and dropped.
  */
-export type LoadKind = 'small' | 'divided' | 'slow' | 'stream' | 'write'
+export type LoadKind = 'small' | 'divided' | 'slow' | 'stream' | 'scan' | 'write'
+
+/** A call is a large result, which begins long before it ends. */
+export const isStream = (kind: LoadKind): boolean => kind === 'stream' || kind === 'scan'
 
 /** One thing that a client did. */
 export interface Call {
@@ -116,7 +119,7 @@ export class Load {
   }
 
   get streams(): readonly LoadClient[] {
-    return this.clients.filter(({ kind }) => kind === 'stream')
+    return this.clients.filter(({ kind }) => isStream(kind))
   }
 
   /** From now on delays count. */
@@ -171,7 +174,8 @@ export class LoadClient {
 
   async connect(): Promise<void> {
     const { url, prefer, database, kind } = this.#options
-    const distribution = kind === 'small' || kind === 'write' ? 'auto' : 'force'
+    const distribution =
+      kind === 'divided' || kind === 'slow' || kind === 'stream' ? 'force' : 'auto'
     this.#db = await connect({
       ...(prefer === undefined ? { url } : { endpoints: [prefer] }),
       database,
@@ -198,7 +202,7 @@ export class LoadClient {
       this.calls.some(
         (call) =>
           call.error === undefined &&
-          (this.kind === 'stream' ? call.endedMs : call.startedMs) > strikeMs,
+          (isStream(this.kind) ? call.endedMs : call.startedMs) > strikeMs,
       )
     )
   }
@@ -230,7 +234,7 @@ export class LoadClient {
     }
     try {
       const found =
-        kind === 'stream'
+        kind === 'stream' || kind === 'scan'
           ? await this.#stream()
           : kind === 'write'
             ? await this.#write()
@@ -298,7 +302,7 @@ export class LoadClient {
   /** Calls that are one answer: how much longer it took than such a call usually does. */
   #noteStall(call: Call): void {
     const strikeMs = this.#strikeMs
-    if (this.kind === 'stream' || strikeMs === undefined || call.endedMs < strikeMs) return
+    if (isStream(this.kind) || strikeMs === undefined || call.endedMs < strikeMs) return
     const usual = this.calls.filter((one) => one.endedMs < strikeMs && one.error === undefined)
     const tookMs = usual.map((one) => one.endedMs - one.startedMs).toSorted((a, b) => a - b)
     const usualMs = tookMs[Math.floor(tookMs.length / 2)] ?? 0

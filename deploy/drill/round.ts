@@ -3,7 +3,7 @@ import type { RunningProcess } from '../local/cluster.ts'
 import type { Facts } from './facts.ts'
 import { leftInCluster } from './leftovers.ts'
 import type { Links } from './links.ts'
-import { type Call, Load, type LoadKind } from './load.ts'
+import { type Call, isStream, Load, type LoadKind } from './load.ts'
 import { type LogLine, LogTail, missingFrom, statusAt, type Target } from './target.ts'
 
 /** What a drill promises, one of: see {@link Check}. */
@@ -277,8 +277,7 @@ export class Round {
     for (const { kind, name, calls } of load.clients) {
       const failed = calls.find(({ error }) => error !== undefined)
       if (failed !== undefined) return `${name} fails before the strike: ${failed.error?.message}`
-      if (calls.length === 0 && !(isHeld && kind === 'stream'))
-        return `${name} has done nothing yet`
+      if (calls.length === 0 && !(isHeld && isStream(kind))) return `${name} has done nothing yet`
     }
     return undefined
   }

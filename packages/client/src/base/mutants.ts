@@ -6,6 +6,8 @@
 export const MUTANTS = [
   /** A task whose executor was lost is not run again. */
   'no-retry-elsewhere',
+  /** A task whose executor was lost is not run again once rows of it were delivered. */
+  'no-rerun-after-rows',
   /** Coordinators do not ask executors whether they still answer. */
   'no-pings',
   /** Executors drop what they hold of a query once the socket of its coordinator closes. */

@@ -38,11 +38,21 @@ export const errorBody = s.object({
 })
 export type ErrorBody = Infer<typeof errorBody>
 
+/** The transaction that a session is in, and the coordinator that keeps it. */
+export const sessionTransaction = s.object({
+  id: s.string,
+  coordinator: s.string,
+  /** One of its statements has failed: it can only be ended. */
+  failed: s.boolean,
+})
+export type SessionTransaction = Infer<typeof sessionTransaction>
+
 /** What a session is. `revision` is the newest catalog revision that it has seen; no statement reads an older one. */
 export const sessionContext = s.object({
   database: s.string,
   settings: s.record(s.string),
   revision: s.natural,
+  transaction: s.optional(sessionTransaction),
 })
 export type SessionContext = Infer<typeof sessionContext>
 
@@ -110,6 +120,18 @@ const origin = { task: s.natural, attempt: s.natural }
 /** The frames of a task that a client has: all below `frames`. */
 export const taskPlace = s.object({ ...origin, frames: s.natural })
 export type TaskPlace = Infer<typeof taskPlace>
+
+/**
+ * The same with what the frames were, so that another attempt of the task can be made to give them again: rows of each
+ * frame but the schema, and their chained CRC-32 as in {@link taskEnd}.
+ */
+export const taskSoFar = s.object({
+  ...origin,
+  frames: s.natural,
+  crc: s.natural,
+  frameRows: s.array(s.natural),
+})
+export type TaskSoFar = Infer<typeof taskSoFar>
 
 /** How the part of a result that one task made ends; what does not agree with it is not complete. */
 export const taskEnd = s.object({
@@ -219,7 +241,7 @@ export const up = s.union({
     call: s.natural,
     queryId: s.string,
     /** What the client has; empty for one that has nothing. Tasks in `ended` are not asked for again. */
-    place: s.array(taskPlace),
+    place: s.array(taskSoFar),
     ended: s.array(taskEnd),
     session: sessionContext,
     creditBytes: s.natural,

@@ -6,6 +6,7 @@
  *  1  first version
  *  2  frames of kind `packed`
  *  3  frames are numbered by task; `attach`, `streaming`, `taskEnded`: results go on at another coordinator
+ *  4  a place says what its frames were: another attempt of a task goes on where an executor was lost
  */
-export const PROTOCOL_VERSION = 3
-export const PROTOCOL_HASH = '27eec8d5fc04092e'
+export const PROTOCOL_VERSION = 4
+export const PROTOCOL_HASH = '6bfce7d0c102f2b4'

@@ -174,7 +174,10 @@ t.test('a broken result is never taken for a complete one', async (t) => {
       call.finish()
     },
     'the end of the task is not told': (call) => call.finish({ tasks: [] }),
-    'a frame is of another attempt': async (call) => void (await call.frame(batch, { attempt: 1 })),
+    'frames of two attempts take turns': async (call) => {
+      await call.frame(batch, { attempt: 1 })
+      await call.frame(batch)
+    },
     'a task ends that has more frames': (call) => {
       for (const end of call.ends) call.taskEnded({ ...end, frames: 1, rows: 0, crc: 0 })
     },

@@ -108,9 +108,14 @@ t.test('a frame that is damaged, skipped, of another attempt or kind is refused'
   t.equal(buffer.push(frame(0, SCHEMA)), undefined)
   t.match(buffer.push(frame(2, BATCH)), /frame 2 of task 0 came where 1 was due/)
   t.equal(buffer.push(frame(1, BATCH)), undefined)
-  t.match(buffer.push(frame(2, BATCH, { attempt: 1 })), /is of attempt 1, those before .* 0/)
+  t.equal(buffer.push(frame(2, BATCH, { attempt: 1 })), undefined, 'another goes on')
+  t.match(
+    buffer.push(frame(3, BATCH)),
+    /is of attempt 0, those before .* 1/,
+    'and the first is over',
+  )
   const noise = new Uint8Array(64)
-  t.match(buffer.push(frame(2, noise)), /does not hold an arrow message/)
+  t.match(buffer.push(frame(3, noise, { attempt: 1 })), /does not hold an arrow message/)
 })
 
 t.test('no more than the window and one frame is held', async (t) => {
@@ -220,7 +225,7 @@ t.test('a place is what has come, and grants what is not held', async (t) => {
   buffer.endTask(ended)
   const held = 3 * FRAME_HEADER_BYTES + SCHEMA.byteLength + 2 * BATCH.byteLength
   t.strictSame(buffer.moved(), {
-    place: [{ task: 2, attempt: 7, frames: 2 }],
+    place: [{ task: 2, attempt: 7, frames: 2, crc: chain(BATCH), frameRows: [3] }],
     ended: [ended],
     creditBytes: 10_000 - held,
   })
@@ -237,3 +242,28 @@ t.test('a task that has given no rows may be of another attempt from then on', a
   empty.buffer.push(frame(0, SCHEMA))
   t.equal(empty.buffer.finish(finished([{ ...endOf(0, 1, 0, 0), attempt: 2 }], 0)), undefined)
 })
+
+t.test(
+  'another attempt may go on after rows, and must have made the same frames before',
+  async (t) => {
+    for (const [crc, says] of [
+      [chain(BATCH, BATCH), undefined],
+      [chain(BATCH), /checksum/],
+    ] as const) {
+      const { buffer } = setUp()
+      buffer.push(frame(0, SCHEMA))
+      buffer.push(frame(1, BATCH))
+      t.equal(buffer.push(frame(1, BATCH, { attempt: 500 })), undefined, 'what has come is dropped')
+      t.equal(buffer.push(frame(2, BATCH, { attempt: 501 })), undefined)
+      const end = { ...endOf(0, 3, 6, crc), attempt: 501 }
+      const told = buffer.finish(finished([end], 6))
+      if (says === undefined) t.equal(told, undefined)
+      else t.match(told, says)
+    }
+    const { buffer } = setUp()
+    buffer.push(frame(0, SCHEMA))
+    buffer.push(frame(1, BATCH))
+    const end = { ...endOf(0, 2, 3, chain(BATCH)), attempt: 1 }
+    t.equal(buffer.finish(finished([end], 3)), undefined, 'nothing was left but the end')
+  },
+)

@@ -1,10 +1,10 @@
 import { deferred, type Deferred } from '../base/deferred.ts'
 import { SqlError } from '../protocol/errors.ts'
-import type { FinishedMessage, TaskEnd, TaskPlace } from '../protocol/messages.ts'
+import type { FinishedMessage, TaskEnd, TaskPlace, TaskSoFar } from '../protocol/messages.ts'
+import { rowsOf } from '../wire/arrow-envelope.ts'
 import { chainCrc, type Crc32 } from '../wire/crc32.ts'
 import { FRAME_HEADER_BYTES, type Frame } from '../wire/frames.ts'
-import { packedRows, unpackBatch } from '../wire/packed-batch.ts'
-import { countRows } from './arrow/message.ts'
+import { unpackBatch } from '../wire/packed-batch.ts'
 
 /** A data frame as it waits for its reader. */
 export interface HeldFrame {
@@ -49,7 +49,12 @@ export interface FrameBufferOptions {
 /** What has come of one task. */
 interface TaskStream {
   readonly task: number
-  readonly attempt: number
+  /** The one that the last frame was of: another may have gone on where that was lost. */
+  attempt: number
+  /** Those before it. */
+  readonly former: Set<number>
+  /** Rows of each frame but the schema: another attempt that goes on must cut its frames alike. */
+  readonly frameRows: number[]
   next: number
   rows: number
   crc: number
@@ -58,7 +63,7 @@ interface TaskStream {
 
 /** What a client says of its place when it goes on elsewhere. */
 export interface Place {
-  readonly place: readonly TaskPlace[]
+  readonly place: readonly TaskSoFar[]
   readonly ended: readonly TaskEnd[]
   /** What may be sent before more is granted. */
   readonly creditBytes: number
@@ -68,6 +73,8 @@ export interface Place {
  * The frames of a result, between the socket and the reader. It checks that every frame is whole, the next one of its
  * task and within the credit given, and that the ends agree with what came: a cut stream never looks complete. The
  * order among tasks means nothing. A frame that has come before, as it may after the sender has changed, is dropped.
+ * Another attempt of a task may go on where one was lost: its checksum at the end is that of all frames, so one that
+ * would have made other frames before is found out here too.
  *
  * ```
  *   closed: what comes is held ──open──► open: what comes is handed out ──finish, fail──► ended
@@ -133,9 +140,10 @@ export class FrameBuffer {
       return undefined
     }
     const stream = this.#streamOf(task, attempt) ?? this.#newStream(task, attempt)
-    if (stream.attempt !== attempt) {
+    if (stream.former.has(attempt)) {
       return `${name} is of attempt ${attempt}, those before it were of attempt ${stream.attempt}`
     }
+    goOnAs(stream, attempt)
     if (this.#ends.has(task)) return `${name} came after the end of its task`
     stream.next = sequence + 1
     if (sequence > 0) stream.crc = chainCrc(this.#options.crc32, stream.crc, frame.crc)
@@ -152,7 +160,17 @@ export class FrameBuffer {
   }
 
   #newStream(task: number, attempt: number): TaskStream {
-    const stream = { task, attempt, next: 0, rows: 0, crc: 0, acknowledged: 0 }
+    const known = this.#streams.get(task)
+    const stream: TaskStream = {
+      task,
+      attempt,
+      former: new Set(known === undefined ? [] : [...known.former, known.attempt]),
+      frameRows: [],
+      next: 0,
+      rows: 0,
+      crc: 0,
+      acknowledged: 0,
+    }
     this.#streams.set(task, stream)
     return stream
   }
@@ -160,8 +178,9 @@ export class FrameBuffer {
   #hold(stream: TaskStream, sequence: number, { payload, kind }: Frame): string | undefined {
     const packed = kind === 'packed'
     try {
-      const rows = packed ? packedRows(payload) : countRows(payload)
+      const rows = rowsOf({ kind, payload })
       stream.rows += rows
+      if (sequence > 0) stream.frameRows.push(rows)
       const bytes = FRAME_HEADER_BYTES + payload.byteLength
       this.#unreleasedBytes += bytes
       this.#unacknowledgedBytes += bytes
@@ -197,8 +216,9 @@ export class FrameBuffer {
       stream === undefined
         ? // Of a task without rows not even the schema need have been sent.
           differing('frames', Math.max(end.frames, 1), 1)
-        : (differing('attempt', end.attempt, stream.attempt) ??
-          differing('frames', end.frames, stream.next))
+        : ((stream.former.has(end.attempt)
+            ? differing('attempt', end.attempt, stream.attempt)
+            : undefined) ?? differing('frames', end.frames, stream.next))
     const disagrees =
       wrong ??
       differing('rows', end.rows, stream?.rows ?? 0) ??
@@ -235,7 +255,7 @@ export class FrameBuffer {
     this.#creditBytes = Math.max(0, this.#options.windowBytes - this.#unreleasedBytes)
     const place = [...this.#streams.values()]
       .filter(({ task }) => !this.#ends.has(task))
-      .map((stream) => placeOf(stream))
+      .map((stream) => soFarOf(stream))
     return { place, ended: [...this.#ends.values()], creditBytes: this.#creditBytes }
   }
 
@@ -301,6 +321,19 @@ const placeOf = ({ task, attempt, next }: TaskStream): TaskPlace => ({
   attempt,
   frames: next,
 })
+
+const soFarOf = (stream: TaskStream): TaskSoFar => ({
+  ...placeOf(stream),
+  crc: stream.crc,
+  frameRows: [...stream.frameRows],
+})
+
+/** Another attempt goes on with the frames of a task. */
+function goOnAs(stream: TaskStream, attempt: number): void {
+  if (stream.attempt === attempt) return
+  stream.former.add(stream.attempt)
+  stream.attempt = attempt
+}
 
 const differing = (what: string, said: number, came: number): string | undefined =>
   said === came ? undefined : `the result ends with ${what} ${said}, but ${came} came`

@@ -1,5 +1,5 @@
 import { RecordBatchStreamWriter, type Table } from 'apache-arrow'
-import { FlatTable } from '../sdk/arrow/flatbuffer.ts'
+import { FlatTable } from '../wire/flatbuffer.ts'
 
 /** Slot of `bodyLength` in Arrow's Message table. */
 const BODY_LENGTH_SLOT = 3

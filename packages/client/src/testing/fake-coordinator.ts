@@ -21,7 +21,7 @@ import { crc32 } from '../wire/crc32-node.ts'
 import { chainCrc } from '../wire/crc32.ts'
 import { encodeFrame, FRAME_HEADER_BYTES } from '../wire/frames.ts'
 import { type Listener, listen } from '../wire/listen.ts'
-import { countRows } from '../sdk/arrow/message.ts'
+import { rowsOf } from '../wire/arrow-envelope.ts'
 
 export type StatementMessage = Extract<Up, { kind: 'statement' }>
 export type AttachMessage = Extract<Up, { kind: 'attach' }>
@@ -361,7 +361,7 @@ export class FakeCall {
     this.#sentBytes += bytes
     if (task.frames > 0) task.crc = chainCrc(crc32, task.crc, crc)
     task.frames++
-    task.rows += countRows(payload)
+    task.rows += rowsOf({ kind: 'arrow', payload })
     this.#peer.sendFrame(encodeFrame({ ...frame, ...change }))
     return true
   }

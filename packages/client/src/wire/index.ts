@@ -1,3 +1,4 @@
+export { rowsOf } from './arrow-envelope.ts'
 export * from './connection.ts'
 export { crc32 } from './crc32-node.ts'
 export { chainCrc, type Crc32 } from './crc32.ts'

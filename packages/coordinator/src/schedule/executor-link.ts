@@ -138,7 +138,8 @@ export class ExecutorLink {
   /** The link must not be closed; whoever holds it was told by `onClose`. */
   startTask(spec: TaskSpec, epoch: number, events: TaskEvents): RunningTask {
     const ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
-    const { call, task } = this.#newTask(ref, epoch, { events, fromFrame: 0 })
+    const fromFrame = spec.after?.frames ?? 0
+    const { call, task } = this.#newTask(ref, epoch, { events, fromFrame })
     this.#connection.send({ kind: 'startTask', epoch, call, spec })
     return task
   }

@@ -4,33 +4,23 @@ import {
   type Deferred,
   deferred,
   failpoint,
+  isMutant,
   type Log,
 } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
-import type { TaskSpec } from '@nyala/executor/protocol'
-import {
-  type Fragment,
-  type PhysicalPlan,
-  taskAffinity,
-  taskFiles,
-  taskSql,
-} from '../plan/physical-plan.ts'
-import {
-  expectedTasks,
-  partsOf,
-  type Produced,
-  segmentsOf,
-  type TaskPart,
-} from '../plan/fragment/tasks.ts'
+import type { ResultSoFar, TaskSpec } from '@nyala/executor/protocol'
+import { type Fragment, type PhysicalPlan, taskAffinity } from '../plan/physical-plan.ts'
+import { expectedTasks, partsOf, type Produced, type TaskPart } from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import { failureError, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
-import { adaptedPlan, producedBy, type TableOutputOf, taskOutput } from './run-exchanges.ts'
+import { adaptedPlan, producedBy, type TableOutputOf } from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
+import { taskSpecOf } from './task-spec.ts'
 
 /** A query is begun under the owner epoch of a record's first owner, whether it gets a record or not. */
 export const EPOCH = 1
@@ -96,6 +86,8 @@ export class QueryRun {
   readonly #reports: Report[] = []
   /** The life of the executor to which each attempt of a task was given; segments do not outlive it. */
   readonly #incarnations = new Map<string, number>()
+  /** By number: what the client has of tasks that were lost in the midst of their rows. */
+  readonly #after = new Map<number, ResultSoFar>()
   /** The plan as it is now: what has run, and what is left as it is thought of since. */
   #plan: PhysicalPlan
   #repairs = 0
@@ -214,7 +206,7 @@ export class QueryRun {
     } catch (error) {
       const lost = this.#lostExecutors(index)
       const isRepairable =
-        error instanceof SqlError && error.retryable && lost.size > 0 && !this.#hasDelivered()
+        error instanceof SqlError && error.retryable && lost.size > 0 && this.#mayMakeAgain(lost)
       if (this.#options.signal.aborted || !isRepairable || ++this.#repairs > REPAIRS_MAX)
         throw error
       this.#options.log.warn('stagesRepaired', { query: this.#options.queryId, lost: [...lost] })
@@ -274,7 +266,23 @@ export class QueryRun {
     return isBound || this.#rows > 0 || [...this.#live.values()].some((live) => this.#hasSent(live))
   }
 
-  /** A row of the task went to the client: from then on it cannot be run again. */
+  /** What was lost may be made again, where rows were delivered that were made of it: it will be the same rows. */
+  #mayMakeAgain(lost: ReadonlySet<string>): boolean {
+    if (!this.#hasDelivered()) return true
+    if (isMutant('no-rerun-after-rows')) return false
+    return this.#reports.every(
+      ({ fragment, state }) =>
+        !stages.isOrderBegun(state) && (fragment.repeatable || !stages.hasRunOn(state, lost)),
+    )
+  }
+
+  /** Rows of the task went to the client, and nobody is there who could go on with it. */
+  #isStuck(live: Live): boolean {
+    const isAlone = this.#options.executors.size === 0
+    return this.#hasSent(live) && (isAlone || isMutant('no-rerun-after-rows'))
+  }
+
+  /** Rows of the task went to the client: another attempt has to go on after them. */
   #hasSent({ number }: Live): boolean {
     return this.#options.relay.hasSentRows(number)
   }
@@ -290,8 +298,14 @@ export class QueryRun {
       if (live.fragment !== fragment) continue
       this.#live.delete(number)
       live.task.abandon()
-      this.#options.relay.discard(number)
+      this.#restart(number)
     }
+  }
+
+  #restart(number: number): void {
+    const after = this.#options.relay.restart(number)
+    if (after === undefined) this.#after.delete(number)
+    else this.#after.set(number, after)
   }
 
   /** Marks what was lost as not yet run; the number of the earliest stage that has to run again. */
@@ -335,10 +349,10 @@ export class QueryRun {
   }
 
   /** A stage whose inputs lay on a lost executor need not wait until a task fails to read them. */
-  #checkInputs(report: Report, ended: Deferred<undefined>): void {
+  #checkInputs(report: Report, ended: Deferred<undefined>, isNeeded = !this.#hasDelivered()): void {
     if (report.fragment.inputs.length === 0 || stages.isDone(report.state)) return
     const [lost] = this.#lostExecutors(this.#reports.indexOf(report))
-    if (lost === undefined || this.#hasDelivered()) return
+    if (lost === undefined || !isNeeded) return
     ended.reject(new SqlError('executor_lost', `executor ${lost} was lost with its segments`))
   }
 
@@ -383,7 +397,7 @@ export class QueryRun {
       },
       failed: (error) => {
         end()
-        this.#onFailed(report, index, { error, delivered: this.#hasSent(live) }, control)
+        this.#onFailed(report, index, { error, delivered: this.#isStuck(live) }, control)
       },
     })
     const source: FrameSource = {
@@ -446,7 +460,7 @@ export class QueryRun {
   ): void {
     if (this.#options.signal.aborted) return
     // Whatever a task says of inputs that are gone, the cause is that they are gone.
-    this.#checkInputs(report, control.ended)
+    this.#checkInputs(report, control.ended, failure.error.retryable && !failure.delivered)
     const outcome = stages.onTaskFailed(report.state, index, failure)
     if (outcome.kind === 'fail')
       return control.ended.reject(failureError(outcome.why, failure.error))
@@ -456,7 +470,7 @@ export class QueryRun {
       error: failure.error.error,
       message: failure.error.message,
     })
-    this.#options.relay.discard(numberOf(report.fragment, index))
+    this.#restart(numberOf(report.fragment, index))
     report.state = outcome.stage
     control.advance()
   }
@@ -465,29 +479,15 @@ export class QueryRun {
     const { fragment } = report
     const part = report.parts[assignment.task]
     assert(part !== undefined, 'a task has a part')
-    const { queryId, memoryLimitBytes, spillLimitBytes = 0, rowsMax } = this.#options
-    const { profile, kernelSettings } = this.#options
-    const plan = this.#plan
-    const inputs = fragment.inputs.map((input) => ({
-      exchange: input.exchange,
-      segments: segmentsOf(input, part, this.#produced(input.exchange)),
-    }))
-    return {
-      queryId,
-      task: number,
+    return taskSpecOf(this.#options, {
+      plan: this.#plan,
+      fragment,
+      part,
+      number,
       attempt: assignment.attempt,
-      sql: taskSql(plan, fragment, part),
-      files: taskFiles(plan, fragment, part),
-      output: taskOutput(fragment, this.#options.table?.(number, assignment.attempt)),
-      inputs,
-      memoryLimitBytes,
-      ...(spillLimitBytes > 0 ? { spillLimitBytes } : {}),
-      threads: 0,
-      profile,
-      kernelSettings,
-      ...(fragment.rowsMax === undefined ? {} : { rowsMax: fragment.rowsMax }),
-      ...(rowsMax > 0 && fragment.output.kind === 'result' ? { rowsLimit: rowsMax } : {}),
-    }
+      after: this.#after.get(number),
+      produced: (exchange) => this.#produced(exchange),
+    })
   }
 }
 

@@ -1,7 +1,13 @@
 import { crc32 } from 'node:zlib'
 import { Prng } from '@nyala/client/base'
 import type { TaskEnd } from '@nyala/client/protocol'
-import { decodeFrame, encodeFrame, type Frame, FRAME_HEADER_BYTES } from '@nyala/client/wire'
+import {
+  chainCrc,
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  FRAME_HEADER_BYTES,
+} from '@nyala/client/wire'
 import t from 'tap'
 import {
   type Aside,
@@ -167,7 +173,7 @@ t.test('a result that goes out may become resumable later, and not the other way
 
 t.test('what the client has is not sent again', async (t) => {
   const { relay, sent } = recorder(1e6, {
-    place: [{ task: 1, attempt: 3, frames: 2 }],
+    place: [{ task: 1, attempt: 3, frames: 2, crc: 0, frameRows: [1] }],
     ended: [{ ...end(9, 4) }],
   })
   for (const sequence of [0, 1, 2]) push(relay, 1, sequence, { attempt: 3 })
@@ -200,7 +206,7 @@ t.test('a task of which no row has left can be begun anew', async (t) => {
   push(relay, 1, 0)
   push(relay, 1, 1)
   t.notOk(relay.hasSentRows(1))
-  relay.discard(1)
+  t.equal(relay.restart(1), undefined)
   push(relay, 1, 0, { attempt: 1 })
   push(relay, 1, 1, { attempt: 1 })
   relay.grant(1e6)
@@ -334,7 +340,7 @@ t.test(
   'in order, what waits is not granted anew, and goes on from where the client is',
   async (t) => {
     const { relay, sent } = recorder(1e6, {
-      place: [{ task: 2, attempt: 0, frames: 2 }],
+      place: [{ task: 2, attempt: 0, frames: 2, crc: 0, frameRows: [1] }],
       ended: [end(1, 3)],
     })
     const later = new Source()
@@ -373,9 +379,51 @@ t.test('the schema is not lost with the task whose schema came first', async (t)
   const { relay, said } = recorder(1e6, { held: true })
   push(relay, 1, 0)
   push(relay, 2, 0)
-  relay.discard(1)
+  t.equal(relay.restart(1), undefined)
   push(relay, 2, 1)
   push(relay, 1, 0, { attempt: 1 })
   relay.open(true)
   t.same(said.slice(1), ['2/0', '2/1'])
+})
+
+t.test(
+  'another attempt goes on after rows that have left, and what waited leaves before it',
+  async (t) => {
+    const { relay, sent } = recorder(1e6)
+    const lost = new Source()
+    push(relay, 1, 0, { source: lost })
+    push(relay, 1, 1, { source: lost })
+    relay.grant(-1e6)
+    push(relay, 1, 2, { source: lost })
+    const chain = [1, 2].reduce((crc, n) => chainCrc(crc32, crc, frameOf(1, n).frame.crc), 0)
+    t.strictSame(relay.restart(1), { frames: 3, crc: chain, frameRows: [0, 0] })
+    const next = new Source()
+    t.throws(() => push(relay, 1, 4, { attempt: 1, source: next }), /came before 3/)
+    push(relay, 1, 3, { attempt: 1, source: next })
+    t.throws(() => push(relay, 1, 4), /attempt 0 of task 1 after attempt 1/)
+    const before = lost.sentBytes
+    relay.grant(1e6)
+    t.same(
+      sent.map((f) => [f.attempt, f.sequence]),
+      [
+        [0, 0],
+        [0, 1],
+        [0, 2],
+        [1, 3],
+      ],
+    )
+    t.ok(lost.sentBytes > before, 'whoever sent a frame is told that it has left')
+    t.equal(next.times, 1)
+  },
+)
+
+t.test('a place that a client came with is gone on with', async (t) => {
+  const place = [{ task: 1, attempt: 500, frames: 4, crc: 9, frameRows: [1, 2, 3] }]
+  const { relay, sent } = recorder(1e6, { place })
+  t.strictSame(relay.restart(1), { frames: 4, crc: 9, frameRows: [1, 2, 3] })
+  push(relay, 1, 4, { attempt: 1500 })
+  t.same(
+    sent.map((f) => [f.attempt, f.sequence]),
+    [[1500, 4]],
+  )
 })

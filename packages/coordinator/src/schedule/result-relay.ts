@@ -1,5 +1,13 @@
-import type { TaskEnd, TaskPlace } from '@nyala/client/protocol'
-import { type Frame, FRAME_HEADER_BYTES, setFrameCall } from '@nyala/client/wire'
+import { SqlError, type TaskEnd, type TaskPlace, type TaskSoFar } from '@nyala/client/protocol'
+import {
+  chainCrc,
+  crc32,
+  type Frame,
+  FRAME_HEADER_BYTES,
+  rowsOf,
+  setFrameCall,
+} from '@nyala/client/wire'
+import type { ResultSoFar } from '@nyala/executor/protocol'
 
 /** What one task may have on its way to this coordinator: enough to keep a socket busy while the client thinks. */
 export const TASK_WINDOW_BYTES = 2 * 1024 * 1024
@@ -24,20 +32,29 @@ export interface ResultRelayOptions {
   /** Absent where nobody reads: then nothing is held, and what has left counts as acknowledged. */
   readonly say?: (aside: Aside) => void
   /** What the client has already. */
-  readonly place?: readonly TaskPlace[]
+  readonly place?: readonly TaskSoFar[]
   readonly ended?: readonly TaskEnd[]
 }
 
 interface TaskStream {
-  readonly attempt: number
-  readonly source: FrameSource | undefined
+  /** Undefined where one was lost, until the first frame of the next one comes. */
+  attempt: number | undefined
+  source: FrameSource | undefined
   /** The next frame to take, and the next to leave. */
   next: number
   toSend: number
+  /** Of what was taken: chained, and rows of each frame but the schema. */
+  crc: number
+  readonly frameRows: number[]
 }
 
 type Waiting =
-  | { readonly kind: 'frame'; readonly message: Uint8Array; readonly frame: Frame }
+  | {
+      readonly kind: 'frame'
+      readonly message: Uint8Array
+      readonly frame: Frame
+      readonly source: FrameSource
+    }
   | { readonly kind: 'end'; readonly end: TaskEnd }
 
 /**
@@ -70,8 +87,13 @@ export class ResultRelay {
     this.#options = options
     this.#credit = options.creditBytes
     this.#isOpen = options.say === undefined
-    for (const { task, attempt, frames } of [...(options.place ?? []), ...(options.ended ?? [])]) {
-      this.#streams.set(task, { attempt, source: undefined, next: frames, toSend: frames })
+    for (const { task, attempt, frames, crc } of options.ended ?? []) {
+      const begun = newStream(attempt, frames)
+      this.#streams.set(task, { ...begun, crc })
+    }
+    for (const { task, attempt, frames, crc, frameRows } of options.place ?? []) {
+      const begun = newStream(attempt, frames)
+      this.#streams.set(task, { ...begun, crc, frameRows: [...frameRows] })
     }
     this.#schemaSent = this.#streams.size > 0
   }
@@ -110,17 +132,22 @@ export class ResultRelay {
    */
   push(frame: Frame, message: Uint8Array, source: FrameSource): void {
     const { task, attempt, sequence } = frame
-    const known = this.#streams.get(task)
-    const next = known?.next ?? 0
-    if (known !== undefined && known.attempt !== attempt) {
-      throw new Error(`frame of attempt ${attempt} of task ${task} after attempt ${known.attempt}`)
+    const stream = this.#streams.get(task) ?? newStream(attempt, 0)
+    const { next } = stream
+    stream.attempt ??= attempt
+    if (stream.attempt !== attempt) {
+      throw new Error(`frame of attempt ${attempt} of task ${task} after attempt ${stream.attempt}`)
     }
     if (sequence > next) throw new Error(`frame ${sequence} of task ${task} came before ${next}`)
-    const stream: TaskStream = { attempt, toSend: 0, ...known, source, next }
     this.#streams.set(task, stream)
+    stream.source = source
     if (sequence < next) return source.sent(message.byteLength)
     stream.next = sequence + 1
-    this.#waiting.push({ kind: 'frame', message, frame })
+    if (sequence > 0) {
+      stream.crc = chainCrc(crc32, stream.crc, frame.crc)
+      stream.frameRows.push(rowsIn(frame))
+    }
+    this.#waiting.push({ kind: 'frame', message, frame, source })
     this.#waitingBytes += message.byteLength
     if (this.#isOpen) this.#flush()
     else this.#onHeld?.(this.#waitingBytes)
@@ -137,8 +164,23 @@ export class ResultRelay {
     return (this.#streams.get(task)?.toSend ?? 0) > 1
   }
 
-  /** Drops what waits of a task of which no row has left: another attempt of it begins. */
-  discard(task: number): void {
+  /**
+   * Another attempt of a task begins. Where no row has left, what waits of it is dropped and it begins anew; else it is
+   * to go on after what this says.
+   */
+  restart(task: number): ResultSoFar | undefined {
+    const stream = this.#streams.get(task)
+    if (stream === undefined || stream.toSend <= 1) {
+      this.#discard(task)
+      return undefined
+    }
+    stream.attempt = undefined
+    stream.source = undefined
+    const { next: frames, crc, frameRows } = stream
+    return { frames, crc, frameRows: [...frameRows] }
+  }
+
+  #discard(task: number): void {
     const stream = this.#streams.get(task)
     if (stream === undefined) return
     const kept = this.#waiting.filter((w) => w.kind === 'end' || w.frame.task !== task)
@@ -217,15 +259,15 @@ export class ResultRelay {
     return at < 0 ? undefined : at
   }
 
-  #drop({ message, frame }: Extract<Waiting, { kind: 'frame' }>): void {
+  #drop({ message, frame, source }: Extract<Waiting, { kind: 'frame' }>): void {
     this.#waitingBytes -= message.byteLength
     const stream = this.#streams.get(frame.task)
     if (stream === undefined) return
     stream.toSend = 1
-    stream.source?.sent(message.byteLength)
+    source.sent(message.byteLength)
   }
 
-  #send({ message, frame }: Extract<Waiting, { kind: 'frame' }>): void {
+  #send({ message, frame, source }: Extract<Waiting, { kind: 'frame' }>): void {
     this.#schemaSent = true
     this.#credit -= message.byteLength
     this.#waitingBytes -= message.byteLength
@@ -235,7 +277,26 @@ export class ResultRelay {
     const stream = this.#streams.get(frame.task)
     if (stream === undefined) return
     stream.toSend = frame.sequence + 1
-    stream.source?.sent(message.byteLength)
-    if (this.#options.say === undefined) stream.source?.acknowledged(stream.toSend)
+    source.sent(message.byteLength)
+    if (this.#options.say === undefined) source.acknowledged(stream.toSend)
+  }
+}
+
+const newStream = (attempt: number, frames: number): TaskStream => ({
+  attempt,
+  source: undefined,
+  next: frames,
+  toSend: frames,
+  crc: 0,
+  frameRows: [],
+})
+
+/** One that is damaged is not told apart here, but by who reads it. */
+function rowsIn(frame: Frame): number {
+  try {
+    return rowsOf(frame)
+  } catch (error) {
+    if (!(error instanceof SqlError)) throw error
+    return 0
   }
 }

@@ -1,6 +1,6 @@
-import { type Clock, deferred, type Log } from '@nyala/client/base'
-import { SqlError, type TaskEnd, type TaskPlace } from '@nyala/client/protocol'
-import type { HeldResult, TaskSpec } from '@nyala/executor/protocol'
+import { type Clock, deferred, isMutant, type Log } from '@nyala/client/base'
+import { SqlError, type TaskEnd, type TaskSoFar } from '@nyala/client/protocol'
+import type { HeldResult, ResultSoFar, TaskSpec } from '@nyala/executor/protocol'
 import type { ExecutorLink, RunningTask, TaskEvents, TaskFinished } from './executor-link.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import type { Executors } from './executors.ts'
@@ -25,7 +25,7 @@ export interface ResumedRunOptions {
   readonly queryId: string
   readonly epoch: number
   readonly tasks: readonly TaskSpec[]
-  readonly place: readonly TaskPlace[]
+  readonly place: readonly TaskSoFar[]
   readonly ended: readonly TaskEnd[]
   readonly relay: ResultRelay
   readonly rowsMax: number
@@ -45,6 +45,8 @@ interface Live {
   readonly spec: TaskSpec
   running: RunningTask | undefined
   attempt: number
+  /** What the client has of attempts that were lost. */
+  after: ResultSoFar | undefined
   tries: number
   avoid: ReadonlySet<string>
 }
@@ -197,12 +199,13 @@ export class ResumedRun {
     if (task.kind === 'lost') return
     const { spec } = task
     const attempt = task.kind === 'resume' ? task.attempt : attemptUnder(this.#options.epoch, 0)
-    const live: Live = { spec, attempt, running: undefined, tries: 0, avoid: new Set() }
-    this.#live.set(spec.task, live)
-    if (task.kind === 'runAgain') return this.#options.relay.discard(spec.task)
     const { relay, executors, epoch } = this.#options
+    const isNew = task.kind === 'runAgain' || task.fromFrame <= 1
     // Of what the client has the schema at most: that may be of an attempt that is gone.
-    if (task.fromFrame <= 1) relay.discard(spec.task)
+    const after = isNew ? relay.restart(spec.task) : undefined
+    const live: Live = { spec, attempt, after, running: undefined, tries: 0, avoid: new Set() }
+    this.#live.set(spec.task, live)
+    if (task.kind === 'runAgain') return
     const link = executors.get(task.executor)
     if (link === undefined) return this.#onFailed(live, goneSince(task.executor))
     const ref = { queryId: spec.queryId, task: spec.task, attempt }
@@ -223,7 +226,8 @@ export class ResumedRun {
       const link = id === undefined ? undefined : executors.get(id)
       if (link === undefined) return
       this.#take(link)
-      const spec = { ...live.spec, attempt: live.attempt }
+      const { attempt, after } = live
+      const spec = { ...live.spec, attempt, ...(after === undefined ? {} : { after }) }
       this.#start(live, link, (events) => link.startTask(spec, epoch, events))
       link.keepQuery(live.spec.queryId, epoch)
     }
@@ -266,22 +270,26 @@ export class ResumedRun {
   }
 
   #onFailed(live: Live, error: SqlError): void {
-    const { relay, log, epoch, queryId, signal } = this.#options
+    const { relay, log, epoch, queryId, signal, executors } = this.#options
     if (signal.aborted || this.#isLeft) return
     const { task } = live.spec
-    if (relay.hasSentRows(task)) {
+    const isAlone = executors.size === 0 || isMutant('no-rerun-after-rows')
+    if (relay.hasSentRows(task) && isAlone) {
       return this.#done.reject(mayGoOnElsewhere(error) ? notHere(queryId, error) : error)
     }
-    if (!error.retryable || error.error === 'task_superseded' || ++live.tries >= TRIES_MAX) {
+    if (!error.retryable || FINAL.has(error.error) || ++live.tries >= TRIES_MAX) {
       return this.#done.reject(error)
     }
     log.warn('taskRetried', { query: queryId, task, error: error.error, message: error.message })
-    relay.discard(task)
+    live.after = relay.restart(task)
     live.attempt = attemptUnder(epoch, live.tries)
     live.running = undefined
     this.#dispatch()
   }
 }
+
+/** Another attempt would end alike. */
+const FINAL: ReadonlySet<string> = new Set(['task_superseded', 'result_lost'])
 
 const goneSince = (executor: string): SqlError =>
   new SqlError('executor_lost', `executor ${executor} has gone`)

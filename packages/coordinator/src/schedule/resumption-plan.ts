@@ -1,3 +1,4 @@
+import { isMutant } from '@nyala/client/base'
 import type { TaskEnd, TaskPlace } from '@nyala/client/protocol'
 import type { TaskSpec } from '@nyala/executor/protocol'
 
@@ -17,9 +18,9 @@ export type TaskResumption =
       readonly attempt: number
       readonly fromFrame: number
     }
-  /** Nothing of it is to be had, and the client has no row of it. */
+  /** Nothing of it is to be had: another attempt begins, or goes on after the rows that the client has. */
   | { readonly kind: 'runAgain'; readonly spec: TaskSpec }
-  /** The client has rows of it, and the others are gone: another attempt may give them in another order. */
+  /** Another reader has rows of it, which this one is not to miss. */
   | { readonly kind: 'lost'; readonly spec: TaskSpec }
 
 /** Attempts under one owner epoch; far more than a task is tried. */
@@ -56,7 +57,8 @@ export function planResumption({
         const found = results.find(
           (one) => one.attempt === at.attempt && one.firstFrame <= at.frames,
         )
-        if (found === undefined) return { kind: 'lost', spec }
+        if (found === undefined)
+          return { kind: isMutant('no-rerun-after-rows') ? 'lost' : 'runAgain', spec }
         const { executor, attempt } = found
         return { kind: 'resume', spec, executor, attempt, fromFrame: at.frames }
       }

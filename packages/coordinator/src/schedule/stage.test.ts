@@ -131,10 +131,15 @@ t.test('what is wrong with the query fails it at once', async (t) => {
   })
 })
 
-t.test('a task whose rows went to the client is not run again', async (t) => {
+t.test('a task that no other attempt can go on with is not run again', async (t) => {
   t.same(onTaskFailed(running('a'), 0, { error: lost, delivered: true }), {
     kind: 'fail',
     why: 'delivered',
+  })
+  const other = new SqlError('result_lost', 'other rows')
+  t.same(onTaskFailed(running('a'), 0, { error: other, delivered: false }), {
+    kind: 'fail',
+    why: 'error',
   })
 })
 

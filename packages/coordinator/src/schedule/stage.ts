@@ -10,7 +10,7 @@ import { stragglers } from './straggler.ts'
  *
  *   task:   pending ──start──► running ──finish──► finished
  *              ▲                  │
- *              └──── retry ───────┤  (a transient failure, attempts left, nothing of it delivered)
+ *              └──── retry ───────┤  (a transient failure, attempts left, of what was delivered another can go on)
  *                                 └──fail──► the stage has failed
  *   pending, running ──enough──► skipped  (the others have made all the rows that are wanted)
  *   finished ──lose──► pending    (its segments went with their executor)
@@ -70,6 +70,10 @@ export const isDone = (stage: StageState): boolean => stage.tasks.every(isOver)
 
 export const countTasks = (stage: StageState, kind: TaskState['kind']): number =>
   stage.tasks.filter((task) => task.kind === kind).length
+
+/** Something that has finished lies on one of these executors. */
+export const hasRunOn = (stage: StageState, executors: ReadonlySet<string>): boolean =>
+  stage.tasks.some((task) => task.kind === 'finished' && executors.has(task.executor))
 
 /** Something of what is read in order is there. */
 export const isOrderBegun = (stage: StageState): boolean =>
@@ -157,7 +161,10 @@ export function toFinished(stage: StageState, index: number, result: TaskResult)
   })
 }
 
-/** What follows from the failure of a running task: another attempt, or the end of the query with this error. */
+/**
+ * What follows from the failure of a running task: another attempt, or the end of the query with this error.
+ * `delivered`: rows of it were, and no other attempt can go on after them.
+ */
 export function onTaskFailed(
   stage: StageState,
   index: number,
@@ -170,7 +177,9 @@ export function onTaskFailed(
   const crashed = failure.error.error === 'kernel_crashed'
   const crashes = stage.crashes.map((n, i) => (i === index && crashed ? n + 1 : n))
   if ((crashes[index] ?? 0) >= KERNEL_CRASHES_MAX) return { kind: 'fail', why: 'quarantined' }
-  if (!failure.error.retryable || isMutant('no-retry-elsewhere'))
+  // Another attempt has been compared with what was delivered, and a third would be like it.
+  const isOther = failure.error.error === 'result_lost'
+  if (!failure.error.retryable || isOther || isMutant('no-retry-elsewhere'))
     return { kind: 'fail', why: 'error' }
   if (failure.delivered) return { kind: 'fail', why: 'delivered' }
   if (task.attempt + 1 >= ATTEMPTS_MAX) return { kind: 'fail', why: 'attempts' }

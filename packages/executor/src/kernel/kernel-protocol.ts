@@ -1,5 +1,6 @@
 import { type Infer, s } from '@nyala/client/base'
 import { column, errorBody } from '@nyala/client/protocol'
+import { resultSoFar } from '../protocol/fragment.ts'
 
 /**
  * The conversation between an executor and its kernel, over a pipe of their own. Frames of results travel as binary
@@ -35,6 +36,8 @@ export const kernelOutput = s.union({
     small: s.boolean,
     /** More rows fail the task. */
     rowsLimit: s.optional(s.natural),
+    /** Frames that are made again, compared and not sent. */
+    after: s.optional(resultSoFar),
   }),
   exchange: s.object({
     kind: s.literal('exchange'),
@@ -48,6 +51,7 @@ export const kernelOutput = s.union({
     directory: s.string,
     name: s.string,
     fieldIds: s.string,
+    keys: s.optional(s.array(s.string)),
     fileBytesMax: s.natural,
   }),
 })
@@ -80,6 +84,8 @@ export type ToKernel = Infer<typeof toKernel>
 export const writtenFile = s.object({
   path: s.string,
   partition: s.natural,
+  /** Of a table: the values of the output's keys. */
+  keys: s.optional(s.array(s.nullable(s.string))),
   rows: s.natural,
   bytes: s.natural,
   crc: s.natural,

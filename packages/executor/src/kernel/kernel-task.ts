@@ -54,8 +54,12 @@ export class KernelTask {
   constructor(spec: Spec, context: KernelTaskContext) {
     this.#spec = spec
     this.#context = context
-    const creditBytes = spec.output.kind === 'result' ? spec.output.creditBytes : 0
-    this.#frames = new FrameWriter(spec.task, creditBytes, context.pipe, context.pool)
+    const { output } = spec
+    const how =
+      output.kind === 'result'
+        ? { creditBytes: output.creditBytes, after: output.after }
+        : { creditBytes: 0, after: undefined }
+    this.#frames = new FrameWriter(spec.task, how, context.pipe, context.pool)
   }
 
   addCredit(bytes: number): void {

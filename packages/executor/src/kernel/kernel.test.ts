@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock as clock } from '@nyala/client/base'
+import { chainCrc, crc32, decodeFrame, type Frame, rowsOf } from '@nyala/client/wire'
 import t from 'tap'
+import type { ResultSoFar } from '../protocol/fragment.ts'
 import { KernelWorld } from '../testing/kernel-world.ts'
 import { tableOf, temporaryDirectory } from '../testing/world.ts'
 import { CANCEL_GRACE_MS } from './kernel-handle.ts'
@@ -45,6 +47,52 @@ t.test('first rows come before the query has ended', async (t) => {
   const { error } = await run.outcome
   t.match(error, { error: 'query_canceled' })
 })
+
+t.test(
+  'a result is gone on with after frames that another attempt has sent, and no others',
+  async (t) => {
+    await using world = await KernelWorld.start()
+    const after = (frames: readonly Buffer[], rowsFirst = 0): ResultSoFar => {
+      const own = frames.map((frame) => decodeFrame(frame) as Frame)
+      const frameRows = own.slice(1).map((frame, i) => rowsOf(frame) + (i === 0 ? rowsFirst : 0))
+      const crc = own.slice(1).reduce((chain, frame) => chainCrc(crc32, chain, frame.crc), 0)
+      return { frames: frames.length, crc, frameRows }
+    }
+    const again = (sql: string, known: ResultSoFar) =>
+      world.run(sql, {
+        output: { kind: 'result', creditBytes: 1_000_000_000, small: false, after: known },
+      })
+    const sql = 'SELECT i, i::VARCHAR AS s FROM range(1000000) t(i)'
+    const whole = await world.run(sql)
+    t.ok(whole.frames.length > 4)
+    const rest = await again(sql, after(whole.frames.slice(0, 3)))
+    const rows = (frames: readonly Buffer[]): unknown =>
+      tableOf([whole.frames[0] as Buffer, ...frames])
+        .getChild('i')
+        ?.toArray()
+        .join()
+    t.ok(rows(rest.frames) === rows(whole.frames.slice(3)), 'each row that is left, in order')
+    t.match(rest.frames.map((frame) => (decodeFrame(frame) as Frame).sequence)[0], 3)
+    t.equal(rest.result?.rows, 1_000_000)
+    t.same((await again(sql, after(whole.frames))).frames, [], 'nothing was left')
+
+    // Each row takes its time: frames end where the kernel was waited for.
+    const slow = `SELECT i, levenshtein(repeat('a', 170), repeat('b', 170 + (i % 2)::INTEGER)) FROM range(10240) t(i)`
+    const first = await world.run(slow, { threads: 1 })
+    t.ok(first.frames.length > 2)
+    const cut = await again(slow, after(first.frames.slice(0, -1)))
+    t.equal(cut.error, undefined)
+    t.equal(cut.result?.rows, 10_240)
+
+    const other = await again(sql.replace('1000000', '900000'), after(whole.frames))
+    t.match(other.error, { error: 'result_lost' }, 'rows are missing')
+    const moved = await again(sql.replace('i, i', 'i + 1, i'), after(whole.frames.slice(0, 3)))
+    t.match(moved.error, { error: 'result_lost' }, 'rows are others')
+    t.same(moved.frames, [])
+    const longer = await again(sql, after(whole.frames.slice(0, 3), 2048))
+    t.match(longer.error, { error: 'result_lost' }, 'a frame ends elsewhere')
+  },
+)
 
 t.test('a cancelled statement ends by itself, and its neighbours do not notice', async (t) => {
   await using world = await KernelWorld.start()

@@ -78,7 +78,11 @@ export class ResultTask {
     const startedAt = this.#context.clock.now()
     const statement = await this.#prepare()
     await this.#sendSchema()
-    if (this.#context.small) return await this.#runWhole(statement)
+    await (this.#context.small ? this.#runWhole(statement) : this.#runStream(statement, startedAt))
+    this.#context.frames.end()
+  }
+
+  async #runStream(statement: PreparedStatement, startedAt: number): Promise<void> {
     const result = await duckdb.execute_prepared_streaming(statement)
     await this.#drain(result)
     if (duckdb.result_return_type(result) === ResultType.INVALID) {
@@ -100,7 +104,8 @@ export class ResultTask {
 
   /** Sends what has been waiting while the kernel looks for more; called from time to time. */
   flushIfIdle(): void {
-    if (this.#fetching && this.#context.frames.hasCredit) this.#sendBatch()
+    const { frames } = this.#context
+    if (this.#fetching && frames.hasCredit && !frames.isComparing) this.#sendBatch()
   }
 
   async #prepare(): Promise<PreparedStatement> {
@@ -182,7 +187,13 @@ export class ResultTask {
     this.rows += rows
     const { rowsLimit } = this.#context
     if (this.rows > rowsLimit) throw tooManyRows(rowsLimit)
-    if (encoder.batchBytes >= this.#flushBytes) await this.#flush()
+    if (this.#isFull(encoder)) await this.#flush()
+  }
+
+  /** Frames that are made again end where they did before, also where that was because the kernel was slow. */
+  #isFull(encoder: ArrowEncoder): boolean {
+    const { rowsDue } = this.#context.frames
+    return rowsDue === undefined ? encoder.batchBytes >= this.#flushBytes : encoder.rows >= rowsDue
   }
 
   /** Appends as many rows at a time as make a batch of the usual size, and never less than one. */

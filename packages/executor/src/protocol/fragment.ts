@@ -54,6 +54,11 @@ export const taskOutput = s.union({
     name: s.string,
     /** The option FIELD_IDS of COPY, rendered by the coordinator: the field id of each column. */
     fieldIds: s.string,
+    /**
+     * The rows of a file have the same values of these: SQL expressions over the task's columns, of type VARCHAR. Absent
+     * or none: rows are divided only by their number.
+     */
+    keys: s.optional(s.array(s.string)),
     /** A file is closed, and another begun, when it has about so many bytes. */
     fileBytesMax: s.natural,
   }),
@@ -67,6 +72,8 @@ export const tableFile = s.object({
   bytes: s.natural,
   /** CRC-32 of the file; its name ends in it, too. */
   crc: s.natural,
+  /** The values of the output's keys; absent where it has none. */
+  partition: s.optional(s.array(s.nullable(s.string))),
   statistics: s.optional(fileStatistics),
   /** Compressed bytes of each column; null for nested ones. */
   columnBytes: s.array(s.nullable(s.natural)),
@@ -96,6 +103,17 @@ export const taskFiles = s.object({
 })
 export type TaskFiles = Infer<typeof taskFiles>
 
+/**
+ * What the client has of a task's result: the frames below `frames`. Another attempt gives them again, rows by rows as
+ * `frameRows` says (the schema's are not in it), and where their chained CRC-32 is `crc` it goes on with the next one.
+ */
+export const resultSoFar = s.object({
+  frames: s.natural,
+  crc: s.natural,
+  frameRows: s.array(s.natural),
+})
+export type ResultSoFar = Infer<typeof resultSoFar>
+
 export const taskSpec = s.object({
   ...taskRef,
   sql: s.array(sqlPart),
@@ -117,6 +135,8 @@ export const taskSpec = s.object({
    * answers sooner: it is run in one piece instead of as a stream. More rows than said are not cut off.
    */
   rowsMax: s.optional(s.natural),
+  /** Frames of a result that are not sent again; where they would be others the task fails with `result_lost`. */
+  after: s.optional(resultSoFar),
   /** More rows of a result fail the task (`max_rows`); absent: any number. Those before may have been sent. */
   rowsLimit: s.optional(s.natural),
   /** True to collect the operator profile. */

@@ -33,10 +33,10 @@ export class ResultBuffer {
   readonly #grant: (bytes: number) => void
   readonly #recycle: (frame: Buffer) => void
   readonly #frames: Buffer[] = []
-  #first = 0
-  #next = 0
+  #first: number
+  #next: number
   /** The client has the frames below this number. */
-  #acknowledged = 0
+  #acknowledged: number
   #heldBytes = 0
   #unsentBytes = 0
   #creditBytes = RESULT_BUFFER_BYTES_MAX
@@ -49,11 +49,18 @@ export class ResultBuffer {
 
   /**
    * `grant` gives the kernel credit beyond the first {@link RESULT_BUFFER_BYTES_MAX}; `recycle` takes the memory of a
-   * frame that was dropped and has left the process.
+   * frame that was dropped and has left the process. The frames below `first` are with the client already.
    */
-  constructor(grant: (bytes: number) => void, recycle: (frame: Buffer) => void = () => undefined) {
+  constructor(
+    grant: (bytes: number) => void,
+    recycle: (frame: Buffer) => void = () => undefined,
+    first = 0,
+  ) {
     this.#grant = grant
     this.#recycle = recycle
+    this.#first = first
+    this.#next = first
+    this.#acknowledged = first
   }
 
   get heldBytes(): number {

@@ -86,7 +86,7 @@ export class TaskRun {
   #measuring = false
   #wantsStreaming = false
   /** Chained over the frames of the result but the schema. */
-  #crc = 0
+  #crc: number
 
   constructor(spec: TaskSpec, call: number, context: TaskRunContext) {
     this.spec = spec
@@ -94,10 +94,12 @@ export class TaskRun {
     this.#context = context
     this.#ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
     this.#files = new FileGuard(spec.files)
+    this.#crc = spec.after?.crc ?? 0
     if (spec.output.kind === 'result') {
       this.#buffer = new ResultBuffer(
         (bytes) => this.#running?.credit(bytes),
         (frame) => context.kernels.recycle(frame),
+        spec.after?.frames,
       )
     }
   }
@@ -187,6 +189,8 @@ export class TaskRun {
       this.#listener(),
     )
     this.#checkFiles()
+    // Of a result whose beginning is not here nothing can be sent in one go.
+    if (spec.after !== undefined) this.#toStreaming()
   }
 
   /**
@@ -213,8 +217,8 @@ export class TaskRun {
     const { output } = this.spec
     if (output.kind === 'result') {
       const small = (this.spec.rowsMax ?? Number.POSITIVE_INFINITY) <= SMALL_RESULT_ROWS_MAX
-      const { rowsLimit } = this.spec
-      return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX, small, rowsLimit }
+      const { rowsLimit, after } = this.spec
+      return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX, small, rowsLimit, after }
     }
     if (output.kind === 'table') return output
     const { partitions, keys } = output
@@ -314,6 +318,10 @@ export class TaskRun {
     failpoint('task.ending')
     const full = this.#countSegments(result)
     if (full !== undefined) return this.#onFailed(full)
+    if (this.spec.after !== undefined && this.#state.delivery === 'held') {
+      this.#state = { kind: 'running', delivery: 'streaming' }
+      this.#sendStreaming()
+    }
     const { delivery } = this.#state
     const message: FromExecutor = {
       kind: 'taskFinished',

@@ -42,7 +42,8 @@ import { SqlError } from '../../protocol/errors.ts'
 import { messagesOf } from '../../testing/arrow-messages.ts'
 import { BatchDecoder } from '../batch-decoder.ts'
 import { convertersOf, type TypeOptions } from './converters.ts'
-import { countRows, decodeMessage } from './message.ts'
+import { rowsOf } from '../../wire/arrow-envelope.ts'
+import { decodeMessage } from './message.ts'
 
 /** The values of a one-column table as our reader gives them. */
 function read(vector: Vector, sqlType = 'X', types: TypeOptions = {}): unknown[] {
@@ -384,7 +385,7 @@ t.test('a damaged message gives an error, never a crash and never an endless rea
         // The metadata only: a changed value in the body is another value, which the frame's crc finds.
         const metadataBytes = new DataView(message.buffer, message.byteOffset).getUint32(4, true)
         damaged[8 + prng.below(metadataBytes)] = prng.below(256)
-        countRows(damaged)
+        rowsOf({ kind: 'arrow', payload: damaged })
         decoder.decode(damaged)
       }
     } catch (error) {

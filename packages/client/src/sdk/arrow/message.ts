@@ -1,5 +1,6 @@
 import { SqlError } from '../../protocol/errors.ts'
-import { FlatTable } from './flatbuffer.ts'
+import { guardedArrow, openEnvelope } from '../../wire/arrow-envelope.ts'
+import type { FlatTable } from '../../wire/flatbuffer.ts'
 import { type ArrowSchema, decodeSchema } from './schema.ts'
 
 /** A record batch as it came: where its buffers lie in `body`. Nothing is decoded before a column is read. */
@@ -20,36 +21,11 @@ export type ArrowMessage =
       readonly batch: RawBatch
     }
 
-const CONTINUATION = 0xffffffff
 /** Typed arrays over the body need this alignment; a payload that lies otherwise is copied once. */
 const ALIGNMENT = 8
 
-interface Envelope {
-  readonly message: FlatTable
-  readonly bodyStart: number
-}
-
-function openEnvelope(payload: Uint8Array): Envelope {
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  if (payload.byteLength < 8 || view.getUint32(0, true) !== CONTINUATION) {
-    throw new SqlError('protocol_violation', 'data frame does not hold an arrow message')
-  }
-  const metadataBytes = view.getUint32(4, true)
-  const bodyStart = 8 + metadataBytes
-  if (metadataBytes < 8 || bodyStart > payload.byteLength) {
-    throw new SqlError('protocol_violation', `arrow message with ${metadataBytes} metadata bytes`)
-  }
-  return { message: FlatTable.root(payload.subarray(8, bodyStart)), bodyStart }
-}
-
-/** What an encapsulated IPC message holds: its rows, or 0 for a schema or dictionary. Cheap: no column is looked at. */
-export function countRows(payload: Uint8Array): number {
-  const { message } = guarded(() => openEnvelope(payload))
-  return guarded(() => (message.byte(1) === 3 ? (message.table(2)?.int64(0) ?? 0) : 0))
-}
-
 export function decodeMessage(payload: Uint8Array): ArrowMessage {
-  return guarded(() => decodeEnvelope(payload))
+  return guardedArrow(() => decodeEnvelope(payload))
 }
 
 function decodeEnvelope(payload: Uint8Array): ArrowMessage {
@@ -83,13 +59,3 @@ function decodeBatch(table: FlatTable, body: Uint8Array): RawBatch {
 
 const aligned = (bytes: Uint8Array): Uint8Array =>
   bytes.byteOffset % ALIGNMENT === 0 ? bytes : new Uint8Array(bytes)
-
-/** A read beyond the end of a damaged message is the peer's fault, not a bug here. */
-function guarded<T>(read: () => T): T {
-  try {
-    return read()
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    throw new SqlError('protocol_violation', 'arrow message is damaged', { cause: error })
-  }
-}

@@ -1,5 +1,5 @@
 import { SqlError } from '../../protocol/errors.ts'
-import type { FlatTable } from './flatbuffer.ts'
+import type { FlatTable } from '../../wire/flatbuffer.ts'
 
 export type TimeUnit = 'second' | 'millisecond' | 'microsecond' | 'nanosecond'
 

@@ -1,4 +1,4 @@
-import { SqlError } from '../../protocol/errors.ts'
+import { SqlError } from '../protocol/errors.ts'
 
 /**
  * Reads tables of a FlatBuffers message, as far as Arrow's metadata needs it. Every access is bounds-checked by
