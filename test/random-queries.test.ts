@@ -31,6 +31,7 @@ const EVENTS: Readonly<Record<RunEvent, number>> = {
   'task run again': 25,
   'enough rows': 1,
   'sorted by ranges': 1,
+  'computed once': 3,
 }
 
 t.setTimeout(TIMEOUT_MS)

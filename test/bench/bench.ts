@@ -11,6 +11,8 @@ export interface BenchOptions {
   readonly threads: number
   /** Times that each query is measured. */
   readonly runs: number
+  /** The numbers of the queries of TPC-H that are run; absent for all. */
+  readonly queries?: readonly number[]
   /** How long what takes a given time goes on. */
   readonly minutes: number
   readonly print: (line: string) => void

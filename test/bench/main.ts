@@ -21,6 +21,7 @@ import {
   tableLines,
   writeResults,
 } from './report.ts'
+import { SHAPES } from './queries.ts'
 import { measureScale } from './scale.ts'
 import { measureSessions } from './sessions.ts'
 import { measureStreaming } from './streaming.ts'
@@ -43,12 +44,13 @@ const PARTS: Readonly<Record<string, Part>> = {
   costs: measureCosts,
 }
 
-const USAGE = `usage: npm run bench [-- --only NAME… --sf N --threads N --runs N --minutes N --write]
+const USAGE = `usage: npm run bench [-- --only NAME… --query N… --sf N --threads N --runs N --minutes N --write]
 
 Measures the engine beside DuckDB alone and prints each number with its goal.
 
   --only NAME   ${Object.keys(PARTS).join(', ')};
                 repeatable (default: all)
+  --query N     of TPC-H only this one; repeatable, not with --write
   --sf N        scale factor of the sample data (default 1); kept under node_modules/.cache, 230 MB for each unit
   --threads N   threads of an executor and of DuckDB alone, where the part does not say (default: all cores)
   --runs N      times that each query of TPC-H is measured (default 5)
@@ -61,6 +63,7 @@ const print = (line: string): void => void process.stdout.write(`${line}\n`)
 const { values } = parseArgs({
   options: {
     only: { type: 'string', multiple: true },
+    query: { type: 'string', multiple: true },
     sf: { type: 'string', default: '1' },
     threads: { type: 'string' },
     runs: { type: 'string', default: '5' },
@@ -78,7 +81,11 @@ async function main(): Promise<number> {
     runs: Number(values.runs),
     minutes: Number(values.minutes),
   }
-  const isKnown = names.every((name) => Object.hasOwn(PARTS, name))
+  const queries = values.query?.map(Number)
+  const isKnown =
+    names.every((name) => Object.hasOwn(PARTS, name)) &&
+    (queries ?? []).every((number) => SHAPES[number - 1] !== undefined) &&
+    (queries === undefined || values.write !== true)
   if (!isKnown || Object.values(numbers).some((value) => !(value > 0))) {
     process.stderr.write(`${USAGE}\n`)
     return 3
@@ -88,7 +95,14 @@ async function main(): Promise<number> {
   await mkdir(data, { recursive: true })
   const variables = process.env
   const sample = await generateSample({ dir: data, scaleFactor, variables })
-  await using bench = new Bench({ ...numbers, clock: systemClock, sample, print, variables })
+  await using bench = new Bench({
+    ...numbers,
+    clock: systemClock,
+    sample,
+    print,
+    variables,
+    ...(queries === undefined ? {} : { queries }),
+  })
   const versions = await versionsOf(bench)
   for (const name of names) {
     const part = PARTS[name]

@@ -3,7 +3,7 @@ import type { PhysicalPlan, PlanOptions } from '@nyala/coordinator/testing'
 import { difference, type Expectation } from './compare.ts'
 import { QueryGenerator } from './generate.ts'
 import { metamorphosesOf } from './metamorphoses.ts'
-import { type GeneratedQuery, orderOf, queryText } from './query.ts'
+import { type GeneratedQuery, orderOf, plainQuery, queryText } from './query.ts'
 import { type Rows, type RunEvent, runPlan, runText, TooLarge } from './run.ts'
 import type { RandomWorld } from './world.ts'
 
@@ -17,6 +17,9 @@ export type Verdict =
   /** The reference has no answer either, or one that is too large. */
   | { readonly kind: 'skipped'; readonly why: string }
   | { readonly kind: 'wrong'; readonly why: string; readonly plan: PhysicalPlan | undefined }
+
+/** What a fragment says that nobody wrote a WITH for. */
+const COMPUTED_ONCE = /in several places of the query/
 
 export const KERNEL_BUG = 'a bug of the kernel'
 
@@ -44,7 +47,25 @@ export function caseOf(seed: number): Case {
   }
   const query = new QueryGenerator(random).query()
   // Drawn last, so that a seed means the same query as ever.
-  return { seed, query, options: { ...options, rangesRowsMin: random.chance(0.7) ? 0 : undefined } }
+  const rangesRowsMin = random.chance(0.7) ? 0 : undefined
+  const shareAlways = random.chance(0.6)
+  return {
+    seed,
+    query: random.chance(0.15) ? repeated(query) : query,
+    options: { ...options, rangesRowsMin, shareAlways },
+  }
+}
+
+/** The same with a condition over the rows that it reads, which it so computes twice. */
+function repeated(query: GeneratedQuery): GeneratedQuery {
+  const { from, where } = query
+  if (from?.kind !== 'join') return query
+  const counted: GeneratedQuery = {
+    ...plainQuery({ items: [{ id: 0, sql: 'count(*)', kind: 'int' }] }),
+    from,
+    where,
+  }
+  return { ...query, where: [...where, `(${queryText(counted)}) > 3`] }
 }
 
 export async function checkCase(world: RandomWorld, found: Case): Promise<Verdict> {
@@ -133,6 +154,8 @@ async function comparePlan(
     const { slots } = how.options
     const got = await runPlan(plan, { ...world, slots, random: new Prng(how.seed), events })
     const why = difference(wanted, got, how.expectation)
+    if (plan.fragments.some((fragment) => COMPUTED_ONCE.test(fragment.why ?? '')))
+      events.add('computed once')
     if (why === undefined) return { kind: 'same', plan, rows: got.rows.length, events }
     return { kind: 'wrong', why, plan }
   } catch (error) {

@@ -75,6 +75,7 @@ export type RunEvent =
   | 'task run again'
   | 'enough rows'
   | 'sorted by ranges'
+  | 'computed once'
 
 export interface RunOptions {
   readonly kernel: DuckDBConnection

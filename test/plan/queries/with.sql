@@ -19,3 +19,12 @@ WITH w AS MATERIALIZED (SELECT l_suppkey, l_tax FROM lineitem WHERE l_tax > 0.07
 -- name: one over another
 WITH a AS (SELECT l_suppkey AS s, sum(l_tax) AS t FROM lineitem GROUP BY 1), b AS (SELECT max(t) AS m FROM a)
 SELECT s FROM a JOIN b ON t = m
+
+-- name: what nobody wrote a WITH for is computed once too
+SELECT ps_partkey, sum(ps_supplycost) AS cost FROM partsupp JOIN supplier ON ps_suppkey = s_suppkey WHERE s_acctbal > 9500
+GROUP BY ps_partkey HAVING sum(ps_supplycost) > (
+  SELECT avg(ps_supplycost * ps_availqty) FROM partsupp JOIN supplier ON ps_suppkey = s_suppkey WHERE s_acctbal > 9500)
+
+-- name: rows of one table are read again where each use has a filter by keys
+SELECT count(*) FROM orders a JOIN orders b ON a.o_orderkey = b.o_orderkey + 1
+WHERE a.o_orderdate >= DATE '1998-01-01' AND b.o_orderdate >= DATE '1998-01-01'

@@ -12,8 +12,10 @@ import { type Draft, type Made, NotDistributable } from './fragment/drafts.ts'
 import { Emitter, isDistributed } from './fragment/emit.ts'
 import { Fragmenter, type FragmentOptions } from './fragment/fragmenter.ts'
 import { formatBytes, formatNs } from './format.ts'
+import type { Stream } from './fragment/stream.ts'
 import { inputsOf, type LogicalPlan, type Relation } from './logical/relation.ts'
 import { optimize } from './rules/index.ts'
+import { shareSubtrees } from './rules/share-subtrees.ts'
 import { nameColumns } from './name-columns.ts'
 import { type Exchange, type Fragment, fragmentParts, type PhysicalPlan } from './physical-plan.ts'
 import { rowBound } from './row-bound.ts'
@@ -36,6 +38,8 @@ export interface PlanOptions {
   readonly gatherRowsMax?: number | undefined
   /** Groups are filtered by the keys that they are joined by whether it pays or not. */
   readonly filterGroupsAlways?: boolean | undefined
+  /** What is computed twice is computed once wherever that can be done; absent: where it pays. */
+  readonly shareAlways?: boolean | undefined
   /** Rows from which a result is sorted by ranges whether it pays or not. */
   readonly rangesRowsMin?: number | undefined
   /** Threads of all executors together. */
@@ -113,7 +117,7 @@ async function distribute(input: PlanInput, read: ReadPlan): Promise<PhysicalPla
   return distributed(() => {
     const best = optimized(plan, input)
     const pruned = { ...input, scans: prunedScans(best.root, input.scans) }
-    return fragments(best, pruned)
+    return fragments(cheapest(best, pruned), pruned)
   })
 }
 
@@ -157,28 +161,65 @@ const NOTHING_MADE: Earlier = {
   plans: 0,
 }
 
+/** A plan in streams, and the nanoseconds that they take. */
+interface Cut {
+  readonly plan: LogicalPlan
+  readonly fragmenter: Fragmenter
+  readonly stream: Stream
+  readonly ns: number
+  /** What one executor is thought to take for the query as the user wrote it. */
+  readonly aloneNs: number
+}
+
+function cut(plan: LogicalPlan, input: PlanInput, made: readonly Made[] = []): Cut {
+  const { slots, executors } = input.options
+  const costs = new Costs(scansOf(input))
+  const sending = costs.sending(plan.root, plan.outputs.length)
+  const work = costs.work(plan.root)
+  const fragmenter = new Fragmenter(costs, fragmentOptions(input.options), made)
+  const stream = fragmenter.plan(plan)
+  // Ranges of an order are sent one after the other.
+  const senders = stream.branches.map(({ source }) =>
+    source.kind === 'ranges' ? 1 : costs.parallel(source, slots),
+  )
+  const { drafts } = fragmenter
+  const ns = elapsedNs(stream, drafts, { costs, slots }) + sending / Math.min(...senders)
+  // The kernel knows of the better ways too, such as making only groups that somebody asks for.
+  const threads = Math.max(1, slots / Math.max(1, executors))
+  const inOne = elapsedNs(stream, drafts, { costs, slots: threads, inOneTask: true })
+  return { plan, fragmenter, stream, ns, aloneNs: Math.min(work / threads, inOne) + sending }
+}
+
+/** The plan, with what it computes twice computed once where that is faster. */
+function cheapest(plan: LogicalPlan, input: PlanInput): Cut {
+  const scans = scansOf(input)
+  const costs = new Costs(scans)
+  costs.work(plan.root)
+  const always = input.options.shareAlways === true
+  const once = shareSubtrees(plan, {
+    scans,
+    isWorth: (shared, times) =>
+      always ||
+      (costs.savedByOnce(shared, times) > 0 &&
+        costs.size(shared).bytes <= input.options.broadcastMaxBytes),
+  })
+  const plain = cut(plan, input)
+  if (once === plan) return plain
+  const shared = cut(once, input)
+  return always || shared.ns < plain.ns ? { ...shared, aloneNs: plain.aloneNs } : plain
+}
+
 function fragments(
-  plan: LogicalPlan,
+  { plan, fragmenter, stream, ns, aloneNs }: Cut,
   input: PlanInput,
   earlier: Earlier = NOTHING_MADE,
 ): PhysicalPlan | string {
   const { options } = input
   const scans = scansOf(input)
-  const costs = new Costs(scans)
-  const sending = costs.sending(plan.root, plan.outputs.length)
-  const alone = (costs.work(plan.root) * options.executors) / Math.max(1, options.slots) + sending
-  const fragmenter = new Fragmenter(costs, fragmentOptions(options), earlier.made)
-  const stream = fragmenter.plan(plan)
   if (!isDistributed(stream, fragmenter.drafts)) return 'nothing of it can be done in parts'
-  const { drafts } = fragmenter
-  // Ranges of an order are sent one after the other.
-  const senders = stream.branches.map(({ source }) =>
-    source.kind === 'ranges' ? 1 : costs.parallel(source, options.slots),
-  )
-  const apart =
-    elapsedNs(stream, drafts, { costs, slots: options.slots }) + sending / Math.min(...senders)
-  if (options.distribution === 'auto' && earlier === NOTHING_MADE && apart > alone * GAIN_MIN)
-    return `alone it takes about ${formatNs(alone)}, distributed ${formatNs(apart)}`
+  const isFirst = earlier === NOTHING_MADE
+  if (options.distribution === 'auto' && isFirst && ns > aloneNs * GAIN_MIN)
+    return `alone it takes about ${formatNs(aloneNs)}, distributed ${formatNs(ns)}`
   const emitter = new Emitter(fragmenter.drafts, {
     slots: options.slots,
     // Also the numbers of exchanges that are not used any more stay theirs: their segments are there.
@@ -200,7 +241,7 @@ function fragments(
     fragments: emitter.fragments,
     scans,
     exchanges,
-    reason: `${reasonOf(emitter.fragments, options)}; about ${formatNs(apart)}, alone ${formatNs(alone)}`,
+    reason: `${reasonOf(emitter.fragments, options)}; about ${formatNs(ns)}, alone ${formatNs(aloneNs)}`,
     ...(isOpen && plans < PLANS_MAX
       ? { adapt: adapter(plan, input, { drafts: known, exchanges, firstFragment, plans }) }
       : {}),
@@ -223,7 +264,7 @@ function adapter(
       const draft = earlier.drafts.get(number)
       return draft === undefined ? [] : [{ number, draft, size }]
     })
-    const next = distributed(() => fragments(plan, input, { ...earlier, made }))
+    const next = distributed(() => fragments(cut(plan, input, made), input, { ...earlier, made }))
     return typeof next === 'string' ? undefined : next
   }
 }

@@ -45,6 +45,8 @@ const SAMPLE_NS = 12
 const SEND_VALUE_NS = 30
 /** What a stage takes besides its work: tasks are sent, prepared, and their ends awaited. */
 export const STAGE_NS = 8_000_000
+/** What it takes longer for each table or exchange that a task reads: the kernel opens them, and plans more. */
+export const PLAN_LEAF_NS = 600_000
 
 /** All of them, for those who measure them again. */
 export const COST_NS = {
@@ -146,6 +148,15 @@ export class Costs {
     return work
   }
 
+  /** What is gained where the relation is made once in place of so many times, and written for all that read it. */
+  savedByOnce(relation: Relation, times: number): number {
+    // A table is read again with what each use asks for alone: keys of a join, a range.
+    if (isOfRows(relation)) return 0
+    const width = columnsOf(relation).length
+    const read = times * this.read(relation, width)
+    return (times - 1) * this.work(relation) - this.write(relation, width, false) - read - STAGE_NS
+  }
+
   /** Joining so many rows of both sides, beyond making what comes out. */
   joining(type: JoinType, left: number, right: number): number {
     const [build, probe] = BUILDS_SMALLER.has(type) && left < right ? [left, right] : [right, left]
@@ -238,6 +249,20 @@ export class Costs {
   /** Columns that an exchange of the relation carries. */
   width(relation: Relation, needed: ReadonlySet<string>): number {
     return columnsOf(relation).filter((c) => needed.has(c.name)).length
+  }
+}
+
+/** True for what looks at each row of one table by itself. */
+function isOfRows(relation: Relation): boolean {
+  switch (relation.kind) {
+    case 'scan':
+    case 'values':
+      return true
+    case 'filter':
+    case 'project':
+      return isOfRows(relation.input)
+    default:
+      return false
   }
 }
 

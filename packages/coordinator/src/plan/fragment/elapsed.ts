@@ -1,5 +1,5 @@
 import { inputsOf, type Relation } from '../logical/relation.ts'
-import { type Costs, STAGE_NS } from './cost.ts'
+import { type Costs, PLAN_LEAF_NS, STAGE_NS } from './cost.ts'
 import type { Draft, Drafts } from './drafts.ts'
 import { type Branch, dividedScans, readsOf, type Stream } from './stream.ts'
 
@@ -14,7 +14,19 @@ export function elapsedNs(stream: Stream, drafts: Drafts, by: ElapsedBy): number
 
 interface ElapsedBy {
   readonly costs: Costs
+  /** Tasks at once; threads where it is one task. */
   readonly slots: number
+  /** Without stages: nothing is written down, and nothing awaited. */
+  readonly inOneTask?: boolean
+}
+
+/** A stage, and what its tasks need until they begin: the kernel plans the text of each. */
+const stageNs = ({ relation }: Branch, { inOneTask = false }: ElapsedBy): number =>
+  inOneTask ? 0 : STAGE_NS + leavesOf(relation) * PLAN_LEAF_NS
+
+const leavesOf = (relation: Relation): number => {
+  const inputs = inputsOf(relation)
+  return inputs.length === 0 ? 1 : inputs.reduce((sum, input) => sum + leavesOf(input), 0)
 }
 
 function elapsed(
@@ -24,18 +36,20 @@ function elapsed(
 ): number {
   let sum = 0
   for (const branch of stream.branches) {
-    sum += STAGE_NS + branchNs(branch, by)
+    sum += stageNs(branch, by) + branchNs(branch, by)
     for (const id of exchangesOf(branch.relation)) {
       if (by.seen.has(id)) continue
       by.seen.add(id)
       const draft = drafts.get(id)
       if (draft.made !== undefined) continue
       if (draft.content === 'bounds') {
+        if (by.inOneTask === true) continue
         // What its task reads is read by the branch itself too, and its operators see a sample alone.
         sum += STAGE_NS + by.costs.sampling(by.costs.size(branch.relation).rows)
         continue
       }
-      sum += elapsed(draft.stream, drafts, by) + writeNs(draft, drafts.sizeOf(id).rows, by)
+      sum += elapsed(draft.stream, drafts, by)
+      if (by.inOneTask !== true) sum += writeNs(draft, drafts.sizeOf(id).rows, by)
     }
   }
   return sum

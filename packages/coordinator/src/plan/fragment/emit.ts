@@ -278,10 +278,13 @@ const countScans = (relation: Relation, scan: number): number =>
     ? Number(relation.scan === scan)
     : inputsOf(relation).reduce((sum, input) => sum + countScans(input, scan), 0)
 
-/** True where some fragment divides its work. */
+/** True where some fragment divides its work; what is there already was made by an earlier plan that did. */
 export const isDistributed = (stream: Stream, drafts: Drafts): boolean =>
   stream.branches.some(
     ({ relation, source }) =>
       source.kind !== 'single' ||
-      exchangesIn(relation).some((id) => isDistributed(drafts.get(id).stream, drafts)),
+      exchangesIn(relation).some((id) => {
+        const draft = drafts.get(id)
+        return draft.made !== undefined || isDistributed(draft.stream, drafts)
+      }),
   )

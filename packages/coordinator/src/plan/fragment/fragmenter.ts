@@ -100,7 +100,8 @@ export class Fragmenter {
   /** The streams of a whole plan. Throws {@link NotDistributable} where no rule covers something in it. */
   plan(plan: LogicalPlan): Stream {
     let top = plan.root
-    while (top.kind === 'project') top = top.input
+    while (top.kind === 'project' || top.kind === 'with')
+      top = top.kind === 'with' ? top.body : top.input
     this.#order = top.kind === 'sort' ? top : undefined
     return this.stream(plan.root, new Set(plan.outputs.map((o) => o.column.name)))
   }
@@ -316,7 +317,10 @@ export class Fragmenter {
   #with(relation: WithRelation, needed: ReadonlySet<string>): Stream {
     const all = allNames(relation.definition)
     const stream = this.stream(relation.definition, all)
-    const why = 'computed once for all that use it'
+    const why =
+      relation.implicit === true
+        ? 'the same in several places of the query, computed once'
+        : 'computed once for all that use it'
     this.#ctes.set(
       relation.id,
       this.drafts.add({ stream, of: relation.definition, needed: all, why }),

@@ -69,6 +69,7 @@ t.test('plans of random queries can be run, however large what they write turns 
         slots: 1 + random.below(12),
         executors: 3,
         filterGroupsAlways: random.chance(0.3),
+        shareAlways: random.chance(0.3),
       })
       if (plan.exchanges.size > 0) distributed++
       adapted += await runThrough(plan, random)

@@ -203,6 +203,8 @@ export interface WithRelation {
   readonly id: number
   readonly definition: Relation
   readonly body: Relation
+  /** Nobody wrote it: what it defines was found in several places. */
+  readonly implicit?: true | undefined
 }
 
 /** A use of a WITH: the columns of its definition by position, under names of their own. */

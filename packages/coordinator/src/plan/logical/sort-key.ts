@@ -28,10 +28,15 @@ export const sortKey = (orderBy: readonly OrderItem[]): Expression =>
     'create_sort_key',
     ...orderBy.flatMap(({ expression, direction, nulls }): readonly Expression[] => [
       expression,
-      {
-        kind: 'constant',
-        type: simpleType('VARCHAR'),
-        value: `${direction} nulls ${nulls}`.toUpperCase(),
-      },
+      text(`${direction} nulls ${nulls}`.toUpperCase()),
     ]),
+    // A key of a few numbers alone would be a BIGINT, another type than bounds have that nobody has written.
+    text(''),
+    text('ASC NULLS LAST'),
   )
+
+const text = (value: string): Expression => ({
+  kind: 'constant',
+  type: simpleType('VARCHAR'),
+  value,
+})

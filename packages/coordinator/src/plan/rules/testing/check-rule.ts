@@ -1,4 +1,5 @@
 import type { LogicalPlan } from '../../logical/relation.ts'
+import type { Scan } from '../../scan.ts'
 import { type RuleWorld, treeLines } from './rule-world.ts'
 
 /** A claim about a rule: what becomes of a query. */
@@ -17,11 +18,11 @@ interface Asserts {
 export async function checkRule(
   t: Asserts,
   world: RuleWorld,
-  rewrite: (plan: LogicalPlan) => LogicalPlan,
+  rewrite: (plan: LogicalPlan, scans: ReadonlyMap<number, Scan>) => LogicalPlan,
   cases: readonly RuleCase[],
 ): Promise<void> {
   for (const { claim, sql, tree } of cases) {
-    const plan = rewrite(await world.plan(sql))
+    const plan = rewrite(await world.plan(sql), await world.scans(sql))
     t.strictSame(treeLines(plan.root), tree, claim)
     const text = await world.text(sql, plan)
     t.strictSame(await world.rows(text), await world.rows(sql), `${claim}: the same rows`)

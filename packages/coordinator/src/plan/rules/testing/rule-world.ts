@@ -8,6 +8,7 @@ import { PlanningWorld, sketchColumns, sketchListing } from '../../../testing/in
 import type { LogicalPlan, Relation } from '../../logical/relation.ts'
 import { relationTree } from '../../logical/print.ts'
 import { scanMark } from '../../physical-plan.ts'
+import type { Scan } from '../../scan.ts'
 import { toQuery } from '../../to-sql/to-query.ts'
 
 const COLUMNS = 'a INTEGER, b INTEGER, c BIGINT, s VARCHAR, d DATE, x DOUBLE, n DECIMAL(9,2)'
@@ -18,6 +19,8 @@ const ROWS = 14
 /** Texts of queries to logical plans by way of the kernel, and back to texts that are run over a few rows. */
 export interface RuleWorld extends AsyncDisposable {
   plan(sql: string): Promise<LogicalPlan>
+  /** The scans of the text's plan, by their numbers. */
+  scans(sql: string): Promise<ReadonlyMap<number, Scan>>
   /** The rows of a text, each as JSON, sorted; or the words of its error. */
   rows(sql: string): Promise<readonly string[]>
   /** What a plan says as a text over the tables themselves. */
@@ -46,6 +49,10 @@ export async function openRuleWorld(): Promise<RuleWorld> {
       )
       if (typeof plan === 'string') throw new Error(`${sql} is not read: ${plan}`)
       return plan
+    },
+    async scans(sql) {
+      const { scans } = await planning.bind(sql)
+      return new Map(scans.map((scan) => [scan.id, scan]))
     },
     async rows(sql) {
       const reader = await kernel.runAndReadAll(sql)
