@@ -97,6 +97,21 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
   const { db } = world
   const [first = '', second = ''] = coordinators(world)
 
+  await t.test('partitions are what another reader of Iceberg takes them for', async (t) => {
+    await db.execute(`CREATE TABLE divided (a BIGINT, b STRING, d DECIMAL(12,2), ts TIMESTAMP)
+      PARTITIONED BY (b, truncate(10, a), bucket(3, a), month(ts))`)
+    await db.execute(`INSERT INTO divided SELECT i, CASE WHEN i < 20 THEN 'x/ü' END, i % 2 - 0.5,
+      TIMESTAMP '1969-12-31 23:00:00' + INTERVAL (i // 15) HOUR FROM range(-10, 30) r(i)`)
+    const rows = await readElsewhere(await directoryOf(world, 'divided'))
+    t.same(
+      rows.map(({ a }) => Number(a)).toSorted((x, y) => x - y),
+      Array.from({ length: 40 }, (_, i) => i - 10),
+    )
+    for (const { a, b, d } of rows) {
+      t.match({ b: b ?? null, d }, { b: Number(a) < 20 ? 'x/ü' : null, d: (Number(a) % 2) - 0.5 })
+    }
+  })
+
   await t.test('what is written is read by another reader of Iceberg, too', async (t) => {
     await db.execute(`CREATE TABLE kinds (a BIGINT, b STRING, d DECIMAL(12,2), e DATE, ts TIMESTAMP,
       f DOUBLE, bo BOOLEAN, i INT)`)

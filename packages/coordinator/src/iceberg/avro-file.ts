@@ -27,10 +27,18 @@ const long = avro.types.LongType.__with({
 
 /** Values of an Avro type: records as objects, longs as bigints, bytes as buffers, options as the value or null. */
 export function avroType(schema: unknown): Type {
-  return avro.Type.forSchema(schema as Parameters<typeof avro.Type.forSchema>[0], {
+  return avro.Type.forSchema(plainLongs(schema) as Parameters<typeof avro.Type.forSchema>[0], {
     registry: { long },
     wrapUnions: false,
   })
+}
+
+/** Without the logical types of longs, beside which `avsc` does not look for a type of ours. */
+function plainLongs(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(plainLongs)
+  if (typeof schema !== 'object' || schema === null) return schema
+  if ('logicalType' in schema && 'type' in schema && schema.type === 'long') return 'long'
+  return Object.fromEntries(Object.entries(schema).map(([key, item]) => [key, plainLongs(item)]))
 }
 
 const headerType = avro.Type.forSchema({ type: 'map', values: 'bytes' })

@@ -1,3 +1,4 @@
+import { decimalSize } from './partition-field.ts'
 import type { IcebergField } from './types.ts'
 
 /** The Avro schemas of manifest lists and manifests of format version 2, as the specification has them. */
@@ -74,7 +75,9 @@ export const MANIFEST_LIST_SCHEMA = {
 } as const
 
 /** Of a manifest whose files' partitions have these fields; none for a table without partitions. */
-export function manifestSchema(partition: readonly IcebergField[]): unknown {
+export function manifestSchema(
+  partition: readonly Pick<IcebergField, 'id' | 'name' | 'type'>[],
+): unknown {
   const partitionType = {
     type: 'record',
     name: 'r102',
@@ -142,20 +145,20 @@ function avroPrimitive(type: IcebergField['type'], id: number): unknown {
       }
     case 'uuid':
       return { type: 'fixed', size: 16, logicalType: 'uuid', name: `uuid_${id}` }
-    default:
+    default: {
+      const size = /^fixed\[(\d+)\]$/.exec(String(type))?.[1]
+      if (size !== undefined) return { type: 'fixed', size: Number(size), name: `fixed_${id}` }
       return decimalSchema(String(type), id)
+    }
   }
 }
 
 function decimalSchema(type: string, id: number): unknown {
-  const [, precision, scale] = /^decimal\((\d+), (\d+)\)$/.exec(type) ?? []
+  const [, precision, scale] = /^decimal\((\d+),\s*(\d+)\)$/.exec(type) ?? []
   if (precision === undefined || scale === undefined) throw new Error(`no Avro type for "${type}"`)
-  // The fewest bytes that hold all values of the precision.
-  let size = 1
-  while (2n ** BigInt(8 * size - 1) < 10n ** BigInt(precision)) size++
   return {
     type: 'fixed',
-    size,
+    size: decimalSize(type),
     name: `decimal_${id}_${precision}_${scale}`,
     logicalType: 'decimal',
     precision: Number(precision),

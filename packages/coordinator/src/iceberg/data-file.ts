@@ -1,5 +1,7 @@
 import type { ColumnBounds, FileStatistics, TableFile } from '@nyala/executor/protocol'
 import type { DataFile } from './manifest-file.ts'
+import type { PartitionField } from './partition-field.ts'
+import { parseKey } from './partition-sql.ts'
 import { type Bound, decodeBound, encodeBound } from './single-value.ts'
 import { toUri } from './table-files.ts'
 import type { IcebergField } from './types.ts'
@@ -7,8 +9,12 @@ import type { IcebergField } from './types.ts'
 /** Where the first row group of a Parquet file begins, behind its magic bytes. */
 const FIRST_ROW_GROUP = 4
 
-/** A file that a task wrote with these columns, as a manifest has it. Pure. */
-export function dataFileOf(file: TableFile, fields: readonly IcebergField[]): DataFile {
+/** A file that a task wrote with these columns, in one partition of these fields, as a manifest has it. Pure. */
+export function dataFileOf(
+  file: TableFile,
+  fields: readonly IcebergField[],
+  partition: readonly PartitionField[],
+): DataFile {
   const [columnSizes, valueCounts] = [new Map<number, number>(), new Map<number, number>()]
   const nullCounts = new Map<number, number>()
   const [lowerBounds, upperBounds] = [new Map<number, Buffer>(), new Map<number, Buffer>()]
@@ -36,6 +42,7 @@ export function dataFileOf(file: TableFile, fields: readonly IcebergField[]): Da
   return {
     content: 0,
     path: toUri(file.path),
+    partition: partition.map(({ type }, i) => parseKey(type, file.partition?.[i] ?? null)),
     rows: file.rows,
     bytes: file.bytes,
     ...{ columnSizes, valueCounts, nullCounts, lowerBounds, upperBounds },

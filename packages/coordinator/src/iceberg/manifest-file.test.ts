@@ -11,10 +11,13 @@ import {
   writeManifest,
   writeManifestList,
 } from './manifest-file.ts'
+import { summaryOf } from './partition-field.ts'
+import type { PartitionValue } from './partition-transform.ts'
 
 const file: DataFile = {
   content: 0,
   path: 'file:///w/t/data/a.parquet',
+  partition: [],
   rows: 3,
   bytes: 1234,
   columnSizes: new Map([[1, 40]]),
@@ -124,6 +127,47 @@ t.test('fields have the ids of the specification, in the files too', async (t) =
   const from = bytes.indexOf('{"type":"record"')
   const text = bytes.subarray(from).toString('latin1')
   t.match(text, /"name":"file_path","type":"string","field-id":100/)
+})
+
+t.test('partitions of all types are read back, from manifests and their lists', async (t) => {
+  const types: readonly (readonly [string, PartitionValue])[] = [
+    ['boolean', 1n],
+    ['int', -7n],
+    ['long', 9_007_199_254_740_993n],
+    ['date', -1n],
+    ['timestamp', 1_510_871_468_000_001n],
+    ['string', 'a=b/ü'],
+    ['decimal(9, 2)', -128n],
+    ['decimal(38,0)', 10n ** 37n],
+    ['uuid', 'f79c3e09677c4bbda4793f349cb785e7'],
+    ['binary', '00ff'],
+    ['double', '0.25'],
+  ]
+  const fields = types.map(([type], i) => ({ id: i + 1, name: `c ${i}`, required: false, type }))
+  const wide = { ...schema, fields }
+  const identity = {
+    'spec-id': 3,
+    fields: fields.map(({ id, name }) => ({
+      ...{ 'source-id': id, 'field-id': 999 + id, name, transform: 'identity' },
+    })),
+  }
+  const full = { ...file, partition: types.map(([, value]) => value) }
+  const empty = { ...file, partition: types.map(() => null) }
+  const entries = [full, empty].map((one) => entry({ file: one }))
+  const found = readManifest(writeManifest(entries, wide, identity), info)
+  t.same(
+    found.map(({ file: { partition } }) => partition),
+    [full.partition, empty.partition],
+  )
+  const partitions = types.map(([type, value]) => summaryOf(type, [value, null]))
+  t.match(partitions[1], { containsNull: true, lower: Buffer.from([0xf9, 0xff, 0xff, 0xff]) })
+  t.same(summaryOf('string', ['b', 'ab', 'ü']), {
+    ...{ containsNull: false, containsNan: false },
+    ...{ lower: Buffer.from('ab'), upper: Buffer.from('ü') },
+  })
+  const snapshot = { id: 1n, parentId: null, sequenceNumber: 1n }
+  const list = readManifestList(writeManifestList([{ ...info, partitions }], snapshot))
+  t.same(list[0]?.partitions, partitions)
 })
 
 t.test('files of many blocks are read back, damaged ones are refused', async (t) => {

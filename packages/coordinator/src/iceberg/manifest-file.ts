@@ -1,7 +1,16 @@
-import { MANIFEST_LIST_SCHEMA, manifestSchema } from './avro-schemas.ts'
+import { avroName, MANIFEST_LIST_SCHEMA, manifestSchema } from './avro-schemas.ts'
 import { readAvro, writeAvro } from './avro-file.ts'
-import type { IcebergSchema } from './types.ts'
 import type { PartitionSpec } from './metadata.ts'
+import {
+  type FieldSummary,
+  type PartitionField,
+  partitionFields,
+  rawValue,
+  type RawValue,
+  valueOfRaw,
+} from './partition-field.ts'
+import type { PartitionValue } from './partition-transform.ts'
+import type { IcebergSchema } from './types.ts'
 
 /** What became of a file in the snapshot that wrote the entry: 0 existing, 1 added, 2 deleted. */
 export const ENTRY = { existing: 0, added: 1, deleted: 2 } as const
@@ -12,6 +21,8 @@ export interface DataFile {
   readonly content: number
   /** URI. */
   readonly path: string
+  /** Of each field of the partition spec that its manifest is of. */
+  readonly partition: readonly PartitionValue[]
   readonly rows: number
   readonly bytes: number
   readonly columnSizes: ReadonlyMap<number, number>
@@ -47,6 +58,8 @@ export interface ManifestInfo {
   readonly added: FileCount
   readonly existing: FileCount
   readonly deleted: FileCount
+  /** Of each field of its partition spec; absent where the list does not say. */
+  readonly partitions?: readonly FieldSummary[] | undefined
 }
 
 export interface FileCount {
@@ -54,13 +67,15 @@ export interface FileCount {
   readonly rows: number
 }
 
-/** The bytes of a manifest of a table without partitions. */
+/** The bytes of a manifest whose files are all of one partition spec. */
 export function writeManifest(
   entries: readonly ManifestEntry[],
   schema: IcebergSchema,
   spec: PartitionSpec,
 ): Buffer {
-  return writeAvro(manifestSchema([]), entries.map(entryRecord), {
+  const fields = partitionFields(spec, schema.fields)
+  const records = entries.map((entry) => entryRecord(entry, fields))
+  return writeAvro(manifestSchema(fields), records, {
     schema: JSON.stringify(schema),
     'schema-id': String(schema['schema-id']),
     'partition-spec': JSON.stringify(spec.fields),
@@ -70,7 +85,7 @@ export function writeManifest(
   })
 }
 
-function entryRecord(entry: ManifestEntry): unknown {
+function entryRecord(entry: ManifestEntry, fields: readonly PartitionField[]): unknown {
   const { file } = entry
   return {
     status: entry.status,
@@ -81,7 +96,12 @@ function entryRecord(entry: ManifestEntry): unknown {
       content: file.content,
       file_path: file.path,
       file_format: 'PARQUET',
-      partition: {},
+      partition: Object.fromEntries(
+        fields.map(({ name, type }, i) => [
+          avroName(name),
+          rawValue(type, file.partition[i] ?? null),
+        ]),
+      ),
       record_count: BigInt(file.rows),
       file_size_in_bytes: BigInt(file.bytes),
       column_sizes: pairs(file.columnSizes, BigInt),
@@ -103,7 +123,9 @@ const pairs = <V, W>(map: ReadonlyMap<number, V>, to: (value: V) => W): unknown 
 
 /** The entries of a manifest; what the list says of it stands in for what they leave out. Throws an Error on bad bytes. */
 export function readManifest(bytes: Buffer, info: ManifestInfo): readonly ManifestEntry[] {
-  return readAvro(bytes).records.map((record) => {
+  const { records, metadata } = readAvro(bytes)
+  const partition = partitionReader(metadata['avro.schema'] ?? '')
+  return records.map((record) => {
     const raw = record as RawEntry
     const isAdded = raw.status === ENTRY.added
     const sequenceNumber = raw.sequence_number ?? (isAdded ? info.sequenceNumber : null)
@@ -114,10 +136,29 @@ export function readManifest(bytes: Buffer, info: ManifestInfo): readonly Manife
       sequenceNumber: sequenceNumber ?? 0n,
       fileSequenceNumber:
         raw.file_sequence_number ?? (isAdded ? info.sequenceNumber : sequenceNumber) ?? 0n,
-      file: readDataFile(raw.data_file),
+      file: readDataFile(raw.data_file, partition),
     }
   })
 }
+
+/** Reads the partitions of a manifest's files: the fields' names and order are those of its own schema. */
+function partitionReader(
+  schema: string,
+): (raw: RawDataFile['partition']) => readonly PartitionValue[] {
+  const fields = fieldsOf(fieldsOf(JSON.parse(schema), 'data_file'), 'partition')
+  const known = (fields as AvroRecord).fields.map(({ name, type }) => ({
+    name,
+    isDecimal: JSON.stringify(type).includes('"decimal"'),
+  }))
+  return (raw) => known.map(({ name, isDecimal }) => valueOfRaw(raw?.[name], isDecimal))
+}
+
+interface AvroRecord {
+  readonly fields: readonly { readonly name: string; readonly type: unknown }[]
+}
+
+const fieldsOf = (record: unknown, name: string): unknown =>
+  (record as AvroRecord).fields.find((field) => field.name === name)?.type ?? { fields: [] }
 
 type Pairs<V> = readonly { readonly key: number; readonly value: V }[] | null | undefined
 
@@ -132,6 +173,7 @@ interface RawEntry {
 interface RawDataFile {
   readonly content?: number
   readonly file_path: string
+  readonly partition?: Readonly<Record<string, RawValue>>
   readonly record_count: bigint
   readonly file_size_in_bytes: bigint
   readonly column_sizes?: Pairs<bigint>
@@ -142,9 +184,13 @@ interface RawDataFile {
   readonly split_offsets?: readonly bigint[] | null
 }
 
-const readDataFile = (raw: RawDataFile): DataFile => ({
+const readDataFile = (
+  raw: RawDataFile,
+  partition: ReturnType<typeof partitionReader>,
+): DataFile => ({
   content: raw.content ?? 0,
   path: raw.file_path,
+  partition: partition(raw.partition),
   rows: Number(raw.record_count),
   bytes: Number(raw.file_size_in_bytes),
   columnSizes: mapOf(raw.column_sizes, Number),
@@ -189,7 +235,13 @@ const infoRecord = (info: ManifestInfo): unknown => ({
   added_rows_count: BigInt(info.added.rows),
   existing_rows_count: BigInt(info.existing.rows),
   deleted_rows_count: BigInt(info.deleted.rows),
-  partitions: null,
+  partitions:
+    info.partitions?.map((field) => ({
+      contains_null: field.containsNull,
+      contains_nan: field.containsNan,
+      lower_bound: field.lower,
+      upper_bound: field.upper,
+    })) ?? null,
   key_metadata: null,
 })
 
@@ -197,6 +249,7 @@ const infoRecord = (info: ManifestInfo): unknown => ({
 export function readManifestList(bytes: Buffer): readonly ManifestInfo[] {
   return readAvro(bytes).records.map((record) => {
     const raw = record as Readonly<Record<string, number | bigint | string | null | undefined>>
+    const { partitions } = record as { readonly partitions?: readonly RawSummary[] | null }
     const long = (name: string): bigint => BigInt(raw[name] ?? 0)
     const count = (kind: string): FileCount => ({
       // Version 1 knew them by other names.
@@ -214,6 +267,23 @@ export function readManifestList(bytes: Buffer): readonly ManifestInfo[] {
       added: count('added'),
       existing: count('existing'),
       deleted: count('deleted'),
+      ...(partitions === null || partitions === undefined
+        ? {}
+        : { partitions: partitions.map(readSummary) }),
     }
   })
 }
+
+interface RawSummary {
+  readonly contains_null: boolean
+  readonly contains_nan?: boolean | null
+  readonly lower_bound?: Buffer | null
+  readonly upper_bound?: Buffer | null
+}
+
+const readSummary = (raw: RawSummary): FieldSummary => ({
+  containsNull: raw.contains_null,
+  containsNan: raw.contains_nan ?? null,
+  lower: raw.lower_bound ?? null,
+  upper: raw.upper_bound ?? null,
+})

@@ -1,4 +1,10 @@
-import { type FieldIds, fieldsOf, type IcebergSchema, type NewColumn } from './types.ts'
+import {
+  type FieldIds,
+  fieldsOf,
+  type IcebergField,
+  type IcebergSchema,
+  type NewColumn,
+} from './types.ts'
 
 /**
  * A table's metadata file of format version 2. What this version does not know of it is kept as it is, so that rewriting
@@ -76,7 +82,10 @@ export interface SnapshotRef {
   readonly type: 'branch' | 'tag'
 }
 
-/** The first metadata of a table without partitions. */
+/** Field ids of partitions begin behind this. */
+const LAST_COLUMN_ID = 999
+
+/** The first metadata of a table. `partition` makes the fields of its partition spec of those of its columns. */
 export function newMetadata(table: {
   readonly uuid: string
   readonly location: string
@@ -84,8 +93,10 @@ export function newMetadata(table: {
   readonly ids: FieldIds
   readonly nowMs: number
   readonly properties?: Readonly<Record<string, string>>
+  readonly partition?: (columns: readonly IcebergField[]) => PartitionSpec['fields']
 }): TableMetadata {
   const fields = fieldsOf(table.columns, table.ids)
+  const partition = table.partition?.(fields) ?? []
   return {
     'format-version': 2,
     'table-uuid': table.uuid,
@@ -95,10 +106,9 @@ export function newMetadata(table: {
     'last-column-id': table.ids.last,
     schemas: [{ type: 'struct', 'schema-id': 0, fields }],
     'current-schema-id': 0,
-    'partition-specs': [{ 'spec-id': 0, fields: [] }],
+    'partition-specs': [{ 'spec-id': 0, fields: partition }],
     'default-spec-id': 0,
-    // Field ids of partitions begin at 1000.
-    'last-partition-id': 999,
+    'last-partition-id': Math.max(LAST_COLUMN_ID, ...partition.map((field) => field['field-id'])),
     'sort-orders': [{ 'order-id': 0, fields: [] }],
     'default-sort-order-id': 0,
     properties: { 'write.format.default': 'parquet', ...table.properties },

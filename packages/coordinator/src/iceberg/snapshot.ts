@@ -97,14 +97,14 @@ function summaryOf(parent: Snapshot | undefined, change: SnapshotChange): Snapsh
 
 /** A manifest of files that one snapshot adds, as its list has it. */
 export function addedManifest(
-  manifest: { readonly path: string; readonly bytes: number; readonly specId: number },
+  manifest: Pick<ManifestInfo, 'path' | 'bytes' | 'specId' | 'partitions'>,
   added: FileCount,
   snapshot: { readonly id: bigint; readonly sequenceNumber: number },
 ): ManifestInfo {
   const none = { files: 0, rows: 0 }
-  const { path, bytes, specId } = manifest
   return {
-    ...{ path, bytes, specId, content: 0 },
+    ...manifest,
+    content: 0,
     sequenceNumber: BigInt(snapshot.sequenceNumber),
     minSequenceNumber: BigInt(snapshot.sequenceNumber),
     addedSnapshotId: snapshot.id,

@@ -67,7 +67,26 @@ export async function planQuery(input: PlanInput, read: ReadPlan): Promise<Physi
   const constant = await constantPlan(input, read)
   if (constant !== undefined) return constant
   const distributed = await distribute(input, read)
-  return typeof distributed === 'string' ? singlePlan(input, distributed) : distributed
+  if (typeof distributed !== 'string') return distributed
+  return singlePlan({ ...input, scans: await filesThatMatter(input, read) }, distributed)
+}
+
+/**
+ * The scans without the files of partitions that the query asks nothing of, for a plan that is the user's own text: the
+ * kernel would open each of them to find that out. Without partitions files are few, or of all kinds of rows.
+ */
+async function filesThatMatter(input: PlanInput, read: ReadPlan): Promise<readonly Scan[]> {
+  const { query, scans, columns } = input
+  const isDivided = scans.some(({ layout, files }) => layout !== undefined && files.length > 1)
+  if (!isDivided || columns === undefined) return scans
+  const plan = await read(query, scans, columns)
+  if (typeof plan === 'string') return scans
+  try {
+    return prunedScans(optimized(plan, input).root, scans)
+  } catch (error) {
+    if (error instanceof NotDistributable) return scans
+    throw error
+  }
 }
 
 async function constantPlan(input: PlanInput, read: ReadPlan): Promise<PhysicalPlan | undefined> {

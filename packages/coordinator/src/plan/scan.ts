@@ -21,6 +21,10 @@ export interface Scan {
   readonly rowGroupsLeft?: ReadonlyMap<ManifestFile, readonly number[]> | undefined
   /** The values of the table's partitions, by the number that each file has. */
   readonly partitions?: Manifest['partitions'] | undefined
+  /** Of a managed table that is partitioned. */
+  readonly layout?: Manifest['layout']
+  /** By which a managed table's files must be read, where their columns may have other names or places. */
+  readonly fieldIds?: Manifest['fieldIds']
   /** What COMPUTE STATS found, and whether the table has been listed anew since. */
   readonly statistics?: { readonly found: TableStatistics; readonly stale: boolean } | undefined
   /** Files and row groups of the table before pruning. */

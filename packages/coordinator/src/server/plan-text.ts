@@ -1,3 +1,4 @@
+import type { Scan } from '../plan/scan.ts'
 import { pruningText } from '../plan/estimate/prune-scan.ts'
 import type { TaskPart } from '../plan/fragment/tasks.ts'
 import {
@@ -126,14 +127,21 @@ function scanText(plan: PhysicalPlan, fragment: Fragment, id: number): string {
     bytes += left === undefined ? file.bytes : groups.reduce((sum, group) => sum + group.bytes, 0)
   }
   const name = `${database}.${table}${alias === table ? '' : ` as ${alias}`}`
-  const partitions =
-    scan.partitionColumns.length === 0
-      ? ''
-      : `, partitions ${scan.partitionsLeft} of ${scan.partitionsTotal}`
+  const partitions = partitionsText(scan)
   const { statistics } = scan
   const known =
     statistics === undefined ? ', no statistics' : statistics.stale ? ', old statistics' : ''
   return `scan ${name}: ${pruningText(scan)}${partitions}, ${countText(rows)}, ${formatBytes(bytes)}${known}, ${howRead(fragment, id)}`
+}
+
+function partitionsText(scan: Scan): string {
+  if (scan.partitionColumns.length === 0 && scan.layout === undefined) return ''
+  // Of managed tables files are left out, whatever tells that they cannot matter.
+  const left =
+    scan.layout === undefined
+      ? scan.partitionsLeft
+      : new Set(scan.files.map(({ partition }) => partition)).size
+  return `, partitions ${left} of ${scan.partitionsTotal}`
 }
 
 function howRead(fragment: Fragment, scan: number): string {

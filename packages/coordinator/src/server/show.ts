@@ -5,10 +5,10 @@ import { SETTINGS, settingOf } from '../bind/settings.ts'
 import { formatBytes } from '../plan/format.ts'
 import { type Bound, boundText } from '../plan/estimate/bounds.ts'
 import { boundsTogether, columnReader } from '../plan/estimate/column-bounds.ts'
-import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 import type { DescribeTable, Show, ShowFiles, ShowObject } from '../sql/statement.ts'
 import { absolutePath, type Manifest } from '../table/manifest.ts'
 import { isStale, type TableStatistics } from '../table/statistics.ts'
+import { createText } from './create-text.ts'
 import { count, type LocalResult, text } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import type { StatementContext } from './statement-context.ts'
@@ -69,7 +69,9 @@ export class Listings {
       case 'showCreateTable':
       case 'showCreateView': {
         const relation = this.#tables.relation(statement.table, context)
-        return table('SHOW CREATE', [text('result')], [[createText(relation)]])
+        const { iceberg } = this.#services.manifests
+        const metadata = relation.kind === 'managed' ? await iceberg.metadata(relation) : undefined
+        return table('SHOW CREATE', [text('result')], [[createText(relation, metadata)]])
       }
       case 'showColumns': {
         const relation = this.#tables.relation(statement.table, context)
@@ -91,7 +93,8 @@ export class Listings {
   async files(statement: ShowFiles, context: StatementContext): Promise<LocalResult> {
     const found = this.#tables.table(statement.table, context)
     const manifest = await this.#services.manifests.read(found)
-    const wanted = partitionFilter(statement, found)
+    const names = partitionNames(manifest)
+    const wanted = partitionFilter(statement, found.name, names)
     const rows = manifest.files
       .filter((file) => wanted(manifest.partitions[file.partition] ?? []))
       .map((file): Row => [
@@ -99,7 +102,7 @@ export class Listings {
         file.bytes,
         file.rows,
         file.rowGroups.length,
-        partitionText(found, manifest.partitions[file.partition] ?? []),
+        partitionText(names, manifest.partitions[file.partition] ?? []),
         file.modifiedMs < 0 ? null : new Date(file.modifiedMs).toISOString(),
       ])
     return table(
@@ -159,13 +162,13 @@ export class Listings {
   }
 
   async #partitions(found: TableRecord): Promise<LocalResult> {
-    if (found.partitionColumns.length === 0) {
+    const manifest = await this.#services.manifests.read(found)
+    const columns = partitionNames(manifest).map(text)
+    if (columns.length === 0) {
       throw new SqlError('invalid_parameter_value', `table "${found.name}" is not partitioned`, {
         hint: 'SHOW TABLE STATS and SHOW FILES IN work for every table',
       })
     }
-    const manifest = await this.#services.manifests.read(found)
-    const columns = found.partitionColumns.map((c) => text(c.name))
     const rows = partitionTotals(manifest).map(([values, files, rowCount, bytes]): Row => [
       ...values,
       rowCount,
@@ -180,9 +183,10 @@ export class Listings {
     const age = statistics === undefined ? null : new Date(statistics.computedAt).toISOString()
     const manifest = await this.#services.manifests.read(found)
     const totals = partitionTotals(manifest)
+    const names = partitionNames(manifest)
     const sum = (i: 1 | 2 | 3): number => totals.reduce((n, t) => n + t[i], 0)
     const columns = [
-      ...found.partitionColumns.map((c) => text(c.name)),
+      ...names.map(text),
       count('rows'),
       count('files'),
       text('size'),
@@ -193,7 +197,7 @@ export class Listings {
     ]
     const end = ['PARQUET', age, statisticsState(statistics, found)]
     const total: Row = [sum(2), sum(1), formatBytes(sum(3)), ...end, found.location]
-    if (found.partitionColumns.length === 0) return table('SHOW TABLE STATS', columns, [total])
+    if (names.length === 0) return table('SHOW TABLE STATS', columns, [total])
     const rows = totals.map(([values, files, rowCount, bytes]): Row => [
       ...values,
       rowCount,
@@ -202,7 +206,7 @@ export class Listings {
       ...end,
       null,
     ])
-    const label: Row = found.partitionColumns.map((_, i) => (i === 0 ? 'Total' : null))
+    const label: Row = names.map((_, i) => (i === 0 ? 'Total' : null))
     return table('SHOW TABLE STATS', columns, [...rows, [...label, ...total]])
   }
 
@@ -387,19 +391,24 @@ function partitionTotals(manifest: Manifest): readonly PartitionTotal[] {
   ])
 }
 
-const partitionText = (found: TableRecord, values: readonly (string | null)[]): string =>
-  found.partitionColumns.map((c, i) => `${c.name}=${values[i] ?? 'NULL'}`).join('/')
+/** Columns that directories are named for, or the partition fields of a managed table. */
+const partitionNames = ({ partitionColumns, layout }: Manifest): readonly string[] =>
+  layout?.fields.map(({ name }) => name) ?? partitionColumns
+
+const partitionText = (names: readonly string[], values: readonly (string | null)[]): string =>
+  names.map((name, i) => `${name}=${values[i] ?? 'NULL'}`).join('/')
 
 function partitionFilter(
   statement: ShowFiles,
-  found: TableRecord,
+  table: string,
+  names: readonly string[],
 ): (values: readonly (string | null)[]) => boolean {
   const wanted = (statement.partition ?? []).map(({ column, value }) => {
-    const index = found.partitionColumns.findIndex((c) => foldName(c.name) === foldName(column))
+    const index = names.findIndex((name) => foldName(name) === foldName(column))
     if (index >= 0) return { index, value }
     throw new SqlError(
       'undefined_column',
-      `"${column}" is not a partition column of table "${found.name}"`,
+      `"${column}" is not a partition column of table "${table}"`,
     )
   })
   return (values) =>
@@ -429,28 +438,4 @@ function likePattern(pattern: string | undefined): (name: string) => boolean {
     .join('|')
   const expression = new RegExp(`^(?:${source})$`, 'iu')
   return (name) => expression.test(name)
-}
-
-/** The statement that would make the relation again. */
-function createText(relation: RelationRecord): string {
-  const name = `${quoteIdentifier(relation.database)}.${quoteIdentifier(relation.name)}`
-  if (relation.kind === 'view') {
-    const columns = relation.columns.map((c) => quoteIdentifier(c.name)).join(', ')
-    return `CREATE VIEW ${name} (${columns}) AS\n${relation.sql}`
-  }
-  const columnText = (c: TableRecord['columns'][number]): string =>
-    `  ${quoteIdentifier(c.name)} ${c.type}${c.comment === undefined ? '' : ` COMMENT ${quoteLiteral(c.comment)}`}`
-  const lines = [
-    `CREATE ${relation.kind === 'managed' ? '' : 'EXTERNAL '}TABLE ${name} (`,
-    relation.columns.map(columnText).join(',\n'),
-    ')',
-  ]
-  if (relation.partitionColumns.length > 0) {
-    lines.push('PARTITIONED BY (', relation.partitionColumns.map(columnText).join(',\n'), ')')
-  }
-  if (relation.comment !== undefined) lines.push(`COMMENT ${quoteLiteral(relation.comment)}`)
-  lines.push('STORED AS PARQUET')
-  // Where a managed table lies is not for its maker to say.
-  if (relation.kind === 'external') lines.push(`LOCATION ${quoteLiteral(relation.location)}`)
-  return lines.join('\n')
 }

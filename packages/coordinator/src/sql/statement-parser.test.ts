@@ -62,6 +62,7 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
       ],
       comment: 'x',
       properties: [{ key: 'k', value: 'v' }],
+      partitionBy: [],
     },
   ],
   [
@@ -71,6 +72,7 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
       table: T,
       ifNotExists: false,
       properties: [],
+      partitionBy: [],
       body: 'with x as (select 1) select * from x',
     },
   ],
@@ -340,13 +342,6 @@ const REFUSED: readonly Refusal[] = [
     /list of columns before AS/,
     't',
     /name the columns/,
-  ],
-  [
-    'create table t (a int) partitioned by (a)',
-    'feature_not_supported',
-    /PARTITIONED/,
-    'partitioned',
-    /CREATE TABLE/,
   ],
   [
     "create table t (a int) location '/x'",

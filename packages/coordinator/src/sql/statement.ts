@@ -130,6 +130,17 @@ interface NewManagedTable {
   readonly ifNotExists: boolean
   readonly comment: string | undefined
   readonly properties: readonly { readonly key: string; readonly value: string }[]
+  /** PARTITIONED BY; empty: one partition. */
+  readonly partitionBy: readonly PartitionTransform[]
+}
+
+/** `bucket(16, c)` in PARTITIONED BY. */
+export interface PartitionTransform {
+  readonly transform: 'identity' | 'year' | 'month' | 'day' | 'hour' | 'bucket' | 'truncate'
+  /** Of bucket and truncate, from 1. */
+  readonly argument: number | undefined
+  readonly column: string
+  readonly at: number
 }
 
 export type PlainStatement =

@@ -2,6 +2,7 @@ import { type Infer, s } from '@nyala/client/base'
 import { type Column, column, SqlError } from '@nyala/client/protocol'
 import { fileStatistics, type ListedFile, type Listing } from '@nyala/executor/protocol'
 import { foldName } from '@nyala/metastore'
+import type { PartitionLayout } from '../iceberg/partition-layout.ts'
 
 /**
  * The immutable list of a table's files as they were at one CREATE, REFRESH or RECOVER PARTITIONS. The table's head
@@ -34,7 +35,12 @@ export const manifest = s.object({
   partitions: s.array(s.array(s.nullable(s.string))),
   files: s.array(manifestFile),
 })
-export type Manifest = Infer<typeof manifest>
+export interface Manifest extends Infer<typeof manifest> {
+  /** Of a managed table: its partitions, whose columns are in the files like any other. Absent where it has none. */
+  readonly layout?: PartitionLayout | undefined
+  /** Of a managed table: the field ids of its columns, where its files must be read by these. */
+  readonly fieldIds?: readonly number[] | undefined
+}
 
 /** The manifest of a listing. Fails with `schema_mismatch` when a file does not lie under the partition directories. */
 export function manifestOf(listing: Listing, partitionColumns: readonly string[]): Manifest {

@@ -10,6 +10,7 @@ import { typeText, type SqlType } from '../sql/sql-types.ts'
 import type { CreateTable, CreateTableAsStatement } from '../sql/statement.ts'
 import { parseType } from '../sql/type-text.ts'
 import { checkDistinct, locationPath } from '../table/external-table.ts'
+import { newPartitionFields } from './partitioning.ts'
 import { stageMetadata } from './table-change.ts'
 import { newWriteId } from './write-ids.ts'
 
@@ -80,6 +81,8 @@ export function newTableOf(
     readonly catalog: CatalogSnapshot
     readonly warehouse: string
     readonly nowMs: number
+    /** Of the statement. */
+    readonly text: string
   },
 ): TableInTheMaking {
   const { target, catalog, warehouse, nowMs } = where
@@ -97,6 +100,7 @@ export function newTableOf(
     columns: columns.map(({ name, type, comment }) => ({ name, type: parseType(type), comment })),
     ids: new FieldIds(),
     nowMs,
+    partition: (fields) => newPartitionFields(statement.partitionBy, fields, where.text),
     properties: {
       ...Object.fromEntries(statement.properties.map(({ key, value }) => [key, value])),
       ...(statement.comment === undefined ? {} : { comment: statement.comment }),

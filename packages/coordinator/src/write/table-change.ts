@@ -17,6 +17,7 @@ import {
   type Operation,
   type TableMetadata,
 } from '../iceberg/metadata.ts'
+import { partitionFields, summaryOf } from '../iceberg/partition-field.ts'
 import { addedManifest, nextSequenceNumber, withSnapshot } from '../iceberg/snapshot.ts'
 import { toUri, writeTableFile } from '../iceberg/table-files.ts'
 
@@ -95,10 +96,11 @@ export async function stageSnapshot(
     addition.manifest === null
       ? []
       : [
-          addedManifest({ ...addition.manifest, specId: metadata['default-spec-id'] }, added, {
-            id: snapshotId,
-            sequenceNumber,
-          }),
+          addedManifest(
+            { ...addition.manifest, ...partitionsOf(metadata, addition.files) },
+            added,
+            { id: snapshotId, sequenceNumber },
+          ),
         ]
   const parent = currentSnapshot(metadata)
   const list = writeManifestList([...kept, ...own], {
@@ -138,6 +140,21 @@ export async function stageMetadata(
   return { ...file, files, rows, dataBytes: bytes }
 }
 
+/** What a manifest list says of the partitions of files that are all of the table's own spec. */
+function partitionsOf(
+  metadata: TableMetadata,
+  files: readonly DataFile[],
+): Pick<ManifestInfo, 'specId' | 'partitions'> {
+  const fields = partitionFields(currentSpec(metadata), currentSchema(metadata).fields)
+  const partitions = fields.map(({ type }, i) =>
+    summaryOf(
+      type,
+      files.map((file) => file.partition[i] ?? null),
+    ),
+  )
+  return { specId: metadata['default-spec-id'], partitions }
+}
+
 const countOf = (
   files: readonly DataFile[],
 ): { readonly files: number; readonly rows: number; readonly bytes: number } => ({
@@ -167,7 +184,10 @@ async function mergedManifests(
 ): Promise<readonly ManifestInfo[]> {
   const { manifests, metadata, location } = base
   if (manifests.length < MANIFESTS_MAX) return manifests
-  const small = manifests.filter((one) => one.content === 0 && one.bytes < MERGED_BYTES_MAX)
+  const specId = metadata['default-spec-id']
+  const small = manifests.filter(
+    (one) => one.content === 0 && one.specId === specId && one.bytes < MERGED_BYTES_MAX,
+  )
   if (small.length < MANIFESTS_MAX / 2) return manifests
   const entries: ManifestEntry[] = []
   for (const info of small) {
@@ -183,7 +203,10 @@ async function mergedManifests(
   const merged: ManifestInfo = {
     path: toUri(written.path),
     bytes: written.bytes,
-    specId: metadata['default-spec-id'],
+    ...partitionsOf(
+      metadata,
+      entries.map((entry) => entry.file),
+    ),
     content: 0,
     sequenceNumber: BigInt(nextSequenceNumber(metadata)),
     minSequenceNumber: numbers.reduce((low, n) => (n < low ? n : low), numbers[0] ?? 0n),

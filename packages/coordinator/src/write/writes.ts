@@ -11,7 +11,8 @@ import {
   type TableRecord,
 } from '@nyala/metastore'
 import { dataFileOf, fieldIdsSql } from '../iceberg/data-file.ts'
-import { currentSchema, type Operation } from '../iceberg/metadata.ts'
+import { currentSchema, currentSpec, type Operation } from '../iceberg/metadata.ts'
+import { partitionFields } from '../iceberg/partition-field.ts'
 import type { Queries } from '../server/query-statement.ts'
 import type { LocalResult } from '../server/rows-to-arrow.ts'
 import type { Services } from '../server/services.ts'
@@ -34,6 +35,7 @@ import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { historyOf } from './history.ts'
 import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
+import { partitionKeys } from './partitioning.ts'
 import { planRows } from './plan-rows.ts'
 import { checkAssigned, countSql, keptSql, rowChangeOf, updatedSql } from './row-change.ts'
 import { type Addition, baseOf, stageAddition, stageSnapshot } from './table-change.ts'
@@ -247,6 +249,7 @@ export class Writes {
       catalog: context.catalog,
       warehouse: this.#runs.warehouse,
       nowMs: this.#services.clock.wall(),
+      text: context.sql,
     })
     return this.#runs.staged({ ...how, id: made.id, locations: [made.location] }, async (write) => {
       await made.begin()
@@ -286,16 +289,18 @@ export class Writes {
     },
   ): Promise<Addition> {
     const { fields } = currentSchema(base.metadata)
+    const partition = partitionFields(currentSpec(base.metadata), fields)
     const { location } = base
     const written = await this.#queries.write(rows.planned, rows.context, (task, attempt) => ({
       kind: 'table',
       directory: `${location}/data`,
       name: `${write.id}-${task}-${attempt}`,
       fieldIds: fieldIdsSql(fields),
+      keys: partitionKeys(partition),
       fileBytesMax: FILE_BYTES_MAX,
     }))
     write.ran(written)
-    const files = written.files.map((file) => dataFileOf(file, fields))
+    const files = written.files.map((file) => dataFileOf(file, fields, partition))
     return stageAddition(base, files, write.id)
   }
 

@@ -8,6 +8,7 @@ import { columnsOf, withoutSemicolon } from './columns.ts'
 import { checksum, type ExchangeTaskContext } from './exchange-task.ts'
 import { quoteText } from './kernel-instance.ts'
 import type { KernelOutput, WrittenFile } from './kernel-protocol.ts'
+import { keysOf, withKeys } from './partition-keys.ts'
 import { readResult } from './read-rows.ts'
 
 /** Zstandard takes a third more time to write than Snappy, and a quarter fewer bytes, which are read many times. */
@@ -46,24 +47,20 @@ export async function runTableTask(
     }
     onColumns(columnsOf(statement, typeNames).map(({ name, type }) => ({ name, type })))
     throwIfCanceled()
-    const options = [
-      ...FORMAT,
-      `FIELD_IDS ${output.fieldIds}`,
-      `FILE_SIZE_BYTES ${output.fileBytesMax}`,
-    ]
-    const target = quoteText(join(staging, 'files'))
-    const copy = `COPY (${withoutSemicolon(sql)}\n) TO ${target} (${options.join(', ')})`
-    const rows = readResult(await duckdb.query(connection, copy))
+    const rows = readResult(await duckdb.query(connection, copySql(sql, output, staging)))
     for (const [path, count, bytes] of rows) {
       assert(typeof path === 'string', 'COPY returns paths')
       assert(typeof count === 'number' && typeof bytes === 'number', 'COPY returns counts')
       if (count === 0) continue
       throwIfCanceled()
+      const { keys } = output
+      const values = keys === undefined ? {} : { keys: await keysOf(path, keys, connection) }
       const crc = await checksum(path, bytes)
       await sync(path)
       const name = `${output.name}-${published.length}-${hex(crc)}.parquet`
       await rename(path, join(directory, name))
-      published.push({ path: join(directory, name), partition: 0, rows: count, bytes, crc })
+      const file = { path: join(directory, name), partition: 0, ...values }
+      published.push({ ...file, rows: count, bytes, crc })
     }
     // The names must be on disk, too, before anybody is told of them.
     if (published.length > 0) await sync(directory)
@@ -75,6 +72,21 @@ export async function runTableTask(
   } finally {
     await rm(staging, { recursive: true, force: true }).catch(() => undefined)
   }
+}
+
+/** The kernel cannot bound the size of files that it divides by keys. */
+function copySql(sql: string, output: TableOutput, staging: string): string {
+  const rows = withoutSemicolon(sql)
+  const { keys = [], fieldIds, fileBytesMax } = output
+  const target = quoteText(join(staging, 'files'))
+  const options = [...FORMAT, `FIELD_IDS ${fieldIds}`]
+  if (keys.length === 0) {
+    options.push(`FILE_SIZE_BYTES ${fileBytesMax}`)
+    return `COPY (${rows}\n) TO ${target} (${options.join(', ')})`
+  }
+  const divided = withKeys(rows, keys)
+  options.push(`PARTITION_BY (${divided.columns.join(', ')})`)
+  return `COPY (${divided.sql}) TO ${target} (${options.join(', ')})`
 }
 
 const hex = (crc: number): string => crc.toString(16).padStart(8, '0')

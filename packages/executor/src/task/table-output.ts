@@ -13,13 +13,14 @@ export async function tableFilesOf(
   describe: DescribeWritten,
 ): Promise<readonly TableFile[]> {
   const found: TableFile[] = []
-  for (const { path, rows, bytes, crc } of files) {
+  for (const { path, rows, bytes, crc, keys } of files) {
     const facts = await describe(path)
     assert(facts.rows === rows, () => `${path} has ${facts.rows} rows, COPY said ${rows}`)
     assert(facts.bytes === bytes, () => `${path} has ${facts.bytes} bytes, COPY said ${bytes}`)
     const { statistics, columnBytes } = facts
     found.push({
       ...{ path, rows, bytes, crc, columnBytes },
+      ...(keys === undefined ? {} : { partition: keys }),
       ...(statistics === undefined ? {} : { statistics }),
     })
   }

@@ -16,9 +16,7 @@ export const CAN_BE_NULL = 4
 const ANY: Outcomes = 7
 
 /** The bounds of a column of the plan in the rows in question, and of what type its values are. */
-export type BoundsOfColumn = (
-  name: string,
-) => { readonly bounds: RowsBounds; readonly domain: Domain | undefined } | undefined
+export type BoundsOfColumn = (name: string) => Range | undefined
 
 export function outcomesOf(e: Expression, columns: BoundsOfColumn): Outcomes {
   switch (e.kind) {
@@ -90,6 +88,8 @@ function truth(
 interface Range {
   readonly bounds: RowsBounds
   readonly domain: Domain | undefined
+  /** True for a value that none of the rows has, though it may lie between the bounds. */
+  readonly excludes?: ((value: Bound) => boolean) | undefined
 }
 
 /** A column, or one that is cast to a wider type in a way that keeps the order and never fails. */
@@ -131,17 +131,18 @@ function comparison({ operator, left, right }: Comparison, columns: BoundsOfColu
   return ANY
 }
 
-function compare({ bounds, domain }: Range, operator: ComparisonOperator, known: Known): Outcomes {
+function compare(range: Range, operator: ComparisonOperator, known: Known): Outcomes {
+  const { bounds } = range
   const isNullSafe = operator === 'is distinct from' || operator === 'is not distinct from'
   const canBeNull = bounds.nulls !== 0
   const canHaveValue = !isAllNull(bounds)
   if (isNullSafe) {
-    const same = distinctness({ bounds, domain }, known)
+    const same = distinctness(range, known)
     return operator === 'is distinct from' ? opposite(same) : same
   }
   if (known.value === null) return CAN_BE_NULL
   let found = canBeNull ? CAN_BE_NULL : 0
-  if (canHaveValue) found |= compareValues({ bounds, domain }, operator, known)
+  if (canHaveValue) found |= compareValues(range, operator, known)
   return found
 }
 
@@ -157,12 +158,15 @@ function distinctness(range: Range, known: Known): Outcomes {
 }
 
 function compareValues(
-  { bounds, domain }: Range,
+  { bounds, domain, excludes }: Range,
   operator: ComparisonOperator,
   known: Known,
 ): Outcomes {
   const { min, max } = bounds
   const constant = inDomain(known, domain)
+  if ((operator === '=' || operator === '<>') && constant !== undefined) {
+    if (excludes?.(constant) === true) return operator === '=' ? CAN_BE_FALSE : CAN_BE_TRUE
+  }
   if (constant === undefined || min === undefined || max === undefined)
     return CAN_BE_TRUE | CAN_BE_FALSE
   const low = compareBounds(min, constant)

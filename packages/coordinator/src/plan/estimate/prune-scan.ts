@@ -3,7 +3,9 @@ import type { ManifestFile } from '../../table/manifest.ts'
 import { columnNames } from '../logical/expressions.ts'
 import type { ScanRelation } from '../logical/relation.ts'
 import type { Scan } from '../scan.ts'
+import type { Bound } from './bounds.ts'
 import { columnReader, type ColumnReader } from './column-bounds.ts'
+import { partitionTest } from './partition-test.ts'
 import { type BoundsOfColumn, CAN_BE_TRUE, type Outcomes, outcomesOf } from './outcomes.ts'
 
 /**
@@ -48,9 +50,12 @@ export function groupOutcomes(
   of: { readonly file: ManifestFile; readonly conjuncts: readonly Expression[] },
 ): readonly Outcomes[] {
   const readers = new Map<string, ColumnReader>()
+  const excluding = new Map<string, (value: Bound) => boolean>()
   for (const { name, source } of relation.columns) {
     const reader = columnReader(scan, source)
     if (reader !== undefined) readers.set(name, reader)
+    const test = partitionTest(scan, source)
+    if (test !== undefined) excluding.set(name, (value) => test(value, of.file))
   }
   return of.file.rowGroups.map((group, i) => {
     const columns: BoundsOfColumn = (name) => {
@@ -58,11 +63,12 @@ export function groupOutcomes(
       if (reader === undefined) return undefined
       const all = reader.boundsOf(of.file)
       const [first] = all
-      if (all.length === of.file.rowGroups.length) return boundsAt(all[i], reader)
+      const excludes = excluding.get(name)
+      if (all.length === of.file.rowGroups.length) return boundsAt(all[i], reader, excludes)
       if (all.length !== 1 || first === undefined) return undefined
       // Of the whole file: how many NULLs are in this group is known where there are none, or nothing else.
       const nulls = first.nulls === 0 ? 0 : first.nulls === first.rows ? group.rows : undefined
-      return boundsAt({ ...first, rows: group.rows, nulls, exact: false }, reader)
+      return boundsAt({ ...first, rows: group.rows, nulls, exact: false }, reader, excludes)
     }
     const [head, ...rest] = of.conjuncts
     if (head === undefined) return CAN_BE_TRUE
@@ -76,7 +82,8 @@ export function groupOutcomes(
 const boundsAt = (
   bounds: ReturnType<ColumnReader['boundsOf']>[number] | undefined,
   { domain }: ColumnReader,
-): ReturnType<BoundsOfColumn> => (bounds === undefined ? undefined : { bounds, domain })
+  excludes: ((value: Bound) => boolean) | undefined,
+): ReturnType<BoundsOfColumn> => (bounds === undefined ? undefined : { bounds, domain, excludes })
 
 /** Numbers for people, before and after pruning. */
 export interface PruningCounts {

@@ -2,7 +2,8 @@ import { SqlError, positionAt } from '@nyala/client/protocol'
 import type { Cursor } from '../cursor.ts'
 import { notSupported, syntaxError } from '../errors.ts'
 import type { ColumnDefinition, CreateExternalTable, StatementDraft } from '../statement.ts'
-import { parseColumnType } from './column-types.ts'
+import { parseColumn } from './column-definition.ts'
+import { type Partitioning, parsePartitioning } from './partitioning.ts'
 
 const EXAMPLE =
   "write CREATE EXTERNAL TABLE t (a BIGINT, …) [PARTITIONED BY (p STRING)] STORED AS PARQUET LOCATION '/dir'"
@@ -53,26 +54,39 @@ export function parseCreateTable(cursor: Cursor): StatementDraft {
   const table = cursor.objectName()
   const columns = cursor.isSymbol('(') ? cursor.list(() => parseColumn(cursor)) : undefined
   const clauses: Clauses = {}
+  let partitioning: Partitioning | undefined
   while (!cursor.isAtEnd && !cursor.isWord('AS')) {
-    if (cursor.isWord('LOCATION') || cursor.isWord('PARTITIONED') || cursor.isWord('LIKE')) {
+    if (partitioning === undefined && cursor.takeWords('PARTITIONED', 'BY')) {
+      cursor.takeWords('SPEC')
+      partitioning = parsePartitioning(cursor)
+      continue
+    }
+    if (cursor.isWord('LOCATION') || cursor.isWord('LIKE')) {
       const clause = `the clause ${cursor.word() ?? ''} of a managed table is not supported`
       throw notSupported(cursor.script, cursor.at, clause, MANAGED_EXAMPLE)
     }
     parseClause(cursor, clauses)
   }
   const { comment, properties = [] } = clauses
-  const header = { table, ifNotExists, comment, properties }
+  const partitionBy = partitioning?.transforms ?? []
+  const header = { table, ifNotExists, comment, properties, partitionBy }
+  const declared = partitioning?.columns ?? []
   if (cursor.takeWords('AS')) {
     if (columns !== undefined) {
       const text = 'a list of columns before AS is not supported'
       throw notSupported(cursor.script, table.at, text, 'name the columns in the query')
     }
+    if (declared[0] !== undefined) {
+      const text = 'a type in PARTITIONED BY is not supported where the query says the types'
+      throw notSupported(cursor.script, declared[0].at, text, 'name the column alone')
+    }
     if (cursor.isAtEnd) throw cursor.error()
     return { kind: 'createTableAs', ...header, body: cursor.rest() }
   }
   if (columns === undefined) throw cursor.error(MANAGED_EXAMPLE)
-  checkNames(cursor, columns)
-  return { kind: 'createTable', ...header, columns }
+  const all = [...columns, ...declared]
+  checkNames(cursor, all)
+  return { kind: 'createTable', ...header, columns: all }
 }
 
 function parseLikeFile(cursor: Cursor): string {
@@ -95,25 +109,6 @@ function parseColumns(cursor: Cursor): readonly ColumnDefinition[] | undefined {
   if (!cursor.isSymbol('(')) throw cursor.error(EXAMPLE)
   return cursor.list(() => parseColumn(cursor))
 }
-
-export function parseColumn(cursor: Cursor): ColumnDefinition {
-  const at = cursor.at
-  const name = cursor.name('a column name')
-  const type = parseColumnType(cursor)
-  const comment = cursor.takeWords('COMMENT') ? cursor.string('a comment') : undefined
-  const word = cursor.word()
-  if (word !== undefined && CONSTRAINTS.has(word)) {
-    throw notSupported(
-      cursor.script,
-      cursor.at,
-      `the column option ${word} is not supported`,
-      'columns have a name, a type and a COMMENT',
-    )
-  }
-  return { name, type, comment, at }
-}
-
-const CONSTRAINTS = new Set(['NOT', 'NULL', 'PRIMARY', 'UNIQUE', 'DEFAULT', 'CHECK', 'REFERENCES'])
 
 function parseClause(cursor: Cursor, clauses: Clauses): void {
   const at = cursor.at
