@@ -37,6 +37,7 @@ import { SqlFrontEnd } from './sql/front-end.ts'
 import { ManifestStore } from './table/manifest-store.ts'
 import { Committer } from './write/committer.ts'
 import { WriteJanitor } from './write/write-janitor.ts'
+import { Transactions } from './txn/transactions.ts'
 import { WriteRuns } from './write/write-run.ts'
 
 export interface CoordinatorOptions {
@@ -155,6 +156,7 @@ export class Coordinator {
     const resumption = openResumption(options, owning)
     const registration = openRegistration(options, { ...store, candidate })
     const manifests = new ManifestStore(options.metadataDirectory)
+    const writes = openWrites(options, { keys, catalog, manifests, startedAt })
     const services: Services = {
       clock,
       log,
@@ -172,7 +174,8 @@ export class Coordinator {
       constants,
       functions,
       manifests,
-      writes: openWrites(options, { keys, catalog, manifests, startedAt }),
+      writes,
+      transactions: new Transactions({ runs: writes, coordinator: id, clock, log }),
       executors,
       admission,
       queries: new QueryRegistry(id),
@@ -219,6 +222,7 @@ export class Coordinator {
     resumption.handOver()
     for (const client of this.#clients) client.close('coordinator has shut down')
     queries.cancelAll()
+    await this.#services.transactions.close()
     executors.close()
     this.#peers.close('coordinator has shut down')
     resumption.stop()

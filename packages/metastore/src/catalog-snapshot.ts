@@ -2,7 +2,7 @@ import { DecodeError, type Schema } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Versioned } from './catalog-guard.ts'
 import { foldName, type Keys, parseCatalogKey } from './keys.ts'
-import type { KeyValue } from './kv.ts'
+import type { KeyValue, Operation } from './kv.ts'
 import {
   type CatalogRootRecord,
   catalogRootRecord,
@@ -19,11 +19,11 @@ export type Database = Versioned<DatabaseRecord>
 export type Relation = Versioned<RelationRecord>
 
 /** A record that is there but cannot be understood: it takes its name, and using it is an error. */
-interface Unreadable {
+export interface Unreadable {
   readonly unreadable: string
 }
 
-interface DatabaseEntry {
+export interface DatabaseEntry {
   readonly database: Database | Unreadable
   readonly relations: ReadonlyMap<string, Relation | Unreadable>
 }
@@ -73,6 +73,11 @@ export class CatalogSnapshot {
     return found.sort((a, b) => compareText(a.record.name, b.record.name))
   }
 
+  /** All of it, by folded name, for whoever makes another snapshot of it. */
+  entries(): ReadonlyMap<string, DatabaseEntry> {
+    return this.#databases
+  }
+
   /** How many names a database has, unreadable ones included. */
   countNames(database: string): number {
     return this.#databases.get(foldName(database))?.relations.size ?? 0
@@ -100,6 +105,43 @@ export class CatalogState {
 
   constructor(keys: Keys) {
     this.#keys = keys
+  }
+
+  /** What a snapshot was made of, to go on from there. */
+  static of(keys: Keys, snapshot: CatalogSnapshot): CatalogState {
+    const state = new CatalogState(keys)
+    state.#root = snapshot.root
+    for (const [name, { database, relations }] of snapshot.entries()) {
+      const copied = state.#touch(name)
+      copied.database = database
+      for (const [relation, found] of relations) {
+        copied.names.set(relation, 'record' in found ? found.record.id : found)
+        if ('record' in found) copied.heads.set(found.record.id, found)
+      }
+    }
+    return state
+  }
+
+  /** Applies an operation that is not stored yet; what it puts has this revision. */
+  applyStaged(operation: Operation, revision: number): void {
+    this.#snapshot = undefined
+    switch (operation.kind) {
+      case 'get':
+        return
+      case 'put': {
+        const { key, value } = operation
+        const revisions = { createRevision: revision, modRevision: revision }
+        return this.#put({ key, value, ...revisions, lease: undefined })
+      }
+      case 'delete':
+        return this.#delete(operation.key)
+      case 'deletePrefix':
+        for (const name of [...this.#states.keys()]) {
+          const { prefix } = operation
+          if (prefix === this.#keys.names(name)) this.#touch(name).names.clear()
+          if (prefix === this.#keys.tables(name)) this.#touch(name).heads.clear()
+        }
+    }
   }
 
   apply(change: ViewChange, items: () => Iterable<KeyValue>): void {

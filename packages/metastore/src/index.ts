@@ -8,12 +8,16 @@ export {
   planCreateRelation,
   planDropDatabase,
   planDropRelation,
+  planRenameRelation,
+  planReplaceView,
+  planCreateDatabase,
   planTableUpdate,
   type CatalogPlan,
   type PlanContext,
   type RelationKind,
   type RelationName,
 } from './catalog-plan.ts'
+export * from './catalog-overlay.ts'
 export type { Guard, Versioned } from './catalog-guard.ts'
 export type { CatalogSnapshot, Database, Relation } from './catalog-snapshot.ts'
 export * from './cluster.ts'

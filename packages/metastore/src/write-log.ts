@@ -152,6 +152,35 @@ export class WriteLog {
   }
 
   /**
+   * Makes known that a write that was begun puts files into more directories, before the first of them is there. Fails
+   * with `serialization_failure` where the write was aborted by another.
+   */
+  async extend(
+    write: BegunWrite,
+    more: Pick<PendingWrite, 'locations' | 'own'>,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<BegunWrite> {
+    const { kv, keys, clock } = this.#options
+    const key = keys.txn(write.record.id)
+    const record: PendingWrite = { ...write.record, ...more }
+    const value = encodeRecord(transactionRecord, record)
+    const { result } = await repeatCommit(
+      { kv, clock, ...options },
+      {
+        compares: [{ kind: 'modRevision', key, equals: write.modRevision }],
+        success: [{ kind: 'put', key, value }],
+        failure: [{ kind: 'get', key }],
+      },
+    )
+    if (result.succeeded) return { record, modRevision: result.revision }
+    const item = itemAt(result, 0)
+    if (item?.value === value) return { record, modRevision: item.modRevision }
+    throw new SqlError('serialization_failure', 'the transaction was aborted meanwhile', {
+      hint: 'nothing was written: run it again',
+    })
+  }
+
+  /**
    * One commit that does it all or nothing. Fails with `commit_outcome_unknown` where that cannot be told: asking for the
    * statement's outcome, or sending the statement again under the same id, tells it later.
    */
@@ -235,9 +264,10 @@ export class WriteLog {
     fence: readonly Compare[] = [],
   ): Promise<boolean> {
     const { kv, keys, clock } = this.#options
-    const { id, locations, startedAt } = write.record
+    const { id, locations, own, startedAt } = write.record
     const key = keys.txn(id)
-    const record = { kind: 'aborted' as const, id, locations, startedAt, reason }
+    const directories = own === undefined ? { locations } : { locations, own }
+    const record = { kind: 'aborted' as const, id, ...directories, startedAt, reason }
     const value = encodeRecord(transactionRecord, record)
     const { result } = await repeatCommit(
       { kv, clock },
@@ -248,6 +278,15 @@ export class WriteLog {
       },
     )
     return result.succeeded || itemAt(result, 0)?.value === value
+  }
+
+  /** The record of one write, as of now; undefined where it has none (any more). */
+  async transaction(id: string): Promise<LoggedTransaction | undefined> {
+    const { kv, keys, clock } = this.#options
+    const key = keys.txn(id)
+    const { item } = await repeatRead({ kv, clock }, () => kv.get(key))
+    if (item === undefined) return undefined
+    return { record: decodeStored(transactionRecord, item), key, modRevision: item.modRevision }
   }
 
   /** All records of writes, as of now. One that cannot be read is left out. */

@@ -13,6 +13,8 @@ export const pendingWrite = s.object({
   ownerStartedAt: s.number,
   /** Directories of tables that files may be in. */
   locations: s.array(s.string),
+  /** Those of them that hold nothing but what the write has put there: tables that a transaction makes. */
+  own: s.optional(s.array(s.string)),
   /** Milliseconds since 1970-01-01 UTC; for people. */
   startedAt: s.number,
 })
@@ -23,6 +25,7 @@ export const abortedWrite = s.object({
   kind: s.literal('aborted'),
   id: s.string,
   locations: s.array(s.string),
+  own: s.optional(s.array(s.string)),
   reason: s.string,
   startedAt: s.number,
 })

@@ -7,6 +7,7 @@
  *  2  frames of kind `packed`
  *  3  frames are numbered by task; `attach`, `streaming`, `taskEnded`: results go on at another coordinator
  *  4  a place says what its frames were: another attempt of a task goes on where an executor was lost
+ *  5  a session may be in a transaction
  */
-export const PROTOCOL_VERSION = 4
-export const PROTOCOL_HASH = '6bfce7d0c102f2b4'
+export const PROTOCOL_VERSION = 5
+export const PROTOCOL_HASH = '3f648c507b7aade6'

@@ -68,6 +68,17 @@ export class Coordinators {
     return abortable(this.#opening, options.signal)
   }
 
+  /** The open link to one coordinator, which keeps the transaction of a session; where there is none, any other. */
+  async acquireFor(
+    coordinator: string | undefined,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Link> {
+    for (const link of this.#links) {
+      if (link.coordinator === coordinator && link.open) return link
+    }
+    return this.acquire(options)
+  }
+
   async #search(rounds: number): Promise<Link> {
     let last: unknown
     for (let round = 0; round < rounds; round++) {

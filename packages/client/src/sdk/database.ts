@@ -14,6 +14,15 @@ export interface SessionOptions {
   readonly revision?: number | undefined
 }
 
+export interface TransactionOptions extends SessionOptions {
+  /** Times that it is run again at the most. */
+  readonly retries?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+const isRepeatable = (error: unknown): boolean =>
+  error instanceof SqlError && error.code === '40001'
+
 /**
  * A handle on a cluster: its default session, and what concerns the cluster as a whole. Statements run at the same time
  * on one socket, each with its own credit, so there is no pool; a coordinator that is lost is replaced by another.
@@ -68,6 +77,54 @@ export class Database extends Session {
     })
     this.#sessions.add(session)
     return Promise.resolve(session)
+  }
+
+  /**
+   * Runs statements of `work` in one transaction: all of them are seen at once when it resolves, none where it rejects.
+   * Where the cluster says that the same may succeed when run again (40001: another transaction was first, or the
+   * coordinator was lost), `work` is called again, in a new transaction, at most `retries` times (default 0); so it must
+   * have no other effects. Rejects with a `CommitUnknownError` (40003) where nobody could say how the COMMIT ended.
+   */
+  async transaction<T>(
+    work: (transaction: Session) => Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    const { retries = 0, signal, ...how } = options
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#once(work, how, signal)
+      } catch (error) {
+        if (!isRepeatable(error) || attempt >= retries || signal?.aborted === true) throw error
+        await this.context.coordinators.backoff(attempt + 1)
+      }
+    }
+  }
+
+  async #once<T>(
+    work: (transaction: Session) => Promise<T>,
+    how: SessionOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const { database, settings } = this
+    const session = await this.session({ database, set: settings, ...how })
+    try {
+      await session.execute('BEGIN', [], { signal })
+      const result = await work(session)
+      const { command } = await session.execute('COMMIT', [], { signal })
+      if (command === 'COMMIT') return result
+      throw new SqlError('in_failed_sql_transaction', 'a statement of the transaction had failed', {
+        hint: 'nothing was written; let errors of its statements pass, or use a transaction for each part',
+      })
+    } catch (error) {
+      // Where the connection is gone so is the transaction.
+      if (session.transactionState !== 'none') {
+        await session.execute('ROLLBACK').catch(() => undefined)
+      }
+      throw error
+    } finally {
+      this.sawRevision(session.revision)
+      await session.close()
+    }
   }
 
   /** Members, leader, queries and transactions of the cluster, as the coordinator sees them. */

@@ -121,3 +121,21 @@ export const unknownOutcome = (cause: SqlError): SqlError =>
   )
 
 export const isSqlError = (error: unknown): error is SqlError => error instanceof SqlError
+
+/** Whatever is not an error of ours is a bug, and says so. */
+export const asSqlError = (error: unknown): SqlError =>
+  error instanceof SqlError
+    ? error
+    : new SqlError('internal_error', error instanceof Error ? error.message : String(error), {
+        cause: error,
+      })
+
+/** Never seen by a user: tells a waiting reader to turn to the next attempt. */
+export const SUPERSEDED = new SqlError('task_superseded', 'the attempt was given up')
+
+/** Another coordinator, or the same one a little later, may be able to go on with a result. */
+export const ASK_AGAIN: ReadonlySet<string> = new Set([
+  'cannot_connect_now',
+  'metastore_unavailable',
+  'commit_outcome_unknown',
+])

@@ -17,7 +17,7 @@ export type {
 export type { TypeOptions } from './arrow/converters.ts'
 export { Interval } from './arrow/temporal-text.ts'
 export type { ColumnBatch, Row } from './batch-decoder.ts'
-export { Database, type SessionOptions } from './database.ts'
+export { Database, type SessionOptions, type TransactionOptions } from './database.ts'
 export {
   CanceledError,
   CommitUnknownError,

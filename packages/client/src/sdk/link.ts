@@ -114,6 +114,11 @@ export class Link {
     return !this.#connection.closed && !this.#draining
   }
 
+  /** True while what was begun on the connection can go on, though nothing new should be. */
+  get open(): boolean {
+    return !this.#connection.closed
+  }
+
   get idle(): boolean {
     return this.#calls.size === 0
   }

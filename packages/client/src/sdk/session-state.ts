@@ -4,7 +4,7 @@ import type { StatementKind } from './statement-kind.ts'
 /**
  * The context of a session, as the client keeps it. Statements send the context of their start and bring back what they
  * made of it; several may run at once, so only what a statement changed is taken from what it brings back.
- * A statement that changes the session (`USE`, `SET`) is seen by every one that is started after it.
+ * A statement that changes the session (`USE`, `SET`, `BEGIN`, `COMMIT`) is seen by every one that is started after it.
  */
 export class SessionState {
   #context: SessionContext
@@ -26,7 +26,7 @@ export class SessionState {
 
   /** Tells of a started statement; a session statement holds back those after it until `ended`. */
   started(kind: StatementKind, ended: Promise<unknown>): void {
-    if (kind !== 'session') return
+    if (kind !== 'session' && kind !== 'commit') return
     const barrier = Promise.allSettled([this.#barrier, ended]).then(() => {
       if (this.#barrier === barrier) this.#barrier = undefined
     })
@@ -34,13 +34,22 @@ export class SessionState {
   }
 
   merge(before: SessionContext, after: SessionContext): void {
+    const transaction = isSame(before.transaction, after.transaction)
+      ? this.#context.transaction
+      : after.transaction
     this.#context = {
+      ...(transaction === undefined ? {} : { transaction }),
       database: after.database === before.database ? this.#context.database : after.database,
       settings: mergeSettings(this.#context.settings, before.settings, after.settings),
       revision: Math.max(this.#context.revision, after.revision),
     }
   }
 }
+
+type Transaction = SessionContext['transaction']
+
+const isSame = (a: Transaction, b: Transaction): boolean =>
+  a?.id === b?.id && a?.failed === b?.failed
 
 type Settings = SessionContext['settings']
 

@@ -193,6 +193,13 @@ export class Session implements AsyncDisposable {
     return this.#state.context.revision
   }
 
+  /** Whether the session is in a transaction, and whether one of its statements has failed, so that it can only be ended. */
+  get transactionState(): 'none' | 'open' | 'failed' {
+    const { transaction } = this.#state.context
+    if (transaction === undefined) return 'none'
+    return transaction.failed ? 'failed' : 'open'
+  }
+
   /** Runs a statement and gathers its rows. For results larger than memory use {@link stream}. */
   async query<R = Row>(
     sql: string,
@@ -263,6 +270,12 @@ export class Session implements AsyncDisposable {
       },
       options,
     )
+  }
+
+  /** No later statement of this session reads the catalog older than that. */
+  protected sawRevision(revision: number): void {
+    const { context } = this.#state
+    this.#state.merge(context, { ...context, revision })
   }
 
   prepare<R = Row>(sql: string): Promise<PreparedStatement<R>> {

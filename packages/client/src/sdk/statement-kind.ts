@@ -6,10 +6,14 @@ export type StatementKind =
   | 'session'
   /** Changes tables, once under its id however often it is sent: may be sent again after a lost connection. */
   | 'once'
+  /** As `once`, and later statements of the session must see that it ends the transaction. */
+  | 'commit'
   /** May change something else: where the connection is lost under it the outcome is unknown. */
   | 'write'
 
-export const changesTables = (kind: StatementKind): boolean => kind === 'once' || kind === 'write'
+export const isOnce = (kind: StatementKind): boolean => kind === 'once' || kind === 'commit'
+
+export const changesTables = (kind: StatementKind): boolean => kind !== 'read' && kind !== 'session'
 
 const READS = new Set([
   'select',
@@ -21,7 +25,9 @@ const READS = new Set([
   'desc',
   'summarize',
 ])
-const SESSION = new Set(['set', 'use', 'reset', 'unset'])
+const SESSION = new Set(['set', 'use', 'reset', 'unset', 'begin', 'start', 'rollback', 'abort'])
+/** Ends a transaction, once under its id; later statements of the session must see that. */
+const COMMIT = /^(?:commit|end)\b/i
 const WRITES =
   /\b(insert|upsert|update|delete|merge|create|drop|alter|truncate|copy|call|execute)\b/i
 
@@ -33,6 +39,7 @@ export function statementKind(sql: string): StatementKind {
   const text = skipBlank(sql)
   const word = /^[a-z]+/i.exec(text)?.[0].toLowerCase() ?? ''
   if (SESSION.has(word)) return 'session'
+  if (COMMIT.test(text)) return 'commit'
   if (READS.has(word)) return 'read'
   if (ONCE.test(text)) return 'once'
   // A common table expression or EXPLAIN ANALYZE may have a write in it; a word in a text only makes us careful.

@@ -12,12 +12,19 @@ import {
 } from '../protocol/messages.ts'
 import { INITIAL_CREDIT_BYTES } from '../wire/limits.ts'
 import type { Coordinators } from './coordinators.ts'
-import { abortError, typedError, unknownOutcome } from './errors.ts'
+import {
+  abortError,
+  ASK_AGAIN,
+  asSqlError,
+  SUPERSEDED,
+  typedError,
+  unknownOutcome,
+} from './errors.ts'
 import type { EventHub } from './events.ts'
 import { FrameBuffer, type HeldFrame } from './frame-buffer.ts'
 import type { CallMessage, Link } from './link.ts'
 import type { Platform } from './platform.ts'
-import { changesTables, type StatementKind } from './statement-kind.ts'
+import { changesTables, isOnce, type StatementKind } from './statement-kind.ts'
 
 /** A statement is sent at most this often; a cluster that loses it each time has another trouble. */
 export const STATEMENT_ATTEMPTS_MAX = 5
@@ -219,7 +226,9 @@ export class StatementRun {
       // The first repetition goes out at once; one that was lost again waits, as there is more amiss than one coordinator.
       if (this.#attempts > 1) await this.#context.coordinators.backoff(this.#attempts - 1)
       if (this.#ended) return
-      const link = await this.#context.coordinators.acquire({ signal })
+      const { transaction } = (this.#sessionBefore ??= this.#events.session())
+      const { coordinators } = this.#context
+      const link = await coordinators.acquireFor(transaction?.coordinator, { signal })
       if (this.#ended) return
       this.#coordinator = link.coordinator
       if (movedFrom !== undefined) this.#tellMoved(link, movedFrom)
@@ -397,6 +406,11 @@ export class StatementRun {
     if (!attempt.accepted && error.error === 'cannot_connect_now' && this.#mayRepeat()) {
       return this.#repeat(attempt, error.message)
     }
+    // What is done once under its id tells how it ended when it is asked again.
+    const isUnknown = error.error === 'commit_outcome_unknown'
+    if (isUnknown && isOnce(this.#statement.kind) && this.#mayRepeat()) {
+      return this.#repeat(attempt, error.message)
+    }
     this.#end(error)
   }
 
@@ -416,17 +430,20 @@ export class StatementRun {
 
   #onLost(attempt: Attempt, error: SqlError): void {
     if (this.#attempt !== attempt) return
-    // Where it was not said that it has stopped, it may wait for this client to come back.
+    // It may wait for this client to come back.
     if (this.#isCancelled && attempt.resumable) return this.#cancelElsewhere()
     if (this.#ended) return
     if (attempt.resumable && this.#resumes < RESUMES_MAX) {
       const { coordinator } = attempt.link
       return void this.#resume(attempt, { coordinator, reason: error.message })
     }
-    if (this.#statement.kind !== 'write' && !attempt.buffer.started && this.#mayRepeat()) {
+    // What a statement of a transaction did is undone without its COMMIT; another coordinator says so.
+    const { kind } = this.#statement
+    const isUndone = this.#sessionBefore?.transaction !== undefined && kind !== 'commit'
+    if ((kind !== 'write' || isUndone) && !attempt.buffer.started && this.#mayRepeat()) {
       return this.#repeat(attempt, error.message)
     }
-    this.#end(changesTables(this.#statement.kind) ? unknownOutcome(error) : error)
+    this.#end(changesTables(kind) && !isUndone ? unknownOutcome(error) : error)
   }
 
   /** The result cannot be had at this coordinator: perhaps elsewhere or later, perhaps from its beginning. */
@@ -479,20 +496,3 @@ export class StatementRun {
     return told
   }
 }
-
-/** Never seen by a user: tells a waiting reader to turn to the next attempt. */
-const SUPERSEDED = new SqlError('task_superseded', 'the attempt was given up')
-
-/** Another coordinator, or the same one a little later, may be able to go on with a result. */
-const ASK_AGAIN: ReadonlySet<string> = new Set([
-  'cannot_connect_now',
-  'metastore_unavailable',
-  'commit_outcome_unknown',
-])
-
-const asSqlError = (error: unknown): SqlError =>
-  error instanceof SqlError
-    ? error
-    : new SqlError('internal_error', error instanceof Error ? error.message : String(error), {
-        cause: error,
-      })

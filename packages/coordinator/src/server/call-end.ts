@@ -1,6 +1,12 @@
-import type { Down, SessionContext, Up } from '@nyala/client/protocol'
+import type {
+  Down,
+  ErrorBody,
+  SessionContext,
+  SessionTransaction,
+  Up,
+} from '@nyala/client/protocol'
 import type { ResultRelay } from '../schedule/result-relay.ts'
-import type { StatementContext, StatementOutcome } from './statement-context.ts'
+import type { StatementContext, StatementOutcome, TransactionSlot } from './statement-context.ts'
 
 /** The last message of a call that ended well. */
 export function finishedMessage(end: {
@@ -14,7 +20,9 @@ export function finishedMessage(end: {
   readonly elapsedMs: number
 }): Down {
   const { message, queryId, outcome, context, relay, rows, elapsedMs } = end
+  const transaction = transactionOf(message, context)
   const session: SessionContext = {
+    ...(transaction === undefined ? {} : { transaction }),
     database: outcome.database ?? message.session.database,
     settings: outcome.settings ?? message.session.settings,
     revision: Math.max(
@@ -46,6 +54,31 @@ export function finishedMessage(end: {
       bytes: relay.bytes,
     },
   }
+}
+
+/** The last message of a call that failed; with the session where that is, or was, in a transaction. */
+export function failedMessage(
+  message: Extract<Up, { kind: 'statement' | 'attach' }>,
+  call: { readonly transaction?: TransactionSlot },
+  error: ErrorBody,
+): Down {
+  const { transaction: slot } = call
+  const after = transactionOf(message, slot === undefined ? undefined : { transaction: slot })
+  const { transaction: before, ...rest } = message.session
+  const session = after === undefined ? rest : { ...rest, transaction: after }
+  const isConcerned = before !== undefined || after !== undefined
+  return { kind: 'failed', call: message.call, error, ...(isConcerned ? { session } : {}) }
+}
+
+/** The transaction that a session is in when a statement of it has ended. */
+function transactionOf(
+  message: Extract<Up, { kind: 'statement' | 'attach' }>,
+  context: { readonly transaction: TransactionSlot } | undefined,
+): SessionTransaction | undefined {
+  // Where there is no context the statement came to nothing before one could be made.
+  return context === undefined
+    ? message.session.transaction
+    : context.transaction.current?.inSession
 }
 
 /**

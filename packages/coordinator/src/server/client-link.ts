@@ -17,19 +17,20 @@ import {
   PING_MISSES_MAX,
   type Transport,
 } from '@nyala/client/wire'
-import type { ColumnRecord, RelationRecord } from '@nyala/metastore'
 import { SessionSettings } from '../bind/settings.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
 import { type AttachedCall, type AttachMessage, runAttached } from './attached-query.ts'
-import { finishedMessage, untilAborted } from './call-end.ts'
+import { Transaction } from '../txn/transaction.ts'
+import { failedMessage, finishedMessage, untilAborted } from './call-end.ts'
 import { CallServing } from './call-serving.ts'
 import { CallTracker } from './call-tracker.ts'
+import { completionsOf } from './completions.ts'
 import { cancelQuery, clusterStatus, queryProfile } from './cluster-questions.ts'
 import type { QueryEnd, RunningQuery } from './query-registry.ts'
 import { pushOwnFrames } from './own-frames.ts'
 import { localFrames } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
-import type { StatementContext, StatementOutcome } from './statement-context.ts'
+import type { StatementContext, StatementOutcome, TransactionSlot } from './statement-context.ts'
 import type { Statements } from './statements.ts'
 
 /** How often a client that wants progress is told of it. */
@@ -49,6 +50,8 @@ interface Call {
   readonly controller: AbortController
   readonly relay: ResultRelay
   readonly serving: CallServing
+  /** Of a statement. */
+  readonly transaction?: TransactionSlot
 }
 
 /** What a call runs: resolves with its end, and tells the profile as soon as there is one. */
@@ -95,6 +98,7 @@ export class ClientLink {
           const isKept = options.services.resumption.clientGone(queryId, serving)
           if (!isKept) controller.abort(gone)
         }
+        options.services.transactions.clientGone(this.#sender)
         options.onClose(this)
       },
     })
@@ -141,7 +145,7 @@ export class ClientLink {
       case 'profile':
         return this.#reply(message.call, () => queryProfile(this.#options.services, message))
       case 'complete':
-        return this.#reply(message.call, () => this.#complete(message))
+        return this.#reply(message.call, () => completionsOf(message, this.#options.services))
       default:
         return unreachable(message)
     }
@@ -200,9 +204,21 @@ export class ClientLink {
       ...(message.kind === 'attach' ? { place: message.place, ended: message.ended } : {}),
     })
     const controller = new AbortController()
-    const call: Call = { queryId, controller, relay, serving: new CallServing(controller) }
+    const serving = new CallServing(controller)
+    const transaction = this.#transactionOf(message)
+    const call: Call = {
+      ...{ queryId, controller, relay, serving },
+      ...(transaction === undefined ? {} : { transaction }),
+    }
     this.#calls.set(message.call, call)
     return call
+  }
+
+  #transactionOf(message: StatementMessage | AttachMessage): TransactionSlot | undefined {
+    if (message.kind === 'attach') return undefined
+    const { transaction } = message.session
+    if (transaction === undefined) return { current: undefined }
+    return { current: this.#options.services.transactions.find(transaction, this.#sender) }
   }
 
   #drive(message: StatementMessage | AttachMessage, call: Call, what: Work): void {
@@ -241,11 +257,12 @@ export class ClientLink {
       cancel: () => controller.abort(new SqlError('query_canceled', 'the query was canceled')),
     }
     queries.add(query)
+    const leave = services.transactions.enter(message.session.transaction?.id ?? '')
     const stop = this.#watch(message, { track, started, signal })
     let profile: unknown
     let end: Omit<QueryEnd, 'profile'> = {}
     try {
-      this.#admit()
+      this.#admit(message)
       const finished = await work(track, (known) => (profile = known))
       track.state = 'finished'
       this.#connection.send(finished)
@@ -262,12 +279,14 @@ export class ClientLink {
         services.log.error('statementFailed', { queryId, error: reason })
       const body = { ...toErrorBody(reason), queryId, coordinator: services.id }
       end = { error: fromErrorBody(body) }
-      this.#connection.send({ kind: 'failed', call: message.call, error: body })
+      call.transaction?.current?.statementFailed(body.message)
+      this.#connection.send(failedMessage(message, call, body))
       const isElsewhere = reason instanceof SqlError && reason.error === 'cannot_connect_now'
       if (isElsewhere) services.resumption.left(queryId, call.serving)
       else services.resumption.ended(queryId, call.serving)
     } finally {
       stop()
+      leave()
       queries.remove(query, { ...end, profile: profile ?? track.profile?.() })
     }
   }
@@ -336,8 +355,9 @@ export class ClientLink {
     return finishedMessage({ message, queryId, outcome, relay, rows, elapsedMs })
   }
 
-  #admit(): void {
-    if (this.#options.isDraining()) {
+  #admit(message: StatementMessage | AttachMessage): void {
+    // A transaction can only go on here.
+    if (this.#options.isDraining() && message.session.transaction === undefined) {
       throw new SqlError('cannot_connect_now', 'this coordinator is shutting down', {
         hint: 'send the statement to another coordinator',
       })
@@ -361,15 +381,16 @@ export class ClientLink {
     const { services } = this.#options
     const { call, track } = parts
     const { signal } = call.controller
-    const catalog = await services.catalog.atLeast(message.session.revision, {
-      signal,
-      timeoutMs: CATCH_UP_TIMEOUT_MS,
-    })
+    const { transaction = { current: undefined } } = call
+    const own = transaction.current instanceof Transaction ? transaction.current.catalog : undefined
+    const wait = { signal, timeoutMs: CATCH_UP_TIMEOUT_MS }
+    const catalog = own ?? (await services.catalog.atLeast(message.session.revision, wait))
     const { revision } = catalog
     return {
       queryId,
       statementId: message.statementId,
       commit: { begun: false },
+      transaction,
       sender: this.#sender,
       sql: message.sql,
       parameters: message.parameters,
@@ -459,29 +480,4 @@ export class ClientLink {
       }
     })()
   }
-
-  async #complete(message: Extract<Up, { kind: 'complete' }>): Promise<unknown> {
-    const { catalog, mirror } = this.#options.services
-    const { database } = message.session
-    const text = message.sql.slice(0, message.offset)
-    const snapshot = catalog.snapshot()
-    // `sales.or`: what is before the point may be another database.
-    const named = /(?:^|[^\w."])"?(\w+)"?\.\w*$/.exec(text)?.[1]
-    const databases = new Set([database, ...(named === undefined ? [] : [named])])
-    const relations = [...databases].flatMap((name) =>
-      snapshot.relations(name).map(({ record }) => ({
-        database: name,
-        name: record.name,
-        columns: relationColumns(record),
-      })),
-    )
-    const items = await mirror.complete(text, database, relations)
-    return {
-      start: items[0]?.start ?? message.offset,
-      items: items.map(({ text, kind }) => ({ text, kind })),
-    }
-  }
 }
-
-const relationColumns = (record: RelationRecord): readonly ColumnRecord[] =>
-  record.kind === 'view' ? record.columns : [...record.columns, ...record.partitionColumns]

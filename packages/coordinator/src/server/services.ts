@@ -10,6 +10,7 @@ import type { AdmissionControl } from '../schedule/admission-driver.ts'
 import type { Executors } from '../schedule/executors.ts'
 import type { SqlFrontEnd } from '../sql/front-end.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
+import type { Transactions } from '../txn/transactions.ts'
 import type { WriteRuns } from '../write/write-run.ts'
 import type { QueryRegistry } from './query-registry.ts'
 
@@ -34,6 +35,7 @@ export interface Services {
   readonly functions: KernelFunctions
   readonly manifests: ManifestStore
   readonly writes: WriteRuns
+  readonly transactions: Transactions
   readonly executors: Executors
   readonly admission: AdmissionControl
   readonly queries: QueryRegistry

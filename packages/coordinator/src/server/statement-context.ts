@@ -3,6 +3,8 @@ import type { CatalogSnapshot } from '@nyala/metastore'
 import type { SessionSettings } from '../bind/settings.ts'
 import type { ResultRelay } from '../schedule/result-relay.ts'
 import type { CallServing } from './call-serving.ts'
+import type { LostTransaction } from '../txn/lost-transaction.ts'
+import type { Transaction } from '../txn/transaction.ts'
 import type { LocalResult } from './rows-to-arrow.ts'
 import type { QueryProgress } from './query-statement.ts'
 
@@ -19,7 +21,9 @@ export interface StatementContext {
   readonly parameters: readonly Parameter[]
   readonly session: SessionContext
   readonly settings: SessionSettings
-  /** Not older than what the session has seen. */
+  /** The transaction that the statement is part of. */
+  readonly transaction: TransactionSlot
+  /** Not older than what the session has seen; in a transaction as that sees it. */
   readonly catalog: CatalogSnapshot
   /** When work on the statement began, on the clock's own scale. */
   readonly startedAt: number
@@ -33,6 +37,11 @@ export interface StatementContext {
   onColumns(columns: readonly Column[]): void
   /** The query has been planned and runs from now on; what can be asked of it, also after it has failed. */
   onRunning(query: { progress(): QueryProgress; profile(): unknown }): void
+}
+
+/** Changes with BEGIN, COMMIT and ROLLBACK. */
+export interface TransactionSlot {
+  current: Transaction | LostTransaction | undefined
 }
 
 /** How a statement ended well. */

@@ -20,6 +20,7 @@ import type { Services } from './services.ts'
 import { Listings } from './show.ts'
 import { killQuery, showQueries } from './show-queries.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
+import { checkInTransaction } from '../txn/statements.ts'
 import { TableVerbs } from './table-verbs.ts'
 import { Writes } from '../write/writes.ts'
 
@@ -54,7 +55,8 @@ export class Statements {
     const bound = bindParameters(context.sql, context.parameters, context.settings.dialect)
     const inner = { ...context, sql: bound.sql }
     try {
-      const cached = this.#queries.cachedPlan(bound.sql, inner)
+      const isInTransaction = inner.transaction.current !== undefined
+      const cached = isInTransaction ? undefined : this.#queries.cachedPlan(bound.sql, inner)
       if (cached !== undefined) return await this.#queries.run(cached, inner)
       const statement = await this.#services.frontEnd.parse(bound.sql, {
         dialect: context.settings.dialect,
@@ -65,7 +67,8 @@ export class Statements {
     }
   }
 
-  #dispatch(statement: Statement, context: StatementContext): Promise<StatementOutcome> {
+  async #dispatch(statement: Statement, context: StatementContext): Promise<StatementOutcome> {
+    checkInTransaction(statement, context)
     switch (statement.kind) {
       case 'query':
         return this.#query(statement, context)
@@ -88,7 +91,11 @@ export class Statements {
   }
 
   async #query(statement: QueryStatement, context: StatementContext): Promise<StatementOutcome> {
-    const planned = await this.#queries.plan(statement, context, context.sql)
+    const planned = await this.#queries.plan(
+      statement,
+      context,
+      context.transaction.current === undefined ? context.sql : undefined,
+    )
     return this.#queries.run(planned, context)
   }
 
@@ -184,6 +191,10 @@ export class Statements {
 
   async #plain(statement: PlainStatement, context: StatementContext): Promise<StatementOutcome> {
     switch (statement.kind) {
+      case 'begin':
+      case 'commit':
+      case 'rollback':
+        return this.#services.transactions.run(statement, context)
       case 'createDatabase':
         return this.#catalog.createDatabase(statement, context)
       case 'dropDatabase':

@@ -140,7 +140,8 @@ export class TableVerbs {
   /** Fails with `undefined_table` naming the nearest. Reads the newest snapshot, not the statement's first. */
   relation(name: ObjectName, context: StatementContext): RelationRecord {
     const { database, name: table } = this.target(name, context)
-    const catalog = this.#services.catalog.snapshot()
+    const isAlone = context.transaction.current === undefined
+    const catalog = isAlone ? this.#services.catalog.snapshot() : context.catalog
     requireDatabase(catalog, database)
     const found = catalog.relation(database, table)?.record
     if (found !== undefined) return found

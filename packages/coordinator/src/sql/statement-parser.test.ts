@@ -468,7 +468,15 @@ const REFUSED: readonly Refusal[] = [
   ],
   ['pragma threads=1', 'feature_not_supported', /PRAGMA is not supported/, 'pragma', /SET/],
   ['install httpfs', 'feature_not_supported', /INSTALL is not supported/, 'install', /extensions/],
-  ['begin', 'feature_not_supported', /BEGIN is not supported/, 'begin', /transaction/],
+  ['savepoint a', 'feature_not_supported', /SAVEPOINT is not supported/, 'savepoint', /whole/],
+  ['rollback to a', 'feature_not_supported', /ROLLBACK TO is not supported/, 'to', /whole/],
+  [
+    'begin isolation level serializable',
+    'feature_not_supported',
+    /SERIALIZABLE is not/,
+    'isolation',
+    /snapshot isolation/,
+  ],
   ['grant select on t to r', 'feature_not_supported', /GRANT is not supported/, 'grant', /^$/],
 ]
 

@@ -10,6 +10,7 @@ import {
   parseReset,
   parseSet,
 } from './statements/session.ts'
+import { parseBegin, parseCommit, parseRollback, parseStart } from './statements/transaction.ts'
 import { refuseStatement } from './statements/unsupported.ts'
 import { parseDelete, parseInsert, parseTruncate, parseUpdate } from './statements/write.ts'
 import type { StatementText } from './token.ts'
@@ -37,6 +38,12 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ['DELETE', parseDelete],
   ['UPDATE', parseUpdate],
   ['TRUNCATE', parseTruncate],
+  ['BEGIN', parseBegin],
+  ['START', parseStart],
+  ['COMMIT', parseCommit],
+  ['END', parseCommit],
+  ['ROLLBACK', parseRollback],
+  ['ABORT', parseRollback],
 ])
 
 /**

@@ -171,6 +171,12 @@ export type PlainStatement =
   | ShowSetting
   | ShowQueries
   | KillQuery
+  | TransactionStatement
+
+/** BEGIN or START TRANSACTION; COMMIT or END; ROLLBACK or ABORT. */
+export interface TransactionStatement {
+  readonly kind: 'begin' | 'commit' | 'rollback'
+}
 
 export interface ShowQueries {
   readonly kind: 'showQueries'

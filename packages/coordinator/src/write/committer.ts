@@ -10,6 +10,7 @@ import {
   planTableUpdate,
   type PlanContext,
   type Relation,
+  type StagedWrite,
   type StatementRecord,
   type TableRecord,
   type Versioned,
@@ -83,6 +84,18 @@ export class Committer {
         return { compares: [update.compare], operations: [update.put] }
       }),
     )
+  }
+
+  get liveFiles(): LiveFiles {
+    return this.#options.liveFiles
+  }
+
+  /** Commits what `prepare` stages on the newest snapshot, again with each newer one; it may throw to give up. */
+  async commit(
+    request: CommitRequest,
+    prepare: (snapshot: CatalogSnapshot) => Promise<StagedWrite>,
+  ): Promise<CommitDone> {
+    return this.#commit(request, prepare)
   }
 
   /** Does what a plan of the catalog says. `onNothing` is the answer where there is nothing to do. */
@@ -185,16 +198,7 @@ export class Committer {
   }
 }
 
-type Prepare<Other> = (
-  snapshot: CatalogSnapshot,
-  attempt: number,
-) => Promise<
-  | Other
-  | {
-      readonly compares: Parameters<WriteLog['decide']>[0]['compares']
-      readonly operations: readonly Operation[]
-    }
->
+type Prepare<Other> = (snapshot: CatalogSnapshot, attempt: number) => Promise<Other | StagedWrite>
 
 /** Fails with `invalid_parameter_value` where the outcome is that of another statement. */
 export function checkFingerprint(outcome: StatementRecord, statement: StatementIdentity): void {
@@ -206,7 +210,8 @@ export function checkFingerprint(outcome: StatementRecord, statement: StatementI
   )
 }
 
-function headOf(
+/** The head of a table, which may have been renamed meanwhile. Fails with `undefined_table` where it is gone. */
+export function headOf(
   snapshot: CatalogSnapshot,
   table: Pick<TableRecord, 'id' | 'database' | 'name'>,
 ): Versioned<TableRecord> {

@@ -7,6 +7,7 @@ import type {
   BegunWrite,
   CatalogPlan,
   Keys,
+  Operation,
   Owner,
   PlanContext,
   StatementRecord,
@@ -49,8 +50,8 @@ export interface StagedRequest {
   readonly id?: string | undefined
 }
 
-type Done = Pick<CommitDone, 'outcome' | 'revision' | 'repeated'>
-type Executed<T> = { readonly value: T } & (Done | { readonly revision?: undefined })
+export type Done = Pick<CommitDone, 'outcome' | 'revision' | 'repeated'>
+export type Executed<T> = { readonly value: T } & (Done | { readonly revision?: undefined })
 
 /** A write that has begun: what its statement does with it. */
 export interface StagedWrite {
@@ -106,6 +107,14 @@ export class WriteRuns {
     return this.#options.warehouse
   }
 
+  get clock(): Clock {
+    return this.#options.clock
+  }
+
+  get log(): Log {
+    return this.#options.log
+  }
+
   get writeLog(): WriteLog {
     return this.#options.writeLog
   }
@@ -117,6 +126,8 @@ export class WriteRuns {
   ): Promise<StatementOutcome> {
     const { writeLog } = this.#options
     const identity = { id: context.statementId, fingerprint: fingerprintOf(context) }
+    // What it comes to is decided by the transaction's COMMIT, which has an id of its own.
+    if (context.transaction.current !== undefined) return work(identity)
     const first = await writeLog.outcomeOf(identity.id, { signal: context.signal })
     if (first === undefined) return work(identity)
     return this.#repeated(first, { identity, context })
@@ -139,6 +150,8 @@ export class WriteRuns {
   ): Promise<StatementOutcome> {
     const { writeLog, clock, owner } = this.#options
     const { context, command, locations } = request
+    const transaction = context.transaction.current
+    if (transaction !== undefined) return transaction.stage(request, work)
     const id = request.id ?? newWriteId()
     const start = { id, locations, startedAt: clock.wall() }
     const { signal } = context
@@ -147,20 +160,15 @@ export class WriteRuns {
     if (first.kind === 'done') return this.#repeated(first.outcome, request)
     const begun = first.write
     const attempt = new Attempt(this.#options, request, begun)
-    let done: Done | Executed<unknown>
-    try {
-      done = await work(attempt)
-    } catch (error) {
-      done = await this.#settleFailure(begun, request, error)
-    }
+    const done = await this.settled(begun, identity, () => work(attempt))
     const { query } = attempt
     const more = query === undefined ? {} : { statistics: query.statistics, profile: query.profile }
     if (!('outcome' in done)) {
-      await this.#giveUp(begun, 'there was nothing to do')
+      await this.giveUp(begun, 'there was nothing to do')
       return { command, ...more }
     }
     const { outcome, revision } = done
-    if (done.repeated) await this.#giveUp(begun, 'its statement was done before')
+    if (done.repeated) await this.giveUp(begun, 'its statement was done before')
     else await this.#tidy(begun, attempt)
     const rows = outcome.rows === null ? {} : { rows: outcome.rows }
     return { command: outcome.command, ...rows, revision, ...more }
@@ -169,7 +177,7 @@ export class WriteRuns {
   /** Tries again to abort writes that have failed. */
   async settle(): Promise<void> {
     for (const write of [...this.#unsettled.values()])
-      await this.#giveUp(write, 'its statement failed')
+      await this.giveUp(write, 'its statement failed')
   }
 
   /** Removes what attempts have left that came to nothing, of tasks or of the commit. Never rejects. */
@@ -187,10 +195,68 @@ export class WriteRuns {
     }
   }
 
+  /**
+   * Does a statement that stages no files, and whose id has no outcome yet; in a transaction it is seen by that alone.
+   * `more` is done in the same commit.
+   */
+  async execute<T>(
+    statement: {
+      readonly identity: StatementIdentity
+      readonly context: StatementContext
+      readonly command: string
+    },
+    plan: (context: PlanContext) => CatalogPlan<T>,
+    more: (value: T, writeId: string) => readonly Operation[] = () => [],
+  ): Promise<{ readonly value: T; readonly revision?: number | undefined }> {
+    const { identity, context, command } = statement
+    const transaction = context.transaction.current
+    if (transaction !== undefined) return transaction.execute(plan, { context, more })
+    const outcome = { command, rows: null, notices: [] }
+    const request = { statement: identity, writeId: newWriteId(), outcome }
+    return this.#options.committer.execute(request, plan, more)
+  }
+
+  /** The record of a transaction, before it stages anything. */
+  async beginTransaction(
+    id: string,
+    first: {
+      readonly statementId: string
+      readonly signal: AbortSignal
+      readonly locations: readonly string[]
+      readonly own: readonly string[]
+    },
+  ): Promise<BegunWrite> {
+    const { writeLog, clock, owner } = this.#options
+    const { locations, own, statementId, signal } = first
+    const start = { id, locations, own, startedAt: clock.wall() }
+    const begun = await writeLog.begin(start, owner, { statementId, signal })
+    if (begun.kind === 'begun') return begun.write
+    throw new SqlError('invalid_parameter_value', `statement id "${statementId}" was used before`, {
+      hint: 'every statement needs an id of its own; nothing was done',
+    })
+  }
+
+  /** Does what commits a write, and where that fails sees to it that it is known how it ended. */
+  async settled<T>(
+    write: BegunWrite,
+    identity: StatementIdentity,
+    work: () => Promise<T>,
+  ): Promise<T | Done> {
+    try {
+      return await work()
+    } catch (error) {
+      return await this.#settleFailure(write, identity, error)
+    }
+  }
+
   /** The error to end with; or, where the commit went through though it seemed to fail, what it did. */
-  async #settleFailure(write: BegunWrite, request: StagedRequest, error: unknown): Promise<Done> {
+  async #settleFailure(
+    write: BegunWrite,
+    identity: StatementIdentity,
+    error: unknown,
+  ): Promise<Done> {
     const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
-    const aborted = await this.#giveUp(write, String((error as Error).message))
+    const aborted = await this.giveUp(write, String((error as Error).message))
     if (!isUnknown || aborted === 'unsettled') throw error
     if (aborted === 'aborted') {
       throw new SqlError('serialization_failure', 'the metastore did not answer in time', {
@@ -199,14 +265,14 @@ export class WriteRuns {
       })
     }
     const { writeLog } = this.#options
-    const outcome = await writeLog.outcomeOf(request.identity.id)
+    const outcome = await writeLog.outcomeOf(identity.id)
     if (outcome === undefined) throw error
-    checkFingerprint(outcome, request.identity)
+    checkFingerprint(outcome, identity)
     return { outcome, revision: 0, repeated: outcome.write !== write.record.id }
   }
 
   /** Aborts a write, and then removes its files. Never rejects: what is left is done later, by whoever leads. */
-  async #giveUp(write: BegunWrite, reason: string): Promise<'aborted' | 'gone' | 'unsettled'> {
+  async giveUp(write: BegunWrite, reason: string): Promise<'aborted' | 'gone' | 'unsettled'> {
     const { writeLog, log } = this.#options
     const { id } = write.record
     try {
@@ -231,9 +297,11 @@ export class WriteRuns {
 export async function removeFiles(write: {
   readonly id: string
   readonly locations: readonly string[]
+  readonly own?: readonly string[] | undefined
 }): Promise<void> {
   for (const location of write.locations) {
-    if (basename(location).includes(write.id)) await rm(location, { recursive: true, force: true })
+    const isOwn = basename(location).includes(write.id) || write.own?.includes(location) === true
+    if (isOwn) await rm(location, { recursive: true, force: true })
     else await removeStaged(location, write.id)
   }
 }

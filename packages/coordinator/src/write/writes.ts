@@ -7,7 +7,6 @@ import {
   planDropRelation,
   rememberDropped,
   type RelationRecord,
-  type StatementRecord,
   type TableRecord,
 } from '@nyala/metastore'
 import { dataFileOf, fieldIdsSql } from '../iceberg/data-file.ts'
@@ -39,7 +38,7 @@ import { partitionKeys } from './partitioning.ts'
 import { planRows } from './plan-rows.ts'
 import { checkAssigned, countSql, keptSql, rowChangeOf, updatedSql } from './row-change.ts'
 import { type Addition, baseOf, stageAddition, stageSnapshot } from './table-change.ts'
-import { newSnapshotId, newWriteId } from './write-ids.ts'
+import { newSnapshotId } from './write-ids.ts'
 import type { StagedWrite, WriteRuns } from './write-run.ts'
 
 /** A data file is closed, and another one begun, at about this size. */
@@ -178,8 +177,8 @@ export class Writes {
     return this.#runs.once(context, async (identity) => {
       const { ifExists } = statement
       const target = this.#tables.target(statement.table, context)
-      const done = await this.#runs.committer.execute(
-        this.#ddl(identity, 'DROP TABLE'),
+      const done = await this.#runs.execute(
+        { identity, context, command: 'DROP TABLE' },
         (plan) => planDropRelation(plan, target, { expect: 'table', ifExists }),
         ({ dropped }, writeId) => this.#remember(dropped === undefined ? [] : [dropped], writeId),
       )
@@ -194,8 +193,8 @@ export class Writes {
     return this.#runs.once(context, async (identity) => {
       const { ifExists, cascade } = statement
       const { name } = statement.database
-      const done = await this.#runs.committer.execute(
-        this.#ddl(identity, 'DROP DATABASE'),
+      const done = await this.#runs.execute(
+        { identity, context, command: 'DROP DATABASE' },
         (plan) => planDropDatabase(plan, name, { ifExists, cascade }),
         ({ dropped = [] }, writeId) => this.#remember(dropped, writeId),
       )
@@ -204,16 +203,6 @@ export class Writes {
       }
       return { command: 'DROP DATABASE', revision: done.revision }
     })
-  }
-
-  #ddl(
-    statement: StatementIdentity,
-    command: string,
-  ): Parameters<WriteRuns['committer']['execute']>[0] {
-    const outcome: Pick<StatementRecord, 'command' | 'rows' | 'notices'> = {
-      ...{ command, rows: null, notices: [] },
-    }
-    return { statement, writeId: newWriteId(), outcome }
   }
 
   #remember(

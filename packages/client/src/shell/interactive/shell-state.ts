@@ -87,9 +87,11 @@ export class ShellState {
     const { database } = this.session
     const name = database === DEFAULT_DATABASE ? 'nyala' : `nyala:${database}`
     const { rest, open } = splitStatements(this.buffer, this.dialect)
-    if (rest.text === '' && open === 'nothing') return `${name}> `
+    // As psql has it: `*` in a transaction, `!` in one that has failed.
+    const transaction = { none: '', open: '*', failed: '!' }[this.session.transactionState]
+    if (rest.text === '' && open === 'nothing') return `${name}${transaction}> `
     const mark = { nothing: '-', string: "'", name: '"', comment: '*' }[open]
-    return `${' '.repeat(Math.max(0, name.length - 1))}${mark}> `
+    return `${' '.repeat(Math.max(0, name.length - 1))}${mark}${transaction}> `
   }
 
   /**

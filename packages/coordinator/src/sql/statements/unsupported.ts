@@ -8,9 +8,8 @@ const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, str
   ...['MERGE', 'UPSERT', 'REPLACE', 'LOAD', 'OPTIMIZE'].map((word) => [word, WRITES] as const),
   ['COPY', 'export a result with the shell: nyala sql -e "…" --format csv'],
   ['EXPORT', 'export a result with the shell: nyala sql -e "…" --format csv'],
-  ...['BEGIN', 'START', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'ABORT', 'END'].map(
-    (word) => [word, 'every statement is a transaction of its own'] as const,
-  ),
+  ['SAVEPOINT', 'a transaction is committed or rolled back as a whole'],
+  ['RELEASE', 'a transaction is committed or rolled back as a whole'],
   ['ATTACH', 'make the files known with CREATE EXTERNAL TABLE'],
   ['DETACH', undefined],
   ['IMPORT', 'make the files known with CREATE EXTERNAL TABLE'],
@@ -32,7 +31,7 @@ const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, str
 /** The words a statement may begin with. */
 const STATEMENTS = (
   'SELECT WITH VALUES FROM TABLE CREATE DROP INSERT UPDATE DELETE TRUNCATE USE ALTER REFRESH INVALIDATE COMPUTE SHOW DESCRIBE ' +
-  'SET RESET EXPLAIN KILL CANCEL'
+  'SET RESET EXPLAIN KILL CANCEL BEGIN START COMMIT END ROLLBACK ABORT'
 ).split(' ')
 
 /** Ends a statement whose first word is no statement of ours. */

@@ -263,7 +263,7 @@ const statementsOf = ({ comment = '' }: TableRecord): readonly string[] =>
 function contextOf(id: string): StatementContext {
   const context: Pick<
     StatementContext,
-    'statementId' | 'sql' | 'session' | 'signal' | 'notices' | 'commit'
+    'statementId' | 'sql' | 'session' | 'signal' | 'notices' | 'commit' | 'transaction'
   > = {
     statementId: id,
     sql: id,
@@ -271,6 +271,7 @@ function contextOf(id: string): StatementContext {
     signal: new AbortController().signal,
     notices: [],
     commit: { begun: false },
+    transaction: { current: undefined },
   }
   return context as StatementContext
 }

@@ -1,0 +1,353 @@
+import type { SessionTransaction } from '@nyala/client/protocol'
+import { SqlError } from '@nyala/client/protocol'
+import {
+  type BegunWrite,
+  type CatalogPlan,
+  type CatalogSnapshot,
+  type Operation,
+  overlaid,
+  type PlanContext,
+} from '@nyala/metastore'
+import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
+import type { TableChange } from '../write/change.ts'
+import type { StatementIdentity } from '../write/committer.ts'
+import { removeAttempts, removeUncommitted } from '../write/staging.ts'
+import type { Done, Executed, StagedRequest, StagedWrite, WriteRuns } from '../write/write-run.ts'
+import {
+  type DoneStep,
+  replay,
+  stagePlan,
+  type Step,
+  type StepContext,
+  stageUpdate,
+} from './steps.ts'
+import {
+  onTransaction,
+  OPENED,
+  type TransactionEffect,
+  type TransactionEvent,
+  type TransactionState,
+} from './transaction-state.ts'
+
+/** Statements of one transaction that change something. */
+const STEPS_MAX = 999
+
+export interface TransactionOptions {
+  readonly runs: WriteRuns
+  readonly id: string
+  /** The coordinator that keeps it. */
+  readonly coordinator: string
+  /** What it reads, but for its own changes. */
+  readonly snapshot: CatalogSnapshot
+}
+
+/**
+ * Several statements that are committed together or not at all. Each reads the catalog as it was at BEGIN with what those
+ * before it have changed; what they stage is named by heads that only this object knows, until COMMIT moves all heads of
+ * the store in one commit. {@link onTransaction} decides what becomes of it; this carries it out.
+ *
+ * Statements of a transaction may run at once. A change takes its turn when it is staged: it goes on top of those that
+ * came first, or conflicts with them, as with changes of others.
+ */
+export class Transaction {
+  readonly id: string
+  readonly #options: TransactionOptions
+  #state: TransactionState = OPENED
+  #done: readonly DoneStep[] = []
+  #snapshot: CatalogSnapshot
+  #record: BegunWrite | undefined
+  #writes = 0
+  /** Settles when the last change has been staged, or was not; and the same of all statements that may stage one. */
+  #turn: Promise<unknown> = Promise.resolve()
+  readonly #staging = new Set<Promise<unknown>>()
+  readonly #queries: {
+    readonly writeId: string
+    readonly request: StagedRequest
+    readonly ran: Ran
+  }[] = []
+
+  constructor(options: TransactionOptions) {
+    this.#options = options
+    this.id = options.id
+    this.#snapshot = options.snapshot
+  }
+
+  get state(): TransactionState {
+    return this.#state
+  }
+
+  /** What the session is told of it; undefined once it is over. */
+  get inSession(): SessionTransaction | undefined {
+    if (this.#state.kind === 'ended') return undefined
+    const { id, coordinator } = this.#options
+    return { id, coordinator, failed: this.#state.kind === 'failed' }
+  }
+
+  /** The catalog as the next statement reads it. */
+  get catalog(): CatalogSnapshot {
+    return this.#snapshot
+  }
+
+  /** Fails with `in_failed_sql_transaction` where a statement has failed before. */
+  checkOpen(): void {
+    const { kind } = this.#state
+    if (kind === 'open') return
+    if (kind === 'failed') throw inFailed()
+    throw new SqlError('serialization_failure', 'the transaction has ended', {
+      hint: 'nothing was written by this statement: run the transaction again',
+    })
+  }
+
+  statementFailed(reason: string): void {
+    void this.#on({ kind: 'statementFailed', reason })
+  }
+
+  /** Runs a statement that stages files. Nobody else sees what it does. */
+  async stage(
+    request: StagedRequest,
+    work: (write: StagedWrite) => Promise<Done | Executed<unknown>>,
+  ): Promise<StatementOutcome> {
+    this.checkOpen()
+    const writeId = request.id ?? this.#newWriteId()
+    const own = request.id === undefined ? [] : request.locations
+    const staged = new StagedInTransaction(this, request, writeId)
+    const running = (async () => {
+      await this.#inTurn(() => this.#cover(request, own))
+      return work(staged)
+    })()
+    this.#staging.add(running)
+    try {
+      const done = await running
+      const { query } = staged
+      if (query !== undefined) this.#queries.push({ writeId, request, ran: query })
+      const more =
+        query === undefined ? {} : { statistics: query.statistics, profile: query.profile }
+      const rows = 'outcome' in done ? done.outcome.rows : null
+      return { command: request.command, ...(rows === null ? {} : { rows }), ...more }
+    } finally {
+      this.#staging.delete(running)
+    }
+  }
+
+  /** Does a plan of the catalog, seen by this transaction alone. */
+  async execute<T>(
+    plan: (context: PlanContext) => CatalogPlan<T>,
+    how: {
+      readonly context: Pick<StatementContext, 'statementId' | 'signal'>
+      readonly writeId?: string | undefined
+      readonly more?: ((value: T, writeId: string) => readonly Operation[]) | undefined
+    },
+  ): Promise<{ readonly value: T }> {
+    const { context, writeId = this.#newWriteId(), more } = how
+    return this.#inTurn(async () => {
+      this.checkOpen()
+      await this.#cover({ context, locations: [] }, [])
+      const step = { writeId, plan, more: (value: T) => more?.(value, writeId) ?? [] }
+      const { value, done } = stagePlan(step, this.#snapshot, this.#stepContext())
+      if (done !== undefined) this.#add(done)
+      return { value }
+    })
+  }
+
+  update(change: TableChange, writeId: string): Promise<void> {
+    return this.#inTurn(async () => {
+      this.checkOpen()
+      const done = await stageUpdate({ writeId, change }, this.#snapshot, this.#stepContext())
+      this.checkOpen()
+      this.#add(done)
+    })
+  }
+
+  /**
+   * COMMIT. Resolves with the command tag, which is that of ROLLBACK where a statement had failed. Fails with
+   * `serialization_failure`, and the transaction is over; or with `commit_outcome_unknown`, when asking again under the
+   * same statement id tells.
+   */
+  async commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
+    await Promise.allSettled([...this.#staging])
+    context.signal.throwIfAborted()
+    const effects = await this.#on({ kind: 'commitAsked' })
+    if (effects.every(({ kind }) => kind !== 'decide')) {
+      if (this.#state.kind === 'ended' && this.#state.how === 'rolledBack') {
+        return { command: 'ROLLBACK' }
+      }
+      throw new SqlError('serialization_failure', 'the transaction has ended already')
+    }
+    context.commit.begun = true
+    try {
+      const revision = await this.#decide(identity)
+      await this.#on({ kind: 'commitEnded', how: 'committed', reason: 'COMMIT' })
+      return { command: 'COMMIT', ...(revision === undefined ? {} : { revision }) }
+    } catch (error) {
+      const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
+      const how = isUnknown ? 'unknown' : 'rolledBack'
+      await this.#on({ kind: 'commitEnded', how, reason: String((error as Error).message) })
+      throw error
+    }
+  }
+
+  /** Ends it without an effect, unless it is being committed. Never rejects: what is left is done later. */
+  async rollback(reason: string): Promise<void> {
+    await this.#on({ kind: 'rollbackAsked', reason })
+  }
+
+  async #decide(identity: StatementIdentity): Promise<number | undefined> {
+    const { runs } = this.#options
+    const record = this.#record
+    if (record === undefined) return undefined
+    let steps: readonly Step[] = this.#done.map(({ step }) => step)
+    const outcome = { command: 'COMMIT', rows: null, notices: [] }
+    const request = { statement: identity, writeId: this.id, write: record, outcome }
+    const done = await runs.settled(record, identity, () =>
+      runs.committer.commit(request, async (snapshot) => {
+        const again = await replay(steps, snapshot, this.#stepContext())
+        steps = again.steps
+        return again.write
+      }),
+    )
+    if (done.repeated) await runs.giveUp(record, 'its COMMIT was done before')
+    else await this.#tidy(steps)
+    return done.revision
+  }
+
+  async #on(event: TransactionEvent): Promise<readonly TransactionEffect[]> {
+    const [state, effects] = onTransaction(this.#state, event)
+    this.#state = state
+    for (const effect of effects) {
+      if (effect.kind !== 'abort') continue
+      if (this.#record !== undefined) await this.#options.runs.giveUp(this.#record, effect.reason)
+    }
+    return effects
+  }
+
+  #add(done: DoneStep): void {
+    const { keys } = this.#options.runs
+    const steps = [...this.#done, done]
+    this.#snapshot = overlaid(
+      this.#options.snapshot,
+      keys,
+      steps.map(({ write }) => write),
+    )
+    this.#done = steps
+    const [state] = onTransaction(this.#state, { kind: 'staged' })
+    this.#state = state
+  }
+
+  /** Before the first file is there its directory is in the record of the transaction. */
+  async #cover(
+    {
+      context,
+      locations,
+    }: {
+      readonly context: Pick<StatementContext, 'statementId' | 'signal'>
+      readonly locations: readonly string[]
+    },
+    own: readonly string[],
+  ): Promise<void> {
+    this.checkOpen()
+    const { runs } = this.#options
+    const { signal } = context
+    this.#record ??= await runs.beginTransaction(this.id, { ...context, locations, own })
+    const { record } = this.#record
+    const all = [...new Set([...record.locations, ...locations])]
+    if (all.length === record.locations.length) return
+    const more = { locations: all, own: [...(record.own ?? []), ...own] }
+    this.#record = await runs.writeLog.extend(this.#record, more, { signal })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined)
+    return mine
+  }
+
+  #newWriteId(): string {
+    if (++this.#writes > STEPS_MAX) {
+      throw new SqlError(
+        'program_limit_exceeded',
+        `a transaction has at most ${STEPS_MAX} statements that change something`,
+      )
+    }
+    return `${this.id}s${String(this.#writes).padStart(3, '0')}`
+  }
+
+  #stepContext(): StepContext {
+    const { keys, committer, clock } = this.#options.runs
+    return { keys, liveFiles: committer.liveFiles, now: clock.wall() }
+  }
+
+  /** Removes what attempts have left that came to nothing. */
+  async #tidy(steps: readonly Step[]): Promise<void> {
+    try {
+      for (const step of steps) {
+        if (step.kind !== 'update' || step.attempts < 2) continue
+        await removeAttempts(step.change.base.location, step.writeId, step.attempts - 1)
+      }
+      for (const { writeId, request, ran } of this.#queries) {
+        if (!ran.repeated) continue
+        const paths = ran.files.map((file) => file.path)
+        for (const location of request.locations) await removeUncommitted(location, writeId, paths)
+      }
+    } catch (error) {
+      this.#options.runs.log.warn('stagedFilesNotRemoved', { write: this.id, error })
+    }
+  }
+}
+
+type Ran = Parameters<StagedWrite['ran']>[0]
+
+/** A write of a statement in a transaction: its commits only stage. */
+class StagedInTransaction implements StagedWrite {
+  readonly id: string
+  readonly #transaction: Transaction
+  readonly #request: StagedRequest
+  query: Ran | undefined
+
+  constructor(transaction: Transaction, request: StagedRequest, id: string) {
+    this.#transaction = transaction
+    this.#request = request
+    this.id = id
+  }
+
+  ran(query: Ran): void {
+    this.query = query
+  }
+
+  async update(
+    change: TableChange,
+    { rows }: { readonly rows: number | null },
+  ): ReturnType<StagedWrite['update']> {
+    await this.#transaction.update(change, this.id)
+    return this.#outcome(rows)
+  }
+
+  async execute<T>(
+    plan: (context: PlanContext) => CatalogPlan<T>,
+    { rows }: { readonly rows: number | null },
+  ): Promise<Executed<T>> {
+    const { context } = this.#request
+    const { value } = await this.#transaction.execute(plan, { context, writeId: this.id })
+    return { value, ...this.#outcome(rows) }
+  }
+
+  /** Not yet that of anything that is stored. */
+  #outcome(rows: number | null): Awaited<ReturnType<StagedWrite['update']>> {
+    const { command, context, identity } = this.#request
+    const { fingerprint } = identity
+    return {
+      outcome: {
+        ...{ fingerprint, write: this.id, command, rows },
+        ...{ notices: context.notices, committedAt: 0 },
+      },
+      revision: 0,
+      repeated: false,
+    }
+  }
+}
+
+const inFailed = (): SqlError =>
+  new SqlError(
+    'in_failed_sql_transaction',
+    'a statement of the transaction has failed, so nothing more is done in it',
+    { hint: 'end it with ROLLBACK' },
+  )
