@@ -56,6 +56,8 @@ export class Transaction {
   #done: readonly DoneStep[] = []
   #snapshot: CatalogSnapshot
   #record: BegunWrite | undefined
+  /** That the record has been written, as far as is known here. */
+  #isRecorded = false
   #writes = 0
   /** Settles when the last change has been staged, or was not; and the same of all statements that may stage one. */
   #turn: Promise<unknown> = Promise.resolve()
@@ -198,15 +200,13 @@ export class Transaction {
     let steps: readonly Step[] = this.#done.map(({ step }) => step)
     const outcome = { command: 'COMMIT', rows: null, notices: [] }
     const request = { statement: identity, writeId: this.id, write: record, outcome }
-    const done = await runs.settled(record, identity, () =>
+    const work = (): Promise<Done> =>
       runs.committer.commit(request, async (snapshot) => {
         const again = await replay(steps, snapshot, this.#stepContext())
         steps = again.steps
         return again.write
-      }),
-    )
-    if (done.repeated) await runs.giveUp(record, 'its COMMIT was done before')
-    else await this.#tidy(steps)
+      })
+    const done = await runs.settled(record, identity, { work, tidy: () => this.#tidy(steps) })
     return done.revision
   }
 
@@ -215,7 +215,8 @@ export class Transaction {
     this.#state = state
     for (const effect of effects) {
       if (effect.kind !== 'abort') continue
-      if (this.#record !== undefined) await this.#options.runs.giveUp(this.#record, effect.reason)
+      // Where its BEGIN was not answered the record may be there all the same.
+      if (this.#isRecorded) await this.#options.runs.giveUpRecord(this.id, effect.reason)
     }
     return effects
   }
@@ -247,6 +248,7 @@ export class Transaction {
     this.checkOpen()
     const { runs } = this.#options
     const { signal } = context
+    this.#isRecorded = true
     this.#record ??= await runs.beginTransaction(this.id, { ...context, locations, own })
     const { record } = this.#record
     const all = [...new Set([...record.locations, ...locations])]

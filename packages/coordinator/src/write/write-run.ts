@@ -1,14 +1,16 @@
 import { basename } from 'node:path'
 import { rm } from 'node:fs/promises'
-import type { Clock, Log } from '@nyala/client/base'
+import { assert, type Clock, type Log, unreachable } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { TableFile } from '@nyala/executor/protocol'
 import type {
+  AbortedWrite,
   BegunWrite,
   CatalogPlan,
   Keys,
   Operation,
   Owner,
+  PendingWrite,
   PlanContext,
   StatementRecord,
   WriteLog,
@@ -18,6 +20,13 @@ import type {
   StatementContext,
   StatementOutcome,
 } from '../server/statement-context.ts'
+import {
+  type CommitEffect,
+  type CommitEvent,
+  type CommitState,
+  onCommit,
+  WORKING,
+} from '../txn/commit-state.ts'
 import type { TableChange } from './change.ts'
 import {
   checkFingerprint,
@@ -89,7 +98,7 @@ export interface StagedWrite {
 export class WriteRuns {
   readonly #options: WriteRunsOptions
   /** Writes of this coordinator that have failed and could not be aborted yet. */
-  readonly #unsettled = new Map<string, BegunWrite>()
+  readonly #unsettled = new Set<string>()
 
   constructor(options: WriteRunsOptions) {
     this.#options = options
@@ -160,24 +169,21 @@ export class WriteRuns {
     if (first.kind === 'done') return this.#repeated(first.outcome, request)
     const begun = first.write
     const attempt = new Attempt(this.#options, request, begun)
-    const done = await this.settled(begun, identity, () => work(attempt))
+    const done = await this.settled(begun, identity, {
+      work: () => work(attempt),
+      tidy: () => this.#tidy(begun, attempt),
+    })
     const { query } = attempt
     const more = query === undefined ? {} : { statistics: query.statistics, profile: query.profile }
-    if (!('outcome' in done)) {
-      await this.giveUp(begun, 'there was nothing to do')
-      return { command, ...more }
-    }
+    if (!('outcome' in done)) return { command, ...more }
     const { outcome, revision } = done
-    if (done.repeated) await this.giveUp(begun, 'its statement was done before')
-    else await this.#tidy(begun, attempt)
     const rows = outcome.rows === null ? {} : { rows: outcome.rows }
     return { command: outcome.command, ...rows, revision, ...more }
   }
 
   /** Tries again to abort writes that have failed. */
   async settle(): Promise<void> {
-    for (const write of [...this.#unsettled.values()])
-      await this.giveUp(write, 'its statement failed')
+    for (const id of [...this.#unsettled]) await this.giveUpRecord(id, 'its statement failed')
   }
 
   /** Removes what attempts have left that came to nothing, of tasks or of the commit. Never rejects. */
@@ -236,61 +242,131 @@ export class WriteRuns {
     })
   }
 
-  /** Does what commits a write, and where that fails sees to it that it is known how it ended. */
-  async settled<T>(
+  /**
+   * Does what decides a write, and sees to it that it is known how it ended, as {@link onCommit} says. Resolves with what
+   * was decided, or with nothing to do; fails with the error of `work`, or with what is known of its end.
+   */
+  async settled<T extends Done | Executed<unknown>>(
     write: BegunWrite,
     identity: StatementIdentity,
-    work: () => Promise<T>,
+    how: { work(): Promise<T>; tidy(): Promise<void> },
   ): Promise<T | Done> {
-    try {
-      return await work()
-    } catch (error) {
-      return await this.#settleFailure(write, identity, error)
+    let state: CommitState = WORKING
+    let effect: CommitEffect | undefined
+    let done: T | Done | undefined
+    let failure: unknown
+    const on = (event: CommitEvent): void => {
+      ;[state, effect] = onCommit(state, event)
     }
+    try {
+      done = await how.work()
+      on('outcome' in done ? { kind: 'decided', repeated: done.repeated } : { kind: 'nothingToDo' })
+    } catch (error) {
+      failure = error
+      on({ kind: 'failed', isUnknown: isUnknown(error) })
+    }
+    while (effect !== undefined) {
+      const current: CommitEffect = effect
+      effect = undefined
+      switch (current) {
+        case 'abort':
+          on({ kind: 'abortEnded', how: await this.giveUp(write, reasonOf(state, failure)) })
+          break
+        case 'ask':
+          done = await this.#outcomeOf(write, identity)
+          on({ kind: 'outcomeRead', outcome: whose(done) })
+          break
+        case 'tidy':
+          await how.tidy()
+          break
+        default:
+          return unreachable(current)
+      }
+    }
+    return endOf(state, done, failure)
   }
 
-  /** The error to end with; or, where the commit went through though it seemed to fail, what it did. */
-  async #settleFailure(
-    write: BegunWrite,
-    identity: StatementIdentity,
-    error: unknown,
-  ): Promise<Done> {
-    const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
-    const aborted = await this.giveUp(write, String((error as Error).message))
-    if (!isUnknown || aborted === 'unsettled') throw error
-    if (aborted === 'aborted') {
-      throw new SqlError('serialization_failure', 'the metastore did not answer in time', {
-        hint: 'the write was given up, and nothing was written: send the statement again',
-        cause: error,
-      })
-    }
-    const { writeLog } = this.#options
-    const outcome = await writeLog.outcomeOf(identity.id)
-    if (outcome === undefined) throw error
+  async #outcomeOf(write: BegunWrite, identity: StatementIdentity): Promise<Done | undefined> {
+    const outcome = await this.#options.writeLog.outcomeOf(identity.id)
+    if (outcome === undefined) return undefined
     checkFingerprint(outcome, identity)
     return { outcome, revision: 0, repeated: outcome.write !== write.record.id }
   }
 
   /** Aborts a write, and then removes its files. Never rejects: what is left is done later, by whoever leads. */
   async giveUp(write: BegunWrite, reason: string): Promise<'aborted' | 'gone' | 'unsettled'> {
-    const { writeLog, log } = this.#options
-    const { id } = write.record
+    const { writeLog } = this.#options
+    const { record } = write
+    return this.#giveUp(record.id, async () => {
+      if (await writeLog.abort(write, reason)) return record
+      // Extended with an answer that was lost, it is not the one that is known here.
+      return this.#abortFound(record.id, reason)
+    })
+  }
+
+  /** The same, of a record that may be there or not. */
+  giveUpRecord(id: string, reason: string): Promise<'aborted' | 'gone' | 'unsettled'> {
+    return this.#giveUp(id, () => this.#abortFound(id, reason))
+  }
+
+  /** `abort` resolves with what is known of the aborted write; undefined where it is not there any more. */
+  async #giveUp(
+    id: string,
+    abort: () => Promise<PendingWrite | AbortedWrite | undefined>,
+  ): Promise<'aborted' | 'gone' | 'unsettled'> {
+    const { log } = this.#options
+    let aborted: PendingWrite | AbortedWrite | undefined
     try {
-      const isAborted = await writeLog.abort(write, reason)
+      aborted = await abort()
       this.#unsettled.delete(id)
-      if (!isAborted) return 'gone'
     } catch (error) {
       log.warn('writeNotAborted', { write: id, error })
-      this.#unsettled.set(id, write)
+      this.#unsettled.add(id)
       return 'unsettled'
     }
+    if (aborted === undefined) return 'gone'
     try {
-      await removeFiles(write.record)
+      await removeFiles(aborted)
     } catch (error) {
       log.warn('stagedFilesNotRemoved', { write: id, error })
     }
     return 'aborted'
   }
+
+  async #abortFound(id: string, reason: string): Promise<PendingWrite | AbortedWrite | undefined> {
+    const { writeLog } = this.#options
+    const found = await writeLog.transaction(id)
+    if (found === undefined || found.record.kind === 'dropped') return undefined
+    const { record } = found
+    if (record.kind === 'aborted') return record
+    return (await writeLog.abort({ ...found, record }, reason)) ? record : undefined
+  }
+}
+
+/** For the record: why a write was given up. */
+const reasonOf = (state: CommitState, failure: unknown): string => {
+  const why = state.kind === 'aborting' ? state.why : state.kind
+  if (why === 'repeated') return 'its statement was done before'
+  return failure instanceof Error ? failure.message : 'there was nothing to do'
+}
+
+const isUnknown = (error: unknown): boolean =>
+  error instanceof SqlError && error.error === 'commit_outcome_unknown'
+
+const whose = (done: Done | undefined): 'own' | 'another' | 'none' =>
+  done === undefined ? 'none' : done.repeated ? 'another' : 'own'
+
+function endOf<T>(state: CommitState, done: T | undefined, failure: unknown): T {
+  assert(state.kind === 'ended', 'nothing is left to be done')
+  if (state.how === 'givenUp') {
+    throw new SqlError('serialization_failure', 'the metastore did not answer in time', {
+      hint: 'the write was given up, and nothing was written: send the statement again',
+      cause: failure,
+    })
+  }
+  if (state.how === 'failed' || state.how === 'unknown') throw failure
+  assert(done !== undefined, 'what has not failed has an end')
+  return done
 }
 
 /** Removes all files of an aborted write; a directory that is the write's own goes as a whole. */
