@@ -119,20 +119,12 @@ export const LINK_DRILLS: readonly Drill[] = [
     name: 'coordinator-cut-from-executors',
     summary: 'a coordinator that streams does not reach any executor; clients and the others do',
     load: ['small', 'stream', 'stream'],
-    // What has no record yet is told after 10 s that no executor can be had there.
-    bounds: { stallMs: 13_000, detectedMs: 2_500 },
-    allows: ({ error }) => error?.error === 'no_executors',
+    bounds: { stallMs: 7_000, detectedMs: 2_500 },
     links: true,
     holdStreams: true,
     begin: follower,
     run: async (round) => {
-      const victim = await streaming(round)
-      const executors = await round.ids('executor')
-      round.began(victim)
-      await round.links.set([
-        { from: executors, to: victim, fault: BLACKHOLE },
-        { from: victim, to: executors, fault: BLACKHOLE },
-      ])
+      await cutFromExecutors(round, await streaming(round))
       round.load.gate.open()
       await streamsGoOn(round)
       await round.links.set([])
@@ -140,6 +132,43 @@ export const LINK_DRILLS: readonly Drill[] = [
     },
     notices: seesCoordinatorGo,
     mutant: { name: 'no-second-opinion', fails: ['errors'] },
+  },
+  {
+    name: 'leader-cut-from-executors',
+    summary: 'the leader does not reach any executor: another leads, and clients are sent on',
+    load: ['small', 'divided', 'slow'],
+    bounds: { stallMs: 7_000, detectedMs: 2_500, leaderMs: 10_000 },
+    links: true,
+    begin: (round) => round.leader(),
+    run: async (round) => {
+      const victim = await round.leader()
+      await cutFromExecutors(round, victim)
+      await round.loadRecovered()
+      await round.until('leader', round.bound(CUT_OFF_MS + MOVED_MS), () =>
+        round.logged().some(({ member, event }) => member !== victim && event === 'elected')
+          ? undefined
+          : `${victim} leads on`,
+      )
+      await round.links.set([])
+    },
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-resignation', fails: ['leader'] },
+  },
+  {
+    name: 'statements-cut-from-executors',
+    summary: 'a coordinator that runs queries does not reach any executor: others run them',
+    load: ['small', 'divided', 'slow'],
+    bounds: { stallMs: 7_000, detectedMs: 2_500 },
+    links: true,
+    begin: follower,
+    run: async (round) => {
+      const ids = round.load.clients.map(({ coordinator }) => coordinator)
+      await cutFromExecutors(round, ids[0] ?? '')
+      await round.loadRecovered()
+      await round.links.set([])
+    },
+    notices: seesCoordinatorGo,
+    mutant: { name: 'no-handing-on', fails: ['errors', 'stall'] },
   },
   {
     name: 'coordinator-cut-from-etcd',
@@ -202,6 +231,17 @@ export const LINK_DRILLS: readonly Drill[] = [
 ]
 
 const LEASE_MS = 3_000
+/** A leader that does not reach the executors leads on for so long. */
+const CUT_OFF_MS = 5_000
+
+async function cutFromExecutors(round: Round, victim: string): Promise<void> {
+  const executors = await round.ids('executor')
+  round.began(victim)
+  await round.links.set([
+    { from: executors, to: victim, fault: BLACKHOLE },
+    { from: victim, to: executors, fault: BLACKHOLE },
+  ])
+}
 
 /** Puts faults on the links that a busy executor has dialled to coordinators, and on those that they have to it. */
 async function cutExecutor(round: Round, dialled: Fault, accepted: Fault): Promise<void> {

@@ -291,6 +291,7 @@ async function openSockets(
     coordinator: id,
     onLink: (event) => late.failover?.onLink({ ...event, role: 'executor' }),
     isOnProbation: (executor) => late.failover?.isOnProbation(executor) === true,
+    isCutOff: () => late.failover?.isCutOff === true,
   })
   const peers = new PeerLinks({
     clock,

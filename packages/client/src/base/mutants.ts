@@ -36,6 +36,10 @@ export const MUTANTS = [
   'no-hold',
   /** A coordinator that misses an executor ends its queries, also those that others could go on with. */
   'no-second-opinion',
+  /** A coordinator that alone reaches no executor keeps its statements. */
+  'no-handing-on',
+  /** A leader that does not reach the executors goes on leading. */
+  'no-resignation',
 ] as const
 
 export type Mutant = (typeof MUTANTS)[number]

@@ -138,6 +138,25 @@ t.test('a statement that was refused before it began goes elsewhere, even a writ
 })
 
 t.test(
+  'a read that its coordinator hands on goes elsewhere, and so do those after it',
+  async (t) => {
+    const asked: string[] = []
+    const { db } = await setUpTwo(t, (call, attempt) => {
+      asked.push(call.coordinator.id)
+      if (attempt > 0) return call.answer(numbersAnswer(1, 1))
+      call.accept()
+      call.fail({ error: 'cannot_connect_now', message: 'no executor is reached from here' })
+    })
+    const { rows } = await db.query('select 1')
+    t.equal(rows.length, 1)
+    await db.query('select 2')
+    const [first, ...others] = asked
+    t.equal(others.length, 2)
+    t.notOk(others.includes(first ?? ''))
+  },
+)
+
+t.test(
   'a coordinator that drains gets no new statement, and those that run end there',
   async (t) => {
     let first: FakeCall | undefined

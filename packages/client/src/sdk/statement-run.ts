@@ -402,8 +402,10 @@ export class StatementRun {
     if (attempt.resumable && (isHandedOver || !attempt.accepted)) {
       return this.#onAttachFailed(attempt, error)
     }
-    // Refused before it was accepted: nothing has been done, so even a write may go elsewhere.
-    if (!attempt.accepted && error.error === 'cannot_connect_now' && this.#mayRepeat()) {
+    // A read of which nothing was handed out may go elsewhere; before it was accepted even a write.
+    const isUnread = this.#statement.kind !== 'write' && !attempt.buffer.started
+    if (isHandedOver && (isUnread || !attempt.accepted) && this.#mayRepeat()) {
+      if (attempt.accepted) this.#context.coordinators.avoid(attempt.link)
       return this.#repeat(attempt, error.message)
     }
     // What is done once under its id tells how it ended when it is asked again.

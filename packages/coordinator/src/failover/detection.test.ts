@@ -8,6 +8,7 @@ import {
   LINK_EXPECTED_MS,
   newDetection,
   type Probe,
+  reachesExecutorsLess,
   REPROBE_MS,
   shouldDepose,
   stepDetection,
@@ -170,4 +171,26 @@ t.test('a silent leader is deposed when most of the others find it so', async (t
   const two = new Eyes(c1, [c1, c2])
   two.close(c2, CLOSE.silent)
   t.ok(shouldDepose(two.state, leader, []), 'with two, the other is most of the others')
+})
+
+t.test('a coordinator without executors sends clients on to one that has some', async (t) => {
+  const eyes = new Eyes(c1, [c2, c3, e1])
+  const misses = (by: WatchedMember, incarnation = e1.incarnation) => ({
+    role: 'executor' as const,
+    id: e1.id,
+    incarnation,
+    by: by.id,
+  })
+  const isLess = (...suspicions: readonly ReturnType<typeof misses>[]): boolean =>
+    reachesExecutorsLess(eyes.state, suspicions)
+  t.notOk(isLess(), 'it has one itself')
+  eyes.close(e1, CLOSE.silent)
+  t.ok(isLess(misses(c1)))
+  t.ok(isLess(misses(c1), misses(c2)), 'c3 has it')
+  t.notOk(isLess(misses(c1), misses(c2), misses(c3)), 'nobody has it')
+  t.ok(isLess(misses(c2, 20), misses(c3)), 'that was an earlier life')
+  eyes.close(c3, CLOSE.silent)
+  t.notOk(isLess(misses(c2)), 'who has it is not known to live')
+  eyes.see({ kind: 'membersChanged', members: [c2, c3] })
+  t.notOk(isLess(), 'there are none')
 })

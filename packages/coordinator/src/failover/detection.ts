@@ -320,3 +320,28 @@ export function shouldDepose(
   // The coordinators watched are all but this one; without the leader, and with this one, they are as many.
   return doubters.size * 2 > coordinators.length
 }
+
+/**
+ * No executor is linked to this coordinator, and of one at least another coordinator that answers here has not said that
+ * it misses it: whoever is sent there is better off.
+ */
+export function reachesExecutorsLess(
+  state: Detection,
+  suspicions: readonly PostedSuspicion[],
+): boolean {
+  const members = [...state.members.values()]
+  const executors = members.filter(({ role }) => role === 'executor')
+  if (executors.some(({ contact }) => contact.kind === 'linked')) return false
+  const peers = members.filter(
+    ({ role, contact }) => role === 'coordinator' && contact.kind === 'linked',
+  )
+  const isMissedBy = (executor: Watched, peer: Watched): boolean =>
+    suspicions.some(
+      (one) =>
+        one.by === peer.id &&
+        one.role === 'executor' &&
+        one.id === executor.id &&
+        one.incarnation === executor.incarnation,
+    )
+  return executors.some((executor) => peers.some((peer) => !isMissedBy(executor, peer)))
+}

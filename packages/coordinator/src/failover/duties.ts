@@ -1,3 +1,4 @@
+import { isMutant } from '@nyala/client/base'
 import type { MemberId } from '@nyala/client/protocol'
 import type {
   FailureRecord,
@@ -108,7 +109,8 @@ export function planDuties(
       .filter((one) => nowMs - (staleSinceMs.get(suspicionName(one)) ?? nowMs) >= STALE_AFTER_MS)
       .map((known): DutyEffect => ({ kind: 'removeSuspicion', known })),
   ]
-  if (cutOffSinceMs !== undefined && nowMs - cutOffSinceMs >= CUT_OFF_MS) {
+  const isOver = cutOffSinceMs !== undefined && nowMs - cutOffSinceMs >= CUT_OFF_MS
+  if (isOver && !isMutant('no-resignation')) {
     const reason = 'it does not reach half of the executors, which others do'
     effects.push({ kind: 'resign', reason })
   }

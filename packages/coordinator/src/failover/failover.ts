@@ -22,6 +22,7 @@ import {
   newDetection,
   type Probe,
   type ProbeOutcome,
+  reachesExecutorsLess,
   shouldDepose,
   stepDetection,
   suspected,
@@ -138,6 +139,14 @@ export class Failover {
     return this.board
       .suspicions()
       .some(({ record }) => isAbout(record, member) && record.kind === 'refused')
+  }
+
+  /** No executor is reached from here, and some from another coordinator. */
+  get isCutOff(): boolean {
+    return reachesExecutorsLess(
+      this.#detection,
+      this.board.suspicions().map(({ record }) => record),
+    )
   }
 
   /** To be given work only where no other executor is left. All coordinators say the same. */

@@ -1,6 +1,7 @@
-import type { Clock, Log } from '@nyala/client/base'
+import { type Clock, isMutant, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Transport } from '@nyala/client/wire'
+import { cutOff } from './executor-watch.ts'
 import { ExecutorLink } from './executor-link.ts'
 import { type ExecutorState, Placement } from './placement.ts'
 
@@ -18,6 +19,8 @@ export interface ExecutorsOptions {
   readonly onLink?: (event: ExecutorLinkEvent) => void
   /** To be given tasks only where no other executor is left: it fails again and again. */
   readonly isOnProbation?: (executor: string) => boolean
+  /** Other coordinators reach executors, and this one none. */
+  readonly isCutOff?: () => boolean
 }
 
 export type ExecutorLinkEvent =
@@ -66,6 +69,11 @@ export class Executors {
     return this.#links.size
   }
 
+  /** No executor is reached from here, but from other coordinators. */
+  get isCutOff(): boolean {
+    return this.size === 0 && this.#options.isCutOff?.() === true
+  }
+
   links(): readonly ExecutorLink[] {
     return [...this.#links.values()]
   }
@@ -91,10 +99,11 @@ export class Executors {
     return this.links().some((link) => link.load?.draining !== true && !isOnProbation(link.id))
   }
 
-  /** Some executor, for work that is no task; the least loaded. Fails with `no_executors`. */
+  /** Some executor, for work that is no task; the least loaded. Fails with `no_executors`, or `cannot_connect_now`. */
   any(): ExecutorLink {
     const least = this.links().toSorted((a, b) => a.tasksRunning - b.tasksRunning)[0]
     if (least !== undefined) return least
+    if (this.isCutOff && !isMutant('no-handing-on')) throw cutOff()
     throw new SqlError('no_executors', 'no executor is connected to this coordinator', {
       hint: 'wait until one has started, or see `nyala status`',
     })

@@ -327,7 +327,8 @@ export class QueryRun {
   async #runStage(report: Report): Promise<void> {
     const { clock, executors, signal } = this.#options
     const ended = deferred<undefined>()
-    const watch = watchExecutors(this.#options, (error) => ended.reject(error))
+    const isKept = (): boolean => this.#isKept
+    const watch = watchExecutors({ clock, executors, isKept }, (error) => ended.reject(error))
     const advance = (): void => {
       watch.check()
       this.#checkInputs(report, ended)

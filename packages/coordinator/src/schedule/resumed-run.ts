@@ -3,6 +3,7 @@ import { SqlError, type TaskEnd, type TaskSoFar } from '@nyala/client/protocol'
 import type { HeldResult, ResultSoFar, TaskSpec } from '@nyala/executor/protocol'
 import type { ExecutorLink, RunningTask, TaskEvents, TaskFinished } from './executor-link.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
+import { cutOff, watchExecutors } from './executor-watch.ts'
 import type { Executors } from './executors.ts'
 import { tooManyRows } from './failure-error.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
@@ -113,13 +114,20 @@ export class ResumedRun {
 
   /** Resolves when all frames of all tasks have left; to be called after {@link take}. */
   async run(): Promise<void> {
-    const { relay, signal } = this.#options
+    const { relay, signal, clock, executors, queryId } = this.#options
+    const watch = watchExecutors({ clock, executors, isKept: () => true }, (error) =>
+      this.#done.reject(mayGoOnElsewhere(error) ? notHere(queryId, error) : error),
+    )
+    const stopWatching = executors.onChange(() => watch.check())
+    watch.check()
     try {
       if (this.#live.size === 0) this.#done.resolve(undefined)
       await this.#done.promise
       await relay.empty()
       signal.throwIfAborted()
     } finally {
+      watch.stop()
+      stopWatching()
       this.stop()
     }
   }
@@ -142,6 +150,8 @@ export class ResumedRun {
       const stopTimer = clock.after(Math.max(0, end - clock.now()), () => changed.resolve())
       try {
         for (const link of executors.links()) this.#take(link)
+        if (executors.isCutOff && !isMutant('no-handing-on'))
+          throw notHere(this.#options.queryId, cutOff())
         const plan = planResumption({ ...this.#options, held: this.#held })
         if (this.#isSure(plan) || clock.now() >= end) {
           const isLost = plan.some(({ kind }) => kind === 'lost')
