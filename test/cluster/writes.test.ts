@@ -262,5 +262,71 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
        ANTI JOIN past FOR VERSION AS OF ${snapshots[2]} b ON a.a = b.a`,
     )
     t.same(both.rows, [{ a: 1 }])
+    await db.execute(`ALTER TABLE past EXECUTE rollback(${snapshots[1]})`)
+    t.same(
+      await read(`SYSTEM_VERSION AS OF ${snapshots[2]}`),
+      [2],
+      'what came later is still there',
+    )
+    await db.execute('INSERT INTO past VALUES (3)')
+    const { rows } = await db.query('SELECT a FROM past ORDER BY a')
+    t.same(rows, [{ a: 1 }, { a: 2 }, { a: 3 }])
+    await db.execute('OPTIMIZE TABLE past')
+    t.same(
+      (await readElsewhere(await directoryOf(world, 'past')))
+        .map(({ a }) => a)
+        .toSorted((a, b) => Number(a) - Number(b)),
+      [...[1, 2, 3]],
+    )
+  })
+
+  await t.test('a change of rows writes only the files anew that hold such rows', async (t) => {
+    await db.execute('CREATE TABLE parts (id INT, v STRING)')
+    for (const n of [0, 10, 20]) {
+      await db.execute(`INSERT INTO parts SELECT i, 'v' || i FROM range(${n}, ${n + 4}) r(i)`)
+    }
+    const files = async (): Promise<readonly string[]> => {
+      const { rows } = await db.query('SHOW FILES IN parts')
+      return rows.map((row) => String(row['path'])).toSorted()
+    }
+    const before = await files()
+    t.match(await db.execute('UPDATE parts SET v = upper(v) WHERE id IN (11, 12)'), { rowCount: 2 })
+    const updated = await files()
+    t.equal(updated.filter((path) => before.includes(path)).length, 2)
+    t.match(await db.execute('DELETE FROM parts WHERE id < 10 OR id = 23'), { rowCount: 5 })
+    const left = await files()
+    t.equal(left.length, 2, 'a file without rows is gone, and nothing is in its place')
+    t.equal(left.filter((path) => updated.includes(path)).length, 1)
+    const rows = await readElsewhere(await directoryOf(world, 'parts'))
+    t.same(rows.map(({ id, v }) => `${String(id)} ${String(v)}`).toSorted(), [
+      ...['10 v10', '11 V11', '12 V12', '13 v13', '20 v20', '21 v21', '22 v22'],
+    ])
+    const [operation] = (await db.query('DESCRIBE HISTORY parts')).rows
+    t.match(operation, { operation: 'overwrite', rows_added: 3n, rows_removed: 8n, rows: 7n })
+    t.match(await db.execute('DELETE FROM parts WHERE id = 99'), { rowCount: 0 })
+    t.match(await db.execute('DELETE FROM parts WHERE id >= 20'), { rowCount: 3 })
+    t.match((await db.query('DESCRIBE HISTORY parts')).rows[0], { operation: 'delete', files: 1n })
+  })
+
+  await t.test('changes of rows in different files are no conflict', async (t) => {
+    await db.execute('CREATE TABLE apart AS SELECT 1 AS id, 0 AS n')
+    await db.execute('INSERT INTO apart VALUES (2, 0)')
+    const databases = await Promise.all(
+      [first, second].map((address) => connect(`nyala://${address}/default`)),
+    )
+    const each = 4
+    await Promise.all(
+      databases.map(async (one, i) => {
+        for (let k = 0; k < each; k++) {
+          await one.execute(`UPDATE apart SET n = n + 1 WHERE id = ${i + 1}`)
+        }
+      }),
+    )
+    for (const one of databases) await one.close()
+    const { rows } = await db.query('SELECT id, n FROM apart ORDER BY id')
+    t.same(rows, [
+      { id: 1, n: each },
+      { id: 2, n: each },
+    ])
   })
 })

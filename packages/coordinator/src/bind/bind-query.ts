@@ -4,7 +4,7 @@ import { foldName } from '@nyala/metastore'
 import type { Scan } from '../plan/scan.ts'
 import type { ColumnRef, Expression, Query, TableFunction, TableRef } from '../sql/ir.ts'
 import { renderExpression, renderQuery } from '../sql/renderer.ts'
-import type { Manifest } from '../table/manifest.ts'
+import { absolutePath, type Manifest } from '../table/manifest.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
 import { isStale } from '../table/statistics.ts'
 import { scanId } from '../plan/physical-plan.ts'
@@ -17,6 +17,7 @@ import {
   resolveQuery,
   type ScanRef,
   substituteFiles,
+  type TableVersion,
 } from './resolve.ts'
 import { TableVersions } from './table-versions.ts'
 import { mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
@@ -45,6 +46,8 @@ export interface BindContext {
   readonly manifests: ManifestStore
   readonly functions: KernelFunctions
   viewQuery(view: ViewRecord): Promise<Query>
+  /** What tables of the database `$target` stand for. */
+  readonly targets?: ReadonlyMap<string, TableVersion> | undefined
   /** Finds the files that patterns name; fails where they are outside the roots. */
   findFiles(file: FileRef): Promise<readonly string[]>
 }
@@ -62,6 +65,7 @@ export async function bindQuery(
     text: context.source.text,
     viewQuery: (view) => context.viewQuery(view),
     tableVersion: (table, asOf) => versions.find(table, asOf),
+    targets: context.targets,
   })
   const columns = resolved.files.length > 0 ? undefined : await describe(resolved, sql, context)
   const withFiles = await findAll(resolved.query, resolved.files, context)
@@ -94,7 +98,8 @@ async function findAll(
 
 async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promise<Scan> {
   const { table } = ref
-  const manifest = await context.manifests.read(table, ref.snapshot)
+  const { version } = ref
+  const manifest = await readVersion(ref, context)
   const left = await prune(ref, query, manifest, context)
   return {
     id: ref.id,
@@ -112,12 +117,27 @@ async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promi
     partitions: manifest.partitions,
     layout: manifest.layout,
     fieldIds: manifest.fieldIds,
-    statistics: ref.snapshot === undefined ? await readStatistics(table, context) : undefined,
+    statistics: version?.snapshot === undefined ? await readStatistics(table, context) : undefined,
     filesTotal: manifest.files.length,
     rowGroupsTotal: manifest.files.reduce((sum, file) => sum + file.rowGroups.length, 0),
+    places: version?.places,
     partitionsTotal: manifest.partitions.length,
     partitionsLeft: left?.size ?? manifest.partitions.length,
   }
+}
+
+/** The files of a table that a reference is about. */
+async function readVersion(
+  { table, version }: ScanRef,
+  { manifests }: BindContext,
+): Promise<Manifest> {
+  const manifest = await manifests.read(table, version?.snapshot)
+  const wanted = version?.files
+  if (wanted === undefined) return manifest
+  const files = manifest.files.filter(({ path }) =>
+    wanted.has(absolutePath(manifest.location, path)),
+  )
+  return { ...manifest, files }
 }
 
 /** A query does without statistics that cannot be read. */

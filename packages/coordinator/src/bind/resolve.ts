@@ -17,8 +17,8 @@ export interface ScanRef {
   readonly id: number
   readonly table: TableRecord
   readonly alias: string
-  /** The snapshot that the text asks for; undefined: the newest. */
-  readonly snapshot?: bigint | undefined
+  /** Of the table, where it is not the newest as a whole. */
+  readonly version?: TableVersion | undefined
 }
 
 /** A table function over files, which an executor has to find before the query can run. */
@@ -50,15 +50,26 @@ export interface ResolveContext {
   viewQuery(view: ViewRecord): Promise<Query>
   /** A table as it was at the snapshot that a reference to it names. */
   tableVersion(table: TableRecord, asOf: AsOf): Promise<TableVersion>
+  /** What tables of the database {@link TARGET_SCHEMA} stand for, by name. */
+  readonly targets?: ReadonlyMap<string, TableVersion> | undefined
 }
 
 export type AsOf = NonNullable<BaseTable['asOf']>
 
+/** A table as a reference reads it: as it was, or the part of it that a statement of ours is about. */
 export interface TableVersion {
-  /** With the columns of the snapshot. */
+  /** With the columns that the reference has. */
   readonly table: TableRecord
-  readonly snapshot: bigint
+  /** Undefined: the newest. */
+  readonly snapshot?: bigint | undefined
+  /** Absolute paths of the files that are read; undefined: all. */
+  readonly files?: ReadonlySet<string> | undefined
+  /** Its columns end in those of the rows' places. */
+  readonly places?: boolean | undefined
 }
+
+/** The database of tables that only statements of ours can name; see {@link ResolveContext.targets}. */
+export const TARGET_SCHEMA = '$target'
 
 interface Scope {
   readonly context: ResolveContext
@@ -111,6 +122,8 @@ async function load(
       return undefined
     })
     for (const ref of names) {
+      const target = targetOf(ref, scope)
+      if (target !== undefined) versions.set(ref, target)
       const database = ref.schema ?? inner.database
       const relation = scope.context.catalog.relation(database, ref.table)?.record
       if (relation === undefined) continue
@@ -127,6 +140,9 @@ async function load(
   await loadIn(query, scope)
   return { views, versions }
 }
+
+const targetOf = (ref: BaseTable, { context }: Scope): TableVersion | undefined =>
+  ref.schema === TARGET_SCHEMA ? context.targets?.get(ref.table) : undefined
 
 /** Errors have the place of the reference. */
 async function versionOf(ref: BaseTable, table: TableRecord, scope: Scope): Promise<TableVersion> {
@@ -186,20 +202,23 @@ function resolveTable(ref: BaseTable, scope: Scope, found: Found, views: Views):
     })
   }
   const database = ref.schema ?? scope.database
-  const relation = scope.context.catalog.relation(database, ref.table)?.record
+  const version = found.versions.get(ref)
+  const relation = version?.table ?? scope.context.catalog.relation(database, ref.table)?.record
   if (relation === undefined) {
     const file = ref.schema === undefined ? fileTable(ref) : undefined
     if (file === undefined) throw undefinedTable(ref, database, scope)
     checkTableFunction(file, scope, found)
     return file
   }
-  const version = found.versions.get(ref)
   if (scope.views.length === 0) {
     const [known, name] = mirroredName(ref, database, version)
-    remember(found, known, name, version?.table ?? relation)
+    remember(found, known, name, relation)
   }
-  if (ref.schema !== undefined)
-    found.qualifiers.add(`${foldName(ref.schema)}.${foldName(ref.table)}`)
+  if (ref.schema !== undefined) {
+    const [schema, name] =
+      ref.schema === TARGET_SCHEMA ? [relation.database, relation.name] : [ref.schema, ref.table]
+    found.qualifiers.add(`${foldName(schema)}.${foldName(name)}`)
+  }
   if (relation.kind === 'view') {
     if (ref.asOf === undefined) return expandView({ ref, view: relation }, scope, found, views)
     throw refuse(
@@ -210,7 +229,7 @@ function resolveTable(ref: BaseTable, scope: Scope, found: Found, views: Views):
   }
   const id = found.scans.length
   const alias = ref.alias ?? ref.table
-  found.scans.push({ id, table: version?.table ?? relation, alias, snapshot: version?.snapshot })
+  found.scans.push({ id, table: version?.table ?? relation, alias, version })
   const { schema: _schema, catalog: _catalog, asOf: _asOf, ...rest } = ref
   return { ...rest, table: scanMark(id), alias }
 }
@@ -226,7 +245,7 @@ const mirroredName = (
 ): readonly [database: string, name: string] =>
   version === undefined
     ? [database, ref.table]
-    : [VERSIONS_SCHEMA, `${foldName(database)}.${foldName(ref.table)}@${version.snapshot}`]
+    : [VERSIONS_SCHEMA, `${foldName(database)}.${foldName(ref.table)}@${version.snapshot ?? ''}`]
 
 /** The user's query with relations of the mirror in the place of tables at a snapshot. */
 function describedVersions(query: Query, found: Found, database: string): Query | undefined {

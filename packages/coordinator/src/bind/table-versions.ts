@@ -1,6 +1,6 @@
 import { SqlError } from '@nyala/client/protocol'
 import type { TableRecord } from '@nyala/metastore'
-import { schemaOf, snapshotAt, snapshotOf, timeText } from '../iceberg/history.ts'
+import { namedSnapshots, schemaOf, snapshotAt, snapshotOf, timeText } from '../iceberg/history.ts'
 import type { Snapshot, TableMetadata } from '../iceberg/metadata.ts'
 import { sqlTypeOf } from '../iceberg/types.ts'
 import { someNode } from '../sql/ir/tree.ts'
@@ -10,9 +10,6 @@ import type { ManifestStore } from '../table/manifest-store.ts'
 import { isUnrepeatable, type KernelFunctions } from './functions.ts'
 import type { Mirror } from './mirror.ts'
 import type { AsOf, TableVersion } from './resolve.ts'
-
-/** How many snapshots an error names. */
-const NAMED_MAX = 5
 
 /** Finds the snapshots that FOR SYSTEM_TIME AS OF and FOR SYSTEM_VERSION AS OF of one query name. */
 export class TableVersions {
@@ -68,7 +65,7 @@ export class TableVersions {
     const found = id === undefined ? undefined : snapshotOf(metadata, id)
     if (found !== undefined) return found
     throw new SqlError('undefined_object', `table "${table.name}" has no snapshot "${value}"`, {
-      hint: namedSnapshots(table, metadata),
+      hint: namedSnapshots(table.name, metadata),
     })
   }
 
@@ -81,19 +78,9 @@ export class TableVersions {
     if (found !== undefined) return found
     const time = timeText(timeMs)
     const message = `table "${table.name}" has no snapshot that is as old as ${time}`
-    throw new SqlError('undefined_object', message, { hint: namedSnapshots(table, metadata) })
+    throw new SqlError('undefined_object', message, { hint: namedSnapshots(table.name, metadata) })
   }
 }
 
 const nullError = (what: string): SqlError =>
   new SqlError('invalid_parameter_value', `the value of FOR SYSTEM_${what} AS OF is NULL`)
-
-function namedSnapshots(table: TableRecord, { snapshots = [] }: TableMetadata): string {
-  if (snapshots.length === 0) return 'nothing was ever written to it'
-  const all = `DESCRIBE HISTORY ${table.name} lists them`
-  const last = snapshots.slice(-NAMED_MAX).map((one) => {
-    return `${one['snapshot-id']} of ${timeText(one['timestamp-ms'])}`
-  })
-  const oldest = timeText(snapshots[0]?.['timestamp-ms'] ?? 0)
-  return `the newest are ${last.toReversed().join(', ')}; the oldest is of ${oldest}; ${all}`
-}

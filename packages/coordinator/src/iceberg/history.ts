@@ -29,3 +29,19 @@ export function schemaOf(metadata: TableMetadata, snapshot: Snapshot | undefined
 /** ISO 8601; times that a Date cannot hold are told as they are. */
 export const timeText = (ms: number): string =>
   Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms} ms since 1970`
+
+/** How many snapshots an error names. */
+const NAMED_MAX = 5
+
+/** A hint for whoever asked for a snapshot that is not there. Pure. */
+export function namedSnapshots(table: string, { snapshots = [] }: TableMetadata): string {
+  if (snapshots.length === 0) return 'nothing was ever written to it'
+  const last = snapshots.slice(-NAMED_MAX).map((one) => {
+    return `${one['snapshot-id']} of ${timeText(one['timestamp-ms'])}`
+  })
+  const oldest = timeText(snapshots[0]?.['timestamp-ms'] ?? 0)
+  return (
+    `the newest are ${last.toReversed().join(', ')}; the oldest is of ${oldest}; ` +
+    `DESCRIBE HISTORY ${table} lists them`
+  )
+}

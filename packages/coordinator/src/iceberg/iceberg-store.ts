@@ -80,11 +80,18 @@ export class IcebergStore {
 
   /** The data files of a table's current snapshot, as its manifests have them. */
   async dataFiles(table: TableRecord): Promise<readonly DataFile[]> {
-    const files: DataFile[] = []
+    return (await this.specFiles(table)).map(({ file }) => file)
+  }
+
+  /** The same with the partition spec of each. */
+  async specFiles(
+    table: TableRecord,
+  ): Promise<readonly { readonly file: DataFile; readonly specId: number }[]> {
+    const files: { readonly file: DataFile; readonly specId: number }[] = []
     for (const info of await this.manifests(await this.metadata(table))) {
       if (info.content !== 0) continue
       for (const { status, file } of await this.entries(info)) {
-        if (status !== ENTRY.deleted) files.push(file)
+        if (status !== ENTRY.deleted) files.push({ file, specId: info.specId })
       }
     }
     return files

@@ -48,7 +48,9 @@ export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): T
   const snapshots = [...(metadata.snapshots ?? []), snapshot].slice(-SNAPSHOTS_MAX)
   const known = new Set(snapshots.map((one) => one['snapshot-id']))
   const entry = { 'timestamp-ms': timestampMs, 'snapshot-id': change.id }
-  const log = (metadata['snapshot-log'] ?? []).filter((one) => known.has(one['snapshot-id']))
+  const before = metadata['snapshot-log'] ?? []
+  // What was the contents before a snapshot that nobody knows any more is not to be told either.
+  const log = before.slice(before.findLastIndex((one) => !known.has(one['snapshot-id'])) + 1)
   return {
     ...metadata,
     'last-sequence-number': sequenceNumber,
@@ -58,6 +60,19 @@ export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): T
     'snapshot-log': [...log, entry],
     'metadata-log': metadataLog(metadata, change.previousFile),
     refs: { ...metadata.refs, main: { 'snapshot-id': change.id, type: 'branch' } },
+  }
+}
+
+/** The metadata as changed now without another snapshot. `file`: what it was read from. Pure. */
+export function withFormerFile(
+  metadata: TableMetadata,
+  file: string | undefined,
+  nowMs: number,
+): TableMetadata {
+  return {
+    ...metadata,
+    'last-updated-ms': Math.max(nowMs, metadata['last-updated-ms']),
+    'metadata-log': metadataLog(metadata, file),
   }
 }
 

@@ -4,6 +4,14 @@ import { absolutePath, type Manifest, type ManifestFile } from '../table/manifes
 import type { TableStatistics } from '../table/statistics.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 
+/** Columns that tell where a row lies: the path of its file, and its place in it from 0. */
+export const FILE_COLUMN = '$file'
+export const ROW_COLUMN = '$row'
+export const PLACE_COLUMNS: readonly ColumnRecord[] = [
+  { name: FILE_COLUMN, type: 'VARCHAR' },
+  { name: ROW_COLUMN, type: 'BIGINT' },
+]
+
 /** One use of a table in a query: the files that are left after pruning, and how to read each as the declared columns. */
 export interface Scan {
   /** Number within the query; the same table used twice is two scans. */
@@ -21,6 +29,8 @@ export interface Scan {
   readonly rowGroupsLeft?: ReadonlyMap<ManifestFile, readonly number[]> | undefined
   /** The values of the table's partitions, by the number that each file has. */
   readonly partitions?: Manifest['partitions'] | undefined
+  /** Its columns end in {@link PLACE_COLUMNS}. */
+  readonly places?: boolean | undefined
   /** Of a managed table that is partitioned. */
   readonly layout?: Manifest['layout']
   /** By which a managed table's files must be read, where their columns may have other names or places. */
@@ -82,7 +92,8 @@ function readSql(
     scan.partitionColumns.length > 0
       ? ['hive_partitioning=true', 'hive_types_autocast=false']
       : ['hive_partitioning=false']
-  if (range !== undefined) options.push('file_row_number=true')
+  if (scan.places === true) options.push('filename=true')
+  if (range !== undefined || scan.places === true) options.push('file_row_number=true')
   const list = paths.map(quoteLiteral).join(', ')
   const where =
     range === undefined
@@ -97,6 +108,8 @@ function selectItems(scan: Scan, schema: readonly Column[]): string {
   const physical = new Map(schema.map((c) => [foldName(c.name), c]))
   const items = scan.columns.map((declared) => {
     const name = quoteIdentifier(declared.name)
+    if (scan.places === true && declared.name === FILE_COLUMN) return `filename AS ${name}`
+    if (scan.places === true && declared.name === ROW_COLUMN) return `file_row_number AS ${name}`
     const found = physical.get(foldName(declared.name))
     if (found === undefined) return `CAST(NULL AS ${declared.type}) AS ${name}`
     const source = quoteIdentifier(found.name)

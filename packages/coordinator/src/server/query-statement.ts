@@ -116,6 +116,7 @@ export class Queries {
       mirror,
       manifests,
       functions,
+      targets: context.targets,
       viewQuery: async (view) =>
         (await frontEnd.parseQuery(view.sql, { dialect: view.dialect as Dialect })).query,
       findFiles: async (file) => {

@@ -1,5 +1,6 @@
 import type { Column, Parameter, SessionContext } from '@nyala/client/protocol'
 import type { CatalogSnapshot } from '@nyala/metastore'
+import type { TableVersion } from '../bind/resolve.ts'
 import type { SessionSettings } from '../bind/settings.ts'
 import type { ResultRelay } from '../schedule/result-relay.ts'
 import type { CallServing } from './call-serving.ts'
@@ -28,6 +29,8 @@ export interface StatementContext {
   /** When work on the statement began, on the clock's own scale. */
   readonly startedAt: number
   readonly relay: ResultRelay
+  /** Tables that a query of ours names in the database `$target`; a user's statement has none. */
+  readonly targets?: ReadonlyMap<string, TableVersion> | undefined
   /** Whom the result is for, should it outlive this coordinator. */
   readonly serving: CallServing
   readonly signal: AbortSignal

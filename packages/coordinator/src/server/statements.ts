@@ -22,6 +22,8 @@ import { killQuery, showQueries } from './show-queries.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import { checkInTransaction } from '../txn/statements.ts'
 import { TableVerbs } from './table-verbs.ts'
+import { Maintenance } from '../write/maintenance.ts'
+import { RowChanges } from '../write/row-changes.ts'
 import { Writes } from '../write/writes.ts'
 
 /** What of the plain statements is left for {@link Listings}. */
@@ -41,6 +43,8 @@ export class Statements {
   readonly #catalog: CatalogVerbs
   readonly #listings: Listings
   readonly #writes: Writes
+  readonly #rowChanges: RowChanges
+  readonly #maintenance: Maintenance
 
   constructor(services: Services) {
     this.#services = services
@@ -48,7 +52,10 @@ export class Statements {
     this.#tables = new TableVerbs(services)
     this.#catalog = new CatalogVerbs(services, this.#tables)
     this.#listings = new Listings(services, this.#tables)
-    this.#writes = new Writes(services, { tables: this.#tables, queries: this.#queries })
+    const parts = { tables: this.#tables, queries: this.#queries }
+    this.#writes = new Writes(services, parts)
+    this.#rowChanges = new RowChanges(services, parts)
+    this.#maintenance = new Maintenance(services, parts)
   }
 
   async run(context: StatementContext): Promise<StatementOutcome> {
@@ -84,7 +91,7 @@ export class Statements {
         return this.#writes.insert(statement, context)
       case 'delete':
       case 'update':
-        return this.#writes.changeRows(statement, context)
+        return this.#rowChanges.run(statement, context)
       default:
         return this.#plain(statement, context)
     }
@@ -201,6 +208,8 @@ export class Statements {
         return this.#writes.dropDatabase(statement, context)
       case 'createTable':
         return this.#writes.createTable(statement, context)
+      case 'executeProcedure':
+        return this.#maintenance.run(statement, context)
       case 'truncate':
         return this.#writes.truncate(statement, context)
       case 'describeHistory':

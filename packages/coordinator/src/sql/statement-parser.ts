@@ -10,6 +10,7 @@ import {
   parseReset,
   parseSet,
 } from './statements/session.ts'
+import { parseOptimize } from './statements/procedure.ts'
 import { parseBegin, parseCommit, parseRollback, parseStart } from './statements/transaction.ts'
 import { refuseStatement } from './statements/unsupported.ts'
 import { parseDelete, parseInsert, parseTruncate, parseUpdate } from './statements/write.ts'
@@ -38,6 +39,7 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ['DELETE', parseDelete],
   ['UPDATE', parseUpdate],
   ['TRUNCATE', parseTruncate],
+  ['OPTIMIZE', parseOptimize],
   ['BEGIN', parseBegin],
   ['START', parseStart],
   ['COMMIT', parseCommit],

@@ -146,6 +146,7 @@ export interface PartitionTransform {
 export type PlainStatement =
   | CreateTable
   | DescribeHistory
+  | ExecuteProcedure
   | Truncate
   | CreateDatabase
   | DropDatabase
@@ -223,6 +224,24 @@ export interface CreateTable extends NewManagedTable {
 export interface DescribeHistory {
   readonly kind: 'describeHistory'
   readonly table: ObjectName
+}
+
+/** ALTER TABLE t EXECUTE …, and OPTIMIZE. */
+export interface ExecuteProcedure {
+  readonly kind: 'executeProcedure'
+  readonly table: ObjectName
+  /** In lower case. */
+  readonly procedure: string
+  readonly args: readonly ProcedureArgument[]
+  readonly at: number
+}
+
+export interface ProcedureArgument {
+  /** In lower case; undefined: told by its place. */
+  readonly name: string | undefined
+  /** A constant expression. */
+  readonly text: string
+  readonly at: number
 }
 
 export interface Truncate {

@@ -2,6 +2,8 @@ import { positionAt, SqlError } from '@nyala/client/protocol'
 import { type ColumnRecord, foldName } from '@nyala/metastore'
 import { isUnrepeatable, type KernelFunctions } from '../bind/functions.ts'
 import { didYouMean } from '../bind/nearest.ts'
+import { TARGET_SCHEMA } from '../bind/resolve.ts'
+import { FILE_COLUMN } from '../plan/scan.ts'
 import { quoteIdentifier } from '../sql/escape.ts'
 import type { BaseTable, Query, Select } from '../sql/ir.ts'
 import { someNode } from '../sql/ir/tree.ts'
@@ -93,9 +95,9 @@ interface Target {
   readonly columns: readonly ColumnRecord[]
 }
 
+/** What is changed stands in the database `$target`; a subquery that names the table reads all of it. */
 const source = (table: Target, { alias }: RowChange): string =>
-  `${quoteIdentifier(table.database)}.${quoteIdentifier(table.name)}` +
-  (alias === undefined ? '' : ` AS ${quoteIdentifier(alias)}`)
+  `${quoteIdentifier(TARGET_SCHEMA)}.${quoteIdentifier(table.name)} AS ${quoteIdentifier(alias ?? table.name)}`
 
 const column = (table: Target, { alias }: RowChange, name: string): string =>
   `${quoteIdentifier(alias ?? table.name)}.${quoteIdentifier(name)}`
@@ -103,9 +105,11 @@ const column = (table: Target, { alias }: RowChange, name: string): string =>
 const isMeant = ({ condition }: RowChange): string =>
   condition === undefined ? 'true' : `CAST(${condition} AS BOOLEAN)`
 
-/** How many rows there are to change. */
-export const countSql = (table: Target, change: RowChange): string =>
-  `SELECT count(*) FROM ${source(table, change)} WHERE ${isMeant(change)}`
+/** Which files hold rows to change, and how many. */
+export function touchedSql(table: Target, change: RowChange): string {
+  const file = column(table, change, FILE_COLUMN)
+  return `SELECT ${file}, count(*) FROM ${source(table, change)} WHERE ${isMeant(change)} GROUP BY ${file}`
+}
 
 /** The rows that stay: those of which the condition is not true, be it false or unknown. */
 export const keptSql = (table: Target, change: RowChange): string =>

@@ -15,6 +15,7 @@ import {
   currentSpec,
   formatMetadata,
   type Operation,
+  type PartitionSpec,
   type TableMetadata,
 } from '../iceberg/metadata.ts'
 import { partitionFields, summaryOf } from '../iceberg/partition-field.ts'
@@ -76,6 +77,10 @@ export interface ChangeOptions {
   readonly operation: Operation
   readonly nowMs: number
   readonly store: IcebergStore
+  /** Manifests of the base that the snapshot keeps; absent: all of an append, none of any other operation. */
+  readonly kept?: readonly ManifestInfo[] | undefined
+  /** What of the base it does not have any more; absent: nothing or all, likewise. */
+  readonly removed?: ReturnType<typeof countOf> | undefined
 }
 
 /**
@@ -91,7 +96,7 @@ export async function stageSnapshot(
   const { writeId, attempt, snapshotId, operation, nowMs } = options
   const sequenceNumber = nextSequenceNumber(metadata)
   const added = countOf(addition.files)
-  const kept = operation === 'append' ? await mergedManifests(base, options) : []
+  const kept = options.kept ?? (operation === 'append' ? await mergedManifests(base, options) : [])
   const own =
     addition.manifest === null
       ? []
@@ -117,7 +122,7 @@ export async function stageSnapshot(
     operation,
     manifestList: toUri(listFile.path),
     added,
-    removed: operation === 'append' ? { files: 0, rows: 0, bytes: 0 } : before,
+    removed: options.removed ?? (operation === 'append' ? NOTHING : before),
     nowMs,
     previousFile: base.metadataFile,
   })
@@ -140,22 +145,25 @@ export async function stageMetadata(
   return { ...file, files, rows, dataBytes: bytes }
 }
 
-/** What a manifest list says of the partitions of files that are all of the table's own spec. */
-function partitionsOf(
+/** What a manifest list says of the partitions of files that are all of one spec: the table's own, or another one. */
+export function partitionsOf(
   metadata: TableMetadata,
   files: readonly DataFile[],
+  spec: PartitionSpec = currentSpec(metadata),
 ): Pick<ManifestInfo, 'specId' | 'partitions'> {
-  const fields = partitionFields(currentSpec(metadata), currentSchema(metadata).fields)
+  const fields = partitionFields(spec, currentSchema(metadata).fields)
   const partitions = fields.map(({ type }, i) =>
     summaryOf(
       type,
       files.map((file) => file.partition[i] ?? null),
     ),
   )
-  return { specId: metadata['default-spec-id'], partitions }
+  return { specId: spec['spec-id'], partitions }
 }
 
-const countOf = (
+const NOTHING = { files: 0, rows: 0, bytes: 0 }
+
+export const countOf = (
   files: readonly DataFile[],
 ): { readonly files: number; readonly rows: number; readonly bytes: number } => ({
   files: files.length,
@@ -163,7 +171,7 @@ const countOf = (
   bytes: files.reduce((sum, file) => sum + file.bytes, 0),
 })
 
-function totalsOf(metadata: TableMetadata): {
+export function totalsOf(metadata: TableMetadata): {
   readonly files: number
   readonly rows: number
   readonly bytes: number

@@ -20,14 +20,12 @@ import type { TableVerbs } from '../server/table-verbs.ts'
 import type {
   CreateTable,
   CreateTableAsStatement,
-  DeleteStatement,
   DescribeHistory,
   DropDatabase,
   DropTable,
   InsertStatement,
   ObjectName,
   Truncate,
-  UpdateStatement,
 } from '../sql/statement.ts'
 import { assignmentSql, castSql } from './assignment.ts'
 import type { TableChange } from './change.ts'
@@ -36,7 +34,6 @@ import { historyOf } from './history.ts'
 import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
 import { partitionKeys } from './partitioning.ts'
 import { planRows } from './plan-rows.ts'
-import { checkAssigned, countSql, keptSql, rowChangeOf, updatedSql } from './row-change.ts'
 import { type Addition, baseOf, stageAddition, stageSnapshot } from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
 import type { StagedWrite, WriteRuns } from './write-run.ts'
@@ -107,47 +104,6 @@ export class Writes {
         },
       )
     })
-  }
-
-  /**
-   * DELETE and UPDATE: the table is written anew as it is without, or with, the change. Gives up where there is any
-   * other change of the table meanwhile.
-   */
-  changeRows(
-    statement: DeleteStatement | UpdateStatement,
-    context: StatementContext,
-  ): Promise<StatementOutcome> {
-    return this.#runs.once(context, async (identity) => {
-      const { functions, frontEnd } = this.#services
-      const command = statement.kind.toUpperCase()
-      const change = rowChangeOf(statement, { text: context.sql, functions })
-      const table = this.#managed(change.table, context)
-      if (statement.kind === 'update') checkAssigned(table, statement.columns, context.sql)
-      // What is wrong with it is told by its own text, before anything is written around it.
-      await this.#queries.bind(statement, context)
-      const counting = await frontEnd.parseQuery(countSql(table, change))
-      const [[cell] = []] = await this.#queries.collect(counting, {
-        ...context,
-        sql: counting.text,
-      })
-      const rows = Number(cell)
-      const request = { identity, context, command, locations: [table.location] }
-      return this.#runs.staged(request, async (write) => {
-        if (rows === 0) return this.#leave(table, write)
-        const base = await baseOf(table, this.#services.manifests.iceberg)
-        const sql = statement.kind === 'update' ? updatedSql(table, change) : keptSql(table, change)
-        const planned = await planRows(sql, context, { queries: this.#queries, frontEnd })
-        const addition = await this.#stageRows({ ...base }, write, { planned, context })
-        return this.#replace(table, addition, { write, operation: 'overwrite', rows })
-      })
-    })
-  }
-
-  /** The statement has changed nothing, which is true as long as the table is as it was read. */
-  #leave(table: TableRecord, write: StagedWrite): ReturnType<StagedWrite['update']> {
-    const change = { kind: 'replaceAll' } as const
-    const apply = (current: TableRecord): Promise<TableRecord> => Promise.resolve(current)
-    return write.update({ base: table, change, apply }, { rows: 0 })
   }
 
   truncate(statement: Truncate, context: StatementContext): Promise<StatementOutcome> {

@@ -2,6 +2,7 @@ import type { Cursor } from '../cursor.ts'
 import { notSupported } from '../errors.ts'
 import type { PlainStatement, StatementDraft } from '../statement.ts'
 import { parseCreateExternalTable, parseCreateTable } from './create-table.ts'
+import { parseExecute } from './procedure.ts'
 import { refuseObject } from './unsupported.ts'
 
 const isDatabaseWord = (cursor: Cursor): boolean =>
@@ -81,6 +82,7 @@ export function parseAlter(cursor: Cursor, start: number): PlainStatement {
   if (cursor.takeWords('TABLE')) {
     const table = cursor.objectName()
     if (cursor.takeWords('RECOVER', 'PARTITIONS')) return { kind: 'recoverPartitions', table }
+    if (cursor.takeWords('EXECUTE')) return parseExecute(cursor, table)
     if (cursor.takeWords('RENAME', 'TO'))
       return { kind: 'renameTable', table, to: cursor.objectName() }
     throw notSupported(

@@ -1,0 +1,67 @@
+import { currentSnapshot, type Snapshot, type TableMetadata } from './metadata.ts'
+import { withFormerFile } from './snapshot.ts'
+
+/** Snapshots that are kept however old they are, unless the table says another number. */
+const SNAPSHOTS_KEPT = 1
+
+/** How many of the newest snapshots a table's properties ask to keep. Pure. */
+export function snapshotsToKeep({ properties = {} }: TableMetadata): number {
+  const text = properties['history.expire.min-snapshots-to-keep'] ?? ''
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : SNAPSHOTS_KEPT
+}
+
+/**
+ * The snapshots that are older than a time, in milliseconds since 1970-01-01 UTC, but for the current one, those that a
+ * branch or tag names, and the newest `keep` of those that led to the current one. Pure.
+ */
+export function expiredSnapshots(
+  metadata: TableMetadata,
+  { olderThanMs, keep }: { readonly olderThanMs: number; readonly keep: number },
+): ReadonlySet<bigint> {
+  const snapshots = metadata.snapshots ?? []
+  const byId = new Map(snapshots.map((one) => [one['snapshot-id'], one]))
+  const kept = new Set(Object.values(metadata.refs ?? {}).map((ref) => ref['snapshot-id']))
+  let ancestor: Snapshot | undefined = currentSnapshot(metadata)
+  for (let i = 0; i < keep && ancestor !== undefined; i++) {
+    kept.add(ancestor['snapshot-id'])
+    const parent: bigint | undefined = ancestor['parent-snapshot-id']
+    ancestor = parent === undefined ? undefined : byId.get(parent)
+  }
+  const old = snapshots.filter(
+    (one) => one['timestamp-ms'] < olderThanMs && !kept.has(one['snapshot-id']),
+  )
+  return new Set(old.map((one) => one['snapshot-id']))
+}
+
+/** The metadata without some snapshots. `file`: what it was read from. Pure. */
+export function withoutSnapshots(
+  metadata: TableMetadata,
+  expired: ReadonlySet<bigint>,
+  { file, nowMs }: { readonly file: string | undefined; readonly nowMs: number },
+): TableMetadata {
+  const log = metadata['snapshot-log'] ?? []
+  // What was the contents before a snapshot that nobody knows any more is not to be told either.
+  const last = log.findLastIndex((entry) => expired.has(entry['snapshot-id']))
+  return {
+    ...withFormerFile(metadata, file, nowMs),
+    snapshots: (metadata.snapshots ?? []).filter((one) => !expired.has(one['snapshot-id'])),
+    'snapshot-log': log.slice(last + 1),
+  }
+}
+
+/** The metadata with another of its snapshots as the table's contents. Pure. */
+export function withCurrentSnapshot(
+  metadata: TableMetadata,
+  snapshot: Snapshot,
+  { file, nowMs }: { readonly file: string | undefined; readonly nowMs: number },
+): TableMetadata {
+  const next = withFormerFile(metadata, file, nowMs)
+  const id = snapshot['snapshot-id']
+  const entry = { 'timestamp-ms': next['last-updated-ms'], 'snapshot-id': id }
+  return {
+    ...next,
+    'current-snapshot-id': id,
+    'snapshot-log': [...(metadata['snapshot-log'] ?? []), entry],
+    refs: { ...metadata.refs, main: { 'snapshot-id': id, type: 'branch' } },
+  }
+}

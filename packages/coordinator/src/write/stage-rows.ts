@@ -1,0 +1,37 @@
+import { dataFileOf, fieldIdsSql } from '../iceberg/data-file.ts'
+import { currentSchema, currentSpec } from '../iceberg/metadata.ts'
+import { partitionFields } from '../iceberg/partition-field.ts'
+import type { Queries } from '../server/query-statement.ts'
+import type { StatementContext } from '../server/statement-context.ts'
+import { partitionKeys } from './partitioning.ts'
+import { type Addition, stageAddition, type TableBase } from './table-change.ts'
+import type { StagedWrite } from './write-run.ts'
+
+/** A data file is closed, and another one begun, at about this size. */
+export const FILE_BYTES_MAX = 256 * 1024 * 1024
+
+/** Runs a query on executors, which write its rows to files of a table, and writes the manifest of these. */
+export async function stageRows(
+  queries: Queries,
+  base: Pick<TableBase, 'location' | 'metadata'>,
+  write: StagedWrite,
+  rows: {
+    readonly planned: Parameters<Queries['write']>[0]
+    readonly context: StatementContext
+  },
+): Promise<Addition> {
+  const { fields } = currentSchema(base.metadata)
+  const partition = partitionFields(currentSpec(base.metadata), fields)
+  const { location } = base
+  const written = await queries.write(rows.planned, rows.context, (task, attempt) => ({
+    kind: 'table',
+    directory: `${location}/data`,
+    name: `${write.id}-${task}-${attempt}`,
+    fieldIds: fieldIdsSql(fields),
+    keys: partitionKeys(partition),
+    fileBytesMax: FILE_BYTES_MAX,
+  }))
+  write.ran(written)
+  const files = written.files.map((file) => dataFileOf(file, fields, partition))
+  return stageAddition(base, files, write.id)
+}
