@@ -141,7 +141,7 @@ t.test(
   'a read that its coordinator hands on goes elsewhere, and so do those after it',
   async (t) => {
     const asked: string[] = []
-    const { db } = await setUpTwo(t, (call, attempt) => {
+    const { db } = await setUpTwo(t, async (call, attempt) => {
       asked.push(call.coordinator.id)
       if (attempt > 0) return call.answer(numbersAnswer(1, 1))
       call.accept()
