@@ -4,6 +4,7 @@ import type { SegmentPuller } from '../exchange/segment-puller.ts'
 import type { SegmentStore } from '../exchange/segment-store.ts'
 import type { KernelSet } from '../kernel/kernel-set.ts'
 import type { FromExecutor, HeldResult, TaskSpec } from '../protocol/index.ts'
+import { prepareRefusal } from '../participant/participant.ts'
 import type { ResultConsumer } from './result-buffer.ts'
 import type { DescribeWritten } from './table-output.ts'
 import { type OwnerLink, TaskRun } from './task-run.ts'
@@ -81,6 +82,8 @@ export class TaskManager {
   readonly #options: TaskManagerOptions
   readonly #queries = new Map<string, Query>()
   readonly #releasedEpochs = new Map<string, number>()
+  /** Writes whose tasks were released here, as the names of their files begin. */
+  readonly #endedWrites = new Set<string>()
   #running = 0
   #draining = false
   #onIdle: (() => void) | undefined
@@ -116,7 +119,7 @@ export class TaskManager {
     command: { readonly epoch: number; readonly call: number; readonly spec: TaskSpec },
   ): void {
     const { epoch, call, spec } = command
-    const refusal = this.#refusal(spec, epoch)
+    const refusal = this.#refusal(spec, epoch, writeOf(spec))
     if (refusal !== undefined) return owner.send(taskFailed(spec, refusal))
     const overload = this.#overload()
     // A query that has nothing here is not made for a task that is refused: nobody would release it.
@@ -274,13 +277,23 @@ export class TaskManager {
     return query
   }
 
-  #refusal(spec: TaskReference, epoch: number): SqlError | undefined {
+  /** `write`: where the task is to put files into a table. */
+  #refusal(spec: TaskReference, epoch: number, write?: string): SqlError | undefined {
     const query = this.#queries.get(spec.queryId)
     const known = query?.epoch ?? this.#releasedEpochs.get(spec.queryId)
     if (known !== undefined && isPast(epoch, known)) return superseded(spec, epoch, known)
     const newest = query?.newest.get(spec.task)
-    if (newest === undefined || spec.attempt >= newest) return undefined
-    return new SqlError('task_superseded', `${describe(spec)} comes after attempt ${newest}`)
+    const isReleased = write !== undefined && this.#endedWrites.has(write)
+    const view = { epoch: undefined, isReleased, newestAttempt: newest }
+    switch (prepareRefusal(view, { epoch, attempt: spec.attempt })) {
+      case undefined:
+        return undefined
+      case 'released':
+        return new SqlError('task_superseded', `${describe(spec)} comes after its query has ended`)
+      case 'olderAttempt':
+      case 'pastEpoch':
+        return new SqlError('task_superseded', `${describe(spec)} comes after attempt ${newest}`)
+    }
   }
 
   #overload(): SqlError | undefined {
@@ -312,7 +325,10 @@ export class TaskManager {
   #release(query: Query): void {
     query.stopGrace?.()
     this.#queries.delete(query.id)
-    for (const task of query.tasks.values()) task.drop(released(query.id))
+    for (const task of query.tasks.values()) {
+      task.drop(released(query.id))
+      this.#endWrite(writeOf(task.spec))
+    }
     this.#options.puller.forget(query.id)
     this.#deleteWhenIdle(query)
     this.#options.onLoadChange()
@@ -328,6 +344,14 @@ export class TaskManager {
     })
   }
 
+  #endWrite(write: string | undefined): void {
+    if (write === undefined) return
+    this.#endedWrites.add(write)
+    if (this.#endedWrites.size <= RELEASED_QUERIES_MAX) return
+    const [oldest] = this.#endedWrites
+    if (oldest !== undefined) this.#endedWrites.delete(oldest)
+  }
+
   #remember(queryId: string, epoch: number): void {
     this.#releasedEpochs.delete(queryId)
     this.#releasedEpochs.set(queryId, epoch)
@@ -336,6 +360,10 @@ export class TaskManager {
     if (oldest.done !== true) this.#releasedEpochs.delete(oldest.value)
   }
 }
+
+/** What the names of all files of a write begin with: those of an attempt end in its task and number. */
+const writeOf = ({ output }: TaskSpec): string | undefined =>
+  output.kind === 'table' ? output.name.replace(/-\d+-\d+$/, '') : undefined
 
 /** A command of an owner that is not any more. */
 const isPast = (epoch: number, known: number): boolean =>

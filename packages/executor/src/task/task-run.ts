@@ -1,4 +1,4 @@
-import { type Clock, failpoint, type Log } from '@nyala/client/base'
+import { assert, type Clock, failpoint, type Log } from '@nyala/client/base'
 import { type Column, SqlError, toErrorBody } from '@nyala/client/protocol'
 import { chainCrc, crc32, setFrameCall, setFrameOrigin } from '@nyala/client/wire'
 import { type SegmentStore, spillLimitError } from '../exchange/segment-store.ts'
@@ -16,7 +16,8 @@ import {
 } from '../protocol/index.ts'
 import { FileGuard } from './file-guard.ts'
 import { ResultBuffer, RESULT_BUFFER_BYTES_MAX } from './result-buffer.ts'
-import { type DescribeWritten, removeWritten, tableFilesOf } from './table-output.ts'
+import { TableVote } from '../participant/table-vote.ts'
+import type { DescribeWritten } from './table-output.ts'
 
 /** Up to this many rows a result may be held whole by the kernel, outside of its memory limit: one chunk. */
 const SMALL_RESULT_ROWS_MAX = 2048
@@ -69,6 +70,9 @@ export class TaskRun {
   readonly #ref: Pick<TaskSpec, 'queryId' | 'task' | 'attempt'>
   readonly #abort = new AbortController()
   readonly #buffer: ResultBuffer | undefined
+  /** Of a task that writes files of a table. */
+  readonly #vote: TableVote | undefined
+  #written: KernelResult | undefined
   readonly #files: FileGuard
   #call: number
   #state: State = { kind: 'pulling' }
@@ -95,6 +99,13 @@ export class TaskRun {
     this.#ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
     this.#files = new FileGuard(spec.files)
     this.#crc = spec.after?.crc ?? 0
+    if (spec.output.kind === 'table') {
+      this.#vote = new TableVote({
+        describeWritten: context.describeWritten,
+        yes: (files) => this.#onVoted(files),
+        no: (reason) => this.#onFailed(reason),
+      })
+    }
     if (spec.output.kind === 'result') {
       this.#buffer = new ResultBuffer(
         (bytes) => this.#running?.credit(bytes),
@@ -136,7 +147,9 @@ export class TaskRun {
   cancel(): void {
     if (this.ended || this.#canceled) return
     this.#canceled = true
-    this.#abort.abort(new SqlError('query_canceled', 'the task was canceled'))
+    const reason = new SqlError('query_canceled', 'the task was canceled')
+    this.#vote?.on({ kind: 'ended', reason })
+    this.#abort.abort(reason)
     this.#running?.cancel()
   }
 
@@ -239,7 +252,7 @@ export class TaskRun {
           if (changed === undefined) this.#onKernelFinished(result)
           else this.#giveUp(result, changed)
         }),
-      onFailed: (error) => this.#afterFiles((changed) => this.#onFailed(changed ?? error)),
+      onFailed: (error) => this.#afterFiles((changed) => this.#onKernelFailed(changed ?? error)),
     }
   }
 
@@ -295,22 +308,28 @@ export class TaskRun {
     void this.#files.changed().then(then)
   }
 
-  /** Files of a table are looked at once more before they are told of. */
+  /** A task that writes files of a table ends as its vote says. */
   #onKernelFinished(result: KernelResult): void {
-    if (this.spec.output.kind !== 'table') return this.#onFinished(result)
-    tableFilesOf(result.files, this.#context.describeWritten).then(
-      (files) => {
-        if (!this.#canceled) return this.#onFinished(result, files)
-        this.#giveUp(result, new SqlError('query_canceled', 'the task was canceled'))
-      },
-      (error: unknown) => this.#giveUp(result, asSqlError(error)),
-    )
+    if (this.#vote === undefined) return this.#onFinished(result)
+    this.#written = result
+    this.#vote.on({ kind: 'written', files: result.files })
   }
 
   /** The task fails though the kernel did not: files of a table that it has written are nobody's. */
-  #giveUp(result: KernelResult, error: SqlError): void {
-    if (this.spec.output.kind !== 'table') return this.#onFailed(error)
-    void removeWritten(result.files).then(() => this.#onFailed(error))
+  #giveUp(result: KernelResult, reason: SqlError): void {
+    if (this.#vote === undefined) return this.#onFailed(reason)
+    this.#vote.on({ kind: 'ended', reason })
+    this.#vote.on({ kind: 'written', files: result.files })
+  }
+
+  #onKernelFailed(reason: SqlError): void {
+    if (this.#vote === undefined) this.#onFailed(reason)
+    else this.#vote.on({ kind: 'failed', reason })
+  }
+
+  #onVoted(files: readonly TableFile[]): void {
+    assert(this.#written !== undefined, 'files are told of after they were written')
+    this.#onFinished(this.#written, files)
   }
 
   #onFinished(result: KernelResult, tableFiles?: readonly TableFile[]): void {
