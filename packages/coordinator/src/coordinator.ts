@@ -14,7 +14,6 @@ import {
   type Owner,
   QueryLog,
   Registration,
-  WriteLog,
 } from '@nyala/metastore'
 import { Mirror } from './bind/mirror.ts'
 import type { SettingValues } from './bind/settings.ts'
@@ -35,10 +34,8 @@ import type { Services } from './server/services.ts'
 import { Statements } from './server/statements.ts'
 import { SqlFrontEnd } from './sql/front-end.ts'
 import { ManifestStore } from './table/manifest-store.ts'
-import { Committer } from './write/committer.ts'
+import { openWrites } from './write/open-writes.ts'
 import { WriteJanitor } from './write/write-janitor.ts'
-import { Transactions } from './txn/transactions.ts'
-import { WriteRuns } from './write/write-run.ts'
 
 export interface CoordinatorOptions {
   readonly id: MemberId
@@ -156,7 +153,6 @@ export class Coordinator {
     const resumption = openResumption(options, owning)
     const registration = openRegistration(options, { ...store, candidate })
     const manifests = new ManifestStore(options.metadataDirectory)
-    const writes = openWrites(options, { keys, catalog, manifests, startedAt })
     const services: Services = {
       clock,
       log,
@@ -174,8 +170,7 @@ export class Coordinator {
       constants,
       functions,
       manifests,
-      writes,
-      transactions: new Transactions({ runs: writes, coordinator: id, clock, log }),
+      ...openWrites(options, { keys, catalog, manifests, constants, startedAt }),
       executors,
       admission,
       queries: new QueryRegistry(id),
@@ -208,7 +203,7 @@ export class Coordinator {
    */
   async stop(timeoutMs: number = DRAIN_TIMEOUT_MS): Promise<void> {
     const { clock, election, failover, queries, executors, membership } = this.#services
-    const { resumption } = this.#services
+    const { resumption, appends } = this.#services
     const { catalog, frontEnd, mirror, constants } = this.#services
     if (this.#draining) return
     this.#draining = true
@@ -228,6 +223,7 @@ export class Coordinator {
     resumption.stop()
     this.#janitor.stop()
     this.#writeJanitor.stop()
+    await appends.close()
     await Promise.all([failover.stop(), membership.stop(), catalog.close(), this.#queryLog.stop()])
     await this.#listener.close()
     frontEnd.close()
@@ -428,25 +424,6 @@ function openJanitor(
   const janitor = new PlanJanitor({ plans, queryLog, clock, log, isLeader })
   janitor.start()
   return janitor
-}
-
-function openWrites(
-  { kv, clock, log, id, warehouse }: CoordinatorOptions,
-  parts: {
-    readonly keys: Keys
-    readonly catalog: Catalog
-    readonly manifests: ManifestStore
-    readonly startedAt: number
-  },
-): WriteRuns {
-  const { keys, catalog, manifests, startedAt } = parts
-  const writeLog = new WriteLog({ kv, keys, clock })
-  const committer = new Committer({
-    ...{ catalog, writeLog, keys, clock, random: Math.random },
-    liveFiles: (table) => manifests.iceberg.dataFiles(table),
-  })
-  const owner = { id, startedAt }
-  return new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
 }
 
 function openWriteJanitor(services: Services, peers: PeerLinks): WriteJanitor {

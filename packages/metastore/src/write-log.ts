@@ -181,6 +181,33 @@ export class WriteLog {
   }
 
   /**
+   * A write that the commit of another one begins: a round less for whoever writes again and again. It has begun at the
+   * revision of that commit; should nothing come of it, it is forgotten.
+   */
+  beginWith(
+    write: Omit<PendingWrite, 'kind' | 'owner' | 'ownerStartedAt'>,
+    owner: Owner,
+  ): { readonly operation: Operation; begunAt(revision: number): BegunWrite } {
+    const { keys } = this.#options
+    const record: PendingWrite = {
+      kind: 'pending',
+      ...write,
+      owner: owner.id,
+      ownerStartedAt: owner.startedAt,
+    }
+    const value = encodeRecord(transactionRecord, record)
+    return {
+      operation: { kind: 'put', key: keys.txn(write.id), value },
+      begunAt: (modRevision) => ({ record, modRevision }),
+    }
+  }
+
+  /** Removes the record of a write that has put no file anywhere. */
+  async forgetUnused({ record, modRevision }: BegunWrite): Promise<void> {
+    await this.forget({ key: this.#options.keys.txn(record.id), modRevision })
+  }
+
+  /**
    * One commit that does it all or nothing. Fails with `commit_outcome_unknown` where that cannot be told: asking for the
    * statement's outcome, or sending the statement again under the same id, tells it later.
    */

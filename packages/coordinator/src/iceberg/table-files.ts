@@ -55,6 +55,47 @@ export async function writeTableFile(
   return { path, crc32: crc, bytes: content.byteLength }
 }
 
+/** A file of a table that is only in memory yet, under the path that it will have. */
+export interface TableFileContent {
+  readonly path: string
+  readonly content: Uint8Array
+  readonly crc32: number
+}
+
+/** An immutable file `<name>-<checksum><ending>`, not written yet. Pure. */
+export function namedContent(
+  directory: string,
+  file: { readonly name: string; readonly ending: '.avro' | '.metadata.json' | '.parquet' },
+  content: Uint8Array,
+): TableFileContent {
+  const crc = crc32(content)
+  const path = join(directory, `${file.name}-${hex(crc)}${file.ending}`)
+  return { path, content, crc32: crc }
+}
+
+/**
+ * Writes files at the same time. They are whole and on disk, their names included, when this resolves; until then nobody
+ * looks at them, and what is left of a failure goes by the id of its write. Fails with `io_error` or `disk_full`.
+ */
+export async function writeTableFiles(files: readonly TableFileContent[]): Promise<void> {
+  const written = await Promise.allSettled(
+    files.map(async ({ path, content }) => {
+      const handle = await open(path, 'wx')
+      try {
+        await handle.writeFile(content)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    }),
+  )
+  written.forEach((one, i) => {
+    if (one.status === 'rejected') throw writeError(files[i]?.path ?? '', one.reason)
+  })
+  const directories = new Set(files.map(({ path }) => dirname(path)))
+  await Promise.all([...directories].map(syncDirectory))
+}
+
 /** Makes the directories of a new table; their names are on disk when this resolves. */
 export async function makeTableDirectories(location: string): Promise<void> {
   try {

@@ -11,6 +11,7 @@ import type { Executors } from '../schedule/executors.ts'
 import type { SqlFrontEnd } from '../sql/front-end.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
 import type { Transactions } from '../txn/transactions.ts'
+import type { AppendQueues } from '../write/append-queues.ts'
 import type { WriteRuns } from '../write/write-run.ts'
 import type { QueryRegistry } from './query-registry.ts'
 
@@ -35,6 +36,7 @@ export interface Services {
   readonly functions: KernelFunctions
   readonly manifests: ManifestStore
   readonly writes: WriteRuns
+  readonly appends: AppendQueues
   readonly transactions: Transactions
   readonly executors: Executors
   readonly admission: AdmissionControl

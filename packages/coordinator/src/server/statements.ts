@@ -18,6 +18,7 @@ import { Queries } from './query-statement.ts'
 import { type LocalResult, text } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import { Listings } from './show.ts'
+import { AppendStatement } from '../write/append-statement.ts'
 import { killQuery, showQueries } from './show-queries.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import { checkInTransaction } from '../txn/statements.ts'
@@ -40,6 +41,7 @@ export class Statements {
   readonly #services: Services
   readonly #queries: Queries
   readonly #tables: TableVerbs
+  readonly #append: AppendStatement
   readonly #catalog: CatalogVerbs
   readonly #listings: Listings
   readonly #writes: Writes
@@ -50,6 +52,7 @@ export class Statements {
     this.#services = services
     this.#queries = new Queries(services)
     this.#tables = new TableVerbs(services)
+    this.#append = new AppendStatement(services, this.#tables)
     this.#catalog = new CatalogVerbs(services, this.#tables)
     this.#listings = new Listings(services, this.#tables)
     const parts = { tables: this.#tables, queries: this.#queries }
@@ -65,6 +68,8 @@ export class Statements {
       const isInTransaction = inner.transaction.current !== undefined
       const cached = isInTransaction ? undefined : this.#queries.cachedPlan(bound.sql, inner)
       if (cached !== undefined) return await this.#queries.run(cached, inner)
+      const appended = isInTransaction ? undefined : await this.#appendRows(inner)
+      if (appended !== undefined) return appended
       const statement = await this.#services.frontEnd.parse(bound.sql, {
         dialect: context.settings.dialect,
       })
@@ -95,6 +100,13 @@ export class Statements {
       default:
         return this.#plain(statement, context)
     }
+  }
+
+  /** What came of a few literal rows; undefined where the statement is another one. */
+  async #appendRows(context: StatementContext): Promise<StatementOutcome | undefined> {
+    const { dialect } = context.settings
+    const insert = this.#services.frontEnd.literalInsert(context.sql, { dialect })
+    return insert === undefined ? undefined : this.#append.insert(insert, context)
   }
 
   async #query(statement: QueryStatement, context: StatementContext): Promise<StatementOutcome> {

@@ -2,12 +2,13 @@ import { SqlError, positionAt } from '@nyala/client/protocol'
 import { guardQuery } from './guard.ts'
 import type { Expression, Query } from './ir.ts'
 import { lex, splitStatements } from './lexer.ts'
+import { type Literal, literalRowsOf } from './literal-rows.ts'
 import { DEFAULT_SQL_LIMITS, type SqlLimits } from './limits.ts'
 import { ParserInstance } from './parser-instance.ts'
 import { prepareText } from './pre-pass.ts'
 import { readSerialized } from './reader.ts'
 import { syntaxErrorAt } from './errors.ts'
-import type { QueryBody, Statement, StatementDraft } from './statement.ts'
+import type { InsertHeader, QueryBody, Statement, StatementDraft } from './statement.ts'
 import { parseStatement } from './statement-parser.ts'
 import type { Dialect, StatementText, Token } from './token.ts'
 
@@ -15,6 +16,14 @@ export interface ParseOptions {
   /** `ansi` unless the session says `SET sql_dialect = impala`. */
   readonly dialect?: Dialect
 }
+
+/** INSERT of rows that are literals. */
+export interface LiteralInsert extends InsertHeader {
+  readonly rows: readonly (readonly Literal[])[]
+}
+
+/** Longer texts are read as any other statement is. */
+const LITERAL_TEXT_MAX = 256 * 1024
 
 /**
  * From SQL text to statements. It owns one sealed DuckDB instance, which only parses.
@@ -53,6 +62,16 @@ export class SqlFrontEnd {
     const statement = typeof sql === 'string' ? this.#only(sql, options) : sql
     const draft = parseStatement(statement)
     return this.#complete(draft, statement.script, options.dialect ?? 'ansi')
+  }
+
+  /** An INSERT of literal rows, for which nobody needs to be asked; undefined for any other text. Throws what `parse` does. */
+  literalInsert(sql: string, options: ParseOptions = {}): LiteralInsert | undefined {
+    if (sql.length > LITERAL_TEXT_MAX || !/^\s*insert\b/i.test(sql)) return undefined
+    const draft = parseStatement(this.#only(sql, options))
+    if (draft.kind !== 'insert') return undefined
+    const { body, ...header } = draft
+    const rows = literalRowsOf(body)
+    return rows === undefined ? undefined : { ...header, rows }
   }
 
   /** A query alone, as in the stored text of a view. Throws what `parse` does. */

@@ -47,7 +47,7 @@ const wrapped = (sql: string, items: readonly string[], names: readonly string[]
   `SELECT ${items.join(', ')} FROM (${sql}) AS "source"(${names.map(quoteIdentifier).join(', ')})`
 
 /** For each column of the table the place of its value among the query's; undefined where there is none. */
-function placesOf(found: number, target: InsertTarget): readonly (number | undefined)[] {
+export function placesOf(found: number, target: InsertTarget): readonly (number | undefined)[] {
   const { table, columns: named, text } = target
   const wanted = named?.length ?? table.columns.length
   if (found !== wanted) {

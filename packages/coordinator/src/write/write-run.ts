@@ -112,6 +112,10 @@ export class WriteRuns {
     return this.#options.keys
   }
 
+  get owner(): Owner {
+    return this.#options.owner
+  }
+
   get warehouse(): string {
     return this.#options.warehouse
   }

@@ -86,12 +86,16 @@ export class ArrowEncoder {
 
   /**
    * Writes the batch behind the first `headBytes` of a buffer that `allocate` gives, and begins the next one.
-   * `headBytes` must be a multiple of 8.
+   * `headBytes` must be a multiple of 8. `plain`: not packed, for readers of Arrow that know nothing of that.
    */
-  finishBatch(headBytes: number, allocate: (bytes: number) => Uint8Array): EncodedBatch {
+  finishBatch(
+    headBytes: number,
+    allocate: (bytes: number) => Uint8Array,
+    plain = false,
+  ): EncodedBatch {
     const bytes = this.batchBytes
     const batch =
-      bytes < PACK_BYTES_MIN
+      plain || bytes < PACK_BYTES_MIN
         ? this.#finishPlain(headBytes, allocate(headBytes + bytes))
         : this.#finishPacked(headBytes, allocate(headBytes + bytes + this.#packingBytes))
     this.#rows = 0

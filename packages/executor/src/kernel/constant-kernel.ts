@@ -24,6 +24,13 @@ const SEALED: Readonly<Record<string, string>> = {
   errors_as_json: 'true',
 }
 
+export interface ConstantOptions {
+  readonly timeZone: string
+  readonly timeoutMs: number
+  /** The batch is Arrow as others read it, however large it is. */
+  readonly plain?: boolean
+}
+
 /** The rows of a statement as an executor would send them. */
 export interface ConstantRows {
   readonly columns: readonly Column[]
@@ -83,10 +90,7 @@ export class ConstantKernel {
   }
 
   /** Fails as a task of the statement would, and with `statement_timeout` after `timeoutMs`. */
-  run(
-    sql: string,
-    options: { readonly timeZone: string; readonly timeoutMs: number },
-  ): Promise<ConstantRows> {
+  run(sql: string, options: ConstantOptions): Promise<ConstantRows> {
     const run = this.#last.then(() => this.#run(sql, options))
     this.#last = run.catch(() => undefined)
     return run
@@ -94,7 +98,7 @@ export class ConstantKernel {
 
   async #run(
     sql: string,
-    { timeZone, timeoutMs }: { readonly timeZone: string; readonly timeoutMs: number },
+    { timeZone, timeoutMs, plain = false }: ConstantOptions,
   ): Promise<ConstantRows> {
     let late = false
     const stop = this.#clock.after(timeoutMs, () => {
@@ -106,7 +110,7 @@ export class ConstantKernel {
         await duckdb.query(this.#connection, `SET TimeZone = '${timeZone.replaceAll("'", "''")}'`)
         this.#timeZone = timeZone
       }
-      return await this.#answer(sql)
+      return await this.#answer(sql, plain)
     } catch (error) {
       if (late) {
         throw new SqlError('statement_timeout', `constants took longer than ${timeoutMs} ms`, {
@@ -119,7 +123,7 @@ export class ConstantKernel {
     }
   }
 
-  async #answer(sql: string): Promise<ConstantRows> {
+  async #answer(sql: string, plain: boolean): Promise<ConstantRows> {
     const { statement, encoder, columns } = await this.#prepare(sql)
     const result = await duckdb.execute_prepared(statement)
     const chunks = duckdb.result_chunk_count(result)
@@ -131,7 +135,7 @@ export class ConstantKernel {
       rows += count
     }
     const payloads: ConstantRows['payloads'][number][] = [{ kind: 'arrow', bytes: encoder.schema }]
-    if (rows > 0) payloads.push(encoder.finishBatch(0, (bytes) => new Uint8Array(bytes)))
+    if (rows > 0) payloads.push(encoder.finishBatch(0, (bytes) => new Uint8Array(bytes), plain))
     return { columns, rows, payloads }
   }
 

@@ -1,0 +1,335 @@
+import type { Clock } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import {
+  type BegunWrite,
+  type Catalog,
+  type Owner,
+  planTableUpdate,
+  type StatementRecord,
+  type TableRecord,
+  type Versioned,
+  type WriteLog,
+} from '@nyala/metastore'
+import { type Append, takeGroup } from './append-group.ts'
+import type { ConstantRowsText } from './append-encoder.ts'
+import { checkFingerprint, headOf } from './committer.ts'
+import type { WriteRuns } from './write-run.ts'
+
+/** Tries of one commit; each lost one means that another coordinator's got through. */
+const ATTEMPTS_MAX = 64
+/** A commit that was overtaken waits up to this long times the attempts so far. */
+const PAUSE_STEP_MS = 5
+/** A write that was begun ahead and is not needed for so long is forgotten. */
+const IDLE_MS = 1_000
+
+/** Where a write stages what it adds to a table. */
+export interface StagePlace {
+  readonly writeId: string
+  readonly attempt: number
+}
+
+/** Rows of a group of statements that are ready to be staged. */
+export interface StageableRows {
+  /** Stages them on top of `current`; what the head then is. Called again with each newer head. */
+  stage(current: TableRecord, place: StagePlace): Promise<TableRecord>
+  /** Removes what was staged under this write but for what its last attempt has named. Never rejects. */
+  tidy(writeId: string, attempts: number): Promise<void>
+}
+
+export interface AppendQueueOptions {
+  readonly catalog: Catalog
+  readonly writeLog: WriteLog
+  readonly writes: Pick<WriteRuns, 'giveUp'>
+  readonly owner: Owner
+  readonly clock: Clock
+  /** From 0 to below 1. */
+  readonly random: () => number
+  readonly newWriteId: () => string
+  /** Computes rows; fails with an SqlError where a value does not fit its column. */
+  readonly encode: (
+    table: TableRecord,
+    texts: readonly ConstantRowsText[],
+  ) => Promise<StageableRows>
+  /** Nothing waits, and nothing was begun ahead. */
+  readonly onIdle: () => void
+}
+
+export type AppendEnd =
+  | { readonly kind: 'done'; readonly rows: number; readonly revision: number }
+  /** It was done before. */
+  | { readonly kind: 'repeated'; readonly outcome: StatementRecord; readonly revision: number }
+  /** Its rows cannot be computed: whoever runs it by itself is told why. Nothing was done. */
+  | { readonly kind: 'unfit' }
+
+interface Waiting {
+  readonly append: Append
+  resolve(end: AppendEnd): void
+  reject(error: unknown): void
+}
+
+/**
+ * Small appends to one table, by one coordinator: those that arrive while a commit is on its way go into the next one
+ * together, as one file, one snapshot and one commit in the metastore, with an outcome for each.
+ *
+ * ```
+ *   append ─► waiting ─► taken ─► encoded ─► staged ─► decided ─┬─ committed ─► all are done
+ *                │         │         ▲          ▲               ├─ repeated: these were done before; the others again
+ *                │         └─ does not fit      └───────────────┼─ moved: on top of the newer head
+ *                └─ cancelled                                   └─ aborted: under another write
+ * ```
+ *
+ * The commit of one group begins the write of the next, which saves a round. What makes it safe are the compares of the
+ * commit, as for any other write; that several statements share it changes nothing of them.
+ */
+export class AppendQueue {
+  readonly #options: AppendQueueOptions
+  readonly #table: Pick<TableRecord, 'id' | 'database' | 'name' | 'location'>
+  #waiting: readonly Waiting[] = []
+  #draining: Promise<void> | undefined
+  /** As this queue's last commit has left it; the catalog may not show that yet. */
+  #head: Versioned<TableRecord> | undefined
+  #ahead: BegunWrite | undefined
+  #stopIdling: () => void = () => undefined
+
+  constructor(table: TableRecord, options: AppendQueueOptions) {
+    this.#table = table
+    this.#options = options
+  }
+
+  append(append: Append): Promise<AppendEnd> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = [...this.#waiting, { append, resolve, reject }]
+      this.#stopIdling()
+      this.#draining ??= this.#drain()
+    })
+  }
+
+  /** Forgets what was begun ahead, once all that waits is done. */
+  async close(): Promise<void> {
+    await this.#draining
+    this.#stopIdling()
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    const { writeLog, writes, onIdle } = this.#options
+    if (ahead !== undefined) {
+      await writeLog.forgetUnused(ahead).catch(() => writes.giveUp(ahead, 'it was not needed'))
+    }
+    if (this.#draining === undefined && this.#ahead === undefined) onIdle()
+  }
+
+  async #drain(): Promise<void> {
+    // Those that arrive in the same turn of the loop go together.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) {
+      const { taken, cancelled, waiting } = takeGroup(this.#waiting)
+      this.#waiting = waiting
+      for (const { append, reject } of cancelled) reject(append.signal.reason)
+      // What is sent to the metastore may be done: a client is told how it ended, not that it was cancelled.
+      for (const { append } of taken) append.commit.begun = true
+      try {
+        await this.#commit(taken)
+      } catch (error) {
+        for (const one of taken) one.reject(error)
+      }
+    }
+    this.#draining = undefined
+    this.#stopIdling = this.#options.clock.after(IDLE_MS, () => void this.close(), {
+      background: true,
+    })
+  }
+
+  async #commit(taken: readonly Waiting[]): Promise<void> {
+    const table = this.#newest().record
+    const group = this.#ofSchema(taken, table)
+    const encoded = await this.#encode(table, group)
+    if (encoded === undefined) return
+    const begun = await this.#begin(encoded)
+    if (begun === undefined) return
+    await this.#decide(begun)
+  }
+
+  /** Those that were rendered for another schema of the table are told so. */
+  #ofSchema(taken: readonly Waiting[], { schemaVersion, name }: TableRecord): readonly Waiting[] {
+    return taken.filter(({ append, reject }) => {
+      if (append.schemaVersion === schemaVersion) return true
+      reject(
+        new SqlError('serialization_failure', `table "${name}" was altered meanwhile`, {
+          hint: 'nothing was written: send the statement again',
+        }),
+      )
+      return false
+    })
+  }
+
+  /** The rows of all statements that fit; the others are told so. */
+  async #encode(table: TableRecord, group: readonly Waiting[]): Promise<Encoded | undefined> {
+    if (group.length === 0) return undefined
+    try {
+      const texts = group.map(({ append }) => append.text)
+      return { group, rows: await this.#options.encode(table, texts) }
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error
+    }
+    const [first] = group
+    if (group.length === 1) {
+      first?.resolve({ kind: 'unfit' })
+      return undefined
+    }
+    const half = group.length >> 1
+    const fitting = [
+      await this.#encode(table, group.slice(0, half)),
+      await this.#encode(table, group.slice(half)),
+    ]
+    const [left, right] = fitting
+    if (left === undefined || right === undefined) return left ?? right
+    return this.#encode(table, [...left.group, ...right.group])
+  }
+
+  /** A write for the group: the one that the commit before has begun, or a new one. */
+  async #begin({ group, rows }: Encoded): Promise<Begun | undefined> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    if (ahead !== undefined) return { group, rows, write: ahead }
+    const { writeLog, owner, clock, newWriteId } = this.#options
+    const [first, ...others] = group
+    if (first === undefined) return undefined
+    const start = { id: newWriteId(), locations: [this.#table.location], startedAt: clock.wall() }
+    const { id: statementId } = first.append.identity
+    const begun = await writeLog.begin(start, owner, { statementId, signal: undefined })
+    if (begun.kind === 'begun') return { group, rows, write: begun.write }
+    repeated(first, begun.outcome, 0)
+    const again = await this.#encode(this.#newest().record, others)
+    return again === undefined ? undefined : this.#begin(again)
+  }
+
+  async #decide(begun: Begun): Promise<void> {
+    let current = begun
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      try {
+        const next = await this.#attempt(current, attempt)
+        if (next === undefined) return
+        current = next
+      } catch (error) {
+        return this.#settle(current, error)
+      }
+    }
+    await this.#options.writes.giveUp(current.write, 'it was overtaken too often')
+    throw new SqlError(
+      'serialization_failure',
+      `other statements changed the table ${ATTEMPTS_MAX} times meanwhile`,
+      { hint: 'nothing was written: send the statement again' },
+    )
+  }
+
+  /** One try; what is to be tried next, if anything. */
+  async #attempt(begun: Begun, attempt: number): Promise<Begun | undefined> {
+    const { writeLog, catalog, clock, owner, random, newWriteId } = this.#options
+    const { group, rows, write } = begun
+    const head = this.#newest()
+    const stillFit = this.#ofSchema(group, head.record)
+    if (stillFit.length < group.length) return this.#without(begun, stillFit)
+    const writeId = write.record.id
+    const next = await rows.stage(head.record, { writeId, attempt })
+    const update = planTableUpdate(head, next, writeId)
+    const start = { id: newWriteId(), locations: [next.location], startedAt: clock.wall() }
+    const ahead = writeLog.beginWith(start, owner)
+    const committedAt = clock.wall()
+    const decision = await writeLog.decide({
+      writes: [write],
+      statements: group.map(({ append: { identity, text, notices } }) => ({
+        id: identity.id,
+        outcome: {
+          ...{ command: 'INSERT', rows: text.rows.length, notices: [...notices] },
+          ...{ fingerprint: identity.fingerprint, write: writeId, committedAt },
+        },
+      })),
+      compares: [update.compare],
+      operations: [update.put, ahead.operation],
+    })
+    switch (decision.kind) {
+      case 'committed': {
+        const { revision } = decision
+        this.#ahead = ahead.begunAt(revision)
+        this.#head = { ...head, record: update.record, modRevision: revision }
+        for (const one of group) this.#tell(one, revision)
+        if (attempt > 1) await rows.tidy(writeId, attempt)
+        return undefined
+      }
+      case 'repeated': {
+        const outcomes = new Map(decision.done.map(({ id, outcome }) => [id, outcome]))
+        const others = group.filter((one) => {
+          const outcome = outcomes.get(one.append.identity.id)
+          if (outcome !== undefined) repeated(one, outcome, decision.revision)
+          return outcome === undefined
+        })
+        return this.#without(begun, others)
+      }
+      case 'moved':
+        this.#head = undefined
+        await catalog.atLeast(decision.revision)
+        await clock.sleep(random() * PAUSE_STEP_MS * attempt)
+        return begun
+      case 'aborted':
+        // A leader took this coordinator for gone: what was staged is being removed.
+        return this.#begin({ group, rows })
+    }
+  }
+
+  /** The same without some of its statements, whose rows are staged already: under a new write, as another file. */
+  async #without(begun: Begun, others: readonly Waiting[]): Promise<Begun | undefined> {
+    await this.#options.writes.giveUp(begun.write, 'some of its statements are done or refused')
+    const encoded = await this.#encode(this.#newest().record, others)
+    return encoded === undefined ? undefined : this.#begin(encoded)
+  }
+
+  /** After a failure: nothing was done, or the statements' outcomes are there. */
+  async #settle({ write, group }: Begun, error: unknown): Promise<void> {
+    const { writes, writeLog } = this.#options
+    const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
+    const aborted = await writes.giveUp(write, String((error as Error).message))
+    if (!isUnknown || aborted === 'unsettled') throw error
+    if (aborted === 'aborted') {
+      throw new SqlError('serialization_failure', 'the metastore did not answer in time', {
+        hint: 'the write was given up, and nothing was written: send the statement again',
+        cause: error,
+      })
+    }
+    this.#head = undefined
+    for (const one of group) {
+      const outcome = await writeLog.outcomeOf(one.append.identity.id)
+      if (outcome === undefined) one.reject(error)
+      else repeated(one, outcome, 0)
+    }
+  }
+
+  /** Once this coordinator's own view shows it; what is committed is committed, whether that is soon or not. */
+  #tell({ append, resolve }: Waiting, revision: number): void {
+    const end = { kind: 'done', rows: append.text.rows.length, revision } as const
+    const tell = (): void => resolve(end)
+    this.#options.catalog.atLeast(revision).then(tell, tell)
+  }
+
+  #newest(): Versioned<TableRecord> {
+    const snapshot = this.#options.catalog.snapshot()
+    if (this.#head !== undefined && snapshot.revision < this.#head.modRevision) return this.#head
+    return headOf(snapshot, this.#table)
+  }
+}
+
+interface Encoded {
+  readonly group: readonly Waiting[]
+  readonly rows: StageableRows
+}
+
+interface Begun extends Encoded {
+  readonly write: BegunWrite
+}
+
+function repeated(one: Waiting, outcome: StatementRecord, revision: number): void {
+  try {
+    checkFingerprint(outcome, one.append.identity)
+    one.resolve({ kind: 'repeated', outcome, revision })
+  } catch (error) {
+    one.reject(error)
+  }
+}

@@ -1,0 +1,60 @@
+import type { Clock, Log } from '@nyala/client/base'
+import type { ConstantKernel } from '@nyala/executor/kernel'
+import type { Catalog, TableRecord } from '@nyala/metastore'
+import type { IcebergStore } from '../iceberg/iceberg-store.ts'
+import { currentSchema } from '../iceberg/metadata.ts'
+import { AppendEncoder } from './append-encoder.ts'
+import type { Append } from './append-group.ts'
+import { type AppendEnd, AppendQueue } from './append-queue.ts'
+import { AppendSnapshot } from './append-snapshot.ts'
+import { newWriteId } from './write-ids.ts'
+import type { WriteRuns } from './write-run.ts'
+
+export interface AppendQueuesOptions {
+  readonly catalog: Catalog
+  readonly writes: WriteRuns
+  readonly constants: ConstantKernel
+  readonly store: IcebergStore
+  readonly clock: Clock
+  readonly log: Log
+  /** From 0 to below 1. */
+  readonly random: () => number
+}
+
+/** Small appends of this coordinator, by table. */
+export class AppendQueues {
+  readonly #options: AppendQueuesOptions
+  readonly #encoder: AppendEncoder
+  readonly #queues = new Map<string, AppendQueue>()
+
+  constructor(options: AppendQueuesOptions) {
+    this.#options = options
+    this.#encoder = new AppendEncoder(options.constants)
+  }
+
+  append(table: TableRecord, append: Append): Promise<AppendEnd> {
+    const queue = this.#queues.get(table.id) ?? this.#open(table)
+    this.#queues.set(table.id, queue)
+    return queue.append(append)
+  }
+
+  /** Gives back what was begun ahead. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()))
+  }
+
+  #open(table: TableRecord): AppendQueue {
+    const { catalog, writes, store, clock, log, random } = this.#options
+    return new AppendQueue(table, {
+      ...{ catalog, writes, clock, random, newWriteId },
+      writeLog: writes.writeLog,
+      owner: writes.owner,
+      encode: async (current, texts) => {
+        const { fields } = currentSchema(await store.metadata(current))
+        const file = await this.#encoder.encode(fields, current.columns, texts)
+        return new AppendSnapshot(file, { store, clock, log })
+      },
+      onIdle: () => this.#queues.delete(table.id),
+    })
+  }
+}

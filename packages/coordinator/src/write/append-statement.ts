@@ -1,0 +1,132 @@
+import { SqlError } from '@nyala/client/protocol'
+import type { TableRecord } from '@nyala/metastore'
+import { currentSchema, currentSpec, type TableMetadata } from '../iceberg/metadata.ts'
+import type { Services } from '../server/services.ts'
+import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
+import type { TableVerbs } from '../server/table-verbs.ts'
+import type { LiteralInsert } from '../sql/front-end.ts'
+import type { Literal } from '../sql/literal-rows.ts'
+import { isEncodable } from './append-encoder.ts'
+import { GROUP_TEXT_MAX } from './append-group.ts'
+import { placesOf } from './assignment.ts'
+import { fingerprintOf } from './fingerprint.ts'
+
+const NUMBERS = /^(?:INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(.*)$/
+
+/** INSERT of a few literal rows, which needs no plan and no executor. */
+export class AppendStatement {
+  readonly #services: Services
+  readonly #tables: TableVerbs
+
+  constructor(services: Services, tables: TableVerbs) {
+    this.#services = services
+    this.#tables = tables
+  }
+
+  /** Undefined where it must be run, or its error told, as any other INSERT; then nothing was done. */
+  async insert(
+    statement: LiteralInsert,
+    context: StatementContext,
+  ): Promise<StatementOutcome | undefined> {
+    const { manifests, appends } = this.#services
+    const table = this.#tables.table(statement.table, context)
+    if (table.kind !== 'managed' || statement.overwrite) return undefined
+    if (!isPlain(await manifests.iceberg.metadata(table))) return undefined
+    const rows = rowsText(statement, table, context.sql)
+    if (rows === undefined) return undefined
+    const end = await appends.append(table, {
+      identity: { id: context.statementId, fingerprint: fingerprintOf(context) },
+      text: { rows, timeZone: context.settings.get('timezone') },
+      schemaVersion: table.schemaVersion,
+      notices: [...context.notices],
+      signal: context.signal,
+      commit: context.commit,
+    })
+    switch (end.kind) {
+      case 'done':
+        return { command: 'INSERT', rows: end.rows, revision: end.revision }
+      case 'repeated': {
+        const { command, rows: first, notices } = end.outcome
+        context.notices.push(...notices)
+        const revision = end.revision === 0 ? {} : { revision: end.revision }
+        return { command, ...(first === null ? {} : { rows: first }), ...revision }
+      }
+      case 'unfit':
+        context.commit.begun = false
+        return undefined
+    }
+  }
+}
+
+/** Rows of it go into one file, in any order, and are of types that can be written here. */
+function isPlain(metadata: TableMetadata): boolean {
+  const order = metadata['sort-orders'].find(
+    (one) => one['order-id'] === metadata['default-sort-order-id'],
+  )
+  return (
+    currentSpec(metadata).fields.length === 0 &&
+    (order?.fields.length ?? 0) === 0 &&
+    isEncodable(currentSchema(metadata).fields)
+  )
+}
+
+/**
+ * The rows as the table's, each value cast to its column's type. Undefined where the columns do not agree with the
+ * table's, and where the values of a column, taken together, are of another type than each by itself. Pure.
+ */
+export function rowsText(
+  statement: Pick<LiteralInsert, 'rows' | 'columns' | 'table'>,
+  table: Pick<TableRecord, 'name' | 'columns'>,
+  text: string,
+): readonly string[] | undefined {
+  const { rows, columns } = statement
+  const places = placesIn(rows[0]?.length ?? 0, { table, columns, at: statement.table.at, text })
+  if (places === undefined) return undefined
+  const isUniform = table.columns.every(({ type }, i) => {
+    const place = places[i]
+    return (
+      place === undefined ||
+      areAlike(
+        rows.map((row) => row[place]),
+        type,
+      )
+    )
+  })
+  if (!isUniform) return undefined
+  let length = 0
+  const texts = rows.map((row) => {
+    const values = table.columns.map(({ type }, i) => {
+      const place = places[i]
+      return `CAST(${place === undefined ? 'NULL' : (row[place]?.sql ?? 'NULL')} AS ${type})`
+    })
+    const rendered = `(${values.join(', ')})`
+    length += rendered.length
+    return rendered
+  })
+  return length > GROUP_TEXT_MAX ? undefined : texts
+}
+
+/** What is wrong with them is told where they are bound. */
+function placesIn(
+  found: number,
+  target: Parameters<typeof placesOf>[1],
+): ReturnType<typeof placesOf> | undefined {
+  try {
+    return placesOf(found, target)
+  } catch (error) {
+    if (error instanceof SqlError) return undefined
+    throw error
+  }
+}
+
+/** A list of values is of one type, which is that of each where they are of one kind, or only one. */
+function areAlike(values: readonly (Literal | undefined)[], type: string): boolean {
+  if (values.length === 1) return true
+  const kinds = new Set(
+    values.flatMap((value) => {
+      if (value === undefined || value.of === 'null') return []
+      return [value.type ?? value.of]
+    }),
+  )
+  return kinds.size <= 1 && (!kinds.has('decimal') || NUMBERS.test(type))
+}

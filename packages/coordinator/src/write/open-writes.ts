@@ -1,0 +1,38 @@
+import type { ConstantKernel } from '@nyala/executor/kernel'
+import { type Catalog, type Keys, WriteLog } from '@nyala/metastore'
+import type { CoordinatorOptions } from '../coordinator.ts'
+import type { Services } from '../server/services.ts'
+import type { ManifestStore } from '../table/manifest-store.ts'
+import { Transactions } from '../txn/transactions.ts'
+import { AppendQueues } from './append-queues.ts'
+import { Committer } from './committer.ts'
+import { WriteRuns } from './write-run.ts'
+
+/** All that a coordinator commits with. */
+export function openWrites(
+  { kv, clock, log, id, warehouse }: CoordinatorOptions,
+  parts: {
+    readonly keys: Keys
+    readonly catalog: Catalog
+    readonly manifests: ManifestStore
+    readonly constants: ConstantKernel
+    /** Of this process, as in its member record. */
+    readonly startedAt: number
+  },
+): Pick<Services, 'writes' | 'appends' | 'transactions'> {
+  const { keys, catalog, manifests, constants, startedAt } = parts
+  const { iceberg: store } = manifests
+  const writeLog = new WriteLog({ kv, keys, clock })
+  const random = Math.random
+  const committer = new Committer({
+    ...{ catalog, writeLog, keys, clock, random },
+    liveFiles: (table) => store.dataFiles(table),
+  })
+  const owner = { id, startedAt }
+  const writes = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
+  return {
+    writes,
+    appends: new AppendQueues({ catalog, writes, constants, store, clock, log, random }),
+    transactions: new Transactions({ runs: writes, coordinator: id, clock, log }),
+  }
+}
