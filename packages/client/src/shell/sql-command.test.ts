@@ -8,6 +8,7 @@ import {
   DateDay,
   Field,
   Float64,
+  Int32,
   Int64,
   List,
   Struct,
@@ -130,6 +131,26 @@ t.test('a table has aligned columns and counts its rows', async (t) => {
   t.equal(
     wide.out,
     '┌───────┐\n│ größe │\n├───────┤\n│ 日本  │\n│ a\\tb  │\n│ NULL  │\n└───────┘\n(3 rows)\n',
+  )
+  const lines = await run(t, ['sql', '-e', 'select 1', '--format', 'table'], (call) =>
+    call.answer({
+      columns: [
+        { name: 'ddl', type: 'VARCHAR' },
+        { name: 'n', type: 'INTEGER' },
+      ],
+      messages: messagesOf(
+        new Table({
+          ddl: vectorFromArray(['a (\nb\n)', 'c'], new Utf8()),
+          n: vectorFromArray([1, null], new Int32()),
+        }),
+      ),
+    }),
+  )
+  t.equal(
+    lines.out,
+    '┌─────┬──────┐\n│ ddl │    n │\n├─────┼──────┤\n' +
+      '│ a (↵│    1 │\n│ b  ↵│      │\n│ )   │      │\n│ c   │ NULL │\n└─────┴──────┘\n(2 rows)\n',
+    'a text of several lines takes as many',
   )
 })
 

@@ -12,14 +12,20 @@ const DIM = '\u001b[2m'
 const BOLD = '\u001b[1m'
 const PLAIN = '\u001b[0m'
 
-/** A box with right-aligned numbers, NULL spelt out, and the number of rows below. */
+/**
+ * A box with right-aligned numbers, NULL spelt out, and the number of rows below. A text of several lines takes as many;
+ * `↵` stands where it goes on, as in psql.
+ */
 export const tableFormat: Format = {
   types: TEXT_TYPES,
   forPeople: true,
   writer: (output, options) => new TableWriter(output, options),
 }
 
-type Cell = string | undefined
+/** The lines of a value; undefined for NULL. */
+type Cell = readonly string[] | undefined
+
+const NULL: readonly string[] = ['NULL']
 
 class TableWriter implements ResultWriter {
   readonly #output: Output
@@ -41,7 +47,7 @@ class TableWriter implements ResultWriter {
     for (let row = 0; row < batch.length; row++) {
       const cells = this.#columns.map(({ type }, i) => {
         const text = cellText(batch.columns[i]?.[row], type)
-        return text === undefined ? undefined : visible(text)
+        return text?.split('\n').map(visible)
       })
       if (this.#sample === undefined) {
         await this.#writeRow(cells)
@@ -64,11 +70,11 @@ class TableWriter implements ResultWriter {
     const names = this.#columns.map((column) => visible(column.name))
     this.#widths = names.map((name, i) =>
       sample.reduce(
-        (width, cells) => Math.max(width, displayWidth(cells[i] ?? 'NULL')),
+        (width, cells) => Math.max(width, ...(cells[i] ?? NULL).map(displayWidth)),
         displayWidth(name),
       ),
     )
-    const header = names.map((name, i) => this.#pad(name, i, BOLD))
+    const header = names.map((name, i) => this.#pad(name, i, { style: BOLD, goesOn: false }))
     await this.#output.write(
       `${this.#rule('┌', '┬', '┐')}│${header.join('│')}│\n${this.#rule('├', '┼', '┤')}`,
     )
@@ -76,17 +82,28 @@ class TableWriter implements ResultWriter {
   }
 
   async #writeRow(cells: readonly Cell[]): Promise<void> {
-    const padded = cells.map((text, i) =>
-      this.#pad(text ?? 'NULL', i, text === undefined ? DIM : ''),
-    )
-    await this.#output.write(`│${padded.join('│')}│\n`)
+    const height = Math.max(1, ...cells.map((lines) => lines?.length ?? 1))
+    for (let line = 0; line < height; line++) {
+      const padded = cells.map((lines, i) =>
+        this.#pad((lines ?? NULL)[line] ?? '', i, {
+          style: lines === undefined ? DIM : '',
+          goesOn: line + 1 < (lines?.length ?? 1),
+        }),
+      )
+      await this.#output.write(`│${padded.join('│')}│\n`)
+    }
   }
 
-  #pad(text: string, column: number, style: string): string {
+  #pad(
+    text: string,
+    column: number,
+    { style, goesOn }: { readonly style: string; readonly goesOn: boolean },
+  ): string {
     const blanks = ' '.repeat(Math.max(0, (this.#widths[column] ?? 0) - displayWidth(text)))
     const styled = this.#color && style !== '' ? `${style}${text}${PLAIN}` : text
     const right = isNumericType(this.#columns[column]?.type ?? '')
-    return right ? ` ${blanks}${styled} ` : ` ${styled}${blanks} `
+    const edge = goesOn ? '↵' : ' '
+    return right ? ` ${blanks}${styled}${edge}` : ` ${styled}${blanks}${edge}`
   }
 
   #rule(left: string, middle: string, right: string): string {
