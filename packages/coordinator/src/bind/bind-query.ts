@@ -46,6 +46,8 @@ export interface BindContext {
   readonly manifests: ManifestStore
   readonly functions: KernelFunctions
   viewQuery(view: ViewRecord): Promise<Query>
+  /** Told of the scans while the kernel is still asked for names and types: it may plan meanwhile. Must not throw. */
+  ahead?(query: Query, scans: readonly Scan[]): void
   /** What tables of the database `$target` stand for. */
   readonly targets?: ReadonlyMap<string, TableVersion> | undefined
   /** Finds the files that patterns name; fails where they are outside the roots. */
@@ -67,11 +69,25 @@ export async function bindQuery(
     tableVersion: (table, asOf) => versions.find(table, asOf),
     targets: context.targets,
   })
-  const columns = resolved.files.length > 0 ? undefined : await describe(resolved, sql, context)
-  const withFiles = await findAll(resolved.query, resolved.files, context)
-  const scans = await Promise.all(resolved.scans.map((ref) => bindScan(ref, withFiles, context)))
+  const isDescribed = resolved.files.length === 0
+  const describing = isDescribed ? describe(resolved, sql, context) : undefined
+  const scanning = bindScans(resolved, context)
+  // What is wrong with the text is said before what is wrong with its tables.
+  scanning.catch(() => undefined)
+  const columns = await describing
+  const { query: withFiles, scans } = await scanning
   const { relations, views } = resolved
   return { query: withFiles, scans, columns, relations, views, moves: versions.move }
+}
+
+async function bindScans(
+  resolved: ResolvedQuery,
+  context: BindContext,
+): Promise<Pick<BoundQuery, 'query' | 'scans'>> {
+  const query = await findAll(resolved.query, resolved.files, context)
+  const scans = await Promise.all(resolved.scans.map((ref) => bindScan(ref, query, context)))
+  if (resolved.files.length === 0) context.ahead?.(query, scans)
+  return { query, scans }
 }
 
 /** The mirror's relations have no snapshots: it is asked about a text without them, whose places are not the user's. */

@@ -1,4 +1,8 @@
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import {
+  type DuckDBConnection,
+  DuckDBInstance,
+  type DuckDBPreparedStatement,
+} from '@duckdb/node-api'
 import type { Clock } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
 import { type ColumnRecord, foldName } from '@nyala/metastore'
@@ -23,6 +27,8 @@ const PARTITIONS_CACHED_MAX = 64
 const INSERT_ROWS = 500
 /** Plans of more text than this are not read: of the queries of TPC-H the longest has a fiftieth of it. */
 const PLAN_LENGTH_MAX = 8_000_000
+const SERIALIZE_PLAN =
+  'SELECT json_serialize_plan($1::VARCHAR, skip_null := true, optimize := false)'
 /** Of a session that does not say; that of the host is nobody's wish. */
 const DEFAULT_TIME_ZONE = 'UTC'
 
@@ -46,22 +52,36 @@ export interface SerialisedPlan {
  * what are the result's columns; with the kernel's own rules, hence never in contradiction to it.
  *
  * The optimizer is off, so that preparing does not compute constants of a statement's author at length. One operation
- * at a time; each is short.
+ * at a time on each of two connections; each is short.
  */
 export class Mirror {
   readonly #instance: DuckDBInstance
   readonly #connection: DuckDBConnection
+  /** Names and types are asked for on one connection, and plans on another, at the same time. */
+  readonly #binding: MirrorSession
+  readonly #planning: MirrorSession
+  /** Prepared, as each call to the kernel that is left out is a turn of its threads less. */
+  readonly #serialize: DuckDBPreparedStatement
   readonly #clock: Clock
   readonly #relations = new Map<string, string>()
-  readonly #databases = new Set<string>()
+  readonly #databases = new Map<string, Promise<unknown>>()
   readonly #scanTables = new ScanTables()
   readonly #partitions = new Map<string, Promise<void>>()
-  #current: string | undefined
-  #last: Promise<unknown> = Promise.resolve()
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, clock: Clock) {
-    this.#instance = instance
-    this.#connection = connection
+  private constructor(
+    kernel: {
+      readonly instance: DuckDBInstance
+      readonly connection: DuckDBConnection
+      readonly planning: DuckDBConnection
+      readonly serialize: DuckDBPreparedStatement
+    },
+    clock: Clock,
+  ) {
+    this.#instance = kernel.instance
+    this.#connection = kernel.connection
+    this.#binding = new MirrorSession(kernel.connection)
+    this.#planning = new MirrorSession(kernel.planning)
+    this.#serialize = kernel.serialize
     this.#clock = clock
   }
 
@@ -76,18 +96,24 @@ export class Mirror {
       enable_external_access: 'false',
     })
     const connection = await instance.connect()
+    const planning = await instance.connect()
     await connection.run(`ATTACH ':memory:' AS ${CATALOG_NAME}`)
-    await connection.run(`USE ${CATALOG_NAME}`)
-    await connection.run('SET errors_as_json = true')
-    await connection.run('PRAGMA disable_optimizer')
-    await connection.run(`SET TimeZone = ${quoteLiteral(DEFAULT_TIME_ZONE)}`)
+    for (const one of [connection, planning]) {
+      await one.run(`USE ${CATALOG_NAME}`)
+      await one.run('SET errors_as_json = true')
+      await one.run('PRAGMA disable_optimizer')
+      await one.run(`SET TimeZone = ${quoteLiteral(DEFAULT_TIME_ZONE)}`)
+    }
     await connection.run('CREATE SCHEMA "$partitions"')
     await connection.run('CREATE SCHEMA "$none"')
     await connection.run(`CREATE SCHEMA ${quoteIdentifier(SCAN_SCHEMA)}`)
-    return new Mirror(instance, connection, clock)
+    const serialize = await planning.prepare(SERIALIZE_PLAN)
+    return new Mirror({ instance, connection, planning, serialize }, clock)
   }
 
   close(): void {
+    this.#serialize.destroySync()
+    this.#planning.close()
     this.#connection.closeSync()
     this.#instance.closeSync()
   }
@@ -105,7 +131,7 @@ export class Mirror {
   ): Promise<readonly Column[]> {
     return this.#exclusive(async () => {
       for (const relation of context.relations) await this.#ensure(relation)
-      await this.#use(context.database)
+      await this.#use(this.#binding, context.database)
       try {
         const statement = await this.#connection.prepare(sql)
         try {
@@ -131,14 +157,12 @@ export class Mirror {
     scans: readonly Scan[],
     database: string,
   ): Promise<SerialisedPlan | undefined> {
-    return this.#exclusive(async () => {
-      await this.#use(database)
-      const tables = await this.#scanTables.ensure(scans, (sql) => this.#connection.run(sql))
-      const sql = quoteLiteral(renderQuery(overScanTables(query, tables)))
-      const reader = await this.#connection.runAndReadAll(
-        `SELECT json_serialize_plan(${sql}, skip_null := true, optimize := false)`,
-      )
-      const json = String(reader.getRows()[0]?.[0])
+    return this.#planning.exclusive(async (connection) => {
+      await this.#use(this.#planning, database)
+      const tables = await this.#scanTables.ensure(scans, (sql) => connection.run(sql))
+      this.#serialize.bindVarchar(1, renderQuery(overScanTables(query, tables)))
+      const result = await this.#serialize.run()
+      const json = String(result.getChunk(0).getColumnVector(0).getItem(0))
       return json.length > PLAN_LENGTH_MAX ? undefined : { json, tables }
     })
   }
@@ -242,7 +266,7 @@ export class Mirror {
   ): Promise<readonly { readonly text: string; readonly start: number; readonly kind: string }[]> {
     return this.#exclusive(async () => {
       for (const relation of relations) await this.#ensure(relation)
-      await this.#use(database)
+      await this.#use(this.#binding, database)
       const reader = await this.#connection.runAndReadAll(
         `SELECT suggestion, suggestion_start, suggestion_type FROM sql_auto_complete(${quoteLiteral(sql)})`,
       )
@@ -346,24 +370,59 @@ export class Mirror {
 
   async #ensureDatabase(database: string): Promise<void> {
     const key = foldName(database)
-    if (this.#databases.has(key)) return
-    await this.#connection.run(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(database)}`)
-    this.#databases.add(key)
+    const making =
+      this.#databases.get(key) ??
+      this.#connection.run(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(database)}`)
+    this.#databases.set(key, making)
+    try {
+      await making
+    } catch (error) {
+      this.#databases.delete(key)
+      throw error
+    }
   }
 
-  async #use(database: string): Promise<void> {
-    if (this.#current === database) return
+  async #use(session: MirrorSession, database: string): Promise<void> {
+    if (session.database === database) return
     await this.#ensureDatabase(database)
-    // The value is a list of quoted names inside a text: both levels of quotes are needed.
-    const path = `${CATALOG_NAME}.${quoteIdentifier(database)}`
-    await this.#connection.run(`SET schema = ${quoteLiteral(path)}`)
-    this.#current = database
+    await session.use(database)
   }
 
   #exclusive<T>(action: () => Promise<T>): Promise<T> {
-    const run = this.#last.then(action)
+    return this.#binding.exclusive(action)
+  }
+}
+
+/** A connection to the mirror's instance, on which one operation runs at a time. */
+class MirrorSession {
+  readonly #connection: DuckDBConnection
+  #database: string | undefined
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(connection: DuckDBConnection) {
+    this.#connection = connection
+  }
+
+  /** Where names without a database are looked up. */
+  get database(): string | undefined {
+    return this.#database
+  }
+
+  async use(database: string): Promise<void> {
+    // The value is a list of quoted names inside a text: both levels of quotes are needed.
+    const path = `${CATALOG_NAME}.${quoteIdentifier(database)}`
+    await this.#connection.run(`SET schema = ${quoteLiteral(path)}`)
+    this.#database = database
+  }
+
+  exclusive<T>(action: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    const run = this.#last.then(() => action(this.#connection))
     this.#last = run.catch(() => undefined)
     return run
+  }
+
+  close(): void {
+    this.#connection.closeSync()
   }
 }
 

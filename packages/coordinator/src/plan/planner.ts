@@ -140,8 +140,16 @@ async function distribute(input: PlanInput, read: ReadPlan): Promise<PhysicalPla
   })
 }
 
+/** True where the query's plan will be looked at, as far as its scans tell. */
+export const isConsidered = (options: PlanOptions, scans: readonly Scan[]): boolean =>
+  refuse({ options, scans, columns: [] }) === undefined
+
 /** What speaks against distributing a query before it is looked at. */
-function refuse({ options, scans, columns }: PlanInput): string | undefined {
+function refuse({
+  options,
+  scans,
+  columns,
+}: Pick<PlanInput, 'options' | 'scans' | 'columns'>): string | undefined {
   if (options.distribution === 'single') return 'distribution = single'
   if (scans.length === 0) return 'it reads no table'
   if (columns === undefined) return 'it reads files that are no table'

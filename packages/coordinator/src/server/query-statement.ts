@@ -2,10 +2,11 @@ import { failpoint } from '@nyala/client/base'
 import type { Column } from '@nyala/client/protocol'
 import { FRAME_HEADER_BYTES } from '@nyala/client/wire'
 import type { TableFile } from '@nyala/executor/protocol'
-import { type BoundQuery, bindQuery } from '../bind/bind-query.ts'
+import type { SerialisedPlan } from '../bind/mirror.ts'
+import { type BindContext, type BoundQuery, bindQuery } from '../bind/bind-query.ts'
 import type { PhysicalPlan } from '../plan/physical-plan.ts'
 import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
-import { planQuery } from '../plan/planner.ts'
+import { isConsidered, planQuery } from '../plan/planner.ts'
 import { ConstantAnswer } from './constant-answers.ts'
 import { KeptPlans, planBytes } from './kept-plans.ts'
 import { expectedTasks } from '../plan/fragment/tasks.ts'
@@ -74,20 +75,25 @@ export class Queries {
   ): Promise<PlannedQuery> {
     const { clock, mirror, functions } = this.#services
     failpoint('query.planning')
-    const bound = await this.bind(body, context)
+    const options = this.#options(context)
+    const { database } = context.session
+    let ahead: Promise<SerialisedPlan | undefined> | undefined
+    const bound = await this.bind(body, context, (query, scans) => {
+      if (!isConsidered(options, scans)) return
+      ahead = mirror.boundPlan(query, scans, database)
+      // Whoever wants the plan hears of it; if the query is wrong nobody does.
+      ahead.catch(() => undefined)
+    })
     const plan = await planQuery(
       {
         query: bound.query,
         scans: bound.scans,
         columns: bound.columns,
         functions,
-        options: this.#options(context),
+        options,
       },
       (query, scans, columns) =>
-        planOfQuery(
-          { query, scans, columns },
-          { mirror, functions, database: context.session.database },
-        ),
+        planOfQuery({ query, scans, columns }, { mirror, functions, database, bound: ahead }),
     )
     const planned = {
       plan,
@@ -106,7 +112,11 @@ export class Queries {
     return planned
   }
 
-  async bind(body: QueryBody, context: StatementContext): Promise<BoundQuery> {
+  async bind(
+    body: QueryBody,
+    context: StatementContext,
+    ahead?: BindContext['ahead'],
+  ): Promise<BoundQuery> {
     const { frontEnd, mirror, manifests, functions, executors } = this.#services
     return bindQuery(body.query, body.source.sql, {
       catalog: context.catalog,
@@ -116,6 +126,7 @@ export class Queries {
       mirror,
       manifests,
       functions,
+      ...(ahead === undefined ? {} : { ahead }),
       targets: context.targets,
       viewQuery: async (view) =>
         (await frontEnd.parseQuery(view.sql, { dialect: view.dialect as Dialect })).query,

@@ -72,8 +72,7 @@ export class ParserInstance {
     assert(!this.#closed, 'parser instance was closed while statements waited')
     this.#serialize.bindVarchar(1, sql)
     const result = await this.#serialize.run()
-    const chunk = await result.fetchChunk()
-    const text = chunk?.getColumnVector(0).getItem(0)
+    const text = result.getChunk(0).getColumnVector(0).getItem(0)
     assert(typeof text === 'string', 'json_serialize_sql returned no text')
     return text
   }

@@ -1,6 +1,6 @@
 import type { Column } from '@nyala/client/protocol'
 import type { KernelFunctions } from '../../bind/functions.ts'
-import type { Mirror } from '../../bind/mirror.ts'
+import type { Mirror, SerialisedPlan } from '../../bind/mirror.ts'
 import type { Query } from '../../sql/ir.ts'
 import type { LogicalPlan } from '../logical/relation.ts'
 import type { Scan } from '../scan.ts'
@@ -21,9 +21,11 @@ export async function planOfQuery(
     readonly mirror: Mirror
     readonly functions: KernelFunctions
     readonly database: string
+    /** The kernel's plan, where it has been asked for already. */
+    readonly bound?: Promise<SerialisedPlan | undefined> | undefined
   },
 ): Promise<LogicalPlan | string> {
-  const bound = await using.mirror.boundPlan(query, scans, using.database)
+  const bound = await (using.bound ?? using.mirror.boundPlan(query, scans, using.database))
   if (bound === undefined) return 'its bound plan is too long to be read'
   return readBoundPlan(bound.json, { tables: bound.tables, functions: using.functions, columns })
 }

@@ -2,6 +2,7 @@
  * What a query asks for twice is computed once: parts of the plan that make the same rows become a WITH above all of it.
  * They need not have the same columns. Runs after all other rules, as these bring what was written alike into one form.
  */
+import { equalIr } from '../../sql/ir/equal.ts'
 import { someNode } from '../../sql/ir/tree.ts'
 import {
   columnRef,
@@ -229,6 +230,8 @@ function sameFiles(a: Scan | undefined, b: Scan | undefined): boolean {
     a.database === b.database &&
     a.table === b.table &&
     a.location === b.location &&
+    equalIr(a.columns, b.columns) &&
+    equalIr(a.partitionColumns, b.partitionColumns) &&
     a.files.length === b.files.length &&
     a.files.every((file, i) => file === b.files[i] || file.path === b.files[i]?.path) &&
     a.rowGroupsLeft === b.rowGroupsLeft
