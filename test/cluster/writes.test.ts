@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { open, readdir } from 'node:fs/promises'
+import { open, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '@nyala/client'
 import { newStatementId, PROTOCOL_VERSION } from '@nyala/client/protocol'
@@ -328,5 +328,29 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
       { id: 1, n: each },
       { id: 2, n: each },
     ])
+  })
+
+  await t.test('files go that only forgotten snapshots and nobody at all needs', async (t) => {
+    await db.execute('CREATE TABLE old AS SELECT 1 AS a')
+    await db.execute('INSERT OVERWRITE old SELECT 2')
+    const directory = await directoryOf(world, 'old')
+    const [stray = '', young = ''] = ['data/stray.parquet', 'metadata/young.avro'].map((name) =>
+      join(directory, name),
+    )
+    await Promise.all([stray, young].map((path) => writeFile(path, 'x')))
+    await utimes(stray, 1, 1)
+    const before = await readdir(join(directory, 'data'))
+    await db.execute(`ALTER TABLE old EXECUTE expire_snapshots(retention_threshold => '0s')`)
+    t.equal((await db.query('DESCRIBE HISTORY old')).rows.length, 1)
+    for (const name of before) await utimes(join(directory, 'data', name), 1, 1)
+    const removed = await db.execute(`ALTER TABLE old EXECUTE remove_orphan_files('2020-01-01')`)
+    t.same(removed.notices, ['1 files of table "old" were removed'])
+    const left = await readdir(join(directory, 'data'))
+    t.same(left.length, 2, 'what a query may be reading that began before stays for a while')
+    t.ok((await readdir(join(directory, 'metadata'))).includes('young.avro'))
+    t.same(
+      (await readElsewhere(directory)).map(({ a }) => a),
+      [2],
+    )
   })
 })

@@ -34,8 +34,9 @@ import type { Services } from './server/services.ts'
 import { Statements } from './server/statements.ts'
 import { SqlFrontEnd } from './sql/front-end.ts'
 import { ManifestStore } from './table/manifest-store.ts'
+import { openWriteJanitor } from './write/open-janitor.ts'
 import { openWrites } from './write/open-writes.ts'
-import { WriteJanitor } from './write/write-janitor.ts'
+import type { WriteJanitor } from './write/write-janitor.ts'
 
 export interface CoordinatorOptions {
   readonly id: MemberId
@@ -177,7 +178,7 @@ export class Coordinator {
       defaultSettings: options.defaultSettings ?? {},
     }
     const janitor = openJanitor(options, { queryLog, election })
-    const writeJanitor = openWriteJanitor(services, peers)
+    const writeJanitor = openWriteJanitor(services, { peers, queryLog })
     const parts = { listener, registration, peers, queryLog, janitor, writeJanitor }
     const coordinator = new Coordinator(options, services, parts)
     late.accept = coordinator.#acceptor(new Statements(services))
@@ -422,22 +423,6 @@ function openJanitor(
   const plans = new ResultPlans(metadataDirectory)
   const isLeader = (): boolean => election.leadership !== undefined
   const janitor = new PlanJanitor({ plans, queryLog, clock, log, isLeader })
-  janitor.start()
-  return janitor
-}
-
-function openWriteJanitor(services: Services, peers: PeerLinks): WriteJanitor {
-  const { writes, clock, log, election, membership, failover } = services
-  const janitor = new WriteJanitor({
-    ...{ writes, writeLog: writes.writeLog, clock, log },
-    leadership: () => election.leadership,
-    isLiving: (owner) =>
-      livingOwners({
-        registered: membership.coordinators(),
-        linked: peers.linked(),
-        isSuspected: (id) => failover.isSuspected('coordinator', id),
-      }).some(({ id, startedAt }) => id === owner.id && startedAt === owner.startedAt),
-  })
   janitor.start()
   return janitor
 }

@@ -6,6 +6,7 @@ import type { Owner } from './query-log.ts'
 import { decodeRecord, encodeRecord } from './records.ts'
 import { repeatCommit, repeatRead } from './retry.ts'
 import {
+  type ExpiredSnapshots,
   type PendingWrite,
   type StatementRecord,
   statementRecord,
@@ -378,6 +379,12 @@ export function rememberDropped(
 ): Operation {
   const value = encodeRecord(transactionRecord, { kind: 'dropped', ...dropped })
   return { kind: 'put', key: keys.txn(dropped.id), value }
+}
+
+/** The operation that keeps in mind that files of forgotten snapshots are to be deleted. */
+export function rememberExpired(keys: Keys, expired: Omit<ExpiredSnapshots, 'kind'>): Operation {
+  const value = encodeRecord(transactionRecord, { kind: 'expired', ...expired })
+  return { kind: 'put', key: keys.txn(expired.id), value }
 }
 
 function itemAt(result: CommitResult, index: number): KeyValue | undefined {

@@ -40,10 +40,23 @@ export const droppedTables = s.object({
 })
 export type DroppedTables = Infer<typeof droppedTables>
 
+/** Snapshots that a table has forgotten: queries that began before may still read their files for a while. */
+export const expiredSnapshots = s.object({
+  kind: s.literal('expired'),
+  id: s.string,
+  /** Id of the table. */
+  table: s.string,
+  /** The metadata file that last named them. */
+  before: s.object({ path: s.string, crc32: s.natural, bytes: s.natural }),
+  startedAt: s.number,
+})
+export type ExpiredSnapshots = Infer<typeof expiredSnapshots>
+
 export const transactionRecord = s.union({
   pending: pendingWrite,
   aborted: abortedWrite,
   dropped: droppedTables,
+  expired: expiredSnapshots,
 })
 export type TransactionRecord = Infer<typeof transactionRecord>
 

@@ -50,6 +50,13 @@ export class IcebergStore {
     if (pointer === null) {
       throw new SqlError('data_corrupted', `table "${table.name}" has no metadata file`)
     }
+    return this.metadataAt(pointer)
+  }
+
+  /** A metadata file. Fails with `data_corrupted`. */
+  async metadataAt(
+    pointer: Pick<NonNullable<TableRecord['manifest']>, 'path' | 'crc32' | 'bytes'>,
+  ): Promise<TableMetadata> {
     return this.#kept(pointer.path, HEAP_PER_BYTE.json * pointer.bytes, async () => {
       const content = await readTableFile(pointer.path, pointer)
       return parsed(pointer.path, () => parseMetadata(content.toString('utf8')))

@@ -8,6 +8,7 @@ const ALONE: ReadonlyMap<Statement['kind'], string> = new Map([
   ['createView', 'CREATE VIEW'],
   ['dropView', 'DROP VIEW'],
   ['renameView', 'ALTER VIEW'],
+  ['executeProcedure', 'ALTER TABLE … EXECUTE'],
   ['renameTable', 'ALTER TABLE … RENAME TO'],
   ['createExternalTable', 'CREATE EXTERNAL TABLE'],
   ['recoverPartitions', 'ALTER TABLE … RECOVER PARTITIONS'],

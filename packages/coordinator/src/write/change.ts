@@ -1,5 +1,5 @@
 import { SqlError } from '@nyala/client/protocol'
-import type { TableRecord } from '@nyala/metastore'
+import type { Operation, TableRecord } from '@nyala/metastore'
 import type { DataFile } from '../iceberg/manifest-file.ts'
 
 /** What a statement does to a table; whether it may go on top of another commit is decided from this alone. */
@@ -32,6 +32,8 @@ export interface TableChange {
    * from 0. It may throw to give up.
    */
   apply(current: TableRecord, attempt: number): Promise<TableRecord>
+  /** What is to be done in the same commit, given the head that it takes the place of. */
+  more?(current: TableRecord): readonly Operation[]
 }
 
 /** Reads which data files a table has. */

@@ -81,7 +81,8 @@ export class Committer {
         await checkRebase(change, head.record, this.#options.liveFiles)
         const next = await change.apply(head.record, attempt)
         const update = planTableUpdate(head, next, request.writeId)
-        return { compares: [update.compare], operations: [update.put] }
+        const more = change.more?.(head.record) ?? []
+        return { compares: [update.compare], operations: [update.put, ...more] }
       }),
     )
   }

@@ -2,7 +2,12 @@ import { positionAt, SqlError } from '@nyala/client/protocol'
 import type { TableRecord } from '@nyala/metastore'
 import { didYouMean } from '../bind/nearest.ts'
 import type { Snapshot, TableMetadata } from '../iceberg/metadata.ts'
-import { withCurrentSnapshot } from '../iceberg/expire.ts'
+import {
+  expiredSnapshots,
+  snapshotAgeMs,
+  snapshotsToKeep,
+  withCurrentSnapshot,
+} from '../iceberg/expire.ts'
 import { namedSnapshots, snapshotAt, snapshotOf, timeText } from '../iceberg/history.ts'
 import { fromUri, toUri } from '../iceberg/table-files.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
@@ -14,7 +19,9 @@ import type { ExecuteProcedure } from '../sql/statement.ts'
 import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { smallFiles, SMALL_FILE_BYTES } from './compaction.ts'
+import { expiration } from './expiration.ts'
 import { managedTable, withTarget } from './managed-table.ts'
+import { ORPHAN_AGE_MIN_MS, ORPHAN_AGE_MS, removeOrphans } from './orphans.ts'
 import { planRows } from './plan-rows.ts'
 import { ProcedureArguments } from './procedure-arguments.ts'
 import { checkWritten, leave, rewriteOf } from './row-changes.ts'
@@ -53,9 +60,14 @@ export class Maintenance {
     this.#queries = parts.queries
     const rollback = { args: ['snapshot_id'], run: (call: Call) => this.#rollback(call) }
     const compact = { args: ['file_size_threshold'], run: (call: Call) => this.#compact(call) }
+    const times = ['older_than', 'retention_threshold']
+    const expire = { args: [...times, 'retain_last'], run: (call: Call) => this.#expire(call) }
+    const orphans = { args: times, run: (call: Call) => this.#removeOrphans(call) }
     this.#procedures = new Map([
       ['rollback', rollback],
       ['rollback_to_snapshot', rollback],
+      ['expire_snapshots', expire],
+      ['remove_orphan_files', orphans],
       ['optimize', compact],
       ['rewrite_data_files', compact],
     ])
@@ -131,6 +143,50 @@ export class Maintenance {
     const sql = `epoch_us(CAST(${quoteLiteral(text)} AS TIMESTAMP WITH TIME ZONE))`
     const value = await this.#services.mirror.constant(sql, settings.get('timezone'))
     return Math.floor(Number(value) / 1_000)
+  }
+
+  /** The time that `older_than` or `retention_threshold` says; undefined where neither is given. */
+  async #cutoff({ args, context }: Pick<Call, 'args' | 'context'>): Promise<number | undefined> {
+    const [time, age] = [args.text('older_than'), args.duration('retention_threshold')]
+    if (time !== undefined && age !== undefined) {
+      throw new SqlError('syntax_error', 'older_than and retention_threshold say the same twice')
+    }
+    if (time !== undefined) return this.#time(time, context)
+    return age === undefined ? undefined : this.#services.clock.wall() - age
+  }
+
+  /** Forgets snapshots; their files go when nobody can be reading them any more. */
+  async #expire(call: Call): Promise<StatementOutcome> {
+    const { table, args, context, identity } = call
+    const { manifests, writes, clock } = this.#services
+    const metadata = await manifests.iceberg.metadata(table)
+    const how = {
+      olderThanMs: (await this.#cutoff(call)) ?? clock.wall() - snapshotAgeMs(metadata),
+      keep: args.count('retain_last') ?? snapshotsToKeep(metadata),
+    }
+    const { size } = expiredSnapshots(metadata, how)
+    const request = { identity, context, command: COMMAND, locations: [table.location] }
+    return writes.staged(request, (write) => {
+      context.notices.push(`${size} snapshots of table "${table.name}" have expired`)
+      if (size === 0) return leave(table, write)
+      return write.update(expiration(table, how, this.#services, write), { rows: null })
+    })
+  }
+
+  /** Removes files that lie in the table's directory and that nothing names. */
+  async #removeOrphans(call: Call): Promise<StatementOutcome> {
+    const { table, context } = call
+    const { clock } = this.#services
+    const olderThanMs = (await this.#cutoff(call)) ?? clock.wall() - ORPHAN_AGE_MS
+    if (olderThanMs > clock.wall() - ORPHAN_AGE_MIN_MS) {
+      throw new SqlError(
+        'invalid_parameter_value',
+        'orphans must be older than an hour: younger files may be those of a statement that runs',
+      )
+    }
+    const removed = await removeOrphans(table, olderThanMs, this.#services)
+    context.notices.push(`${removed} files of table "${table.name}" were removed`)
+    return { command: COMMAND }
   }
 
   /** Writes small files anew as larger ones; rows and their values stay as they are. */

@@ -10,6 +10,7 @@ import {
   Keys,
   type Owner,
   rememberDropped,
+  rememberExpired,
   WriteLog,
 } from '@nyala/metastore'
 import { ManualClock, MemoryEtcd } from '@nyala/metastore/memory'
@@ -40,7 +41,11 @@ async function openWorld(t: Test) {
   const kv = new MemoryEtcd(clock).connect()
   const keys = new Keys('test')
   const writeLog = new WriteLog({ kv, keys, clock })
-  const state = { leads: true, isLiving: false, settled: 0 }
+  const state = {
+    ...{ leads: true, isLiving: false, settled: 0 },
+    expired: [] as string[],
+    oldestRead: undefined as number | undefined,
+  }
   const elected = await kv.commitIf({
     compares: [],
     success: [{ kind: 'put', key: keys.leader, value: 'c2' }],
@@ -60,6 +65,11 @@ async function openWorld(t: Test) {
     },
     leadership: () => (state.leads ? { fence } : undefined),
     isLiving: () => state.isLiving,
+    oldestRead: () => state.oldestRead,
+    removeExpired: ({ table }) => {
+      state.expired.push(table)
+      return Promise.resolve(1)
+    },
   })
   const location = join(dir, 't')
   await mkdir(join(location, 'data'), { recursive: true })
@@ -169,4 +179,23 @@ t.test('outcomes of statements are kept for a quarter of an hour', async (t) => 
   await clock.advance(OUTCOME_KEPT_MS)
   await janitor.sweep()
   t.equal(await writeLog.outcomeOf('s'), undefined)
+})
+
+t.test('files of forgotten snapshots go when nobody can be reading them', async (t) => {
+  const { clock, kv, keys, writeLog, janitor, state } = await openWorld(t)
+  const before = { path: '/m', crc32: 1, bytes: 1 }
+  const expired = rememberExpired(keys, { id: WRITE, table: 'a', before, startedAt: 0 })
+  const { revision } = await kv.commitIf({ compares: [], success: [expired] })
+  await janitor.sweep()
+  await clock.advance(DROPPED_GRACE_MS - 1)
+  await janitor.sweep()
+  t.same(state.expired, [])
+  await clock.advance(1)
+  state.oldestRead = revision - 1
+  await janitor.sweep()
+  t.same(state.expired, [], 'a query goes on that may have bound them')
+  state.oldestRead = revision
+  await janitor.sweep()
+  t.same(state.expired, ['a'])
+  t.same(await writeLog.transactions(), [])
 })

@@ -1,6 +1,14 @@
 import { rm } from 'node:fs/promises'
 import type { Clock, Log } from '@nyala/client/base'
-import type { Compare, LoggedTransaction, PendingWrite, WriteLog } from '@nyala/metastore'
+import type {
+  AbortedWrite,
+  DroppedTables,
+  Compare,
+  ExpiredSnapshots,
+  LoggedTransaction,
+  PendingWrite,
+  WriteLog,
+} from '@nyala/metastore'
 import { Rounds } from '../failover/rounds.ts'
 import { removeFiles, type WriteRuns } from './write-run.ts'
 
@@ -28,9 +36,20 @@ export type SweepEffect =
       readonly write: LoggedTransaction & { readonly record: PendingWrite }
     }
   /** Removes what bears the id of an aborted write, then the record. */
-  | { readonly kind: 'clean'; readonly write: LoggedTransaction }
+  | {
+      readonly kind: 'clean'
+      readonly write: LoggedTransaction & { readonly record: AbortedWrite }
+    }
   /** Removes the directories of dropped tables, then the record. */
-  | { readonly kind: 'drop'; readonly write: LoggedTransaction }
+  | {
+      readonly kind: 'drop'
+      readonly write: LoggedTransaction & { readonly record: DroppedTables }
+    }
+  /** Removes the files that only forgotten snapshots needed, then the record. */
+  | {
+      readonly kind: 'expire'
+      readonly write: LoggedTransaction & { readonly record: ExpiredSnapshots }
+    }
 
 /**
  * What is due of the records of writes. Pure. Times are of this leader's own clock, counted from when it first saw a
@@ -41,6 +60,8 @@ export function planSweep(
   view: {
     readonly transactions: readonly LoggedTransaction[]
     readonly isLiving: (owner: { readonly id: string; readonly startedAt: number }) => boolean
+    /** The oldest revision of the catalog that a query with a record reads at; undefined: none does. */
+    readonly oldestRead: number | undefined
   },
   nowMs: number,
 ): readonly [Seen, readonly SweepEffect[]] {
@@ -61,11 +82,17 @@ export function planSweep(
         if (ageMs >= OWNER_GRACE_MS) effects.push({ kind: 'abort', write: { ...write, record } })
         break
       case 'aborted':
-        if (ageMs >= ABORTED_GRACE_MS) effects.push({ kind: 'clean', write })
+        if (ageMs >= ABORTED_GRACE_MS) effects.push({ kind: 'clean', write: { ...write, record } })
         break
       case 'dropped':
-        if (ageMs >= DROPPED_GRACE_MS) effects.push({ kind: 'drop', write })
+        if (ageMs >= DROPPED_GRACE_MS) effects.push({ kind: 'drop', write: { ...write, record } })
         break
+      case 'expired': {
+        const isRead = view.oldestRead !== undefined && view.oldestRead < modRevision
+        if (ageMs >= DROPPED_GRACE_MS && !isRead) {
+          effects.push({ kind: 'expire', write: { ...write, record } })
+        }
+      }
     }
   }
   return [seen, effects]
@@ -79,6 +106,10 @@ export interface WriteJanitorOptions {
   /** Undefined while another one leads. */
   readonly leadership: () => { fence(): Compare } | undefined
   readonly isLiving: (owner: { readonly id: string; readonly startedAt: number }) => boolean
+  /** As {@link planSweep} takes it. */
+  readonly oldestRead: () => number | undefined
+  /** Removes the files of forgotten snapshots; tells how many. */
+  readonly removeExpired: (record: ExpiredSnapshots, revision: number) => Promise<number>
 }
 
 /**
@@ -120,7 +151,8 @@ export class WriteJanitor {
       return
     }
     const transactions = await writeLog.transactions()
-    const [seen, effects] = planSweep(this.#seen, { transactions, isLiving }, clock.now())
+    const view = { transactions, isLiving, oldestRead: this.#options.oldestRead() }
+    const [seen, effects] = planSweep(this.#seen, view, clock.now())
     this.#seen = seen
     for (const effect of effects) {
       const leader = leadership()
@@ -136,20 +168,26 @@ export class WriteJanitor {
 
   async #carryOut(effect: SweepEffect, fence: readonly Compare[]): Promise<void> {
     const { writeLog, log } = this.#options
-    const { record } = effect.write
-    log.info('writeSwept', { write: record.id, effect: effect.kind })
+    log.info('writeSwept', { write: effect.write.record.id, effect: effect.kind })
     switch (effect.kind) {
       case 'abort':
         if (await writeLog.abort(effect.write, 'its coordinator is gone', fence)) {
-          await removeFiles(record)
+          await removeFiles(effect.write.record)
         }
         return
       case 'clean':
-        await removeFiles(record)
+        await removeFiles(effect.write.record)
         await writeLog.forget(effect.write, fence)
         return
+      case 'expire': {
+        const { record, modRevision } = effect.write
+        const files = await this.#options.removeExpired(record, modRevision)
+        log.info('expiredFilesRemoved', { write: record.id, files })
+        await writeLog.forget(effect.write, fence)
+        return
+      }
       case 'drop':
-        for (const location of record.locations) {
+        for (const location of effect.write.record.locations) {
           if (TABLE_DIRECTORY.test(location)) await rm(location, { recursive: true, force: true })
         }
         await writeLog.forget(effect.write, fence)

@@ -340,8 +340,9 @@ export class WriteRuns {
   async #abortFound(id: string, reason: string): Promise<PendingWrite | AbortedWrite | undefined> {
     const { writeLog } = this.#options
     const found = await writeLog.transaction(id)
-    if (found === undefined || found.record.kind === 'dropped') return undefined
+    if (found === undefined) return undefined
     const { record } = found
+    if (record.kind === 'dropped' || record.kind === 'expired') return undefined
     if (record.kind === 'aborted') return record
     return (await writeLog.abort({ ...found, record }, reason)) ? record : undefined
   }

@@ -1,0 +1,45 @@
+import type { IcebergStore } from './iceberg-store.ts'
+import { ENTRY } from './manifest-file.ts'
+import type { Snapshot, TableMetadata } from './metadata.ts'
+import { fromUri } from './table-files.ts'
+
+/**
+ * The absolute paths of all files that a table's metadata names, at any distance: of every snapshot that it knows, not of
+ * the current one alone. `file`: what it was read from. Fails with `data_corrupted` where one cannot be read.
+ */
+export async function reachableFiles(
+  store: IcebergStore,
+  metadata: TableMetadata,
+  file: string,
+): Promise<ReadonlySet<string>> {
+  const found = new Set([file])
+  for (const former of metadata['metadata-log'] ?? []) found.add(fromUri(former['metadata-file']))
+  for (const snapshot of metadata.snapshots ?? []) {
+    await addSnapshot(store, { metadata, snapshot, found })
+  }
+  return found
+}
+
+/** Adds the files of one snapshot to those that were found, the manifest list before the rest. */
+export async function addSnapshot(
+  store: IcebergStore,
+  of: {
+    readonly metadata: TableMetadata
+    readonly snapshot: Snapshot
+    readonly found: Set<string>
+  },
+): Promise<void> {
+  const { metadata, snapshot, found } = of
+  const infos = await store.manifests(metadata, snapshot)
+  found.add(fromUri(snapshot['manifest-list']))
+  for (const info of infos) {
+    const path = fromUri(info.path)
+    // Most manifests are shared by many snapshots.
+    if (found.has(path)) continue
+    const entries = await store.entries(info)
+    found.add(path)
+    for (const { status, file } of entries) {
+      if (status !== ENTRY.deleted) found.add(fromUri(file.path))
+    }
+  }
+}

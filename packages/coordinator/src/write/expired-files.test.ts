@@ -1,0 +1,93 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Catalog, TableRecord } from '@nyala/metastore'
+import t from 'tap'
+import { expiredSnapshots, withoutSnapshots } from '../iceberg/expire.ts'
+import type { DataFile } from '../iceberg/manifest-file.ts'
+import { newMetadata, type TableMetadata } from '../iceberg/metadata.ts'
+import { makeTableDirectories, toUri } from '../iceberg/table-files.ts'
+import { FieldIds } from '../iceberg/types.ts'
+import { simpleType } from '../sql/sql-types.ts'
+import { ManifestStore } from '../table/manifest-store.ts'
+import { removeExpiredFiles } from './expired-files.ts'
+import { stageRewrite } from './rewrite-snapshot.ts'
+import { baseOf, stageAddition, stageMetadata, type TableBase } from './table-change.ts'
+
+t.test('files that forgotten snapshots alone named are removed, and no others', async (t) => {
+  const location = await mkdtemp(join(tmpdir(), 'nyala-test-'))
+  t.teardown(() => rm(location, { recursive: true }))
+  await makeTableDirectories(location)
+  const { iceberg: store } = new ManifestStore(location)
+  const columns = [{ name: 'a', type: simpleType('INTEGER') }]
+  const first: TableMetadata = newMetadata({
+    ...{ uuid: 'u', location: toUri(location), columns, ids: new FieldIds(), nowMs: 1 },
+  })
+  const record = { id: '7', database: 'd', name: 't', kind: 'managed', location } as const
+  const tableAt = (manifest: TableRecord['manifest']): TableRecord =>
+    ({ ...record, manifest }) as TableRecord
+
+  /** Puts the file `added` in the place of the others of `base`. */
+  const replace = async (
+    base: TableBase,
+    nowMs: number,
+    removed: readonly string[],
+    added: string,
+  ) => {
+    await writeFile(join(location, 'data', added), 'x')
+    const file = fileOf(join(location, 'data', added))
+    const addition = await stageAddition(base, [file], `w${nowMs}`)
+    const paths = removed.map((name) => toUri(join(location, 'data', name)))
+    const manifest = await stageRewrite(
+      base,
+      { removed: new Set(paths), addition },
+      {
+        ...{ writeId: `w${nowMs}`, attempt: 0, snapshotId: BigInt(nowMs), nowMs, store },
+        operation: 'overwrite',
+      },
+    )
+    return { manifest, base: await baseOf(tableAt(manifest), store) }
+  }
+  const none = { location, metadata: first, metadataFile: undefined, manifests: [] }
+  const one = await replace(none, 10, [], 'a.parquet')
+  const two = await replace(one.base, 20, [], 'b.parquet')
+  const three = await replace(two.base, 30, ['a.parquet'], 'c.parquet')
+  const expired = expiredSnapshots(three.base.metadata, { olderThanMs: 25, keep: 1 })
+  t.same([...expired], [10n, 20n])
+  const file = toUri(three.manifest.path)
+  const next = withoutSnapshots(three.base.metadata, expired, { file, nowMs: 40 })
+  t.same(next['snapshot-log'], [{ 'timestamp-ms': 30, 'snapshot-id': 30n }])
+  const table = tableAt(await stageMetadata(location, next, 'w40'))
+  const snapshot = {
+    databases: () => [{ record: { name: 'd' } }],
+    relations: () => [{ record: table }],
+  }
+  const catalog = { atLeast: () => Promise.resolve(snapshot) } as unknown as Catalog
+  const forgotten = {
+    ...{ kind: 'expired' as const, id: 'w', table: '7', startedAt: 0, before: three.manifest },
+  }
+  await writeFile(join(location, 'data', 'stray.parquet'), 'x')
+  t.equal(
+    await removeExpiredFiles({ catalog, store }, forgotten, 1),
+    4,
+    'a, its manifest, two lists',
+  )
+  t.same((await readdir(join(location, 'data'))).toSorted(), [
+    'b.parquet',
+    'c.parquet',
+    'stray.parquet',
+  ])
+  const left = await baseOf(table, new ManifestStore(location).iceberg)
+  t.same((await store.dataFiles(table)).map(({ path }) => path.slice(-9)).toSorted(), [
+    ...['b.parquet', 'c.parquet'],
+  ])
+  t.equal(left.manifests.length, 3)
+  t.equal(await removeExpiredFiles({ catalog, store }, forgotten, 1), 4, 'once more does no harm')
+  t.equal((await readdir(join(location, 'data'))).length, 3)
+})
+
+const fileOf = (path: string): DataFile => ({
+  ...{ content: 0, path: toUri(path), partition: [], rows: 1, bytes: 1, splitOffsets: [] },
+  ...{ columnSizes: new Map(), valueCounts: new Map(), nullCounts: new Map() },
+  ...{ lowerBounds: new Map(), upperBounds: new Map() },
+})
