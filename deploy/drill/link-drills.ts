@@ -134,6 +134,27 @@ export const LINK_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-second-opinion', fails: ['errors'] },
   },
   {
+    name: 'executors-cut',
+    summary: 'no byte passes between two executors; each of them reaches all others',
+    load: ['small', 'divided', 'divided', 'stream'],
+    // Whoever had the link cut a moment ago knows; so nothing is asked of when it is noticed.
+    bounds: { stallMs: 8_000 },
+    links: true,
+    apart: true,
+    run: async (round) => {
+      const [one = '', other = ''] = round.options.prng.shuffle(await round.ids('executor'))
+      round.began(`${one} and ${other}`)
+      await round.links.set([
+        { from: one, to: other, fault: BLACKHOLE },
+        { from: other, to: one, fault: BLACKHOLE },
+      ])
+      await round.loadRecovered()
+      await round.links.set([])
+    },
+    notices: ({ event }) => event === 'executorsCut',
+    mutant: { name: 'patient-pulls', fails: ['stall'] },
+  },
+  {
     name: 'leader-cut-from-executors',
     summary: 'the leader does not reach any executor: another leads, and clients are sent on',
     load: ['small', 'divided', 'slow'],

@@ -54,6 +54,8 @@ export interface Drill {
   readonly allows?: (call: Call) => boolean
   /** The links between members, and with clients, are to fail: each is led through a proxy. */
   readonly links?: boolean
+  /** Executors are as if on machines of their own: they pull segments from each other. */
+  readonly apart?: boolean
   /** Members are struck at failpoints. */
   readonly failpoints?: boolean
   /** A line of another member that shows that it has noticed. */

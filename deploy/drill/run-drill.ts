@@ -92,6 +92,7 @@ async function onOwnCluster(
       ...MEMBERS,
       dir,
       ...(links === undefined ? {} : { advertise: (member) => links.open(member) }),
+      apart: drill.apart === true,
       roots: [facts.sample.dir],
       threads: 1,
       memoryBytes: EXECUTOR_MEMORY_BYTES,

@@ -48,6 +48,8 @@ export interface LocalClusterOptions {
   readonly variables: Readonly<Record<string, string | undefined>>
   /** Puts something between a member and those who dial it: the address that they are told instead. */
   readonly advertise?: Advertise | undefined
+  /** Executors take each other to be on other machines. */
+  readonly apart?: boolean | undefined
   readonly clock?: Clock
   readonly log?: Log
   readonly signal?: AbortSignal | undefined

@@ -24,6 +24,7 @@ export interface EngineOptions {
   readonly programs: Programs
   /** What others are told of members, by id, where it is not where they listen. */
   readonly advertised: ReadonlyMap<string, string>
+  readonly apart?: boolean | undefined
 }
 
 export const installedPrograms = (): Programs => ({
@@ -37,7 +38,12 @@ export function engineMembers(options: EngineOptions): readonly MemberSpec[] {
   const sizes = ['--threads', String(options.threads), '--memory', String(options.memoryBytes)]
   return [
     ...coordinators.map((place) => engineMember('coordinator', place, options, [])),
-    ...executors.map((place) => engineMember('executor', place, options, sizes)),
+    ...executors.map((place) =>
+      engineMember('executor', place, options, [
+        ...sizes,
+        ...(options.apart === true ? ['--host', place.id] : []),
+      ]),
+    ),
   ]
 }
 

@@ -30,6 +30,7 @@ export interface StartOptions {
   readonly cluster?: string
   /** As of {@link LocalClusterOptions}. */
   readonly advertise?: Advertise | undefined
+  readonly apart?: boolean
   readonly programs?: Programs
   readonly log?: Log
   readonly signal?: AbortSignal | undefined

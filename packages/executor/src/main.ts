@@ -17,6 +17,7 @@ import { Executor, type ExecutorOptions } from './executor.ts'
 
 const USAGE = `usage: node main.js --id ID --cluster NAME --etcd http://host:port[,…] --listen host:port --dir DIR --root DIR…
   --advertise HOST:PORT   address that others dial (default: the one listened on)
+  --host NAME             executors of one name read each other's segments where they lie (default: this machine's identity)
   --threads N             threads of the kernel (default: the cores of the machine)
   --memory BYTES          memory for tasks (default: half of the machine's)
   --spill-limit BYTES     disk for spilled data (default: a third of what is free)
@@ -50,7 +51,7 @@ interface Flags {
   readonly etcd: readonly string[]
   readonly executor: Omit<
     ExecutorOptions,
-    'kv' | 'host' | 'spillLimitBytes' | 'exchangeLimitBytes' | 'onSuperseded'
+    'kv' | 'spillLimitBytes' | 'exchangeLimitBytes' | 'onSuperseded'
   >
   readonly spillLimitBytes: number | undefined
   readonly exchangeLimitBytes: number | undefined
@@ -66,6 +67,7 @@ function readFlags(args: readonly string[]): Flags {
       etcd: one,
       listen: one,
       advertise: one,
+      host: one,
       dir: one,
       root: { type: 'string', multiple: true },
       threads: one,
@@ -87,6 +89,7 @@ function readFlags(args: readonly string[]): Flags {
       keys: new Keys(required(values.cluster, '--cluster')),
       listen: place(required(values.listen, '--listen')),
       advertise: values.advertise,
+      host: values.host ?? machineIdentity(),
       directory: required(values.dir, '--dir'),
       roots: values.root ?? [],
       threads: positive(values.threads ?? String(availableParallelism()), '--threads'),
@@ -171,7 +174,6 @@ async function run(flags: Flags): Promise<void> {
   const options: ExecutorOptions = {
     ...flags.executor,
     kv: openEtcd(flags.etcd, stop.signal),
-    host: machineIdentity(),
     spillLimitBytes: flags.spillLimitBytes ?? diskShare,
     exchangeLimitBytes: flags.exchangeLimitBytes ?? diskShare,
     onSuperseded: () =>

@@ -38,6 +38,8 @@ export const MUTANTS = [
   'no-second-opinion',
   /** A coordinator that alone reaches no executor keeps its statements. */
   'no-handing-on',
+  /** Executors wait for as long as it takes for what they pull from each other. */
+  'patient-pulls',
   /** A leader that does not reach the executors goes on leading. */
   'no-resignation',
 ] as const

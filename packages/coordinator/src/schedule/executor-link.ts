@@ -79,6 +79,8 @@ interface Options {
   onLoad(link: ExecutorLink): void
   /** A task was given to it from here, or has ended. */
   onTasks(link: ExecutorLink): void
+  /** It could not pull segments from another executor. */
+  onUnreached(link: ExecutorLink, producer: string): void
   onClose(link: ExecutorLink, end: { readonly code: number; readonly reason: string }): void
 }
 
@@ -256,6 +258,7 @@ export class ExecutorLink {
       case 'taskFinished':
         return this.#onFinished(message)
       case 'taskFailed': {
+        if (message.unreached !== undefined) this.#options.onUnreached(this, message.unreached)
         const found = this.#find(message)
         if (found !== undefined) this.#fail(found[0], found[1], fromErrorBody(message.error))
         return

@@ -1,6 +1,7 @@
 import { type Clock, isMutant, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Transport } from '@nyala/client/wire'
+import { CutPairs } from './cut-pairs.ts'
 import { cutOff } from './executor-watch.ts'
 import { ExecutorLink } from './executor-link.ts'
 import { type ExecutorState, Placement } from './placement.ts'
@@ -37,11 +38,18 @@ export class Executors {
   readonly #options: ExecutorsOptions
   readonly #links = new Map<string, ExecutorLink>()
   readonly #listeners = new Set<() => void>()
+  readonly #cutPairs: CutPairs
   /** All of them by their load. */
   readonly placement: Placement = new Placement()
 
   constructor(options: ExecutorsOptions) {
     this.#options = options
+    this.#cutPairs = new CutPairs(options)
+  }
+
+  /** Those that did not reach one of these lately, or were not reached from there. */
+  cutFrom(producersOf: () => ReadonlySet<string>): ReadonlySet<string> {
+    return this.#cutPairs.cutFrom(producersOf)
   }
 
   /** Takes a socket that was dialled to `/executor`. */
@@ -54,6 +62,7 @@ export class Executors {
         this.#changed()
       },
       onTasks: (busy) => this.#place(busy),
+      onUnreached: ({ id }, producer) => this.#cutPairs.note(id, producer),
       onClose: (link, end) => {
         if (this.#links.get(link.id) === link) {
           this.#links.delete(link.id)

@@ -17,7 +17,13 @@ import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import { failureError, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
-import { adaptedPlan, producedBy, type TableOutputOf } from './run-exchanges.ts'
+import {
+  adaptedPlan,
+  lostProducers,
+  producedBy,
+  producersOf,
+  type TableOutputOf,
+} from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
 import { taskSpecOf } from './task-spec.ts'
@@ -246,18 +252,11 @@ export class QueryRun {
 
   /** Executors whose segments are needed by a stage but that are gone, or are back in another life. */
   #lostExecutors(index: number): ReadonlySet<string> {
-    const lost = new Set<string>()
-    for (const { state, fragment } of this.#reports.slice(0, index)) {
-      if (fragment.output.kind !== 'exchange') continue
-      state.tasks.forEach((task, i) => {
-        if (task.kind !== 'finished') return
-        const life = this.#incarnations.get(attemptKey(fragment, i, task.attempt))
-        if (this.#options.executors.get(task.executor)?.hello.incarnation !== life) {
-          lost.add(task.executor)
-        }
-      })
-    }
-    return lost
+    return lostProducers(
+      this.#reports.slice(0, index),
+      (fragment, task, attempt) => this.#incarnations.get(attemptKey(fragment, task, attempt)),
+      (executor) => this.#options.executors.get(executor)?.hello.incarnation,
+    )
   }
 
   #hasDelivered(): boolean {
@@ -361,7 +360,8 @@ export class QueryRun {
     if (this.#options.signal.aborted) return
     if (stages.isDone(report.state)) return ended.resolve(undefined)
     const { executors } = this.#options
-    const plan = stages.planDispatch(report.state, executors.placement)
+    const cut = executors.cutFrom(() => producersOf(report.fragment, (n) => this.#produced(n)))
+    const plan = stages.planDispatch(report.state, executors.placement, cut)
     for (const assignment of plan) {
       const link = executors.get(assignment.executor)
       if (link === undefined) continue

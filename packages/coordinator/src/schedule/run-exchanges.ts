@@ -32,6 +32,32 @@ export const writtenFiles = (stages: readonly RunStage[]): readonly TableFile[] 
     state.tasks.flatMap((task) => (task.kind === 'finished' ? (task.tableFiles ?? []) : [])),
   )
 
+/** Executors whose segments a fragment reads. */
+export const producersOf = (
+  { inputs }: Pick<Fragment, 'inputs'>,
+  produced: (exchange: number) => readonly Produced[],
+): ReadonlySet<string> =>
+  new Set(
+    inputs.flatMap(({ exchange }) => produced(exchange).map(({ segment }) => segment.executor)),
+  )
+
+/** Executors whose segments are needed but that are gone, or are back in another life than `lifeOf` says. */
+export function lostProducers(
+  stages: readonly RunStage[],
+  lifeOf: (fragment: Fragment, task: number, attempt: number) => number | undefined,
+  lifeNow: (executor: string) => number | undefined,
+): ReadonlySet<string> {
+  const lost = new Set<string>()
+  for (const { state, fragment } of stages) {
+    if (fragment.output.kind !== 'exchange') continue
+    state.tasks.forEach((task, i) => {
+      if (task.kind !== 'finished') return
+      if (lifeNow(task.executor) !== lifeOf(fragment, i, task.attempt)) lost.add(task.executor)
+    })
+  }
+  return lost
+}
+
 /** A stage that has run, or runs. */
 export interface RunStage {
   readonly fragment: Fragment

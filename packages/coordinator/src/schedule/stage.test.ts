@@ -114,6 +114,17 @@ t.test('all executors that failed a task are avoided', async (t) => {
   t.same(dispatch(twice, all), [{ task: 0, attempt: 2, executor: 'c' }])
 })
 
+t.test('who does not reach what a stage reads gets nothing of it while others do', async (t) => {
+  const placement = new Placement()
+  for (const id of ['a', 'b', 'c']) placement.set(executor(id, { threads: 1, slots: 4 }))
+  const stage = newStage([undefined, undefined, undefined])
+  const where = (...cut: readonly string[]): readonly string[] =>
+    planDispatch(stage, placement, new Set(cut)).map((one) => one.executor)
+  t.same(where('a', 'b'), ['c'], 'the others wait until it has room')
+  t.same(where('a').toSorted(), ['b', 'c'])
+  t.equal(where('a', 'b', 'c').length, 3, 'where nobody does, some may find their part')
+})
+
 t.test(`a task is tried ${ATTEMPTS_MAX} times`, async (t) => {
   let stage = running('a')
   for (let attempt = 1; attempt < ATTEMPTS_MAX; attempt++)

@@ -89,9 +89,14 @@ export interface Assignment {
  * The pending tasks that can start now, and where. An executor is given no more tasks of a stage than it has threads,
  * so that the tasks of a large stage go to whoever is free first: what waits in the queue of a slow executor would be
  * what everyone waits for at the end. A task for which all others wait is started wherever there is a slot: the others
- * would never make room for it.
+ * would never make room for it. Executors in `cut` do not reach what the stage reads: as long as there are others, those
+ * are waited for.
  */
-export function planDispatch(stage: StageState, placement: Placement): readonly Assignment[] {
+export function planDispatch(
+  stage: StageState,
+  placement: Placement,
+  cut: ReadonlySet<string> = new Set(),
+): readonly Assignment[] {
   const ledger = ledgerOf(stage.tasks)
   if (ledger.pending.length === 0) return []
   const slow = stragglers(ledger, placement)
@@ -99,7 +104,9 @@ export function planDispatch(stage: StageState, placement: Placement): readonly 
   let room = placement.threads - ledger.tasksRunning
   const extra = new Map<string, number>()
   const own = (id: string): number => (ledger.running.get(id) ?? 0) + (extra.get(id) ?? 0)
-  const accepts = (id: string): boolean => own(id) < threadsOf(placement, id) && !slow.has(id)
+  const isReached = reachedFrom(placement, cut)
+  const accepts = (id: string): boolean =>
+    own(id) < threadsOf(placement, id) && !slow.has(id) && isReached(id)
   const awaited = stage.inOrder === true ? stage.tasks.findIndex((task) => !isOver(task)) : -1
   const before = new Map<string, ExecutorState>()
   const assignments: Assignment[] = []
@@ -110,7 +117,7 @@ export function planDispatch(stage: StageState, placement: Placement): readonly 
     const wish = { affinity: stage.affinities[index], avoid: task.avoid }
     const executor =
       placement.place({ ...wish, accepts }) ??
-      (index === awaited ? placement.place(wish) : undefined)
+      (index === awaited ? placement.place({ ...wish, accepts: isReached }) : undefined)
     // Whom one task finds no place with has none for the others either.
     if (executor === undefined) break
     const state = placement.get(executor)
@@ -123,6 +130,12 @@ export function planDispatch(stage: StageState, placement: Placement): readonly 
   // They only count once they have been started.
   for (const state of before.values()) placement.set(state)
   return assignments
+}
+
+function reachedFrom(placement: Placement, cut: ReadonlySet<string>): (id: string) => boolean {
+  const isAnyLeft =
+    cut.size > 0 && placement.states().some(({ id, draining }) => !draining && !cut.has(id))
+  return (id) => !isAnyLeft || !cut.has(id)
 }
 
 const threadsOf = (placement: Placement, id: string): number => placement.get(id)?.threads ?? 0

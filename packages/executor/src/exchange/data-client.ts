@@ -1,4 +1,4 @@
-import { type Clock, type Deferred, deferred, type Log } from '@nyala/client/base'
+import { type Clock, type Deferred, deferred, isMutant, type Log } from '@nyala/client/base'
 import { fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
 import {
   CLOSE,
@@ -9,6 +9,9 @@ import {
   PING_MISSES_MAX,
 } from '@nyala/client/wire'
 import { type FromDataPort, fromDataPort, type ToDataPort } from '../protocol/index.ts'
+
+/** Of a dial; a day where drills show that a link that is cut must be noticed. */
+const PATIENCE = isMutant('patient-pulls') ? { timeoutMs: 86_400_000 } : {}
 
 export interface DataClientOptions {
   /** Data port of the producer. */
@@ -28,6 +31,16 @@ interface Fetch {
   /** Frames are taken one after the other. */
   tail: Promise<void>
   frames: number
+}
+
+/** Another executor could not be pulled from; others may be able to. */
+export class PullError extends SqlError {
+  readonly producer: string
+
+  constructor(producer: string, message: string) {
+    super('executor_lost', message)
+    this.producer = producer
+  }
 }
 
 /** The consumer's end of another executor's data port; dialled at the first fetch, of no use after it closed. */
@@ -92,18 +105,23 @@ export class DataClient {
 
   async #dial(): Promise<Connection<FromDataPort, ToDataPort>> {
     const { address, clock, log, cluster, member } = this.#options
-    const connection = new Connection<FromDataPort, ToDataPort>(await dial(address, '/data'), {
-      schema: fromDataPort,
-      clock,
-      log,
-      ping: { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX },
-      onMessage: (message) => this.#onMessage(message),
-      onFrame: (frame) => this.#onFrame(connection, frame),
-      onClose: (code, reason) => {
-        this.#closed = true
-        this.#failAll(`its socket closed (${code} ${reason})`)
+    const connection = new Connection<FromDataPort, ToDataPort>(
+      await dial(address, '/data', PATIENCE),
+      {
+        schema: fromDataPort,
+        clock,
+        log,
+        ping: isMutant('patient-pulls')
+          ? undefined
+          : { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX },
+        onMessage: (message) => this.#onMessage(message),
+        onFrame: (frame) => this.#onFrame(connection, frame),
+        onClose: (code, reason) => {
+          this.#closed = true
+          this.#failAll(`its socket closed (${code} ${reason})`)
+        },
       },
-    })
+    )
     connection.send({ kind: 'hello', protocol: PROTOCOL_VERSION, cluster, member })
     if (this.#closed) connection.close(CLOSE.normal)
     return connection
@@ -154,8 +172,8 @@ export class DataClient {
 
   #lost(reason: string): SqlError {
     const { producer, address } = this.#options
-    return new SqlError(
-      'executor_lost',
+    return new PullError(
+      producer,
       `cannot pull from executor "${producer}" at ${address}: ${reason}`,
     )
   }

@@ -90,7 +90,13 @@ export const fromExecutor = s.union({
     /** The kernel's operator tree as JSON text, where it was asked for. */
     profile: s.optional(s.string),
   }),
-  taskFailed: s.object({ kind: s.literal('taskFailed'), ...taskRef, error: errorBody }),
+  taskFailed: s.object({
+    kind: s.literal('taskFailed'),
+    ...taskRef,
+    error: errorBody,
+    /** The executor whose segments could not be pulled from here. */
+    unreached: s.optional(s.string),
+  }),
   /** The results that this executor has of a query, the newest attempt of each task. */
   queryTaken: s.object({
     kind: s.literal('queryTaken'),

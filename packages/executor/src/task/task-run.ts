@@ -2,6 +2,7 @@ import { assert, type Clock, failpoint, type Log } from '@nyala/client/base'
 import { type Column, SqlError, toErrorBody } from '@nyala/client/protocol'
 import { chainCrc, crc32, setFrameCall, setFrameOrigin } from '@nyala/client/wire'
 import { type SegmentStore, spillLimitError } from '../exchange/segment-store.ts'
+import { PullError } from '../exchange/data-client.ts'
 import type { PulledInputs, SegmentPuller } from '../exchange/segment-puller.ts'
 import type { KernelListener } from '../kernel/kernel-handle.ts'
 import type { KernelOutput, KernelProgress, KernelResult } from '../kernel/kernel-protocol.ts'
@@ -372,7 +373,12 @@ export class TaskRun {
     if (this.ended) return
     const error = this.#inputLost(reason) ?? this.#limitReached(reason) ?? reason
     error.queryId = this.#ref.queryId
-    const message: FromExecutor = { kind: 'taskFailed', ...this.#ref, error: toErrorBody(error) }
+    const message: FromExecutor = {
+      kind: 'taskFailed',
+      ...this.#ref,
+      error: toErrorBody(error),
+      ...(reason instanceof PullError ? { unreached: reason.producer } : {}),
+    }
     this.#state = { kind: 'failed', message }
     this.#buffer?.fail(error)
     if (this.spec.output.kind === 'exchange') this.#discard()
