@@ -130,6 +130,9 @@ interface Operator {
   readonly operator_type?: string
   readonly operator_timing?: number
   readonly operator_cardinality?: number
+  readonly operator_rows_scanned?: number
+  /** A list of one is its element. */
+  readonly extra_info?: Readonly<Record<string, string | readonly string[]>>
   readonly children?: readonly Operator[]
 }
 
@@ -141,10 +144,37 @@ function operatorLines(operators: unknown, depth: number): readonly string[] {
     name === ''
       ? []
       : [
-          `${' '.repeat(depth)}${name}: ${operator.operator_cardinality ?? 0} rows, ${ms((operator.operator_timing ?? 0) * 1000)}`,
+          `${' '.repeat(depth)}${name}: ${operator.operator_cardinality ?? 0} rows, ${ms((operator.operator_timing ?? 0) * 1000)}${removedText(operator)}`,
         ]
   const next = name === '' ? depth : depth + 2
   return [...line, ...(operator.children ?? []).flatMap((child) => operatorLines(child, next))]
+}
+
+/** What filters of a scan, and semi joins, kept from whoever reads them. */
+function removedText({
+  operator_cardinality: rows = 0,
+  operator_rows_scanned: scanned = 0,
+  extra_info: about = {},
+  children = [],
+}: Operator): string {
+  const side = { SEMI: 0, RIGHT_SEMI: 1 }[String(about['Join Type'])]
+  if (side !== undefined) {
+    const asked = children[side]?.operator_cardinality ?? 0
+    return asked < rows ? '' : `, semi join removed ${asked - rows} of ${asked} rows`
+  }
+  const filters = [
+    ...said('filter', about['Filters']),
+    ...said('runtime filter', about['Dynamic Filters']),
+  ]
+  if (filters.length === 0 || scanned < rows) return ''
+  return `, ${filters.join(' and ')} removed ${scanned - rows} of ${scanned} rows`
+}
+
+/** Conditions are optional where the kernel may leave them out: they spare work and decide nothing. */
+function said(what: string, filters: string | readonly string[] | undefined): readonly string[] {
+  if (filters === undefined) return []
+  const conditions = [filters].flat().map((one) => one.replaceAll('optional: ', ''))
+  return [`${what} ${conditions.join(' AND ')}`]
 }
 
 const ms = (value: number): string =>
