@@ -31,3 +31,9 @@ export type { BoundQuery } from '../bind/bind-query.ts'
 export type { LogicalPlan } from '../plan/logical/relation.ts'
 export { toQuery } from '../plan/to-sql/to-query.ts'
 export { renderQuery } from '../sql/renderer.ts'
+export {
+  TRANSACTION_MUTANTS,
+  type TransactionMutant,
+  type TransactionReport,
+  TransactionSimulation,
+} from '../txn/testing/transaction-simulation.ts'

@@ -59,6 +59,7 @@ export class Transaction {
   /** That the record has been written, as far as is known here. */
   #isRecorded = false
   #writes = 0
+  #committing: Promise<StatementOutcome> | undefined
   /** Settles when the last change has been staged, or was not; and the same of all statements that may stage one. */
   #turn: Promise<unknown> = Promise.resolve()
   readonly #staging = new Set<Promise<unknown>>()
@@ -165,7 +166,13 @@ export class Transaction {
    * `serialization_failure`, and the transaction is over; or with `commit_outcome_unknown`, when asking again under the
    * same statement id tells.
    */
-  async commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
+  commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
+    // Asked twice at once, it is done once, and both are told the same.
+    this.#committing ??= this.#commit(identity, context)
+    return this.#committing
+  }
+
+  async #commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
     await Promise.allSettled([...this.#staging])
     context.signal.throwIfAborted()
     const effects = await this.#on({ kind: 'commitAsked' })
@@ -199,7 +206,10 @@ export class Transaction {
     if (record === undefined) return undefined
     let steps: readonly Step[] = this.#done.map(({ step }) => step)
     const outcome = { command: 'COMMIT', rows: null, notices: [] }
-    const request = { statement: identity, writeId: this.id, write: record, outcome }
+    const request = {
+      ...{ statement: identity, writeId: this.id, write: record, outcome },
+      also: [this.id],
+    }
     const work = (): Promise<Done> =>
       runs.committer.commit(request, async (snapshot) => {
         const again = await replay(steps, snapshot, this.#stepContext())
@@ -249,7 +259,7 @@ export class Transaction {
     const { runs } = this.#options
     const { signal } = context
     this.#isRecorded = true
-    this.#record ??= await runs.beginTransaction(this.id, { ...context, locations, own })
+    this.#record ??= await runs.beginTransaction(this.id, { signal, locations, own })
     const { record } = this.#record
     const all = [...new Set([...record.locations, ...locations])]
     if (all.length === record.locations.length) return

@@ -12,6 +12,8 @@ export interface TransactionsOptions {
   readonly coordinator: string
   readonly clock: Clock
   readonly log: Log
+  /** Makes ids of writes; default: random ones. */
+  readonly newId?: (() => string) | undefined
 }
 
 /** A transaction that is open here, and who may go on with it. */
@@ -107,7 +109,7 @@ export class Transactions {
 
   #begin(context: StatementContext): StatementOutcome {
     const { runs, coordinator } = this.#options
-    const id = newWriteId()
+    const id = (this.#options.newId ?? newWriteId)()
     const transaction = new Transaction({ runs, id, coordinator, snapshot: context.catalog })
     const idleMs = context.settings.number('idle_in_transaction_timeout_s') * 1000
     const kept: Kept = {

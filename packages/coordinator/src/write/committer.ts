@@ -46,6 +46,8 @@ export interface CommitRequest {
   /** The record of the staged files; absent where there are none. */
   readonly write?: BegunWrite | undefined
   readonly outcome: Pick<StatementRecord, 'command' | 'rows' | 'notices'>
+  /** More ids that the outcome is kept under. */
+  readonly also?: readonly string[] | undefined
   /** More to be done in the same commit. */
   readonly operations?: readonly Operation[] | undefined
 }
@@ -147,7 +149,7 @@ export class Committer {
     prepare: Prepare<'nothing' | 'again'>,
   ): Promise<CommitDone | undefined> {
     const { catalog, writeLog, clock, random } = this.#options
-    const { statement, writeId, write, operations: more = [] } = request
+    const { statement, writeId, write, also = [], operations: more = [] } = request
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const snapshot = catalog.snapshot()
       const prepared = await prepare(snapshot, attempt)
@@ -161,7 +163,7 @@ export class Committer {
         }
         const decision = await writeLog.decide({
           writes: write === undefined ? [] : [write],
-          statements: [{ id: statement.id, outcome }],
+          statements: [statement.id, ...also].map((id) => ({ id, outcome })),
           compares: prepared.compares,
           operations: [...prepared.operations, ...more],
         })

@@ -226,24 +226,24 @@ export class WriteRuns {
     return this.#options.committer.execute(request, plan, more)
   }
 
-  /** The record of a transaction, before it stages anything. */
+  /**
+   * The record of a transaction, before it stages anything. Its outcome is kept under its own id, too, so that a request
+   * which is delivered late does not bring the record of a committed one back.
+   */
   async beginTransaction(
     id: string,
     first: {
-      readonly statementId: string
       readonly signal: AbortSignal
       readonly locations: readonly string[]
       readonly own: readonly string[]
     },
   ): Promise<BegunWrite> {
     const { writeLog, clock, owner } = this.#options
-    const { locations, own, statementId, signal } = first
+    const { locations, own, signal } = first
     const start = { id, locations, own, startedAt: clock.wall() }
-    const begun = await writeLog.begin(start, owner, { statementId, signal })
-    if (begun.kind === 'begun') return begun.write
-    throw new SqlError('invalid_parameter_value', `statement id "${statementId}" was used before`, {
-      hint: 'every statement needs an id of its own; nothing was done',
-    })
+    const begun = await writeLog.begin(start, owner, { statementId: id, signal })
+    assert(begun.kind === 'begun', 'a transaction has no outcome before its record')
+    return begun.write
   }
 
   /**

@@ -1,0 +1,385 @@
+import { Prng, silentLog } from '@nyala/client/base'
+import { type MemberId, type SessionTransaction, SqlError } from '@nyala/client/protocol'
+import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
+import { type Fate, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import type { TableChange } from '../../write/change.ts'
+import { Committer } from '../../write/committer.ts'
+import { WriteRuns } from '../../write/write-run.ts'
+import { Transactions } from '../transactions.ts'
+import { mutantKv } from './mutant-kv.ts'
+import { SimulatedExecutors } from './simulated-executors.ts'
+import {
+  contextOf,
+  type Entry,
+  entriesOf,
+  tableIn,
+  tableOf,
+  withEntry,
+} from './simulated-tables.ts'
+
+export const TRANSACTION_MUTANTS = [
+  /** COMMIT does not compare that its statement has no outcome. */
+  'blind-outcome',
+  /** COMMIT does not compare that its record is pending. */
+  'blind-record',
+  /** COMMIT does not compare that the heads are at their base. */
+  'blind-heads',
+  /** COMMIT leaves out one of the heads. */
+  'torn-commit',
+  /** What takes the place of rows goes on top of anything. */
+  'rebased-rewrite',
+  /** Files go of transactions that are taken for dead, without a word in their records. */
+  'clean-unaborted',
+  /** Participants say yes before what they write is on disk. */
+  'early-vote',
+] as const
+export type TransactionMutant = (typeof TRANSACTION_MUTANTS)[number]
+
+const COORDINATORS = 2
+const CLIENTS = 3
+const TRANSACTIONS = 2
+const TABLES = ['t0', 't1'] as const
+/** Times that a client asks how its COMMIT has ended while things go wrong. */
+const ASKS_MAX = 3
+
+interface Process {
+  readonly name: string
+  readonly kv: MemoryKv
+  readonly catalog: Catalog
+  readonly runs: WriteRuns
+  readonly transactions: Transactions
+  isDead: boolean
+}
+
+/** A transaction as its client knows it. */
+interface Told {
+  readonly id: string
+  session: SessionTransaction | undefined
+  answer: 'committed' | 'failed' | 'unknown' | undefined
+}
+
+export interface TransactionReport {
+  readonly violations: readonly string[]
+  readonly story: readonly string[]
+  readonly committed: number
+  readonly failed: number
+  /** Asked at another coordinator, with an answer. */
+  readonly asked: number
+  readonly crashes: number
+}
+
+/**
+ * Transactions over two tables at several coordinators and one simulated etcd, while requests and replies are lost, come
+ * late or twice, coordinators and executors die, and somebody aborts what it takes for dead. It runs what runs in
+ * production: transactions, their commit, the machines of the coordinator's and the participants' side. Instead of files
+ * there are names in a set, and instead of metadata the comment of a table lists what is in it. The same seed gives the
+ * same run.
+ */
+export class TransactionSimulation {
+  readonly #prng: Prng
+  readonly #clock = new ManualClock()
+  readonly #etcd = new MemoryEtcd(this.#clock)
+  readonly #keys = new Keys('test')
+  readonly #mutant: TransactionMutant | undefined
+  readonly #executors: SimulatedExecutors
+  readonly #processes: Process[] = []
+  readonly #told: Told[] = []
+  readonly #violations: string[] = []
+  readonly #story: string[] = []
+  readonly #counts = { asked: 0, crashes: 0 }
+  readonly #tells: boolean
+  #begun = 0
+  #isFaulty = false
+
+  constructor(
+    seed: number,
+    options: {
+      readonly mutant?: TransactionMutant | undefined
+      readonly tells?: boolean | undefined
+    } = {},
+  ) {
+    this.#prng = new Prng(seed)
+    this.#mutant = options.mutant
+    this.#tells = options.tells ?? false
+    const isEarly = options.mutant === 'early-vote'
+    this.#executors = new SimulatedExecutors(this.#prng, this.#clock, { isEarly })
+  }
+
+  run(): Promise<TransactionReport> {
+    return this.#clock.run(this.#play())
+  }
+
+  async #play(): Promise<TransactionReport> {
+    const watcher = await this.#open('c0')
+    for (const name of TABLES) await watcher.catalog.createRelation(tableOf(name))
+    for (let i = 1; i <= COORDINATORS; i++) this.#processes.push(await this.#open(`c${i}`))
+    const stopLooking = watcher.catalog.onChange(() => this.#look(watcher.catalog))
+    this.#isFaulty = true
+    const faults = { stopped: false }
+    const reaping = this.#reap(faults)
+    const crashing = this.#crash(faults)
+    await Promise.all(Array.from({ length: CLIENTS }, (_, i) => this.#client(`x${i}`)))
+    faults.stopped = true
+    await Promise.all([reaping, crashing])
+    this.#isFaulty = false
+    // What is late comes at last.
+    await this.#clock.sleep(60_000)
+    await this.#settle()
+    this.#check(watcher.catalog)
+    stopLooking()
+    for (const { catalog } of [watcher, ...this.#processes]) await catalog.close()
+    const count = (answer: Told['answer']): number =>
+      this.#told.filter((told) => told.answer === answer).length
+    return {
+      violations: this.#violations,
+      story: this.#story,
+      ...{ committed: count('committed'), failed: count('failed'), ...this.#counts },
+    }
+  }
+
+  async #open(name: string): Promise<Process> {
+    const kv = this.#etcd.connect()
+    const [keys, clock, log] = [this.#keys, this.#clock, silentLog]
+    await openCluster({ kv, keys, clock })
+    const catalog = await Catalog.open({ kv, keys, clock, log })
+    kv.faults = {
+      fate: (method) => (this.#isFaulty && method === 'commitIf' ? this.#fate() : 'pass'),
+      latencyMs: () => (this.#isFaulty ? this.#prng.below(20) : 1),
+    }
+    const writeLog = new WriteLog({ kv: mutantKv(kv, keys, this.#mutant), keys, clock })
+    const random = (): number => this.#prng.next()
+    const liveFiles = (): Promise<readonly never[]> => Promise.resolve([])
+    const committer = new Committer({ catalog, writeLog, keys, clock, random, liveFiles })
+    const owner = { id: name as MemberId, startedAt: 1 }
+    const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
+    const transactions = new Transactions({
+      ...{ runs, coordinator: name, clock, log },
+      newId: () => `w${this.#begun++}-`,
+    })
+    return { name, kv, catalog, runs, transactions, isDead: false }
+  }
+
+  #fate(): Fate {
+    const draw = this.#prng.next()
+    if (draw < 0.05) return 'loseReply'
+    if (draw < 0.1) return 'loseRequest'
+    if (draw < 0.13) return { kind: 'late', afterMs: this.#prng.below(12_000) }
+    if (draw < 0.16) return 'unavailable'
+    return 'pass'
+  }
+
+  async #client(name: string): Promise<void> {
+    for (let i = 0; i < TRANSACTIONS; i++) {
+      await this.#clock.sleep(this.#prng.below(300))
+      const told: Told = { id: `${name}.${i}`, session: undefined, answer: undefined }
+      this.#told.push(told)
+      const process = this.#anyProcess()
+      const sender = `client ${told.id}`
+      try {
+        await this.#body(told, process, sender)
+      } catch (error) {
+        if (!(error instanceof SqlError)) throw error
+        told.answer = 'failed'
+        this.#tell(`${told.id} fails at ${process.name}: ${error.message}`)
+        process.transactions.clientGone(sender)
+        continue
+      }
+      await this.#commit(told, process, sender)
+    }
+  }
+
+  /** BEGIN and the statements; what it reads must be the same in both tables. */
+  async #body(told: Told, process: Process, sender: string): Promise<void> {
+    const begin = contextOf(`begin ${told.id}`, { catalog: process.catalog.snapshot(), sender })
+    await process.transactions.run({ kind: 'begin' }, begin)
+    const { current } = begin.transaction
+    told.session = current?.inSession
+    this.#tell(`${told.id} begins as ${told.session?.id} at ${process.name}`)
+    const session = told.session
+    if (session === undefined) throw new Error('a transaction that has begun is in its session')
+    for (const [number, name] of TABLES.entries()) {
+      if (process.isDead) throw new SqlError('connection_failure', 'the coordinator is dead')
+      const transaction = process.transactions.find(session, sender)
+      const leave = process.transactions.enter(session.id)
+      try {
+        await this.#statement(told, number, name, transaction)
+      } finally {
+        leave()
+      }
+    }
+  }
+
+  async #statement(
+    told: Told,
+    number: number,
+    name: string,
+    transaction: ReturnType<Transactions['find']>,
+  ): Promise<void> {
+    const kind = this.#prng.chance(0.3) ? 'replaceAll' : 'append'
+    transaction.checkOpen()
+    if (!('catalog' in transaction)) return
+    const base = tableIn(transaction.catalog, name)
+    const context = contextOf(`${told.id}/${number}`, { transaction })
+    const identity = { id: context.statementId, fingerprint: 'f' }
+    await transaction.stage(
+      { identity, context, command: 'X', locations: [base.location] },
+      async (write) => {
+        const file = await this.#executors.prepare(write.id)
+        const apply = async (current: TableRecord): Promise<TableRecord> => {
+          await this.#clock.sleep(this.#prng.below(20))
+          const onto = kind === 'append' ? current : { ...current, comment: base.comment ?? '' }
+          return withEntry(onto, { id: told.id, file })
+        }
+        const isBlind = this.#mutant === 'rebased-rewrite'
+        const change: TableChange['change'] = { kind: isBlind ? 'append' : kind }
+        return write.update({ base, change, apply }, { rows: 1 })
+      },
+    )
+  }
+
+  /** COMMIT, and asking how it ended: at another coordinator where this one does not say. */
+  async #commit(told: Told, first: Process, sender: string): Promise<void> {
+    for (let ask = 0; ask < ASKS_MAX && told.answer !== 'committed'; ask++) {
+      const process = ask === 0 ? first : this.#anyProcess()
+      // A client that hears nothing asks elsewhere, while the first may still be at it.
+      const isCut = this.#prng.chance(0.25)
+      const answer = this.#ask(told, process, sender)
+      if (isCut) {
+        void answer.catch(() => undefined)
+        await this.#clock.sleep(this.#prng.below(1_000))
+        told.answer = 'unknown'
+        continue
+      }
+      told.answer = await answer
+      if (ask > 0 && told.answer !== 'unknown') this.#counts.asked++
+      if (told.answer !== 'unknown') return
+    }
+  }
+
+  async #ask(
+    told: Told,
+    process: Process,
+    sender: string,
+  ): Promise<'committed' | 'failed' | 'unknown'> {
+    const { session } = told
+    if (session === undefined) throw new Error('only what has begun is committed')
+    const leave = process.transactions.enter(session.id)
+    const transaction = process.transactions.find(session, sender)
+    const context = contextOf(`commit ${told.id}`, { transaction, session })
+    try {
+      const { command } = await process.transactions.run({ kind: 'commit' }, context)
+      this.#tell(`${told.id}: ${command} at ${process.name}`)
+      return command === 'COMMIT' ? 'committed' : 'failed'
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error
+      this.#tell(`${told.id}: COMMIT fails at ${process.name}: ${error.message}`)
+      if (process.isDead || error.error !== 'serialization_failure') return 'unknown'
+      return 'failed'
+    } finally {
+      leave()
+    }
+  }
+
+  #anyProcess(): Process {
+    const living = this.#processes.filter(({ isDead }) => !isDead)
+    const process = living[this.#prng.below(living.length)]
+    if (process === undefined) throw new Error('no coordinator lives')
+    return process
+  }
+
+  /** Coordinators that die between any two steps; another one is there at once. */
+  async #crash(until: { readonly stopped: boolean }): Promise<void> {
+    while (!until.stopped) {
+      await this.#clock.sleep(200 + this.#prng.below(800))
+      if (until.stopped || !this.#prng.chance(0.4)) continue
+      const process = this.#anyProcess()
+      this.#processes.push(await this.#open(`c${this.#processes.length + 1}`))
+      process.isDead = true
+      await process.kv.close()
+      this.#counts.crashes++
+      this.#tell(`${process.name} dies`)
+    }
+  }
+
+  /** Aborts what it takes for dead, and removes its files, as a leader does. */
+  async #reap(until: { readonly stopped: boolean }): Promise<void> {
+    const writeLog = this.#writeLog()
+    while (!until.stopped) {
+      await this.#clock.sleep(50 + this.#prng.below(200))
+      for (const write of await writeLog.transactions()) {
+        const { record } = write
+        if (record.kind !== 'pending' || !this.#prng.chance(0.1)) continue
+        if (this.#mutant === 'clean-unaborted') this.#executors.remove(record.id)
+        else if (await writeLog.abort({ ...write, record }, 'taken for dead')) {
+          this.#tell(`${record.id} is aborted`)
+          this.#executors.remove(record.id)
+        }
+      }
+    }
+  }
+
+  /** Every client asks once more; what is pending of the dead is aborted; then all is as it will stay. */
+  async #settle(): Promise<void> {
+    for (const told of this.#told) {
+      if (told.answer !== 'unknown') continue
+      const answer = await this.#ask(told, this.#anyProcess(), 'asks once more')
+      if (answer === 'unknown') this.#violations.push(`${told.id} cannot be told how it ended`)
+      told.answer = answer
+    }
+    const writeLog = this.#writeLog()
+    for (const write of await writeLog.transactions()) {
+      const { record } = write
+      if (record.kind !== 'pending') continue
+      await writeLog.abort({ ...write, record }, 'its coordinator is gone')
+      this.#executors.remove(record.id)
+    }
+  }
+
+  /** At every revision a transaction is in both tables or in none. */
+  #look(catalog: Catalog): void {
+    const [first, second] = TABLES.map((name) => this.#idsIn(catalog, name))
+    if (first !== second) this.#violations.push(`seen in t0: ${first}; in t1: ${second}`)
+  }
+
+  #idsIn(catalog: Catalog, name: string): string {
+    return this.#entries(catalog, name)
+      .map(({ id }) => id)
+      .toSorted()
+      .join(' ')
+  }
+
+  #entries(catalog: Catalog, name: string): readonly Entry[] {
+    return entriesOf(tableIn(catalog.snapshot(), name))
+  }
+
+  #check(catalog: Catalog): void {
+    for (const name of TABLES) {
+      const entries = this.#entries(catalog, name)
+      const ids = entries.map(({ id }) => id)
+      for (const { id, answer } of this.#told) {
+        const times = ids.filter((one) => one === id).length
+        if (times > 1) this.#violations.push(`${id} is in ${name} ${times} times`)
+        if (answer === 'committed' && times === 0) this.#violations.push(`${id} is lost in ${name}`)
+        if (answer === 'failed' && times > 0) {
+          this.#violations.push(`${id} is in ${name}, and its client told that it is not`)
+        }
+      }
+      for (const { id, file } of entries) {
+        if (!this.#executors.has(file)) {
+          this.#violations.push(`file ${file} of ${id} is gone, and ${name} names it`)
+        }
+      }
+      const { snapshotId } = tableIn(catalog.snapshot(), name)
+      if (snapshotId !== entries.length) this.#violations.push(`${name} lost a change`)
+    }
+    this.#look(catalog)
+  }
+
+  #writeLog(): WriteLog {
+    return new WriteLog({ kv: this.#etcd.connect(), keys: this.#keys, clock: this.#clock })
+  }
+
+  #tell(line: string): void {
+    if (this.#tells) this.#story.push(`${String(this.#clock.now()).padStart(6)} ms  ${line}`)
+  }
+}
