@@ -80,7 +80,7 @@ export const SETTINGS: readonly Setting[] = [
   bytes(
     'broadcast_max_bytes',
     '64MB',
-    'with distribution = auto, the other tables of a divided join may be this large together',
+    'a side of a join up to this size may be given to every task whole',
   ),
   bytes('mem_limit', '0', 'memory of each task; 0 shares the memory of the executor'),
   bytes(
