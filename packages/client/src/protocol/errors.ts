@@ -23,6 +23,7 @@ export const ERRORS = {
   invalid_text_representation: ['22P02', 'user'],
   numeric_value_out_of_range: ['22003', 'user'],
   division_by_zero: ['22012', 'user'],
+  cardinality_violation: ['21000', 'user'],
   data_exception: ['22000', 'user'],
   insufficient_privilege: ['42501', 'user'],
   undefined_file: ['58P01', 'user'],

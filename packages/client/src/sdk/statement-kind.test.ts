@@ -21,6 +21,7 @@ const CASES: readonly (readonly [string, string])[] = [
   ['drop table if exists t', 'once'],
   ['drop view v', 'write'],
   ['truncate t', 'once'],
+  ['merge into t using u on x when matched then delete', 'once'],
   ['inserted', 'write'],
   ["copy t to 'x'", 'write'],
   ['set a = 1', 'session'],

@@ -232,7 +232,14 @@ export class Queries {
     body: QueryBody,
     context: StatementContext,
   ): Promise<readonly (readonly unknown[])[]> {
-    const planned = await this.plan(body, context, undefined)
+    return this.collectPlanned(await this.plan(body, context, undefined), context)
+  }
+
+  /** The same of a query that is planned. */
+  async collectPlanned(
+    planned: PlannedQuery,
+    context: StatementContext,
+  ): Promise<readonly (readonly unknown[])[]> {
     const payloads: Uint8Array[] = []
     const relay = new ResultRelay({
       call: 0,

@@ -24,6 +24,7 @@ import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import { checkInTransaction } from '../txn/statements.ts'
 import { TableVerbs } from './table-verbs.ts'
 import { Maintenance } from '../write/maintenance.ts'
+import { Merges } from '../write/merges.ts'
 import { RowChanges } from '../write/row-changes.ts'
 import { Writes } from '../write/writes.ts'
 
@@ -46,6 +47,7 @@ export class Statements {
   readonly #listings: Listings
   readonly #writes: Writes
   readonly #rowChanges: RowChanges
+  readonly #merges: Merges
   readonly #maintenance: Maintenance
 
   constructor(services: Services) {
@@ -58,6 +60,7 @@ export class Statements {
     const parts = { tables: this.#tables, queries: this.#queries }
     this.#writes = new Writes(services, parts)
     this.#rowChanges = new RowChanges(services, parts)
+    this.#merges = new Merges(services, parts)
     this.#maintenance = new Maintenance(services, parts)
   }
 
@@ -97,6 +100,8 @@ export class Statements {
       case 'delete':
       case 'update':
         return this.#rowChanges.run(statement, context)
+      case 'merge':
+        return this.#merges.run(statement, context)
       default:
         return this.#plain(statement, context)
     }

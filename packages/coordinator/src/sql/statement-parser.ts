@@ -10,6 +10,7 @@ import {
   parseReset,
   parseSet,
 } from './statements/session.ts'
+import { parseMerge } from './statements/merge.ts'
 import { parseOptimize } from './statements/procedure.ts'
 import { parseBegin, parseCommit, parseRollback, parseStart } from './statements/transaction.ts'
 import { refuseStatement } from './statements/unsupported.ts'
@@ -39,6 +40,7 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ['DELETE', parseDelete],
   ['UPDATE', parseUpdate],
   ['TRUNCATE', parseTruncate],
+  ['MERGE', parseMerge],
   ['OPTIMIZE', parseOptimize],
   ['BEGIN', parseBegin],
   ['START', parseStart],

@@ -39,6 +39,7 @@ export type StatementWithQuery<Body> =
   | (InsertHeader & Body)
   | (DeleteHeader & Body)
   | (UpdateHeader & Body)
+  | (MergeHeader & Body)
 
 export type QueryStatement = QueryHeader & QueryBody
 export type ExplainStatement = ExplainHeader & QueryBody
@@ -48,6 +49,7 @@ export type CreateTableAsStatement = CreateTableAsHeader & QueryBody
 export type InsertStatement = InsertHeader & QueryBody
 export type DeleteStatement = DeleteHeader & QueryBody
 export type UpdateStatement = UpdateHeader & QueryBody
+export type MergeStatement = MergeHeader & QueryBody
 
 /** A name as written; which database is meant without one, the session says. */
 export interface ObjectName {
@@ -122,6 +124,25 @@ export interface UpdateHeader {
   readonly at: number
   /** The columns that the query's values are for, in its order. */
   readonly columns: readonly { readonly name: string; readonly at: number }[]
+}
+
+/** MERGE; its query is `FROM target JOIN source ON … SELECT <all conditions and values>`. */
+export interface MergeHeader {
+  readonly kind: 'merge'
+  readonly at: number
+  readonly clauses: readonly MergeClause[]
+}
+
+/** A WHEN clause of MERGE; expressions are told by their number among the items of the query. */
+export interface MergeClause {
+  readonly at: number
+  readonly match: 'matched' | 'notMatched' | 'notMatchedBySource'
+  readonly condition: number | undefined
+  readonly action: 'update' | 'delete' | 'insert' | 'nothing'
+  /** Of UPDATE and INSERT; undefined: all, in the order of the table. */
+  readonly columns: readonly { readonly name: string; readonly at: number }[] | undefined
+  /** For these columns, in their order. */
+  readonly values: readonly number[]
 }
 
 /** What CREATE TABLE says of a managed table besides its columns. */

@@ -20,12 +20,11 @@ import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { smallFiles, SMALL_FILE_BYTES } from './compaction.ts'
 import { expiration } from './expiration.ts'
-import { managedTable, withTarget } from './managed-table.ts'
+import { managedTable, PART, withTarget } from './managed-table.ts'
 import { ORPHAN_AGE_MIN_MS, ORPHAN_AGE_MS, removeOrphans } from './orphans.ts'
 import { planRows } from './plan-rows.ts'
 import { ProcedureArguments } from './procedure-arguments.ts'
 import { checkWritten, leave, rewriteOf } from './row-changes.ts'
-import { TARGET_SCHEMA } from '../bind/resolve.ts'
 import { stageRows } from './stage-rows.ts'
 import { baseOf, stageMetadata } from './table-change.ts'
 
@@ -207,9 +206,8 @@ export class Maintenance {
       const paths = new Set(files.map(({ path }) => fromUri(path)))
       const inner = withTarget(context, table, paths)
       const columns = table.columns.map(({ name }) => quoteIdentifier(name)).join(', ')
-      const source = `${quoteIdentifier(TARGET_SCHEMA)}.${quoteIdentifier(table.name)}`
       const parts = { queries: this.#queries, frontEnd }
-      const planned = await planRows(`SELECT ${columns} FROM ${source}`, inner, parts)
+      const planned = await planRows(`SELECT ${columns} FROM ${PART}`, inner, parts)
       const addition = await stageRows(this.#queries, base, write, { planned, context: inner })
       checkWritten(
         addition,

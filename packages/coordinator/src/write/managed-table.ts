@@ -1,9 +1,10 @@
 import { SqlError } from '@nyala/client/protocol'
 import type { TableRecord } from '@nyala/metastore'
-import type { TableVersion } from '../bind/resolve.ts'
+import { TARGET_SCHEMA, type TableVersion } from '../bind/resolve.ts'
 import { PLACE_COLUMNS } from '../plan/scan.ts'
 import type { StatementContext } from '../server/statement-context.ts'
 import type { TableVerbs } from '../server/table-verbs.ts'
+import { quoteIdentifier } from '../sql/escape.ts'
 import type { ObjectName } from '../sql/statement.ts'
 
 /**
@@ -27,6 +28,10 @@ export function managedTable(
   )
 }
 
+/** The names in `$target` of some files of a table, and of all of them. */
+export const PART = `${quoteIdentifier(TARGET_SCHEMA)}."part"`
+export const WHOLE = `${quoteIdentifier(TARGET_SCHEMA)}."whole"`
+
 /** The context of a query of ours in which `$target` has these files of a table, with the places of their rows. */
 export function withTarget(
   context: StatementContext,
@@ -35,5 +40,12 @@ export function withTarget(
 ): StatementContext {
   const columns = [...table.columns, ...PLACE_COLUMNS]
   const target: TableVersion = { table: { ...table, columns }, files, places: true }
-  return { ...context, targets: new Map([[table.name, target]]) }
+  const whole = { ...target, files: undefined }
+  return {
+    ...context,
+    targets: new Map([
+      ['part', target],
+      ['whole', whole],
+    ]),
+  }
 }

@@ -2,13 +2,13 @@ import { positionAt, SqlError } from '@nyala/client/protocol'
 import { type ColumnRecord, foldName } from '@nyala/metastore'
 import { isUnrepeatable, type KernelFunctions } from '../bind/functions.ts'
 import { didYouMean } from '../bind/nearest.ts'
-import { TARGET_SCHEMA } from '../bind/resolve.ts'
 import { FILE_COLUMN } from '../plan/scan.ts'
 import { quoteIdentifier } from '../sql/escape.ts'
 import type { BaseTable, Query, Select } from '../sql/ir.ts'
 import { someNode } from '../sql/ir/tree.ts'
 import { renderExpression } from '../sql/renderer.ts'
 import type { DeleteStatement, ObjectName, UpdateStatement } from '../sql/statement.ts'
+import { PART } from './managed-table.ts'
 
 /** The rows that DELETE or UPDATE is about. */
 export interface RowChange {
@@ -97,7 +97,7 @@ interface Target {
 
 /** What is changed stands in the database `$target`; a subquery that names the table reads all of it. */
 const source = (table: Target, { alias }: RowChange): string =>
-  `${quoteIdentifier(TARGET_SCHEMA)}.${quoteIdentifier(table.name)} AS ${quoteIdentifier(alias ?? table.name)}`
+  `${PART} AS ${quoteIdentifier(alias ?? table.name)}`
 
 const column = (table: Target, { alias }: RowChange, name: string): string =>
   `${quoteIdentifier(alias ?? table.name)}.${quoteIdentifier(name)}`

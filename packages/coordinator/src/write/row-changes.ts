@@ -152,7 +152,7 @@ export function rewriteOf(
   rewrite: {
     readonly removed: ReadonlySet<string>
     readonly addition: Addition
-    readonly operation?: 'replace' | undefined
+    readonly operation?: 'replace' | 'append' | undefined
     /** Files of others that came meanwhile and that it would have to know of. */
     readonly covers?: ((file: DataFile) => boolean) | undefined
   },

@@ -1,11 +1,11 @@
 import type { Cursor } from '../cursor.ts'
 import { notSupported, syntaxErrorAt } from '../errors.ts'
 
-const WRITES = 'managed tables are changed by INSERT, UPDATE, DELETE and TRUNCATE'
+const WRITES = 'managed tables are changed by INSERT, UPDATE, DELETE, MERGE and TRUNCATE'
 
 /** Statements of SQL, Impala and DuckDB that exist but not here, with what to do instead. */
 const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, string | undefined>([
-  ...['MERGE', 'UPSERT', 'REPLACE', 'LOAD'].map((word) => [word, WRITES] as const),
+  ...['UPSERT', 'REPLACE', 'LOAD'].map((word) => [word, WRITES] as const),
   ['COPY', 'export a result with the shell: nyala sql -e "…" --format csv'],
   ['EXPORT', 'export a result with the shell: nyala sql -e "…" --format csv'],
   ['SAVEPOINT', 'a transaction is committed or rolled back as a whole'],
@@ -31,7 +31,7 @@ const UNSUPPORTED: ReadonlyMap<string, string | undefined> = new Map<string, str
 /** The words a statement may begin with. */
 const STATEMENTS = (
   'SELECT WITH VALUES FROM TABLE CREATE DROP INSERT UPDATE DELETE TRUNCATE USE ALTER REFRESH INVALIDATE COMPUTE SHOW DESCRIBE ' +
-  'SET RESET EXPLAIN KILL CANCEL BEGIN START COMMIT END ROLLBACK ABORT OPTIMIZE'
+  'SET RESET EXPLAIN KILL CANCEL BEGIN START COMMIT END ROLLBACK ABORT OPTIMIZE MERGE'
 ).split(' ')
 
 /** Ends a statement whose first word is no statement of ours. */
