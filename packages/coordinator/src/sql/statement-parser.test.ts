@@ -100,32 +100,6 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
       body: 't x set a = f(1, [2, 3]), "B" = {k: 1}.k where a in (1, 2)',
     },
   ],
-  [
-    'merge into t a using (select 1 as x) s on case when x then 1 end = y when matched and a.b then update set a.c = f(1, 2), "D" = 3 when not matched by source then delete when not matched by target and x > 1 then insert (c) values (x)',
-    {
-      kind: 'merge',
-      at: 11,
-      clauses: [
-        {
-          ...{ match: 'matched', action: 'update', condition: 0, values: [1, 2] },
-          columns: [{ name: 'c' }, { name: 'D' }],
-        },
-        { match: 'notMatchedBySource', action: 'delete', condition: undefined, values: [] },
-        { match: 'notMatched', action: 'insert', condition: 3, values: [4] },
-      ],
-    },
-  ],
-  [
-    'alter table t execute expire_snapshots(now() - f(1, 2), retain_last => 3)',
-    {
-      kind: 'executeProcedure',
-      procedure: 'expire_snapshots',
-      args: [
-        { name: undefined, text: 'now() - f(1, 2)', at: 39 },
-        { name: 'retain_last', text: '3', at: 56 },
-      ],
-    },
-  ],
   ['truncate table if exists db.t', { kind: 'truncate', table: DB_T, ifExists: true }],
   ['describe history db.t', { kind: 'describeHistory', table: DB_T }],
   ['describe history', { kind: 'describeTable', table: { name: 'history' }, mode: 'plain' }],
