@@ -112,6 +112,24 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     }
   })
 
+  await t.test('columns that were changed are so to another reader of Iceberg', async (t) => {
+    await db.execute('CREATE TABLE shaped (a INT, b STRING, c INT)')
+    await db.execute("INSERT INTO shaped SELECT 1, 'one', 10")
+    await db.execute('ALTER TABLE shaped DROP COLUMN c')
+    await db.execute('ALTER TABLE shaped RENAME COLUMN b TO c')
+    await db.execute('ALTER TABLE shaped ADD COLUMN b BIGINT')
+    await db.execute('ALTER TABLE shaped ALTER COLUMN a TYPE BIGINT')
+    await db.execute("INSERT INTO shaped SELECT 5000000000, 'two', 2")
+    const rows = await readElsewhere(await directoryOf(world, 'shaped'))
+    t.same(
+      rows.map(({ a, b, c }) => [Number(a), b === null || b === undefined ? null : Number(b), c]),
+      [
+        [1, null, 'one'],
+        [5_000_000_000, 2, 'two'],
+      ],
+    )
+  })
+
   await t.test('what is written is read by another reader of Iceberg, too', async (t) => {
     await db.execute(`CREATE TABLE kinds (a BIGINT, b STRING, d DECIMAL(12,2), e DATE, ts TIMESTAMP,
       f DOUBLE, bo BOOLEAN, i INT)`)

@@ -133,6 +133,7 @@ async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promi
     partitions: manifest.partitions,
     layout: manifest.layout,
     fieldIds: manifest.fieldIds,
+    retyped: manifest.retyped,
     statistics: version?.snapshot === undefined ? await readStatistics(table, context) : undefined,
     filesTotal: manifest.files.length,
     rowGroupsTotal: manifest.files.reduce((sum, file) => sum + file.rowGroups.length, 0),

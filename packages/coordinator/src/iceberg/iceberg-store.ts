@@ -22,7 +22,7 @@ import {
 } from './metadata.ts'
 import { PartitionNumbers } from './partition-layout.ts'
 import { corrupted, fromUri, readTableFile } from './table-files.ts'
-import { type IcebergSchema, sqlTypeOf } from './types.ts'
+import { type IcebergField, type IcebergSchema, sqlTypeOf } from './types.ts'
 
 /** Bytes of the heap for a byte of a file, at the most: manifests are compressed. */
 const HEAP_PER_BYTE = { json: 3, avro: 30 }
@@ -161,6 +161,7 @@ export class IcebergStore {
       partitions: partitions.texts(),
       files,
       layout: partitions.layout(),
+      ...(metadata.schemas.length > 1 ? evolved(metadata, fields) : {}),
     }
   }
 
@@ -179,6 +180,26 @@ export class IcebergStore {
     return value
   }
 }
+
+/** Names, places and types in files are those of the schema that they were written with. */
+const evolved = (
+  metadata: TableMetadata,
+  fields: readonly IcebergField[],
+): Pick<Manifest, 'fieldIds' | 'retyped'> => ({
+  fieldIds: fields.map(({ id }) => id),
+  retyped: new Set(
+    fields
+      .filter(({ id, type }) => metadata.schemas.some((one) => isOther(one.fields, id, type)))
+      .map(({ name }) => name),
+  ),
+})
+
+const isOther = (
+  fields: readonly IcebergField[],
+  id: number,
+  type: IcebergField['type'],
+): boolean =>
+  fields.some((field) => field.id === id && JSON.stringify(field.type) !== JSON.stringify(type))
 
 /** Files of managed tables are told by size and checksum, not by when they were written. */
 export const UNKNOWN_TIME = -1

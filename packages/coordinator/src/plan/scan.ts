@@ -35,6 +35,7 @@ export interface Scan {
   readonly layout?: Manifest['layout']
   /** By which a managed table's files must be read, where their columns may have other names or places. */
   readonly fieldIds?: Manifest['fieldIds']
+  readonly retyped?: Manifest['retyped']
   /** What COMPUTE STATS found, and whether the table has been listed anew since. */
   readonly statistics?: { readonly found: TableStatistics; readonly stale: boolean } | undefined
   /** Files and row groups of the table before pruning. */
@@ -94,6 +95,7 @@ function readSql(
       : ['hive_partitioning=false']
   if (scan.places === true) options.push('filename=true')
   if (range !== undefined || scan.places === true) options.push('file_row_number=true')
+  if (scan.fieldIds !== undefined) options.push(`schema=${schemaSql(scan.columns, scan.fieldIds)}`)
   const list = paths.map(quoteLiteral).join(', ')
   const where =
     range === undefined
@@ -101,6 +103,17 @@ function readSql(
       : ` WHERE file_row_number BETWEEN ${range.first} AND ${range.first + range.rows - 1}`
   const items = selectItems(scan, scan.schemas[schema] ?? [])
   return `SELECT ${items} FROM read_parquet([${list}], ${options.join(', ')})${where}`
+}
+
+/** The columns by the ids that they have in the files, whatever they are called there: NULL where there is none. */
+function schemaSql(columns: readonly ColumnRecord[], fieldIds: readonly number[]): string {
+  const entries = fieldIds.flatMap((id, i) => {
+    const column = columns[i]
+    if (column === undefined) return []
+    const [name, type] = [quoteLiteral(column.name), quoteLiteral(column.type)]
+    return [`${id}: {name: ${name}, type: ${type}, default_value: NULL}`]
+  })
+  return `MAP {${entries.join(', ')}}`
 }
 
 /** Each declared column from a file's own: as it is, cast where the type differs, NULL where the file has none. */
@@ -113,6 +126,9 @@ function selectItems(scan: Scan, schema: readonly Column[]): string {
     const found = physical.get(foldName(declared.name))
     if (found === undefined) return `CAST(NULL AS ${declared.type}) AS ${name}`
     const source = quoteIdentifier(found.name)
+    // The kernel gives up where it is to push a join's filter into files that it reads as another type (1.5.6: "Can't
+    // convert TableFilterType (BLOOM_FILTER)"), and does not push it through what it cannot take away.
+    if (scan.retyped?.has(declared.name) === true) return `coalesce(${source}, NULL) AS ${name}`
     if (found.type !== declared.type)
       return `${widen(source, found.type, declared.type)} AS ${name}`
     return source === name ? name : `${source} AS ${name}`

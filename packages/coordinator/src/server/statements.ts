@@ -227,6 +227,8 @@ export class Statements {
         return this.#writes.createTable(statement, context)
       case 'executeProcedure':
         return this.#maintenance.run(statement, context)
+      case 'alterTable':
+        return this.#writes.alterTable(statement, context)
       case 'truncate':
         return this.#writes.truncate(statement, context)
       case 'describeHistory':

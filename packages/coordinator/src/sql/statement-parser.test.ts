@@ -367,13 +367,7 @@ const REFUSED: readonly Refusal[] = [
   ],
   ['create function f', 'feature_not_supported', /CREATE FUNCTION/, 'create', /VIEW/],
   ['drop function f', 'feature_not_supported', /DROP FUNCTION/, 'drop', /STATS/],
-  [
-    'alter table t add columns (a int)',
-    'feature_not_supported',
-    /ALTER TABLE … ADD/,
-    'alter',
-    /RECOVER/,
-  ],
+  ['alter table t swap with u', 'feature_not_supported', /ALTER TABLE … SWAP/, 'alter', /RECOVER/],
   [
     'alter view v as select 1',
     'feature_not_supported',

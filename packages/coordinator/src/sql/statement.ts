@@ -175,6 +175,7 @@ export type PlainStatement =
   | DescribeDatabase
   | CreateExternalTable
   | DropTable
+  | AlterTable
   | RenameTable
   | RecoverPartitions
   | DropView
@@ -292,6 +293,38 @@ export interface DropTable {
   readonly ifExists: boolean
   readonly purge: boolean
 }
+
+/** What ALTER TABLE changes of a managed table. */
+export interface AlterTable {
+  readonly kind: 'alterTable'
+  readonly table: ObjectName
+  readonly alteration: TableAlteration
+}
+
+/** A comment that is undefined is none. */
+export type TableAlteration =
+  | {
+      readonly kind: 'add'
+      readonly ifNotExists: boolean
+      readonly columns: readonly ColumnDefinition[]
+    }
+  | { readonly kind: 'drop'; readonly ifExists: boolean; readonly columns: readonly string[] }
+  | {
+      readonly kind: 'rename'
+      readonly ifExists: boolean
+      readonly column: string
+      readonly to: string
+    }
+  /** Impala's CHANGE: another name, type and comment at once. */
+  | { readonly kind: 'change'; readonly column: string; readonly to: ColumnDefinition }
+  | { readonly kind: 'retype'; readonly column: string; readonly type: SqlType }
+  | { readonly kind: 'columnComment'; readonly column: string; readonly text: string | undefined }
+  | {
+      readonly kind: 'setProperties'
+      readonly properties: readonly { readonly key: string; readonly value: string }[]
+    }
+  | { readonly kind: 'unsetProperties'; readonly keys: readonly string[] }
+  | { readonly kind: 'comment'; readonly text: string | undefined }
 
 export interface RenameTable {
   readonly kind: 'renameTable'

@@ -40,6 +40,8 @@ export interface Manifest extends Infer<typeof manifest> {
   readonly layout?: PartitionLayout | undefined
   /** Of a managed table: the field ids of its columns, where its files must be read by these. */
   readonly fieldIds?: readonly number[] | undefined
+  /** Names of the columns that some of its files may have with a narrower type. */
+  readonly retyped?: ReadonlySet<string> | undefined
 }
 
 /** The manifest of a listing. Fails with `schema_mismatch` when a file does not lie under the partition directories. */

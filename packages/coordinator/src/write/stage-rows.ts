@@ -20,7 +20,8 @@ export async function stageRows(
     readonly context: StatementContext
   },
 ): Promise<Addition> {
-  const { fields } = currentSchema(base.metadata)
+  const schema = currentSchema(base.metadata)
+  const { fields } = schema
   const partition = partitionFields(currentSpec(base.metadata), fields)
   const { location } = base
   const written = await queries.write(rows.planned, rows.context, (task, attempt) => ({
@@ -28,6 +29,7 @@ export async function stageRows(
     directory: `${location}/data`,
     name: `${write.id}-${task}-${attempt}`,
     fieldIds: fieldIdsSql(fields),
+    schema: JSON.stringify(schema),
     keys: partitionKeys(partition),
     fileBytesMax: FILE_BYTES_MAX,
   }))

@@ -135,7 +135,7 @@ export async function stageMetadata(
   metadata: TableMetadata,
   name: string,
 ): Promise<ManifestPointer> {
-  const version = String(metadata['last-sequence-number']).padStart(5, '0')
+  const version = String(versionOf(metadata)).padStart(5, '0')
   const file = await writeTableFile(
     join(location, 'metadata'),
     { name: `${version}-${name}`, ending: '.metadata.json' },
@@ -143,6 +143,13 @@ export async function stageMetadata(
   )
   const { files, rows, bytes } = totalsOf(metadata)
   return { ...file, files, rows, dataBytes: bytes }
+}
+
+/** One more than that of the file before, as other writers count them. */
+function versionOf(metadata: TableMetadata): number {
+  const before = metadata['metadata-log']?.at(-1)?.['metadata-file']
+  const number = /\/(\d+)-[^/]*$/.exec(before ?? '')?.[1]
+  return number === undefined ? metadata['last-sequence-number'] : Number(number) + 1
 }
 
 /** What a manifest list says of the partitions of files that are all of one spec: the table's own, or another one. */

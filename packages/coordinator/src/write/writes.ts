@@ -9,15 +9,14 @@ import {
   type RelationRecord,
   type TableRecord,
 } from '@nyala/metastore'
-import { dataFileOf, fieldIdsSql } from '../iceberg/data-file.ts'
-import { currentSchema, currentSpec, type Operation } from '../iceberg/metadata.ts'
-import { partitionFields } from '../iceberg/partition-field.ts'
+import type { Operation } from '../iceberg/metadata.ts'
 import type { Queries } from '../server/query-statement.ts'
 import type { LocalResult } from '../server/rows-to-arrow.ts'
 import type { Services } from '../server/services.ts'
 import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
 import type { TableVerbs } from '../server/table-verbs.ts'
 import type {
+  AlterTable,
   CreateTable,
   CreateTableAsStatement,
   DescribeHistory,
@@ -27,19 +26,17 @@ import type {
   ObjectName,
   Truncate,
 } from '../sql/statement.ts'
+import { alterTable } from './alter-table.ts'
 import { assignmentSql, castSql } from './assignment.ts'
 import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { historyOf } from './history.ts'
 import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
-import { partitionKeys } from './partitioning.ts'
 import { planRows } from './plan-rows.ts'
-import { type Addition, baseOf, stageAddition, stageSnapshot } from './table-change.ts'
+import { stageRows } from './stage-rows.ts'
+import { type Addition, baseOf, stageSnapshot } from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
 import type { StagedWrite, WriteRuns } from './write-run.ts'
-
-/** A data file is closed, and another one begun, at about this size. */
-const FILE_BYTES_MAX = 256 * 1024 * 1024
 
 /** Statements that change managed tables. Each is a transaction of its own, done exactly once by its statement's id. */
 export class Writes {
@@ -80,7 +77,7 @@ export class Writes {
         const planned = await planRows(castSql(statement.sql, columns), context, {
           ...{ queries: this.#queries, frontEnd: this.#services.frontEnd },
         })
-        return this.#stageRows(table, write, { planned, context })
+        return stageRows(this.#queries, table, write, { planned, context })
       })
     })
   }
@@ -98,12 +95,18 @@ export class Writes {
         { identity, context, command: 'INSERT', locations: [table.location] },
         async (write) => {
           const base = await baseOf(table, this.#services.manifests.iceberg)
-          const addition = await this.#stageRows({ ...base }, write, { planned, context })
+          const addition = await stageRows(this.#queries, base, write, { planned, context })
           const operation = statement.overwrite ? 'overwrite' : 'append'
           return this.#replace(table, addition, { write, operation })
         },
       )
     })
+  }
+
+  alterTable(statement: AlterTable, context: StatementContext): Promise<StatementOutcome> {
+    const { manifests } = this.#services
+    const table = this.#managed(statement.table, context)
+    return alterTable({ statement, table, context }, this.#runs, manifests.iceberg)
   }
 
   truncate(statement: Truncate, context: StatementContext): Promise<StatementOutcome> {
@@ -224,31 +227,6 @@ export class Writes {
     })
   }
 
-  /** Runs the query on executors, which write its rows to files of the table, and writes the manifest of these. */
-  async #stageRows(
-    base: StagedTable,
-    write: StagedWrite,
-    rows: {
-      readonly planned: Parameters<Queries['write']>[0]
-      readonly context: StatementContext
-    },
-  ): Promise<Addition> {
-    const { fields } = currentSchema(base.metadata)
-    const partition = partitionFields(currentSpec(base.metadata), fields)
-    const { location } = base
-    const written = await this.#queries.write(rows.planned, rows.context, (task, attempt) => ({
-      kind: 'table',
-      directory: `${location}/data`,
-      name: `${write.id}-${task}-${attempt}`,
-      fieldIds: fieldIdsSql(fields),
-      keys: partitionKeys(partition),
-      fileBytesMax: FILE_BYTES_MAX,
-    }))
-    write.ran(written)
-    const files = written.files.map((file) => dataFileOf(file, fields, partition))
-    return stageAddition(base, files, write.id)
-  }
-
   /**
    * Commits a new snapshot of a table. An append goes on top of whatever came meanwhile; what takes the place of rows
    * gives up with `serialization_failure` where there are other rows by now than when the statement began.
@@ -296,6 +274,6 @@ export class Writes {
   }
 }
 
-type StagedTable = Parameters<typeof stageAddition>[0]
+type StagedTable = Parameters<typeof stageRows>[1]
 
 const rowsOf = ({ files }: Addition): number => files.reduce((sum, file) => sum + file.rows, 0)

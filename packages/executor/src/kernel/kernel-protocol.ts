@@ -51,6 +51,7 @@ export const kernelOutput = s.union({
     directory: s.string,
     name: s.string,
     fieldIds: s.string,
+    schema: s.optional(s.string),
     keys: s.optional(s.array(s.string)),
     fileBytesMax: s.natural,
   }),

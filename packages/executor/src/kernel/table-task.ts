@@ -77,9 +77,10 @@ export async function runTableTask(
 /** The kernel cannot bound the size of files that it divides by keys. */
 function copySql(sql: string, output: TableOutput, staging: string): string {
   const rows = withoutSemicolon(sql)
-  const { keys = [], fieldIds, fileBytesMax } = output
+  const { keys = [], fieldIds, schema, fileBytesMax } = output
   const target = quoteText(join(staging, 'files'))
   const options = [...FORMAT, `FIELD_IDS ${fieldIds}`]
+  if (schema !== undefined) options.push(`KV_METADATA {'iceberg.schema': ${quoteText(schema)}}`)
   if (keys.length === 0) {
     options.push(`FILE_SIZE_BYTES ${fileBytesMax}`)
     return `COPY (${rows}\n) TO ${target} (${options.join(', ')})`

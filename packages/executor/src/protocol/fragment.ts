@@ -54,6 +54,8 @@ export const taskOutput = s.union({
     name: s.string,
     /** The option FIELD_IDS of COPY, rendered by the coordinator: the field id of each column. */
     fieldIds: s.string,
+    /** Iceberg's schema of the columns as JSON, which is kept in each file for readers that look for it there. */
+    schema: s.optional(s.string),
     /**
      * The rows of a file have the same values of these: SQL expressions over the task's columns, of type VARCHAR. Absent
      * or none: rows are divided only by their number.

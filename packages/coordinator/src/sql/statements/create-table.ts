@@ -146,7 +146,7 @@ function parseFormat(cursor: Cursor): void {
   )
 }
 
-function parseProperty(cursor: Cursor): { readonly key: string; readonly value: string } {
+export function parseProperty(cursor: Cursor): { readonly key: string; readonly value: string } {
   const key = cursor.string('a property name')
   cursor.expectSymbol('=')
   return { key, value: cursor.string('a property value') }

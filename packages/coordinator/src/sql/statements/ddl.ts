@@ -1,6 +1,7 @@
 import type { Cursor } from '../cursor.ts'
 import { notSupported } from '../errors.ts'
 import type { PlainStatement, StatementDraft } from '../statement.ts'
+import { parseAlteration } from './alter-table.ts'
 import { parseCreateExternalTable, parseCreateTable } from './create-table.ts'
 import { parseExecute } from './procedure.ts'
 import { refuseObject } from './unsupported.ts'
@@ -85,12 +86,7 @@ export function parseAlter(cursor: Cursor, start: number): PlainStatement {
     if (cursor.takeWords('EXECUTE')) return parseExecute(cursor, table)
     if (cursor.takeWords('RENAME', 'TO'))
       return { kind: 'renameTable', table, to: cursor.objectName() }
-    throw notSupported(
-      cursor.script,
-      start,
-      `ALTER TABLE … ${cursor.word() ?? ''} is not supported`.replace('  ', ' '),
-      'an external table can be renamed, and its partitions recovered: ALTER TABLE t RECOVER PARTITIONS',
-    )
+    return parseAlteration(cursor, start, table)
   }
   if (cursor.takeWords('VIEW')) {
     const view = cursor.objectName('a view name')

@@ -1,0 +1,88 @@
+import type { Cursor } from '../cursor.ts'
+import { notSupported } from '../errors.ts'
+import type { AlterTable, ObjectName, TableAlteration } from '../statement.ts'
+import { parseColumn } from './column-definition.ts'
+import { parseColumnType } from './column-types.ts'
+import { parseProperty } from './create-table.ts'
+
+const FORMS =
+  'ALTER TABLE t takes ADD COLUMNS, DROP COLUMN, RENAME COLUMN, CHANGE, ALTER COLUMN, SET TBLPROPERTIES, COMMENT, RENAME TO or RECOVER PARTITIONS'
+
+/** After ALTER TABLE and the name: what of a managed table is changed. */
+export function parseAlteration(cursor: Cursor, start: number, table: ObjectName): AlterTable {
+  return { kind: 'alterTable', table, alteration: alteration(cursor, start) }
+}
+
+function alteration(cursor: Cursor, start: number): TableAlteration {
+  const word = cursor.word()
+  if (cursor.takeWords('ADD')) return add(cursor)
+  if (cursor.takeWords('DROP')) return drop(cursor)
+  if (cursor.takeWords('RENAME')) {
+    cursor.expectWords('COLUMN')
+    const ifExists = cursor.takeWords('IF', 'EXISTS')
+    const column = cursor.name('a column')
+    cursor.expectWords('TO')
+    return { kind: 'rename', ifExists, column, to: cursor.name('a new name') }
+  }
+  if (cursor.takeWords('CHANGE')) {
+    cursor.takeWords('COLUMN')
+    const column = cursor.name('a column')
+    return { kind: 'change', column, to: parseColumn(cursor) }
+  }
+  if (cursor.takeWords('ALTER')) return alterColumn(cursor)
+  if (cursor.takeWords('SET', 'TBLPROPERTIES')) {
+    return { kind: 'setProperties', properties: cursor.list(() => parseProperty(cursor)) }
+  }
+  if (cursor.takeWords('UNSET', 'TBLPROPERTIES')) {
+    cursor.takeWords('IF', 'EXISTS')
+    return { kind: 'unsetProperties', keys: cursor.list(() => cursor.string('a property name')) }
+  }
+  if (cursor.takeWords('COMMENT')) return { kind: 'comment', text: comment(cursor) }
+  const text = `ALTER TABLE … ${word ?? ''} is not supported`.replace('  ', ' ')
+  throw notSupported(cursor.script, start, text, FORMS)
+}
+
+/** `ADD [COLUMN | COLUMNS] [IF NOT EXISTS] a INT`, or a list in parentheses. */
+function add(cursor: Cursor): TableAlteration {
+  cursor.takeOneOf('COLUMN', 'COLUMNS')
+  const ifNotExists = cursor.takeWords('IF', 'NOT', 'EXISTS')
+  const columns = cursor.isSymbol('(')
+    ? cursor.list(() => parseColumn(cursor))
+    : [parseColumn(cursor)]
+  return { kind: 'add', ifNotExists, columns }
+}
+
+function drop(cursor: Cursor): TableAlteration {
+  if (cursor.isWord('PARTITION')) {
+    throw notSupported(
+      cursor.script,
+      cursor.at,
+      'ALTER TABLE … DROP PARTITION is not supported',
+      'write DELETE FROM t WHERE …',
+    )
+  }
+  cursor.takeOneOf('COLUMN', 'COLUMNS')
+  const ifExists = cursor.takeWords('IF', 'EXISTS')
+  const columns = cursor.isSymbol('(')
+    ? cursor.list(() => cursor.name('a column'))
+    : [cursor.name('a column')]
+  return { kind: 'drop', ifExists, columns }
+}
+
+function alterColumn(cursor: Cursor): TableAlteration {
+  cursor.takeWords('COLUMN')
+  const column = cursor.name('a column')
+  if (cursor.takeWords('COMMENT')) return { kind: 'columnComment', column, text: comment(cursor) }
+  if (cursor.takeWords('SET', 'COMMENT')) {
+    return { kind: 'columnComment', column, text: comment(cursor) }
+  }
+  if (!cursor.takeWords('TYPE')) cursor.expectWords('SET', 'DATA', 'TYPE')
+  return { kind: 'retype', column, type: parseColumnType(cursor) }
+}
+
+/** A text; NULL and nothing in quotes are no comment. */
+function comment(cursor: Cursor): string | undefined {
+  if (cursor.takeWords('NULL')) return undefined
+  const text = cursor.string('a comment')
+  return text === '' ? undefined : text
+}
