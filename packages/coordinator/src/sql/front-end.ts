@@ -68,7 +68,7 @@ export class SqlFrontEnd {
   literalInsert(sql: string, options: ParseOptions = {}): LiteralInsert | undefined {
     if (sql.length > LITERAL_TEXT_MAX || !/^\s*insert\b/i.test(sql)) return undefined
     const draft = parseStatement(this.#only(sql, options))
-    if (draft.kind !== 'insert') return undefined
+    if (draft.kind !== 'insert' || draft.partition !== undefined) return undefined
     const { body, ...header } = draft
     const rows = literalRowsOf(body)
     return rows === undefined ? undefined : { ...header, rows }

@@ -108,8 +108,17 @@ export interface InsertHeader {
   readonly table: ObjectName
   /** The columns that the query's are for, in its order; undefined: all, in the order of the table. */
   readonly columns: readonly { readonly name: string; readonly at: number }[] | undefined
-  /** The rows take the place of all that the table holds. */
+  /** The rows take the place of all that the table holds, or of what its partitions hold that they are of. */
   readonly overwrite: boolean
+  /** `PARTITION (a = 1, b)`. */
+  readonly partition: readonly InsertPartition[] | undefined
+}
+
+export interface InsertPartition {
+  readonly column: string
+  /** The text of a literal, null for NULL; undefined: the query has it. */
+  readonly value: string | null | undefined
+  readonly at: number
 }
 
 /** DELETE; its query is `FROM t WHERE …`, of the rows that go. */

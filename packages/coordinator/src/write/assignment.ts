@@ -1,13 +1,15 @@
 import { type Column, type Position, positionAt, SqlError } from '@nyala/client/protocol'
 import { type ColumnRecord, foldName } from '@nyala/metastore'
 import { didYouMean } from '../bind/nearest.ts'
-import { quoteIdentifier } from '../sql/escape.ts'
+import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 import type { InsertHeader } from '../sql/statement.ts'
 
 /** What INSERT says besides its query, and the text that positions refer to. */
 export interface InsertTarget {
   readonly table: { readonly name: string; readonly columns: readonly ColumnRecord[] }
   readonly columns: InsertHeader['columns']
+  /** Values that are not the query's, as texts, by the columns' folded names. */
+  readonly constants?: ReadonlyMap<string, string | null> | undefined
   readonly at: number
   readonly text: string
 }
@@ -23,6 +25,10 @@ export function assignmentSql(sql: string, found: readonly Column[], target: Ins
   const items = target.table.columns.map(({ name, type }, i) => {
     const place = places[i]
     if (place !== undefined) names[place] = name
+    const constant = target.constants?.get(foldName(name))
+    if (typeof constant === 'string') {
+      return `CAST(${quoteLiteral(constant)} AS ${type}) AS ${quoteIdentifier(name)}`
+    }
     return itemSql(place === undefined ? undefined : name, { name, type })
   })
   return wrapped(sql, items, names)

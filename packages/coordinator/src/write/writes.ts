@@ -31,8 +31,10 @@ import { assignmentSql, castSql } from './assignment.ts'
 import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { historyOf } from './history.ts'
+import { insertedColumns, overwrittenFiles } from './insert-partition.ts'
 import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
 import { planRows } from './plan-rows.ts'
+import { rewriteOf } from './row-changes.ts'
 import { stageRows } from './stage-rows.ts'
 import { type Addition, baseOf, stageSnapshot } from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
@@ -86,17 +88,30 @@ export class Writes {
     return this.#runs.once(context, async (identity) => {
       const table = this.#managed(statement.table, context)
       const { columns: found } = await this.#queries.bind(statement, context)
+      const { iceberg } = this.#services.manifests
       const { at } = statement.table
-      const target = { table, columns: statement.columns, at, text: context.sql }
+      const text = context.sql
+      const metadata = await iceberg.metadata(table)
+      const target = { ...insertedColumns(statement, table, { metadata, text }), table, at, text }
       const sql = assignmentSql(statement.sql, columnsOf(found), target)
       const parts = { queries: this.#queries, frontEnd: this.#services.frontEnd }
       const planned = await planRows(sql, context, parts)
       return this.#runs.staged(
         { identity, context, command: 'INSERT', locations: [table.location] },
         async (write) => {
-          const base = await baseOf(table, this.#services.manifests.iceberg)
+          const base = await baseOf(table, iceberg)
           const addition = await stageRows(this.#queries, base, write, { planned, context })
           const operation = statement.overwrite ? 'overwrite' : 'append'
+          const covers = statement.overwrite
+            ? overwrittenFiles(base, statement.partition, addition)
+            : undefined
+          if (covers !== undefined) {
+            const gone = (await iceberg.dataFiles(table)).filter(covers)
+            const removed = new Set(gone.map(({ path }) => path))
+            const rewrite = { removed, addition, covers }
+            const rows = rowsOf(addition)
+            return write.update(rewriteOf(table, rewrite, this.#services, write), { rows })
+          }
           return this.#replace(table, addition, { write, operation })
         },
       )

@@ -39,7 +39,7 @@ export function parsePartition(cursor: Cursor): PartitionSpec {
 }
 
 /** A literal as the text that stands in a Hive path. */
-function parsePartitionValue(cursor: Cursor): string | null {
+export function parsePartitionValue(cursor: Cursor): string | null {
   if (cursor.takeWords('NULL')) return null
   const isTruth = cursor.takeOneOf('TRUE', 'FALSE')
   if (isTruth !== undefined) return isTruth.toLowerCase()

@@ -1,7 +1,7 @@
 import type { Cursor } from '../cursor.ts'
-import { notSupported } from '../errors.ts'
-import type { InsertHeader, PlainStatement, StatementDraft } from '../statement.ts'
+import type { InsertHeader, InsertPartition, PlainStatement, StatementDraft } from '../statement.ts'
 import type { Token } from '../token.ts'
+import { parsePartitionValue } from './metadata.ts'
 import { isQueryStart } from './session.ts'
 
 /** After INSERT. */
@@ -11,9 +11,9 @@ export function parseInsert(cursor: Cursor): StatementDraft {
   // TABLE is a word of Impala's that may be left out; a table may still have that name.
   if (cursor.isWord('TABLE') && !cursor.isSymbol('.', 1)) cursor.next()
   const table = cursor.objectName()
-  if (cursor.isWord('PARTITION')) {
-    throw notSupported(cursor.script, cursor.at, 'INSERT with PARTITION is not supported')
-  }
+  const partition = cursor.takeWords('PARTITION')
+    ? cursor.list(() => parseInsertPartition(cursor))
+    : undefined
   const columns = isColumnList(cursor) ? cursor.list(() => parseName(cursor)) : undefined
   if (!isQueryStart(cursor)) throw cursor.error('expected VALUES or a query')
   return {
@@ -21,8 +21,15 @@ export function parseInsert(cursor: Cursor): StatementDraft {
     table,
     columns,
     overwrite: overwrite === 'OVERWRITE',
+    partition,
     body: cursor.rest(),
   }
+}
+
+function parseInsertPartition(cursor: Cursor): InsertPartition {
+  const at = cursor.at
+  const column = cursor.name('a partition column')
+  return { column, value: cursor.takeSymbol('=') ? parsePartitionValue(cursor) : undefined, at }
 }
 
 /** A parenthesis is also how a query may begin: `INSERT INTO t (SELECT …)`, `((SELECT …) UNION …)`. */
