@@ -27,6 +27,7 @@ import { measureSessions } from './sessions.ts'
 import { measureStreaming } from './streaming.ts'
 import { measureTpch, measureTpchAlone } from './tpch.ts'
 import { versionsOf } from './versions.ts'
+import { measureWrites } from './writes.ts'
 
 const PARTS: Readonly<Record<string, Part>> = {
   overhead: inSharedWorld(measureOverhead),
@@ -42,6 +43,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   scale: measureScale,
   sessions: measureSessions,
   costs: measureCosts,
+  writes: measureWrites,
 }
 
 const USAGE = `usage: npm run bench [-- --only NAME… --query N… --sf N --threads N --runs N --minutes N --write]

@@ -248,6 +248,90 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     }
   })
 
+  await t.test(
+    'INSERTs that share a commit have their own errors, and hurt no other',
+    async (t) => {
+      await db.execute('CREATE TABLE shared (a BIGINT, b STRING)')
+      const sent = Array.from({ length: 40 }, (_, i) =>
+        db.execute(`INSERT INTO shared VALUES (${i % 20 === 7 ? "'none'" : i}, 'row ${i}')`),
+      )
+      const ends = await Promise.allSettled(sent)
+      const failed = ends.flatMap((end, i) => (end.status === 'rejected' ? [i] : []))
+      t.same(failed, [7, 27])
+      const { reason } = ends[7] as PromiseRejectedResult
+      t.match((reason as Error).message, /'none'/)
+      const { rows } = await db.query('SELECT count(*) AS n, count(DISTINCT a) AS d FROM shared')
+      t.match(rows, [{ n: 38, d: 38 }])
+      const { rows: history } = await db.query('DESCRIBE HISTORY shared')
+      t.ok(history.length < 38, `${history.length} commits`)
+      const found = await readElsewhere(await directoryOf(world, 'shared'))
+      t.equal(found.length, 38)
+    },
+  )
+
+  await t.test('rows of files that are no table are inserted', async (t) => {
+    await db.execute('CREATE TABLE from_files (id BIGINT, city STRING)')
+    const files = join(world.data, 'events', 'part-0.parquet')
+    const sql = `INSERT INTO from_files SELECT id, city FROM read_parquet('${files}') WHERE id < 100`
+    t.match(await db.execute(sql), { rowCount: 100 })
+    const made = `CREATE TABLE from_files_2 AS SELECT * FROM read_parquet('${files}') WHERE id < 10`
+    await db.execute(made)
+    const { rows } = await db.query('SELECT count(*) AS n, sum(id) AS s FROM from_files_2')
+    t.match(rows, [{ n: 10, s: 45n }])
+  })
+
+  await t.test(
+    'db.insert adds rows, streams and Arrow in one commit each, or nothing',
+    async (t) => {
+      await db.execute(
+        'CREATE TABLE bulk (a BIGINT, b STRING, c DECIMAL(12,2), d DATE, e DOUBLE, f BOOLEAN)',
+      )
+      const row = (i: number): Record<string, unknown> => ({
+        ...{
+          a: i,
+          b: `it's ${i}`,
+          c: `${i}.25`,
+          d: new Date('2026-11-22'),
+          e: i / 2,
+          f: i % 2 === 0,
+        },
+      })
+      const array = await db.insert('bulk', [row(0), { a: 1n }, { ...row(2), b: null }])
+      t.match(array, { command: 'INSERT', rowCount: 3 })
+      const seen: number[] = []
+      async function* stream(): AsyncGenerator<Record<string, unknown>> {
+        for (let i = 3; i < 1_000; i++) yield row(i)
+      }
+      const options = { batchRows: 100, onProgress: (p: { rows: number }) => seen.push(p.rows) }
+      t.match(await db.insert('default.bulk', stream(), options), { rowCount: 997 })
+      t.same([seen.length, seen.at(-1)], [10, 997])
+      const arrow = await db.stream('SELECT a + 1000 AS a, b FROM bulk').table()
+      t.match(await db.insert('bulk', arrow), { rowCount: 1_000 })
+      const totals = `SELECT count(*) AS n, count(DISTINCT a) AS k, sum(a) AS a, count(c) AS c, min(d) AS d FROM bulk`
+      const { rows } = await db.query(totals)
+      t.match(rows, [{ n: 2_000, k: 2_000, a: 1_999_000n, c: 999 }])
+      await t.rejects(db.insert('bulk', [row(1), { a: 'many' }]), {
+        error: 'invalid_text_representation',
+        message: `row 2, column "a": 'many' is no BIGINT`,
+      })
+      t.equal((await errorOf(db.insert('bulk', [{ A1: 1 }]))).error, 'undefined_column')
+      t.match((await errorOf(db.insert('bulk', [{ d: 'yesterday' }]))).message, /yesterday/)
+      t.equal((await errorOf(db.insert('nothing', [{ a: 1 }]))).error, 'undefined_table')
+      const cancel = new AbortController()
+      async function* endless(): AsyncGenerator<Record<string, unknown>> {
+        for (let i = 0; ; i++) {
+          if (i === 250) cancel.abort()
+          yield row(i)
+        }
+      }
+      const cut = db.insert('bulk', endless(), { batchRows: 100, signal: cancel.signal })
+      t.equal((await errorOf(cut)).error, 'query_canceled')
+      t.match((await db.query('SELECT count(*) AS n FROM bulk')).rows, [{ n: 2_000 }])
+      const left = await readdir(join(warehouse(world), '..', 'uploads'))
+      t.same(left, [], 'no rows are left on their way')
+    },
+  )
+
   await t.test('a statement that fails leaves nothing behind', async (t) => {
     await db.execute('CREATE TABLE strict (a INT)')
     const failing = `INSERT INTO strict SELECT CASE WHEN id = 399999 THEN 'x' ELSE '1' END FROM events`

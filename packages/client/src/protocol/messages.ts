@@ -273,6 +273,21 @@ export const up = s.union({
     queryId: s.string,
     local: s.optional(s.boolean),
   }),
+  /**
+   * One part of the rows of an insert, a Parquet file, whose bytes follow as `segment` frames of the call, the last one
+   * marked. Answered by `reply` with `{ path }` once it is on disk, where all coordinators and executors read it: the
+   * statement that names it may be sent to any of them. Sent again, a part takes the place of itself.
+   */
+  upload: s.object({
+    kind: s.literal('upload'),
+    call: s.natural,
+    /** The id of the statement that will insert the rows. */
+    upload: s.string,
+    part: s.natural,
+    bytes: s.natural,
+  }),
+  /** Nobody needs the parts of an upload any more; answered by `reply`. */
+  uploadEnded: s.object({ kind: s.literal('uploadEnded'), call: s.natural, upload: s.string }),
   /** Completions of the text before `offset`; answered by `reply` with `{ start, items: [{ text, kind }] }`. */
   complete: s.object({
     kind: s.literal('complete'),

@@ -30,6 +30,7 @@ export {
   UndefinedTableError,
 } from './errors.ts'
 export type { ClientEvent } from './events.ts'
+export type { InsertOptions, InsertProgress, InsertSource } from './insert.ts'
 export { type ConnectOptions, parseUrl, type RetryOptions } from './options.ts'
 export { param, type ParameterValue, TypedParameter } from './parameters.ts'
 export type { ParquetCompression, ParquetWriteOptions } from './parquet.ts'

@@ -35,7 +35,10 @@ export interface LinkEvents {
 
 type WithoutCall<T> = T extends { readonly call: number } ? Omit<T, 'call'> : never
 export type Request = WithoutCall<
-  Extract<Up, { kind: 'cancelQuery' | 'status' | 'profile' | 'complete' }>
+  Extract<
+    Up,
+    { kind: 'cancelQuery' | 'status' | 'profile' | 'complete' | 'upload' | 'uploadEnded' }
+  >
 >
 
 /** One welcomed connection to one coordinator, shared by all calls to it. */
@@ -139,8 +142,15 @@ export class Link {
     this.#connection.send(message)
   }
 
-  /** Sends a request that is answered by one `reply`, and resolves with the body of it. */
-  request(request: Request, signal?: AbortSignal): Promise<unknown> {
+  /**
+   * Sends a request that is answered by one `reply`, and resolves with the body of it. `frames` gives what is sent behind
+   * it, for the number of its call.
+   */
+  request(
+    request: Request,
+    signal?: AbortSignal,
+    frames: (call: number) => Iterable<Uint8Array> = () => [],
+  ): Promise<unknown> {
     const answer = deferred<unknown>()
     const call = this.begin({
       onMessage(message) {
@@ -154,6 +164,7 @@ export class Link {
       onLost: (error) => answer.reject(error),
     })
     this.#connection.send({ ...request, call } as Up)
+    for (const frame of frames(call)) this.#connection.sendFrame(frame)
     const onAbort = (): void => answer.reject(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
     const stopTimer = this.#platform.clock.after(REPLY_TIMEOUT_MS, () =>

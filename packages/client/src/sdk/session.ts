@@ -10,6 +10,7 @@ import { type Converters, convertersOf, type TypeOptions } from './arrow/convert
 import { type ColumnBatch, type Row, rowMaker } from './batch-decoder.ts'
 import type { Coordinators } from './coordinators.ts'
 import type { EventHub } from './events.ts'
+import { type InsertOptions, insertRows, type InsertSource } from './insert.ts'
 import { LatestValue } from './latest-value.ts'
 import { encodeParameters, type ParameterValue } from './parameters.ts'
 import type { Platform } from './platform.ts'
@@ -227,6 +228,31 @@ export class Session implements AsyncDisposable {
     options: StreamOptions = {},
   ): Promise<ExecuteResult> {
     return this.stream(sql, params, options).drain()
+  }
+
+  /**
+   * Adds rows to a table in one commit: an array or an (async) iterable of objects or of arrays of them, or Arrow tables
+   * and record batches. They leave in parts, so memory is bounded however many there are, and what a failure leaves of
+   * them is nobody's. The commit is done exactly once, also where its coordinator dies. Fails with the row and the column
+   * of a value that is none of the column's type.
+   */
+  async insert(
+    table: string | readonly string[],
+    source: InsertSource,
+    options: InsertOptions = {},
+  ): Promise<ExecuteResult> {
+    const { coordinators, platform } = this.context
+    return insertRows(
+      { table, source, options },
+      { coordinators, platform },
+      {
+        columns: async (sql) => (await this.query(sql, [], { signal: options.signal })).columns,
+        execute: (id, sql) => {
+          const statement = { id, sql, parameters: [], kind: statementKind(sql), progress: false }
+          return this.#open(statement, { signal: options.signal }).drain()
+        },
+      },
+    )
   }
 
   /** Starts a statement at once; its result is sent as fast as it is read. */

@@ -32,6 +32,7 @@ import { localFrames } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import type { StatementContext, StatementOutcome, TransactionSlot } from './statement-context.ts'
 import type { Statements } from './statements.ts'
+import { IncomingParts } from './uploads.ts'
 
 /** How often a client that wants progress is told of it. */
 const PROGRESS_INTERVAL_MS = 100
@@ -80,18 +81,21 @@ export class ClientLink {
   readonly #calls = new Map<number, Call>()
   /** Tells this connection from the others where statements wait in turn. */
   readonly #sender = `client ${connections++}`
+  readonly #parts: IncomingParts
   /** What the client says that it is. */
   #application = ''
   #greeted = false
 
   constructor(transport: Transport, options: ClientLinkOptions) {
     this.#options = options
+    this.#parts = new IncomingParts(options.services.uploads)
     this.#connection = new Connection(transport, {
       schema: up,
       clock: options.services.clock,
       log: options.services.log,
       ping: { intervalMs: PING_INTERVAL_MS, missesMax: PING_MISSES_MAX * 4 },
       onMessage: (message) => this.#onMessage(message),
+      onFrame: (frame) => this.#parts.push(frame),
       onClose: () => {
         const gone = new SqlError('query_canceled', 'the client has gone')
         for (const { queryId, serving, controller } of this.#calls.values()) {
@@ -99,6 +103,7 @@ export class ClientLink {
           if (!isKept) controller.abort(gone)
         }
         options.services.transactions.clientGone(this.#sender)
+        this.#parts.abandon()
         options.onClose(this)
       },
     })
@@ -144,6 +149,10 @@ export class ClientLink {
         return this.#reply(message.call, () => clusterStatus(this.#options.services, message))
       case 'profile':
         return this.#reply(message.call, () => queryProfile(this.#options.services, message))
+      case 'upload':
+        return this.#reply(message.call, () => this.#parts.take(message))
+      case 'uploadEnded':
+        return this.#reply(message.call, () => this.#options.services.uploads.end(message.upload))
       case 'complete':
         return this.#reply(message.call, () => completionsOf(message, this.#options.services))
       default:

@@ -227,6 +227,27 @@ export class Queries {
     })
   }
 
+  /** The columns of a query. One over files that are no table is run for that, without a row. */
+  async columnsOf(body: QueryBody, context: StatementContext): Promise<readonly Column[]> {
+    const { columns } = await this.bind(body, context)
+    if (columns !== undefined) return columns
+    const { frontEnd } = this.#services
+    const none = await frontEnd.parseQuery(`SELECT * FROM (${body.sql}) AS "source" LIMIT 0`)
+    const inner = { ...context, sql: none.text }
+    const planned = await this.plan(none, inner, undefined)
+    const relay = new ResultRelay({
+      call: 0,
+      creditBytes: Number.MAX_SAFE_INTEGER,
+      send: () => undefined,
+    })
+    return await this.#whenAdmitted(planned, inner, async () => {
+      const run = this.#start(planned, inner, { profile: false, relay })
+      await run.run()
+      if (run.columns === undefined) throw new Error('a query that has run has columns')
+      return run.columns
+    })
+  }
+
   /** Runs a query of the coordinator's own and returns its rows. For small results. */
   async collect(
     body: QueryBody,

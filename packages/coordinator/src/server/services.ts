@@ -14,6 +14,7 @@ import type { Transactions } from '../txn/transactions.ts'
 import type { AppendQueues } from '../write/append-queues.ts'
 import type { WriteRuns } from '../write/write-run.ts'
 import type { QueryRegistry } from './query-registry.ts'
+import type { Uploads } from './uploads.ts'
 
 /** What the statements of one coordinator share. */
 export interface Services {
@@ -37,6 +38,7 @@ export interface Services {
   readonly manifests: ManifestStore
   readonly writes: WriteRuns
   readonly appends: AppendQueues
+  readonly uploads: Uploads
   readonly transactions: Transactions
   readonly executors: Executors
   readonly admission: AdmissionControl

@@ -54,8 +54,24 @@ export interface AppendQueueOptions {
   readonly onIdle: () => void
 }
 
+/** Where the time of a commit went. */
+export interface AppendSteps {
+  /** Statements that shared it. */
+  readonly statements: number
+  readonly encodeMs: number
+  /** Metadata made, all files written and on disk. */
+  readonly stageMs: number
+  /** In the metastore. */
+  readonly decideMs: number
+}
+
 export type AppendEnd =
-  | { readonly kind: 'done'; readonly rows: number; readonly revision: number }
+  | {
+      readonly kind: 'done'
+      readonly rows: number
+      readonly revision: number
+      readonly steps: AppendSteps
+    }
   /** It was done before. */
   | { readonly kind: 'repeated'; readonly outcome: StatementRecord; readonly revision: number }
   /** Its rows cannot be computed: whoever runs it by itself is told why. Nothing was done. */
@@ -164,9 +180,12 @@ export class AppendQueue {
   /** The rows of all statements that fit; the others are told so. */
   async #encode(table: TableRecord, group: readonly Waiting[]): Promise<Encoded | undefined> {
     if (group.length === 0) return undefined
+    const { clock, encode } = this.#options
+    const since = clock.now()
     try {
       const texts = group.map(({ append }) => append.text)
-      return { group, rows: await this.#options.encode(table, texts) }
+      const rows = await encode(table, texts)
+      return { group, rows, encodeMs: clock.now() - since }
     } catch (error) {
       if (!(error instanceof SqlError)) throw error
     }
@@ -186,17 +205,17 @@ export class AppendQueue {
   }
 
   /** A write for the group: the one that the commit before has begun, or a new one. */
-  async #begin({ group, rows }: Encoded): Promise<Begun | undefined> {
+  async #begin(encoded: Encoded): Promise<Begun | undefined> {
     const ahead = this.#ahead
     this.#ahead = undefined
-    if (ahead !== undefined) return { group, rows, write: ahead }
+    if (ahead !== undefined) return { ...encoded, write: ahead }
     const { writeLog, owner, clock, newWriteId } = this.#options
-    const [first, ...others] = group
+    const [first, ...others] = encoded.group
     if (first === undefined) return undefined
     const start = { id: newWriteId(), locations: [this.#table.location], startedAt: clock.wall() }
     const { id: statementId } = first.append.identity
     const begun = await writeLog.begin(start, owner, { statementId, signal: undefined })
-    if (begun.kind === 'begun') return { group, rows, write: begun.write }
+    if (begun.kind === 'begun') return { ...encoded, write: begun.write }
     repeated(first, begun.outcome, 0)
     const again = await this.#encode(this.#newest().record, others)
     return again === undefined ? undefined : this.#begin(again)
@@ -229,7 +248,9 @@ export class AppendQueue {
     const stillFit = this.#ofSchema(group, head.record)
     if (stillFit.length < group.length) return this.#without(begun, stillFit)
     const writeId = write.record.id
+    const since = clock.now()
     const next = await rows.stage(head.record, { writeId, attempt })
+    const stagedAt = clock.now()
     const update = planTableUpdate(head, next, writeId)
     const start = { id: newWriteId(), locations: [next.location], startedAt: clock.wall() }
     const ahead = writeLog.beginWith(start, owner)
@@ -251,7 +272,10 @@ export class AppendQueue {
         const { revision } = decision
         this.#ahead = ahead.begunAt(revision)
         this.#head = { ...head, record: update.record, modRevision: revision }
-        for (const one of group) this.#tell(one, revision)
+        const decideMs = clock.now() - stagedAt
+        const times = { encodeMs: begun.encodeMs, stageMs: stagedAt - since, decideMs }
+        const steps = { statements: group.length, ...times }
+        for (const one of group) this.#tell(one, { revision, steps })
         if (attempt > 1) await rows.tidy(writeId, attempt)
         return undefined
       }
@@ -271,7 +295,7 @@ export class AppendQueue {
         return begun
       case 'aborted':
         // A leader took this coordinator for gone: what was staged is being removed.
-        return this.#begin({ group, rows })
+        return this.#begin(begun)
     }
   }
 
@@ -303,10 +327,13 @@ export class AppendQueue {
   }
 
   /** Once this coordinator's own view shows it; what is committed is committed, whether that is soon or not. */
-  #tell({ append, resolve }: Waiting, revision: number): void {
-    const end = { kind: 'done', rows: append.text.rows.length, revision } as const
+  #tell(
+    { append, resolve }: Waiting,
+    done: { readonly revision: number; readonly steps: AppendSteps },
+  ): void {
+    const end = { kind: 'done', rows: append.text.rows.length, ...done } as const
     const tell = (): void => resolve(end)
-    this.#options.catalog.atLeast(revision).then(tell, tell)
+    this.#options.catalog.atLeast(done.revision).then(tell, tell)
   }
 
   #newest(): Versioned<TableRecord> {
@@ -319,6 +346,7 @@ export class AppendQueue {
 interface Encoded {
   readonly group: readonly Waiting[]
   readonly rows: StageableRows
+  readonly encodeMs: number
 }
 
 interface Begun extends Encoded {

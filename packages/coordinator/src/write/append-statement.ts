@@ -31,6 +31,7 @@ export class AppendStatement {
     const { manifests, appends } = this.#services
     const table = this.#tables.table(statement.table, context)
     if (table.kind !== 'managed' || statement.overwrite) return undefined
+    if (statement.partition !== undefined) return undefined
     if (!isPlain(await manifests.iceberg.metadata(table))) return undefined
     const rows = rowsText(statement, table, context.sql)
     if (rows === undefined) return undefined
@@ -44,7 +45,10 @@ export class AppendStatement {
     })
     switch (end.kind) {
       case 'done':
-        return { command: 'INSERT', rows: end.rows, revision: end.revision }
+        return {
+          ...{ command: 'INSERT', rows: end.rows, revision: end.revision },
+          profile: { reason: 'literal rows are written by the coordinator', ...end.steps },
+        }
       case 'repeated': {
         const { command, rows: first, notices } = end.outcome
         context.notices.push(...notices)

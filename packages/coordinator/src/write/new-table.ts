@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { type Column, SqlError } from '@nyala/client/protocol'
+import type { Column } from '@nyala/client/protocol'
 import type { CatalogSnapshot, ColumnRecord, ManifestPointer, NewTable } from '@nyala/metastore'
 import { requireDatabase } from '../bind/bind-query.ts'
 import { newMetadata, type TableMetadata } from '../iceberg/metadata.ts'
@@ -33,18 +33,6 @@ export interface NewColumn {
   readonly name: string
   readonly type: SqlType
   readonly comment?: string | undefined
-}
-
-/** Columns of a query as the mirror tells them. Fails where only the kernel will know them. */
-export function columnsOf(found: readonly Column[] | undefined): readonly NewColumn[] & Column[]
-export function columnsOf(found: readonly Column[] | undefined): readonly Column[]
-export function columnsOf(found: readonly Column[] | undefined): readonly Column[] {
-  if (found !== undefined) return found
-  throw new SqlError(
-    'feature_not_supported',
-    'rows of files that are no table cannot be inserted: their columns are only known by reading them',
-    { hint: 'make an external table of the files first, and select from that' },
-  )
 }
 
 /** The columns that a table is made with; `notices` says which types became other ones. */

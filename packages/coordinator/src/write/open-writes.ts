@@ -1,12 +1,17 @@
+import { join } from 'node:path'
 import type { ConstantKernel } from '@nyala/executor/kernel'
 import { type Catalog, type Keys, WriteLog } from '@nyala/metastore'
 import type { CoordinatorOptions } from '../coordinator.ts'
 import type { Services } from '../server/services.ts'
+import { Uploads } from '../server/uploads.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
 import { Transactions } from '../txn/transactions.ts'
 import { AppendQueues } from './append-queues.ts'
 import { Committer } from './committer.ts'
 import { WriteRuns } from './write-run.ts'
+
+/** Directory in the warehouse for rows that are on their way into a table. */
+const UPLOADS = 'uploads'
 
 /** All that a coordinator commits with. */
 export function openWrites(
@@ -19,7 +24,7 @@ export function openWrites(
     /** Of this process, as in its member record. */
     readonly startedAt: number
   },
-): Pick<Services, 'writes' | 'appends' | 'transactions'> {
+): Pick<Services, 'writes' | 'appends' | 'uploads' | 'transactions'> {
   const { keys, catalog, manifests, constants, startedAt } = parts
   const { iceberg: store } = manifests
   const writeLog = new WriteLog({ kv, keys, clock })
@@ -33,6 +38,7 @@ export function openWrites(
   return {
     writes,
     appends: new AppendQueues({ catalog, writes, constants, store, clock, log, random }),
+    uploads: new Uploads({ directory: join(warehouse, UPLOADS), clock, log }),
     transactions: new Transactions({ runs: writes, coordinator: id, clock, log }),
   }
 }

@@ -32,7 +32,7 @@ import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { historyOf } from './history.ts'
 import { insertedColumns, overwrittenFiles } from './insert-partition.ts'
-import { columnsOf, newTableOf, storableColumns } from './new-table.ts'
+import { newTableOf, storableColumns } from './new-table.ts'
 import { planRows } from './plan-rows.ts'
 import { rewriteOf } from './row-changes.ts'
 import { stageRows } from './stage-rows.ts'
@@ -72,8 +72,8 @@ export class Writes {
     context: StatementContext,
   ): Promise<StatementOutcome> {
     return this.#runs.once(context, async (identity) => {
-      const { columns: found } = await this.#queries.bind(statement, context)
-      const columns = storableColumns(columnsOf(found), context.notices)
+      const found = await this.#queries.columnsOf(statement, context)
+      const columns = storableColumns(found, context.notices)
       const make = { identity, context, command: 'CREATE TABLE AS' }
       return this.#make(statement, columns, make, async (table, write) => {
         const planned = await planRows(castSql(statement.sql, columns), context, {
@@ -87,13 +87,13 @@ export class Writes {
   insert(statement: InsertStatement, context: StatementContext): Promise<StatementOutcome> {
     return this.#runs.once(context, async (identity) => {
       const table = this.#managed(statement.table, context)
-      const { columns: found } = await this.#queries.bind(statement, context)
+      const found = await this.#queries.columnsOf(statement, context)
       const { iceberg } = this.#services.manifests
       const { at } = statement.table
       const text = context.sql
       const metadata = await iceberg.metadata(table)
       const target = { ...insertedColumns(statement, table, { metadata, text }), table, at, text }
-      const sql = assignmentSql(statement.sql, columnsOf(found), target)
+      const sql = assignmentSql(statement.sql, found, target)
       const parts = { queries: this.#queries, frontEnd: this.#services.frontEnd }
       const planned = await planRows(sql, context, parts)
       return this.#runs.staged(
