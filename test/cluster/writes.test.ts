@@ -455,4 +455,35 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
       [2],
     )
   })
+
+  await t.test('a table that another catalog keeps is read by its metadata', async (t) => {
+    await db.execute(`CREATE TABLE theirs AS SELECT i AS a, 'x' || i AS b FROM range(5) r(i)`)
+    await db.execute('DELETE FROM theirs WHERE a = 3')
+    const directory = await directoryOf(world, 'theirs')
+    const metadata = (await readdir(join(directory, 'metadata')))
+      .filter((name) => name.endsWith('.metadata.json'))
+      .toSorted()
+      .map((name) => join(directory, 'metadata', name))
+    await db.execute(`CREATE EXTERNAL TABLE seen STORED AS ICEBERG LOCATION '${directory}'`)
+    await db.execute(`CREATE EXTERNAL TABLE before STORED AS ICEBERG
+      TBLPROPERTIES ('metadata_location' = 'file://${metadata[0]}')`)
+    const count = async (table: string): Promise<unknown> =>
+      (await db.query(`SELECT count(*) AS c, max(b) AS b FROM ${table}`)).rows[0]
+    t.match(await count('seen'), { c: 4n, b: 'x4' })
+    t.match(await count('before'), { c: 5n })
+    t.match(await count(`seen FOR SYSTEM_TIME AS OF '2100-01-01'`), { c: 4n })
+    await db.execute('INSERT INTO theirs VALUES (7, NULL)')
+    t.match(await count('seen'), { c: 4n }, 'as it was when it was registered')
+    await db.execute('REFRESH seen')
+    t.match(await count('seen'), { c: 5n })
+    const error = await errorOf(db.execute('INSERT INTO seen VALUES (1, NULL)'))
+    t.match(error, { error: 'feature_not_supported', message: /is external/ })
+    const outside = await errorOf(
+      db.execute(`CREATE EXTERNAL TABLE no STORED AS ICEBERG
+        TBLPROPERTIES ('metadata_location' = '/etc/passwd')`),
+    )
+    t.match(outside, { error: 'insufficient_privilege' })
+    await db.execute('DROP TABLE seen')
+    t.match(await count('theirs'), { c: 5n }, 'its files are not ours to remove')
+  })
 })

@@ -227,6 +227,8 @@ export const tableRecord = s.object({
   ...relationFields,
   /** `external`: others write its files. `managed`: an Iceberg table, whose current metadata only this record names. */
   kind: s.oneOf('external', 'managed'),
+  /** Of an external table that another engine keeps as one of Iceberg's: `manifest` is its metadata file. */
+  format: s.optional(s.literal('iceberg')),
   location: s.string,
   columns: s.array(columnRecord),
   partitionColumns: s.array(columnRecord),

@@ -132,6 +132,7 @@ async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promi
         : manifest.files.filter((file) => left.has(file.partition)),
     partitions: manifest.partitions,
     layout: manifest.layout,
+    deletes: manifest.deletes,
     fieldIds: manifest.fieldIds,
     retyped: manifest.retyped,
     statistics: version?.snapshot === undefined ? await readStatistics(table, context) : undefined,

@@ -1,11 +1,16 @@
 import { SqlError } from '@nyala/client/protocol'
 import type { TableRecord } from '@nyala/metastore'
-import { namedSnapshots, schemaOf, snapshotAt, snapshotOf, timeText } from '../iceberg/history.ts'
+import {
+  columnsOf,
+  namedSnapshots,
+  schemaOf,
+  snapshotAt,
+  snapshotOf,
+  timeText,
+} from '../iceberg/history.ts'
 import type { Snapshot, TableMetadata } from '../iceberg/metadata.ts'
-import { sqlTypeOf } from '../iceberg/types.ts'
 import { someNode } from '../sql/ir/tree.ts'
 import { renderExpression } from '../sql/renderer.ts'
-import { typeText } from '../sql/sql-types.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
 import { isUnrepeatable, type KernelFunctions } from './functions.ts'
 import type { Mirror } from './mirror.ts'
@@ -38,7 +43,7 @@ export class TableVersions {
 
   /** Fails with `undefined_object` where there is no such snapshot, and with what is wrong in the expression. */
   async find(table: TableRecord, asOf: AsOf): Promise<TableVersion> {
-    if (table.kind !== 'managed') {
+    if (table.kind !== 'managed' && table.format !== 'iceberg') {
       throw new SqlError(
         'feature_not_supported',
         `table "${table.name}" is external: it has no snapshots`,
@@ -53,8 +58,7 @@ export class TableVersions {
       asOf.unit === 'version'
         ? await this.#byVersion(table, metadata, asOf)
         : await this.#byTime(table, metadata, asOf)
-    const { fields } = schemaOf(metadata, snapshot)
-    const columns = fields.map(({ name, type }) => ({ name, type: typeText(sqlTypeOf(type)) }))
+    const columns = columnsOf(metadata, schemaOf(metadata, snapshot))
     return { table: { ...table, columns }, snapshot: snapshot['snapshot-id'] }
   }
 

@@ -1,5 +1,7 @@
-import { type Snapshot, type TableMetadata } from './metadata.ts'
-import type { IcebergSchema } from './types.ts'
+import type { ColumnRecord } from '@nyala/metastore'
+import { typeText } from '../sql/sql-types.ts'
+import { currentSchema, type Snapshot, type TableMetadata } from './metadata.ts'
+import { type IcebergSchema, sqlTypeOf } from './types.ts'
 
 /** The snapshot of this id; undefined where the metadata does not name it (any more). Pure. */
 export const snapshotOf = (metadata: TableMetadata, id: bigint): Snapshot | undefined =>
@@ -45,3 +47,14 @@ export function namedSnapshots(table: string, { snapshots = [] }: TableMetadata)
     `DESCRIBE HISTORY ${table} lists them`
   )
 }
+
+/** The columns of a table as queries know them, or those of another schema of it. Pure. */
+export const columnsOf = (
+  metadata: TableMetadata,
+  schema: IcebergSchema = currentSchema(metadata),
+): readonly ColumnRecord[] =>
+  schema.fields.map(({ name, type, doc }) => ({
+    name,
+    type: typeText(sqlTypeOf(type)),
+    ...(doc === undefined ? {} : { comment: doc }),
+  }))

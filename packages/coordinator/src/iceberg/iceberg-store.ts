@@ -12,6 +12,7 @@ import {
   readManifest,
   readManifestList,
 } from './manifest-file.ts'
+import { hasEvolved } from './foreign-metadata.ts'
 import { schemaOf, snapshotOf } from './history.ts'
 import {
   currentSchema,
@@ -50,16 +51,18 @@ export class IcebergStore {
     if (pointer === null) {
       throw new SqlError('data_corrupted', `table "${table.name}" has no metadata file`)
     }
-    return this.metadataAt(pointer)
+    return this.metadataAt(pointer, table.format === 'iceberg')
   }
 
   /** A metadata file. Fails with `data_corrupted`. */
   async metadataAt(
     pointer: Pick<NonNullable<TableRecord['manifest']>, 'path' | 'crc32' | 'bytes'>,
+    isForeign = false,
   ): Promise<TableMetadata> {
     return this.#kept(pointer.path, HEAP_PER_BYTE.json * pointer.bytes, async () => {
       const content = await readTableFile(pointer.path, pointer)
-      return parsed(pointer.path, () => parseMetadata(content.toString('utf8')))
+      const by = isForeign ? 'foreign' : 'us'
+      return parsed(pointer.path, () => parseMetadata(content.toString('utf8'), by))
     })
   }
 
@@ -132,13 +135,22 @@ export class IcebergStore {
     }: { readonly snapshot: Snapshot | undefined; readonly schema: IcebergSchema },
   ): Promise<Manifest> {
     const { fields } = schema
+    // Files that were written before they became the table's have no field ids.
+    const isMapped = metadata.properties?.['schema.name-mapping.default'] !== undefined
+    if (table.format === 'iceberg' && isMapped && hasEvolved(metadata)) {
+      throw unsupported(table, 'changed columns, and files without their ids')
+    }
     const files: ManifestFile[] = []
     const partitions = new PartitionNumbers(metadata, fields)
+    const deletes: string[] = []
     for (const info of await this.manifests(metadata, snapshot)) {
-      if (info.content !== 0) throw unsupported(table, 'files of deleted rows')
       for (const { status, file } of await this.entries(info)) {
         if (status === ENTRY.deleted) continue
-        if (file.content !== 0) throw unsupported(table, 'files of deleted rows')
+        checkReadable(table, file)
+        if (file.content === 1) {
+          deletes.push(fromUri(file.path))
+          continue
+        }
         const statistics = statisticsOf(file, fields)
         files.push({
           path: relative(table.location, fromUri(file.path)),
@@ -161,6 +173,7 @@ export class IcebergStore {
       partitions: partitions.texts(),
       files,
       layout: partitions.layout(),
+      ...(deletes.length === 0 ? {} : { deletes }),
       ...(metadata.schemas.length > 1 ? evolved(metadata, fields) : {}),
     }
   }
@@ -213,6 +226,14 @@ function parsed<T>(path: string, parse: () => T): T {
   } catch (cause) {
     if (cause instanceof SqlError) throw cause
     throw corrupted(path, `is not what it should be: ${(cause as Error).message}`, cause)
+  }
+}
+
+/** Fails with `feature_not_supported` for what rows depend on and is not read: equality deletes, other formats. */
+function checkReadable(table: TableRecord, file: DataFile): void {
+  if (file.content === 2) throw unsupported(table, 'files of rows that are deleted by their values')
+  if (file.format !== undefined && file.format.toUpperCase() !== 'PARQUET') {
+    throw unsupported(table, `files of the format ${file.format}`)
   }
 }
 

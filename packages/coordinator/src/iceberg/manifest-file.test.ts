@@ -16,6 +16,7 @@ import type { PartitionValue } from './partition-transform.ts'
 
 const file: DataFile = {
   content: 0,
+  format: 'PARQUET',
   path: 'file:///w/t/data/a.parquet',
   partition: [],
   rows: 3,

@@ -19,6 +19,8 @@ export const ENTRY = { existing: 0, added: 1, deleted: 2 } as const
 export interface DataFile {
   /** 0 data, 1 position deletes, 2 equality deletes. */
   readonly content: number
+  /** As written; absent: PARQUET. */
+  readonly format?: string | undefined
   /** URI. */
   readonly path: string
   /** Of each field of the partition spec that its manifest is of. */
@@ -95,7 +97,7 @@ function entryRecord(entry: ManifestEntry, fields: readonly PartitionField[]): u
     data_file: {
       content: file.content,
       file_path: file.path,
-      file_format: 'PARQUET',
+      file_format: file.format ?? 'PARQUET',
       partition: Object.fromEntries(
         fields.map(({ name, type }, i) => [
           avroName(name),
@@ -173,6 +175,7 @@ interface RawEntry {
 interface RawDataFile {
   readonly content?: number
   readonly file_path: string
+  readonly file_format?: string
   readonly partition?: Readonly<Record<string, RawValue>>
   readonly record_count: bigint
   readonly file_size_in_bytes: bigint
@@ -189,6 +192,7 @@ const readDataFile = (
   partition: ReturnType<typeof partitionReader>,
 ): DataFile => ({
   content: raw.content ?? 0,
+  format: raw.file_format,
   path: raw.file_path,
   partition: partition(raw.partition),
   rows: Number(raw.record_count),

@@ -1,3 +1,4 @@
+import { foreignMetadata } from './foreign-metadata.ts'
 import {
   type FieldIds,
   fieldsOf,
@@ -152,11 +153,12 @@ const LONG_KEYS = new Set(['snapshot-id', 'current-snapshot-id', 'parent-snapsho
  * Reads the text of a metadata file. Throws an Error that says what is missing or not supported: versions other than 2,
  * and what a table of version 2 must have.
  */
-export function parseMetadata(text: string): TableMetadata {
+export function parseMetadata(text: string, by: 'us' | 'foreign' = 'us'): TableMetadata {
   const exact = text.replace(LONG_KEY, '"$1":"$2"')
   const value = JSON.parse(exact, (key, item: unknown) =>
     LONG_KEYS.has(key) && typeof item === 'string' ? BigInt(item) : item,
   ) as Partial<TableMetadata>
+  if (by === 'foreign') return foreignMetadata(value)
   const version = value['format-version']
   if (version !== 2) throw new Error(`its format version is ${String(version)}, not 2`)
   for (const key of REQUIRED) {

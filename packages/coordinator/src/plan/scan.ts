@@ -31,6 +31,8 @@ export interface Scan {
   readonly partitions?: Manifest['partitions'] | undefined
   /** Its columns end in {@link PLACE_COLUMNS}. */
   readonly places?: boolean | undefined
+  /** Files that say which rows are deleted: `file_path`, a path or URI, and `pos`. */
+  readonly deletes?: Manifest['deletes']
   /** Of a managed table that is partitioned. */
   readonly layout?: Manifest['layout']
   /** By which a managed table's files must be read, where their columns may have other names or places. */
@@ -93,8 +95,10 @@ function readSql(
     scan.partitionColumns.length > 0
       ? ['hive_partitioning=true', 'hive_types_autocast=false']
       : ['hive_partitioning=false']
-  if (scan.places === true) options.push('filename=true')
-  if (range !== undefined || scan.places === true) options.push('file_row_number=true')
+  const deletes = scan.deletes ?? []
+  const needsPlaces = scan.places === true || deletes.length > 0
+  if (needsPlaces) options.push('filename=true')
+  if (range !== undefined || needsPlaces) options.push('file_row_number=true')
   if (scan.fieldIds !== undefined) options.push(`schema=${schemaSql(scan.columns, scan.fieldIds)}`)
   const list = paths.map(quoteLiteral).join(', ')
   const where =
@@ -102,7 +106,19 @@ function readSql(
       ? ''
       : ` WHERE file_row_number BETWEEN ${range.first} AND ${range.first + range.rows - 1}`
   const items = selectItems(scan, scan.schemas[schema] ?? [])
-  return `SELECT ${items} FROM read_parquet([${list}], ${options.join(', ')})${where}`
+  const source = `read_parquet([${list}], ${options.join(', ')})`
+  if (deletes.length === 0) return `SELECT ${items} FROM ${source}${where}`
+  return `SELECT ${items} FROM ${source} AS "$data" ANTI JOIN ${deletedSql(deletes)}${where}`
+}
+
+/** The rows that position deletes name, and what joins them to the data. */
+function deletedSql(paths: readonly string[]): string {
+  const list = paths.map(quoteLiteral).join(', ')
+  return (
+    `(SELECT regexp_replace(file_path, '^file:(//)?', '') AS deleted_file, pos AS deleted_row ` +
+    `FROM read_parquet([${list}], hive_partitioning=false, union_by_name=true)) AS "$deleted" ` +
+    'ON "$deleted".deleted_file = "$data".filename AND "$deleted".deleted_row = "$data".file_row_number'
+  )
 }
 
 /** The columns by the ids that they have in the files, whatever they are called there: NULL where there is none. */

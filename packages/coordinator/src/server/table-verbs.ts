@@ -3,10 +3,18 @@ import type { Listing } from '@nyala/executor/protocol'
 import type { ColumnRecord, RelationRecord, TableRecord } from '@nyala/metastore'
 import { requireDatabase } from '../bind/bind-query.ts'
 import { didYouMean } from '../bind/nearest.ts'
+import { columnsOf } from '../iceberg/history.ts'
+import { fromUri } from '../iceberg/table-files.ts'
 import type { CreateExternalTable, ObjectName } from '../sql/statement.ts'
 import { typeText } from '../sql/sql-types.ts'
 import { checkDistinct, checkSchemas, inferColumns, locationPath } from '../table/external-table.ts'
 import { dataColumns, manifestOf } from '../table/manifest.ts'
+import {
+  metadataDirectory,
+  metadataPath,
+  newestMetadata,
+  readRegistered,
+} from './register-iceberg.ts'
 import type { Services } from './services.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 
@@ -35,6 +43,7 @@ export class TableVerbs {
       context.notices.push(`relation "${target.name}" already exists, skipping`)
       return { command }
     }
+    if (statement.format === 'iceberg') return this.#register(statement, context)
     const listing = await this.#list(locationPath(statement.location), context)
     const partitionColumns = statement.partitionColumns.map(columnRecord)
     const columns = await this.#columns(statement, listing, partitionColumns, context)
@@ -75,6 +84,76 @@ export class TableVerbs {
     return { command, revision: done.revision }
   }
 
+  /** A table of Iceberg's that another engine keeps: it is read as its metadata says, and never written to. */
+  async #register(
+    statement: CreateExternalTable,
+    context: StatementContext,
+  ): Promise<StatementOutcome> {
+    const target = this.target(statement.table, context)
+    const { catalog, manifests, clock } = this.#services
+    const path = await metadataPath({
+      location: statement.location === '' ? undefined : statement.location,
+      properties: statement.properties,
+    })
+    await this.#checkRoots(path, context)
+    const { pointer, metadata } = await readRegistered(path)
+    const table = {
+      kind: 'external' as const,
+      format: 'iceberg' as const,
+      ...target,
+      ...(statement.comment === undefined ? {} : { comment: statement.comment }),
+      location: fromUri(metadata.location),
+      columns: columnsOf(metadata),
+      partitionColumns: [],
+      schemaVersion: 1,
+      snapshotId: 1,
+      manifest: pointer,
+      statistics: null,
+      refreshedAt: clock.wall(),
+    }
+    // What cannot be read is told now, not when somebody asks for its rows.
+    await manifests.read({ ...table, id: '', createdAt: 0, recentWrites: [] })
+    const options = { ifNotExists: statement.ifNotExists, signal: context.signal }
+    const done = await catalog.createRelation(table, options)
+    if (!done.created) context.notices.push(`relation "${target.name}" already exists, skipping`)
+    return { command: 'CREATE TABLE', revision: done.revision }
+  }
+
+  /** Fails where a file is not below one of the directories that executors may read. */
+  async #checkRoots(path: string, { signal }: StatementContext): Promise<void> {
+    await this.#services.executors.any().inspect('paths', [path], { signal })
+  }
+
+  /** REFRESH of a table that another engine keeps: the newest metadata file beside the one that it was read from. */
+  async #refreshRegistered(
+    table: TableRecord,
+    context: StatementContext,
+    command: string,
+  ): Promise<StatementOutcome> {
+    const { catalog, manifests, clock } = this.#services
+    if (table.manifest === null) return { command }
+    const path = await newestMetadata(metadataDirectory(table.manifest))
+    await this.#checkRoots(path, context)
+    const { pointer, metadata } = await readRegistered(path)
+    const changed = {
+      manifest: pointer,
+      columns: columnsOf(metadata),
+      refreshedAt: clock.wall(),
+    }
+    await manifests.read({ ...table, ...changed })
+    const done = await catalog.updateTable(
+      { database: table.database, name: table.name },
+      (current) => ({
+        ...current,
+        ...changed,
+        snapshotId: current.snapshotId + 1,
+        schemaVersion: current.schemaVersion + 1,
+      }),
+      { signal: context.signal },
+    )
+    return { command, revision: done.revision }
+  }
+
   /** REFRESH and RECOVER PARTITIONS: the files are listed again and become a new snapshot of the table. */
   async refresh(
     name: ObjectName,
@@ -88,6 +167,7 @@ export class TableVerbs {
         context.notices.push(`table "${table.name}" is managed: its files are always known`)
         return { command }
       }
+      if (table.format === 'iceberg') return this.#refreshRegistered(table, context, command)
       const listing = await this.#list(table.location, context)
       checkSchemas(listing, table.columns)
       const manifest = await this.#writeManifest(listing, table.partitionColumns)

@@ -258,6 +258,7 @@ await t.test('CREATE EXTERNAL TABLE takes its clauses in any order', (t) => {
       { name: 'mo', type: text, comment: 'month' },
     ],
     comment: 'c',
+    format: 'parquet',
     location: '/data/t',
     properties: [
       { key: 'k', value: 'v' },
@@ -272,6 +273,7 @@ await t.test('CREATE EXTERNAL TABLE takes its clauses in any order', (t) => {
       ifNotExists: false,
       likeFile: '/d/f.parq',
       partitionColumns: [],
+      format: 'parquet',
       location: '/d',
       properties: [],
     },
@@ -286,6 +288,7 @@ t.test('CREATE EXTERNAL TABLE without columns takes those of the files', (t) => 
       kind: 'createExternalTable',
       columns: undefined,
       likeFile: undefined,
+      format: 'parquet',
       location: '/d',
     })
   }

@@ -292,6 +292,9 @@ export interface CreateExternalTable {
   readonly likeFile: string | undefined
   readonly partitionColumns: readonly ColumnDefinition[]
   readonly comment: string | undefined
+  /** `iceberg`: another engine keeps the table; its columns are those of its metadata. */
+  readonly format: 'parquet' | 'iceberg'
+  /** Empty where a property names the metadata file. */
   readonly location: string
   readonly properties: readonly { readonly key: string; readonly value: string }[]
 }

@@ -58,7 +58,8 @@ export class ManifestStore {
    * snapshot than its current one.
    */
   async read(table: TableRecord, snapshotId?: bigint): Promise<Manifest> {
-    if (table.kind === 'managed') return this.iceberg.read(table, snapshotId)
+    if (table.kind === 'managed' || table.format === 'iceberg')
+      return this.iceberg.read(table, snapshotId)
     if (table.manifest === null) {
       return {
         format: 1,

@@ -38,6 +38,8 @@ export const manifest = s.object({
 export interface Manifest extends Infer<typeof manifest> {
   /** Of a managed table: its partitions, whose columns are in the files like any other. Absent where it has none. */
   readonly layout?: PartitionLayout | undefined
+  /** Absolute paths of files that say which rows of others are deleted, by path and place. */
+  readonly deletes?: readonly string[] | undefined
   /** Of a managed table: the field ids of its columns, where its files must be read by these. */
   readonly fieldIds?: readonly number[] | undefined
   /** Names of the columns that some of its files may have with a narrower type. */

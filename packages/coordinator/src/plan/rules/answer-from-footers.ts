@@ -66,7 +66,10 @@ function sourceOf(
   for (let at = aggregate.input; ;) {
     if (at.kind === 'scan') {
       const scan = scans.get(at.scan)
-      return scan === undefined ? undefined : { scan, relation: at, conjuncts, values }
+      // Statistics are of the files, deleted rows included.
+      return scan === undefined || scan.deletes !== undefined
+        ? undefined
+        : { scan, relation: at, conjuncts, values }
     }
     if (at.kind === 'filter') conjuncts = [...conjuncts, ...at.conjuncts]
     else if (at.kind === 'project') {

@@ -12,7 +12,7 @@ const EXAMPLE =
 interface Clauses {
   partitionColumns?: readonly ColumnDefinition[]
   comment?: string
-  isParquet?: boolean
+  format?: CreateExternalTable['format']
   location?: string
   properties?: CreateExternalTable['properties']
 }
@@ -25,10 +25,15 @@ export function parseCreateExternalTable(cursor: Cursor, start: number): CreateE
   const columns = likeFile === undefined ? parseColumns(cursor) : undefined
   const clauses: Clauses = {}
   while (!cursor.isAtEnd) parseClause(cursor, clauses)
-  if (clauses.isParquet !== true) {
+  const { format } = clauses
+  if (format === undefined) {
     throw notSupported(cursor.script, start, 'an external table needs STORED AS PARQUET', EXAMPLE)
   }
-  if (clauses.location === undefined) {
+  if (format === 'iceberg' && (columns ?? likeFile ?? clauses.partitionColumns) !== undefined) {
+    const text = 'the columns of an Iceberg table are those of its metadata'
+    throw notSupported(cursor.script, table.at, text, 'leave them out')
+  }
+  if (clauses.location === undefined && format === 'parquet') {
     throw syntaxError(cursor.script, cursor.at, 'an external table needs a LOCATION', EXAMPLE)
   }
   const partitionColumns = clauses.partitionColumns ?? []
@@ -41,7 +46,8 @@ export function parseCreateExternalTable(cursor: Cursor, start: number): CreateE
     likeFile,
     partitionColumns,
     comment: clauses.comment,
-    location: clauses.location,
+    format,
+    location: clauses.location ?? '',
     properties: clauses.properties ?? [],
   }
 }
@@ -122,9 +128,8 @@ function parseClause(cursor: Cursor, clauses: Clauses): void {
     once(clauses.comment !== undefined, 'COMMENT')
     clauses.comment = cursor.string('a comment')
   } else if (cursor.takeWords('STORED', 'AS')) {
-    once(clauses.isParquet !== undefined, 'STORED AS')
-    parseFormat(cursor)
-    clauses.isParquet = true
+    once(clauses.format !== undefined, 'STORED AS')
+    clauses.format = parseFormat(cursor)
   } else if (cursor.takeWords('LOCATION')) {
     once(clauses.location !== undefined, 'LOCATION')
     clauses.location = cursor.string('a directory')
@@ -134,15 +139,16 @@ function parseClause(cursor: Cursor, clauses: Clauses): void {
   } else refuseClause(cursor)
 }
 
-function parseFormat(cursor: Cursor): void {
+function parseFormat(cursor: Cursor): CreateExternalTable['format'] {
   const at = cursor.at
   const format = cursor.name('a file format')
-  if (format.toUpperCase() === 'PARQUET') return
+  if (format.toUpperCase() === 'PARQUET') return 'parquet'
+  if (format.toUpperCase() === 'ICEBERG') return 'iceberg'
   throw notSupported(
     cursor.script,
     at,
     `the file format "${format.toLowerCase()}" is not supported`,
-    'write STORED AS PARQUET',
+    'write STORED AS PARQUET, or ICEBERG for a table that another engine keeps',
   )
 }
 

@@ -1,0 +1,184 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
+import type { TableRecord } from '@nyala/metastore'
+import t, { type Test } from 'tap'
+import { type Scan, scanSql, wholeFiles } from '../plan/scan.ts'
+import { metadataPath, readRegistered } from '../server/register-iceberg.ts'
+import { ManifestStore } from '../table/manifest-store.ts'
+import { foreignMetadata } from './foreign-metadata.ts'
+import { columnsOf } from './history.ts'
+import { type DataFile, ENTRY, writeManifest, writeManifestList } from './manifest-file.ts'
+import type { IcebergSchema } from './types.ts'
+
+const SCHEMA: IcebergSchema = {
+  type: 'struct',
+  'schema-id': 0,
+  fields: [
+    { id: 1, name: 'id', required: false, type: 'int' },
+    { id: 2, name: 'name', required: true, type: 'string', doc: 'of it' },
+  ],
+}
+const SPEC = { 'spec-id': 0, fields: [] }
+
+async function openWorld(t: Test) {
+  const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  t.teardown(async () => {
+    connection.closeSync()
+    instance.closeSync()
+    await rm(dir, { recursive: true })
+  })
+  const parquet = async (name: string, query: string): Promise<string> => {
+    const path = join(dir, name)
+    await connection.run(`COPY (${query}) TO '${path}'`)
+    return path
+  }
+  /** Writes a manifest of these files, and tells it as a list does. */
+  const manifest = async (name: string, files: readonly DataFile[], content: 0 | 1) => {
+    const entries = files.map((file) => ({
+      ...{ status: ENTRY.added, snapshotId: 5n, sequenceNumber: null, fileSequenceNumber: null },
+      file,
+    }))
+    const bytes = writeManifest(entries, SCHEMA, SPEC)
+    const path = join(dir, name)
+    await writeFile(path, bytes)
+    const none = { files: 0, rows: 0 }
+    return {
+      ...{ path, bytes: bytes.length, specId: 0, content, addedSnapshotId: 5n },
+      ...{ sequenceNumber: 1n, minSequenceNumber: 1n, added: none, existing: none, deleted: none },
+    }
+  }
+  const list = async (infos: readonly Awaited<ReturnType<typeof manifest>>[]): Promise<string> => {
+    const path = join(dir, 'list.avro')
+    await writeFile(path, writeManifestList(infos, { id: 5n, parentId: null, sequenceNumber: 1n }))
+    return path
+  }
+  /** The rows of the table that a metadata file is about. */
+  const rows = async (path: string): Promise<readonly unknown[]> => {
+    const { pointer, metadata } = await readRegistered(path)
+    const columns = columnsOf(metadata)
+    const table = {
+      ...{ kind: 'external', format: 'iceberg', database: 'd', name: 't', location: dir },
+      ...{ columns, partitionColumns: [], manifest: pointer },
+    } as unknown as TableRecord
+    const read = await new ManifestStore(dir).read(table)
+    const scan = { ...read, columns, id: 0 } as unknown as Scan
+    const reader = await connection.runAndReadAll(
+      `SELECT * FROM ${scanSql(scan, wholeFiles(read.files))} ORDER BY id`,
+    )
+    return reader.getRows()
+  }
+  return { dir, parquet, manifest, list, rows }
+}
+
+const fileOf = (path: string, content: 0 | 1 | 2, format = 'PARQUET'): DataFile => ({
+  ...{ content, path, format, partition: [], rows: 3, bytes: 1, splitOffsets: [] },
+  ...{ columnSizes: new Map(), valueCounts: new Map(), nullCounts: new Map() },
+  ...{ lowerBounds: new Map(), upperBounds: new Map() },
+})
+
+const DATA = `SELECT i::INT AS id, 'n' || i AS name FROM range(3) r(i)`
+
+t.test('tables of version 1 are read, with what its writers left out', async (t) => {
+  const { dir, parquet, manifest, list, rows } = await openWorld(t)
+  const data = await parquet('a.parquet', DATA)
+  const metadata = {
+    ...{ 'format-version': 1, location: `file:${dir}`, 'last-column-id': 2 },
+    schema: { type: 'struct', fields: SCHEMA.fields },
+    'partition-spec': [],
+    ...{ 'current-snapshot-id': 5, properties: { 'engine.own': 'kept' } },
+    snapshots: [
+      {
+        ...{ 'snapshot-id': 5, 'timestamp-ms': 1 },
+        'manifest-list': await list([await manifest('m.avro', [fileOf(data, 0)], 0)]),
+      },
+    ],
+  }
+  const path = join(dir, 'v1.metadata.json')
+  await writeFile(path, JSON.stringify(metadata))
+  t.same(await rows(path), [
+    [0, 'n0'],
+    [1, 'n1'],
+    [2, 'n2'],
+  ])
+  const read = (await readRegistered(path)).metadata
+  t.match(read, { properties: { 'engine.own': 'kept' }, 'last-sequence-number': 0 })
+  t.match(columnsOf(read), [{ name: 'id', type: 'INTEGER' }, { comment: 'of it' }])
+})
+
+t.test('rows that position deletes name are not read', async (t) => {
+  const { dir, parquet, manifest, list, rows } = await openWorld(t)
+  const data = await parquet('a.parquet', DATA)
+  const other = await parquet('b.parquet', `SELECT 10 + id AS id, name FROM (${DATA})`)
+  const deletes = await parquet(
+    'd.parquet',
+    `FROM (VALUES ('file://${data}', 1::BIGINT), ('${other}', 0), ('${other}', 2)) v(file_path, pos)`,
+  )
+  const snapshots = [
+    {
+      ...{ 'snapshot-id': 5, 'timestamp-ms': 1, 'sequence-number': 1, 'schema-id': 0 },
+      summary: { operation: 'delete' },
+      'manifest-list': await list([
+        await manifest('m.avro', [fileOf(`file://${data}`, 0), fileOf(other, 0)], 0),
+        await manifest('d.avro', [fileOf(deletes, 1)], 1),
+      ]),
+    },
+  ]
+  const metadata = {
+    ...{ 'format-version': 2, 'table-uuid': 'u', location: dir, 'last-column-id': 2 },
+    ...{ 'last-sequence-number': 1, schemas: [SCHEMA], 'current-schema-id': 0 },
+    ...{ 'partition-specs': [SPEC], 'default-spec-id': 0, 'current-snapshot-id': 5, snapshots },
+  }
+  const path = join(dir, '00002-x.metadata.json')
+  await writeFile(path, JSON.stringify(metadata))
+  t.same(await rows(path), [
+    [0, 'n0'],
+    [2, 'n2'],
+    [11, 'n1'],
+  ])
+
+  await t.test('what is not read is refused', async (t) => {
+    await manifest('d.avro', [fileOf(deletes, 2)], 1)
+    await t.rejects(rows(path), { message: /files of rows that are deleted by their values/ })
+    await manifest('d.avro', [fileOf(data, 0, 'ORC')], 0)
+    await t.rejects(rows(path), { message: /files of the format ORC/ })
+    const properties = { 'schema.name-mapping.default': '[]' }
+    const renamed = { ...SCHEMA, 'schema-id': 1, fields: [{ ...SCHEMA.fields[0], name: 'was' }] }
+    await writeFile(path, JSON.stringify({ ...metadata, schemas: [renamed, SCHEMA], properties }))
+    await t.rejects(rows(path), { message: /changed columns, and files without their ids/ })
+  })
+})
+
+t.test('the newest metadata file of a table is found', async (t) => {
+  const { dir } = await openWorld(t)
+  const at = { location: dir, properties: [] }
+  const metadata = join(dir, 'metadata')
+  await t.rejects(metadataPath(at), /has no metadata of an Iceberg table/)
+  await mkdir(metadata)
+  await t.rejects(metadataPath(at), /has no metadata of an Iceberg table/)
+  for (const name of ['00009-a.metadata.json', '00010-b.metadata.json', 'v2.metadata.json']) {
+    await writeFile(join(metadata, name), '')
+  }
+  t.equal(await metadataPath(at), join(metadata, '00010-b.metadata.json'))
+  await writeFile(join(metadata, 'version-hint.text'), '2\n')
+  t.equal(await metadataPath(at), join(metadata, 'v2.metadata.json'))
+  const named = [{ key: 'metadata_location', value: 'file:///x/y.metadata.json' }]
+  t.equal(await metadataPath({ location: undefined, properties: named }), '/x/y.metadata.json')
+  await t.rejects(metadataPath({ location: undefined, properties: [] }), /needs a LOCATION/)
+})
+
+t.test('metadata that rows depend on must be there', (t) => {
+  const good = { 'format-version': 1, location: '/t', 'last-column-id': 1, schemas: [SCHEMA] }
+  t.match(foreignMetadata(good), { 'partition-specs': [SPEC], snapshots: [] })
+  const bad: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+    [{ ...good, 'format-version': 3 }, /version is 3/],
+    [{ ...good, location: undefined }, /no "location"/],
+    [{ ...good, 'current-schema-id': 9 }, /no schema 9/],
+    [{ ...good, snapshots: [{ 'snapshot-id': 1n, manifests: [] }] }, /no manifest list/],
+  ]
+  for (const [metadata, message] of bad) t.throws(() => foreignMetadata(metadata), { message })
+  t.end()
+})
