@@ -32,6 +32,8 @@ const EVENTS: Readonly<Record<RunEvent, number>> = {
   'enough rows': 1,
   'sorted by ranges': 1,
   'computed once': 3,
+  'divided by values': 2,
+  'tables divided alike': 1,
 }
 
 t.setTimeout(TIMEOUT_MS)

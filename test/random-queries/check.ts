@@ -1,10 +1,12 @@
 import { Prng } from '@nyala/client/base'
 import type { PhysicalPlan, PlanOptions } from '@nyala/coordinator/testing'
+import { queryByKey } from './by-key.ts'
 import { difference, type Expectation } from './compare.ts'
 import { QueryGenerator } from './generate.ts'
 import { metamorphosesOf } from './metamorphoses.ts'
-import { type GeneratedQuery, orderOf, plainQuery, queryText } from './query.ts'
+import { type GeneratedQuery, orderOf, plainQuery, queryText, type Source } from './query.ts'
 import { type Rows, type RunEvent, runPlan, runText, TooLarge } from './run.ts'
+import { IN_ORDER } from './tables.ts'
 import type { RandomWorld } from './world.ts'
 
 export type Verdict =
@@ -49,11 +51,30 @@ export function caseOf(seed: number): Case {
   // Drawn last, so that a seed means the same query as ever.
   const rangesRowsMin = random.chance(0.7) ? 0 : undefined
   const shareAlways = random.chance(0.6)
+  const made = random.chance(0.15) ? repeated(query) : query
   return {
     seed,
-    query: random.chance(0.15) ? repeated(query) : query,
+    query: random.chance(0.1) ? queryByKey(random) : random.chance(0.25) ? overOrdered(made) : made,
     options: { ...options, rangesRowsMin, shareAlways },
   }
+}
+
+/** The same over tables that can be divided by their key, and where it begins with one, for some of its keys alone. */
+function overOrdered(query: GeneratedQuery): GeneratedQuery {
+  const first = query.from === undefined ? undefined : firstOf(query.from)
+  const isKeyed =
+    first?.alias !== undefined && first.columnAliases.length === 0 && IN_ORDER.has(first.name)
+  const keys = 'SELECT s0.k FROM skew AS s0 GROUP BY s0.k HAVING count(s0.narrow) > 8'
+  const where = isKeyed ? [...query.where, `${first.alias}.k IN (${keys})`] : query.where
+  let text = JSON.stringify({ ...query, where })
+  for (const [name, table] of IN_ORDER)
+    text = text.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), table.name)
+  return JSON.parse(text) as GeneratedQuery
+}
+
+function firstOf(source: Source): Extract<Source, { kind: 'table' }> | undefined {
+  if (source.kind === 'join') return firstOf(source.left)
+  return source.kind === 'table' ? source : undefined
 }
 
 /** The same with a condition over the rows that it reads, which it so computes twice. */
@@ -156,6 +177,10 @@ async function comparePlan(
     const why = difference(wanted, got, how.expectation)
     if (plan.fragments.some((fragment) => COMPUTED_ONCE.test(fragment.why ?? '')))
       events.add('computed once')
+    const apart = plan.fragments.flatMap(({ divided = [] }) => divided.filter((d) => d.apart))
+    if (apart.length > 0) events.add('divided by values')
+    if (plan.fragments.some(({ divided = [] }) => divided.filter((d) => d.apart).length > 1))
+      events.add('tables divided alike')
     if (why === undefined) return { kind: 'same', plan, rows: got.rows.length, events }
     return { kind: 'wrong', why, plan }
   } catch (error) {

@@ -76,6 +76,8 @@ export type RunEvent =
   | 'enough rows'
   | 'sorted by ranges'
   | 'computed once'
+  | 'divided by values'
+  | 'tables divided alike'
 
 export interface RunOptions {
   readonly kernel: DuckDBConnection

@@ -327,6 +327,22 @@ export const TABLES: readonly GeneratedTable[] = [
   },
 ]
 
+/** Rows of one key in a table that was written in the order of its keys: row groups end where keys do. */
+const ROWS_OF_KEY = 10
+const inOrder: Value = (_random, row) => String(Math.floor(row / ROWS_OF_KEY))
+
+/** Tables whose files share no value of `k`, by the tables that have the same columns. */
+export const IN_ORDER: ReadonlyMap<string, GeneratedTable> = new Map(
+  TABLES.filter(({ name }) => ['events', 'skew'].includes(name)).map((table) => [
+    table.name,
+    {
+      ...table,
+      name: `${table.name}_in_order`,
+      columns: table.columns.map((c) => (c.name === 'k' ? { ...c, value: inOrder } : c)),
+    },
+  ]),
+)
+
 /** Views over the tables, each as a query's author sees it. */
 export const VIEWS: readonly {
   readonly name: string

@@ -9,6 +9,7 @@ import {
   columnRecords,
   type FileShape,
   type GeneratedTable,
+  IN_ORDER,
   TABLES,
   VIEWS,
 } from './tables.ts'
@@ -67,7 +68,7 @@ async function fillWorld(
   await reference.run('CREATE SCHEMA "default"')
   await reference.run(`SET schema = '"default"'`)
   const random = new Prng(DATA_SEED)
-  for (const table of TABLES) {
+  for (const table of [...TABLES, ...IN_ORDER.values()]) {
     const location = join(directory, table.name)
     await makeTable(table, random, { reference, location })
     await planning.addTable({
