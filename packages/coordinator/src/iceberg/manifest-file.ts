@@ -35,6 +35,8 @@ export interface DataFile {
   readonly upperBounds: ReadonlyMap<number, Buffer>
   /** Where row groups begin. */
   readonly splitOffsets: readonly number[]
+  /** The order that its rows are in; absent or null: none. */
+  readonly sortOrderId?: number | null | undefined
 }
 
 export interface ManifestEntry {
@@ -115,7 +117,7 @@ function entryRecord(entry: ManifestEntry, fields: readonly PartitionField[]): u
       key_metadata: null,
       split_offsets: file.splitOffsets.length === 0 ? null : file.splitOffsets.map(BigInt),
       equality_ids: null,
-      sort_order_id: null,
+      sort_order_id: file.sortOrderId ?? null,
     },
   }
 }
@@ -185,6 +187,7 @@ interface RawDataFile {
   readonly lower_bounds?: Pairs<Buffer>
   readonly upper_bounds?: Pairs<Buffer>
   readonly split_offsets?: readonly bigint[] | null
+  readonly sort_order_id?: number | null
 }
 
 const readDataFile = (
@@ -203,6 +206,9 @@ const readDataFile = (
   lowerBounds: mapOf(raw.lower_bounds, (bytes) => bytes),
   upperBounds: mapOf(raw.upper_bounds, (bytes) => bytes),
   splitOffsets: (raw.split_offsets ?? []).map(Number),
+  ...(raw.sort_order_id === null || raw.sort_order_id === undefined
+    ? {}
+    : { sortOrderId: raw.sort_order_id }),
 })
 
 const mapOf = <V, W>(list: Pairs<V>, to: (value: V) => W): ReadonlyMap<number, W> =>

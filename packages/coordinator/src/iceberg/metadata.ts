@@ -86,7 +86,8 @@ export interface SnapshotRef {
 /** Field ids of partitions begin behind this. */
 const LAST_COLUMN_ID = 999
 
-/** The first metadata of a table. `partition` makes the fields of its partition spec of those of its columns. */
+/** The first metadata of a table. `partition` and `order` make the fields of its partition spec and sort order of those of its
+ * columns. */
 export function newMetadata(table: {
   readonly uuid: string
   readonly location: string
@@ -95,9 +96,13 @@ export function newMetadata(table: {
   readonly nowMs: number
   readonly properties?: Readonly<Record<string, string>>
   readonly partition?: (columns: readonly IcebergField[]) => PartitionSpec['fields']
+  readonly order?: (columns: readonly IcebergField[]) => SortOrder['fields']
 }): TableMetadata {
   const fields = fieldsOf(table.columns, table.ids)
   const partition = table.partition?.(fields) ?? []
+  const order = table.order?.(fields) ?? []
+  // Order 0 is that of tables without one.
+  const orders = order.length === 0 ? [] : [{ 'order-id': 1, fields: order }]
   return {
     'format-version': 2,
     'table-uuid': table.uuid,
@@ -110,8 +115,8 @@ export function newMetadata(table: {
     'partition-specs': [{ 'spec-id': 0, fields: partition }],
     'default-spec-id': 0,
     'last-partition-id': Math.max(LAST_COLUMN_ID, ...partition.map((field) => field['field-id'])),
-    'sort-orders': [{ 'order-id': 0, fields: [] }],
-    'default-sort-order-id': 0,
+    'sort-orders': [{ 'order-id': 0, fields: [] }, ...orders],
+    'default-sort-order-id': orders.length,
     properties: { 'write.format.default': 'parquet', ...table.properties },
     'current-snapshot-id': -1n,
     snapshots: [],
@@ -135,6 +140,12 @@ export function currentSpec(metadata: TableMetadata): PartitionSpec {
   if (spec === undefined) throw new Error(`the metadata has no partition spec ${id}`)
   return spec
 }
+
+/** The order of rows in new files; undefined where there is none. */
+export const currentSortOrder = (metadata: TableMetadata): SortOrder | undefined =>
+  metadata['sort-orders'].find(
+    (one) => one['order-id'] === metadata['default-sort-order-id'] && one.fields.length > 0,
+  )
 
 /** The snapshot that is the table's contents; undefined for a table that never had any. */
 export function currentSnapshot(metadata: TableMetadata): Snapshot | undefined {

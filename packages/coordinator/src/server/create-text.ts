@@ -2,6 +2,7 @@ import type { ColumnRecord, RelationRecord, TableRecord } from '@nyala/metastore
 import { currentSchema, currentSpec, type TableMetadata } from '../iceberg/metadata.ts'
 import { partitionFields } from '../iceberg/partition-field.ts'
 import { transformSql } from '../iceberg/partition-transform.ts'
+import { orderSql } from '../write/sorting.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 
 /** Properties that are said by clauses of their own, or that every table has. */
@@ -20,6 +21,8 @@ export function createText(relation: RelationRecord, metadata: TableMetadata | u
     ')',
   ]
   lines.push(...(metadata === undefined ? hivePartitions(relation) : partitioning(metadata)))
+  const order = metadata === undefined ? [] : orderSql(metadata)
+  if (order.length > 0) lines.push(`SORT BY (${order.join(', ')})`)
   if (relation.comment !== undefined) lines.push(`COMMENT ${quoteLiteral(relation.comment)}`)
   lines.push('STORED AS PARQUET')
   // Where a managed table lies is not for its maker to say.

@@ -225,6 +225,8 @@ export class Statements {
         return this.#writes.dropDatabase(statement, context)
       case 'createTable':
         return this.#writes.createTable(statement, context)
+      case 'createTableLike':
+        return this.#writes.createTableLike(statement, context)
       case 'executeProcedure':
         return this.#maintenance.run(statement, context)
       case 'alterTable':

@@ -162,6 +162,15 @@ interface NewManagedTable {
   readonly properties: readonly { readonly key: string; readonly value: string }[]
   /** PARTITIONED BY; empty: one partition. */
   readonly partitionBy: readonly PartitionTransform[]
+  /** SORT BY; empty: rows of a file are in no order. */
+  readonly sortBy: readonly SortColumn[]
+}
+
+export interface SortColumn {
+  readonly column: string
+  readonly descending: boolean
+  readonly nullsFirst: boolean
+  readonly at: number
 }
 
 /** `bucket(16, c)` in PARTITIONED BY. */
@@ -175,6 +184,7 @@ export interface PartitionTransform {
 
 export type PlainStatement =
   | CreateTable
+  | CreateTableLike
   | DescribeHistory
   | ExecuteProcedure
   | Truncate
@@ -249,6 +259,12 @@ export interface DescribeDatabase {
 export interface CreateTable extends NewManagedTable {
   readonly kind: 'createTable'
   readonly columns: readonly ColumnDefinition[]
+}
+
+/** A managed table without rows, with the columns and the shape of another table. */
+export interface CreateTableLike extends NewManagedTable {
+  readonly kind: 'createTableLike'
+  readonly like: ObjectName
 }
 
 /** The snapshots of a managed table, the newest first. */

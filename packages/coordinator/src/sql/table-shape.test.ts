@@ -28,6 +28,7 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
         { name: 'P', type: simpleType('VARCHAR') },
       ],
       properties: [],
+      sortBy: [],
       partitionBy: [
         { transform: 'identity', column: 'a' },
         { transform: 'day', column: 'c' },
@@ -35,6 +36,56 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
         { transform: 'truncate', argument: 3, column: 'a' },
         { transform: 'identity', column: 'P' },
       ],
+    },
+  ],
+  [
+    'insert overwrite t partition (a = 1, "B" = null, c) (d) select 1, 2',
+    {
+      kind: 'insert',
+      table: T,
+      columns: [{ name: 'd' }],
+      overwrite: true,
+      partition: [{ column: 'a', value: '1' }, { column: 'B', value: null }, { column: 'c' }],
+    },
+  ],
+  [
+    'create table t (a int) sort by (a desc, "B" nulls first)',
+    {
+      kind: 'createTable',
+      table: T,
+      ifNotExists: false,
+      columns: [{ name: 'a', type: simpleType('INTEGER') }],
+      properties: [],
+      partitionBy: [],
+      sortBy: [
+        { column: 'a', descending: true, nullsFirst: false },
+        { column: 'B', descending: false, nullsFirst: true },
+      ],
+    },
+  ],
+  [
+    "create table if not exists t like db.u comment 'x'",
+    {
+      kind: 'createTableLike',
+      table: T,
+      like: { database: 'db', name: 'u' },
+      ifNotExists: true,
+      comment: 'x',
+      properties: [],
+      partitionBy: [],
+      sortBy: [],
+    },
+  ],
+  [
+    'alter table t change column a b decimal(12,2)',
+    {
+      kind: 'alterTable',
+      table: T,
+      alteration: {
+        kind: 'change',
+        column: 'a',
+        to: { name: 'b', type: { kind: 'decimal', width: 12, scale: 2 } },
+      },
     },
   ],
 ]

@@ -7,10 +7,11 @@ import { newMetadata, type TableMetadata } from '../iceberg/metadata.ts'
 import { makeTableDirectories, toUri } from '../iceberg/table-files.ts'
 import { FieldIds, storableType } from '../iceberg/types.ts'
 import { typeText, type SqlType } from '../sql/sql-types.ts'
-import type { CreateTable, CreateTableAsStatement } from '../sql/statement.ts'
+import type { CreateTable, CreateTableAsStatement, CreateTableLike } from '../sql/statement.ts'
 import { parseType } from '../sql/type-text.ts'
 import { checkDistinct, locationPath } from '../table/external-table.ts'
 import { newPartitionFields } from './partitioning.ts'
+import { newSortFields } from './sorting.ts'
 import { stageMetadata } from './table-change.ts'
 import { newWriteId } from './write-ids.ts'
 
@@ -62,7 +63,7 @@ const typeOfText = (text: string): SqlType =>
 
 /** Fails with `undefined_database`. */
 export function newTableOf(
-  statement: CreateTable | CreateTableAsStatement,
+  statement: Omit<CreateTable | CreateTableAsStatement | CreateTableLike, 'kind'>,
   columns: readonly ColumnRecord[],
   where: {
     readonly target: { readonly database: string; readonly name: string }
@@ -88,6 +89,7 @@ export function newTableOf(
     columns: columns.map(({ name, type, comment }) => ({ name, type: parseType(type), comment })),
     ids: new FieldIds(),
     nowMs,
+    order: (fields) => newSortFields(statement.sortBy, fields, where.text),
     partition: (fields) => newPartitionFields(statement.partitionBy, fields, where.text),
     properties: {
       ...Object.fromEntries(statement.properties.map(({ key, value }) => [key, value])),

@@ -4,6 +4,7 @@ import { partitionFields } from '../iceberg/partition-field.ts'
 import type { Queries } from '../server/query-statement.ts'
 import type { StatementContext } from '../server/statement-context.ts'
 import { partitionKeys } from './partitioning.ts'
+import { orderSql } from './sorting.ts'
 import { type Addition, stageAddition, type TableBase } from './table-change.ts'
 import type { StagedWrite } from './write-run.ts'
 
@@ -24,6 +25,7 @@ export async function stageRows(
   const { fields } = schema
   const partition = partitionFields(currentSpec(base.metadata), fields)
   const { location } = base
+  const orderBy = orderSql(base.metadata)
   const written = await queries.write(rows.planned, rows.context, (task, attempt) => ({
     kind: 'table',
     directory: `${location}/data`,
@@ -31,9 +33,13 @@ export async function stageRows(
     fieldIds: fieldIdsSql(fields),
     schema: JSON.stringify(schema),
     keys: partitionKeys(partition),
+    orderBy,
     fileBytesMax: FILE_BYTES_MAX,
   }))
   write.ran(written)
-  const files = written.files.map((file) => dataFileOf(file, fields, partition))
+  const files = written.files.map((file) => ({
+    ...dataFileOf(file, fields, partition),
+    sortOrderId: orderBy.length === 0 ? null : base.metadata['default-sort-order-id'],
+  }))
   return stageAddition(base, files, write.id)
 }

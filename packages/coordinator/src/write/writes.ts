@@ -19,6 +19,7 @@ import type {
   AlterTable,
   CreateTable,
   CreateTableAsStatement,
+  CreateTableLike,
   DescribeHistory,
   DropDatabase,
   DropTable,
@@ -35,6 +36,7 @@ import { insertedColumns, overwrittenFiles } from './insert-partition.ts'
 import { newTableOf, storableColumns } from './new-table.ts'
 import { planRows } from './plan-rows.ts'
 import { rewriteOf } from './row-changes.ts'
+import { shapeOf } from './table-like.ts'
 import { stageRows } from './stage-rows.ts'
 import { type Addition, baseOf, stageSnapshot } from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
@@ -63,6 +65,21 @@ export class Writes {
     return this.#runs.once(context, async (identity) => {
       const columns = storableColumns(statement.columns, context.notices)
       return this.#make(statement, columns, { identity, context, command: 'CREATE TABLE' })
+    })
+  }
+
+  createTableLike(
+    statement: CreateTableLike,
+    context: StatementContext,
+  ): Promise<StatementOutcome> {
+    return this.#runs.once(context, async (identity) => {
+      const other = this.#tables.table(statement.like, context)
+      const { iceberg } = this.#services.manifests
+      const metadata = other.kind === 'managed' ? await iceberg.metadata(other) : undefined
+      const shape = shapeOf(other, metadata, statement)
+      const columns = storableColumns(shape.columns, context.notices)
+      const make = { identity, context, command: 'CREATE TABLE' }
+      return this.#make({ ...statement, ...shape }, columns, make)
     })
   }
 
@@ -191,7 +208,7 @@ export class Writes {
 
   /** Makes a table, with the rows that `fill` stages for it. */
   async #make(
-    statement: CreateTable | CreateTableAsStatement,
+    statement: Parameters<typeof newTableOf>[0],
     columns: readonly ColumnRecord[],
     how: {
       readonly identity: StatementIdentity

@@ -53,6 +53,7 @@ export const kernelOutput = s.union({
     fieldIds: s.string,
     schema: s.optional(s.string),
     keys: s.optional(s.array(s.string)),
+    orderBy: s.optional(s.array(s.string)),
     fileBytesMax: s.natural,
   }),
 })

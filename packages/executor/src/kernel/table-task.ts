@@ -1,6 +1,6 @@
 import { mkdir, open, realpath, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import duckdb from '@duckdb/node-bindings'
+import duckdb, { type Connection } from '@duckdb/node-bindings'
 import { assert } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import { fileError, isWithin } from '../storage/roots.ts'
@@ -13,6 +13,9 @@ import { readResult } from './read-rows.ts'
 
 /** Zstandard takes a third more time to write than Snappy, and a quarter fewer bytes, which are read many times. */
 const FORMAT = ['FORMAT parquet', 'COMPRESSION zstd', 'COMPRESSION_LEVEL 1', 'RETURN_STATS']
+
+/** A file that is not more than so many times as large as it should be is left as it is. */
+const OVERSIZE = 2
 
 const { StatementType } = duckdb
 
@@ -47,20 +50,17 @@ export async function runTableTask(
     }
     onColumns(columnsOf(statement, typeNames).map(({ name, type }) => ({ name, type })))
     throwIfCanceled()
-    const rows = readResult(await duckdb.query(connection, copySql(sql, output, staging)))
-    for (const [path, count, bytes] of rows) {
-      assert(typeof path === 'string', 'COPY returns paths')
-      assert(typeof count === 'number' && typeof bytes === 'number', 'COPY returns counts')
-      if (count === 0) continue
+    for await (const { path, rows, bytes, keys } of writeFiles(sql, output, {
+      staging,
+      connection,
+    })) {
       throwIfCanceled()
-      const { keys } = output
-      const values = keys === undefined ? {} : { keys: await keysOf(path, keys, connection) }
       const crc = await checksum(path, bytes)
       await sync(path)
       const name = `${output.name}-${published.length}-${hex(crc)}.parquet`
       await rename(path, join(directory, name))
-      const file = { path: join(directory, name), partition: 0, ...values }
-      published.push({ ...file, rows: count, bytes, crc })
+      const file = { path: join(directory, name), partition: 0, rows, bytes, crc }
+      published.push(keys === undefined ? file : { ...file, keys })
     }
     // The names must be on disk, too, before anybody is told of them.
     if (published.length > 0) await sync(directory)
@@ -74,20 +74,76 @@ export async function runTableTask(
   }
 }
 
-/** The kernel cannot bound the size of files that it divides by keys. */
-function copySql(sql: string, output: TableOutput, staging: string): string {
+interface CopiedFile {
+  readonly path: string
+  readonly rows: number
+  readonly bytes: number
+  readonly keys?: readonly (string | null)[]
+}
+
+interface CopyPlace {
+  readonly connection: Connection
+  /** A directory of the attempt alone. */
+  readonly staging: string
+}
+
+/**
+ * Writes the rows to files. Those that the kernel divides by keys are in no order and of any size, so they are written once
+ * more where they are to be in one, or are much too large.
+ */
+async function* writeFiles(
+  sql: string,
+  output: TableOutput,
+  { staging, connection }: CopyPlace,
+): AsyncGenerator<CopiedFile> {
+  const { keys = [], orderBy = [], fileBytesMax } = output
   const rows = withoutSemicolon(sql)
-  const { keys = [], fieldIds, schema, fileBytesMax } = output
-  const target = quoteText(join(staging, 'files'))
-  const options = [...FORMAT, `FIELD_IDS ${fieldIds}`]
-  if (schema !== undefined) options.push(`KV_METADATA {'iceberg.schema': ${quoteText(schema)}}`)
+  const target = join(staging, 'files')
   if (keys.length === 0) {
-    options.push(`FILE_SIZE_BYTES ${fileBytesMax}`)
-    return `COPY (${rows}\n) TO ${target} (${options.join(', ')})`
+    yield* copied(connection, wholeSql(rows, output, target))
+    return
   }
   const divided = withKeys(rows, keys)
-  options.push(`PARTITION_BY (${divided.columns.join(', ')})`)
-  return `COPY (${divided.sql}) TO ${target} (${options.join(', ')})`
+  const options = [...optionsOf(output), `PARTITION_BY (${divided.columns.join(', ')})`]
+  const copy = `COPY (${divided.sql}) TO ${quoteText(target)} (${options.join(', ')})`
+  let again = 0
+  for await (const file of copied(connection, copy)) {
+    const values = { keys: await keysOf(file.path, keys, connection) }
+    if (orderBy.length === 0 && file.bytes <= fileBytesMax * OVERSIZE) yield { ...file, ...values }
+    else {
+      const source = `SELECT * FROM read_parquet(${quoteText(file.path)}, hive_partitioning = false)`
+      const place = join(staging, `again-${again++}`)
+      for await (const part of copied(connection, wholeSql(source, output, place)))
+        yield { ...part, ...values }
+      await rm(file.path)
+    }
+  }
+}
+
+/** Rows in one file in their order, or in files of the size that is wanted: the kernel does not do both. */
+function wholeSql(rows: string, output: TableOutput, target: string): string {
+  const { orderBy = [], fileBytesMax } = output
+  const options = optionsOf(output)
+  if (orderBy.length === 0) {
+    options.push(`FILE_SIZE_BYTES ${fileBytesMax}`)
+    return `COPY (${rows}\n) TO ${quoteText(target)} (${options.join(', ')})`
+  }
+  const sorted = `SELECT * FROM (${rows}\n) ORDER BY ${orderBy.join(', ')}`
+  return `COPY (${sorted}) TO ${quoteText(`${target}.parquet`)} (${options.join(', ')})`
+}
+
+function optionsOf({ fieldIds, schema }: TableOutput): string[] {
+  const options = [...FORMAT, `FIELD_IDS ${fieldIds}`]
+  if (schema !== undefined) options.push(`KV_METADATA {'iceberg.schema': ${quoteText(schema)}}`)
+  return options
+}
+
+async function* copied(connection: Connection, copy: string): AsyncGenerator<CopiedFile> {
+  for (const [path, rows, bytes] of readResult(await duckdb.query(connection, copy))) {
+    assert(typeof path === 'string', 'COPY returns paths')
+    assert(typeof rows === 'number' && typeof bytes === 'number', 'COPY returns counts')
+    if (rows > 0) yield { path, rows, bytes }
+  }
 }
 
 const hex = (crc: number): string => crc.toString(16).padStart(8, '0')

@@ -61,6 +61,8 @@ export const taskOutput = s.union({
      * or none: rows are divided only by their number.
      */
     keys: s.optional(s.array(s.string)),
+    /** Items of ORDER BY that the rows of each file are in the order of; then a file may be of any size. */
+    orderBy: s.optional(s.array(s.string)),
     /** A file is closed, and another begun, when it has about so many bytes. */
     fileBytesMax: s.natural,
   }),

@@ -1,9 +1,15 @@
 import { SqlError, positionAt } from '@nyala/client/protocol'
 import type { Cursor } from '../cursor.ts'
 import { notSupported, syntaxError } from '../errors.ts'
-import type { ColumnDefinition, CreateExternalTable, StatementDraft } from '../statement.ts'
+import type {
+  ColumnDefinition,
+  CreateExternalTable,
+  ObjectName,
+  SortColumn,
+  StatementDraft,
+} from '../statement.ts'
 import { parseColumn } from './column-definition.ts'
-import { type Partitioning, parsePartitioning } from './partitioning.ts'
+import { type Partitioning, parsePartitioning, parseSortBy } from './partitioning.ts'
 
 const EXAMPLE =
   "write CREATE EXTERNAL TABLE t (a BIGINT, …) [PARTITIONED BY (p STRING)] STORED AS PARQUET LOCATION '/dir'"
@@ -58,13 +64,19 @@ const MANAGED_EXAMPLE = 'write CREATE TABLE t (a BIGINT, …), or CREATE TABLE t
 export function parseCreateTable(cursor: Cursor): StatementDraft {
   const ifNotExists = cursor.takeWords('IF', 'NOT', 'EXISTS')
   const table = cursor.objectName()
+  const like = parseLike(cursor)
   const columns = cursor.isSymbol('(') ? cursor.list(() => parseColumn(cursor)) : undefined
   const clauses: Clauses = {}
   let partitioning: Partitioning | undefined
+  let sortBy: readonly SortColumn[] | undefined
   while (!cursor.isAtEnd && !cursor.isWord('AS')) {
     if (partitioning === undefined && cursor.takeWords('PARTITIONED', 'BY')) {
       cursor.takeWords('SPEC')
       partitioning = parsePartitioning(cursor)
+      continue
+    }
+    if (sortBy === undefined && cursor.takeWords('SORT', 'BY')) {
+      sortBy = parseSortBy(cursor)
       continue
     }
     if (cursor.isWord('LOCATION') || cursor.isWord('LIKE')) {
@@ -75,7 +87,14 @@ export function parseCreateTable(cursor: Cursor): StatementDraft {
   }
   const { comment, properties = [] } = clauses
   const partitionBy = partitioning?.transforms ?? []
-  const header = { table, ifNotExists, comment, properties, partitionBy }
+  const shape = { partitionBy, sortBy: sortBy ?? [] }
+  const header = { table, ifNotExists, comment, properties, ...shape }
+  if (like !== undefined) {
+    if (columns !== undefined || partitionBy.length + shape.sortBy.length > 0) {
+      throw cursor.error('columns, partitions and order are those of the other table')
+    }
+    return { kind: 'createTableLike', ...header, like }
+  }
   const declared = partitioning?.columns ?? []
   if (cursor.takeWords('AS')) {
     if (columns !== undefined) {
@@ -93,6 +112,16 @@ export function parseCreateTable(cursor: Cursor): StatementDraft {
   const all = [...columns, ...declared]
   checkNames(cursor, all)
   return { kind: 'createTable', ...header, columns: all }
+}
+
+/** `LIKE db.t`; a file is for external tables. */
+function parseLike(cursor: Cursor): ObjectName | undefined {
+  if (!cursor.takeWords('LIKE')) return undefined
+  if (cursor.isWord('PARQUET') && cursor.peek(1)?.kind === 'string') {
+    const text = 'LIKE PARQUET of a managed table is not supported'
+    throw notSupported(cursor.script, cursor.at, text, 'write CREATE TABLE … AS SELECT')
+  }
+  return cursor.objectName()
 }
 
 function parseLikeFile(cursor: Cursor): string {

@@ -1,6 +1,6 @@
 import type { Cursor } from '../cursor.ts'
 import { notSupported } from '../errors.ts'
-import type { ColumnDefinition, PartitionTransform } from '../statement.ts'
+import type { ColumnDefinition, PartitionTransform, SortColumn } from '../statement.ts'
 import { parseColumn } from './column-definition.ts'
 
 const EXAMPLE =
@@ -72,4 +72,17 @@ function parseTransform(cursor: Cursor): PartitionTransform {
   }
   cursor.expectSymbol(')')
   return { transform, argument, column, at }
+}
+
+/** After SORT BY: `(a, b DESC NULLS LAST)`. Without a word NULLs come first, and last where the order is descending. */
+export function parseSortBy(cursor: Cursor): readonly SortColumn[] {
+  return cursor.list(() => {
+    const at = cursor.at
+    const column = cursor.name('a column')
+    const descending = cursor.takeOneOf('ASC', 'DESC') === 'DESC'
+    if (!cursor.takeWords('NULLS')) return { column, descending, nullsFirst: !descending, at }
+    const place = cursor.takeOneOf('FIRST', 'LAST')
+    if (place === undefined) throw cursor.error('write NULLS FIRST or NULLS LAST')
+    return { column, descending, nullsFirst: place === 'FIRST', at }
+  })
 }
