@@ -3,6 +3,7 @@ import { LINK_DRILLS } from './link-drills.ts'
 import type { Call } from './load.ts'
 import { MOMENT_DRILLS } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
+import { SHORTAGE_DRILLS } from './shortage-drills.ts'
 import {
   busyExecutor,
   follower,
@@ -173,6 +174,7 @@ export const DRILLS: readonly Drill[] = [
   },
   ...MOMENT_DRILLS,
   ...LINK_DRILLS,
+  ...SHORTAGE_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */

@@ -1,25 +1,21 @@
-import { parseArgs } from 'node:util'
 import type { QueryStream } from '@nyala/client'
 import { systemClock as clock } from '@nyala/client/base'
 import { dividedSession, LARGE, readLarge, ROWS } from '../cluster/stream-reader.ts'
 import { openWorld, pidOf, until, type World } from '../cluster/world.ts'
-import { median, percentile } from './measurement.ts'
+import type { FaultRow } from './failover.ts'
+import { median, round as rounded } from './measurement.ts'
 
-const USAGE = `usage: node test/dist/bench/stream-failover.js [--rounds N] [--only kill|pause] [--json]
+/** SIGKILL, and SIGSTOP until the result is complete. */
+export type OwnerFault = 'kill' | 'pause'
 
-Breaks the coordinator of a large result in the middle of its stream, again and again, in a cluster of three coordinators
-and two executors of real processes, and measures the longest time that the reader waits for its next rows. Every row
-must come once.
-
-  kill    SIGKILL; the process is started again
-  pause   SIGSTOP, and SIGCONT once the result is complete`
-
-type Fault = 'kill' | 'pause'
-
-const GOALS_MS: Readonly<Record<Fault, number>> = { kill: 1_000, pause: 4_000 }
+const NAMES: Readonly<Record<OwnerFault, string>> = {
+  kill: 'coordinator SIGKILL while streaming',
+  pause: 'coordinator SIGSTOP while streaming',
+}
+const GOALS_MS: Readonly<Record<OwnerFault, number>> = { kill: 1_000, pause: 4_000 }
 
 interface Row {
-  readonly fault: Fault
+  readonly fault: OwnerFault
   readonly stallsMs: readonly number[]
   /** The same result without a fault, in the same cluster. */
   readonly quietMs: readonly number[]
@@ -35,7 +31,7 @@ async function whole({ db }: World): Promise<void> {
   })
 }
 
-async function measure(world: World, fault: Fault, rounds: number): Promise<Row> {
+async function measure(world: World, fault: OwnerFault, rounds: number): Promise<Row> {
   const { db, cluster } = world
   const session = await dividedSession(db, true)
   const stallsMs: number[] = []
@@ -67,48 +63,27 @@ async function measure(world: World, fault: Fault, rounds: number): Promise<Row>
   return { fault, stallsMs, quietMs, lost, doubled, failed }
 }
 
-function line({ fault, stallsMs, quietMs, lost, doubled, failed }: Row): string {
-  const ms = (value: number): string => `${value.toFixed(0)} ms`
-  const p99 = percentile(stallsMs, 0.99)
-  const isMet = p99 <= GOALS_MS[fault] && lost + doubled + failed === 0
-  return [
-    fault.padEnd(6),
-    `n=${stallsMs.length}`,
-    `stall p50 ${ms(median(stallsMs))}`,
-    `p99 ${ms(p99)}`,
-    `max ${ms(Math.max(...stallsMs))}`,
-    `goal p99 ${ms(GOALS_MS[fault])}`,
-    `rows lost ${lost}, doubled ${doubled}, failed ${failed}`,
-    `without a fault ${ms(median(quietMs))}`,
-    isMet ? 'ok' : 'MISSED',
-  ].join('  ')
-}
-
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '20' },
-      only: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  const rounds = Number(values.rounds)
-  const faults = (['kill', 'pause'] as const).filter(
-    (fault) => values.only === undefined || values.only === fault,
-  )
-  if (values.help || faults.length === 0 || !(rounds >= 1)) {
-    process.stderr.write(`${USAGE}\n`)
-    return values.help ? 0 : 3
-  }
+/**
+ * Breaks the coordinator of a large result in the middle of its stream, again and again, in a cluster of three
+ * coordinators and two executors of real processes, and measures the longest time that the reader waits for its next
+ * rows. Every row must come once.
+ */
+export async function measureStreams(
+  faults: readonly OwnerFault[],
+  rounds: number,
+): Promise<readonly FaultRow[]> {
   await using world = await openWorld({ coordinators: 3, executors: 2 })
-  let isBad = false
+  const rows: FaultRow[] = []
   for (const fault of faults) {
-    const row = await measure(world, fault, rounds)
-    if (row.lost + row.doubled + row.failed > 0) isBad = true
-    process.stdout.write(`${values.json ? JSON.stringify(row) : line(row)}\n`)
+    const { stallsMs, quietMs, lost, doubled, failed } = await measure(world, fault, rounds)
+    const isBad = lost + doubled + failed > 0
+    rows.push({
+      fault: NAMES[fault],
+      what: `wait of the reader (${rounded(median(quietMs))} ms without a fault)`,
+      samplesMs: stallsMs,
+      goal: { p: 0.99, ms: GOALS_MS[fault] },
+      bad: isBad ? [`${lost} rows lost, ${doubled} doubled, ${failed} reads failed`] : [],
+    })
   }
-  return isBad ? 1 : 0
+  return rows
 }
-
-process.exitCode = await main()

@@ -1,30 +1,26 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { silentLog, systemClock as clock } from '@nyala/client/base'
 import { type LocalCluster, startLocalCluster } from '@nyala/deploy'
 import { connectKv, type EtcdKv, Keys, Membership, PrefixView } from '@nyala/metastore'
-import { median, percentile } from './measurement.ts'
+import type { FaultRow } from './failover.ts'
 
-const USAGE = `usage: node test/dist/bench/takeover.js [--rounds N] [--only kill|pause|planned] [--json]
+/** SIGKILL, SIGSTOP until another leads, SIGTERM. */
+export type LeaderFault = 'kill' | 'pause' | 'planned'
 
-Ends the leading coordinator of a cluster of three real processes, again and again, and measures how long the cluster
-has no other leader: from the signal to the revision of etcd at which the next one holds the leader key.
-
-  kill      SIGKILL; the process is started again
-  pause     SIGSTOP, and SIGCONT once another leads
-  planned   SIGTERM; the process is started again`
-
-type Fault = 'kill' | 'pause' | 'planned'
-
-const GOALS_MS: Readonly<Record<Fault, number>> = { kill: 1_000, pause: 5_000, planned: 500 }
+const NAMES: Readonly<Record<LeaderFault, string>> = {
+  kill: 'leader SIGKILL',
+  pause: 'leader SIGSTOP',
+  planned: 'leader SIGTERM',
+}
+const GOALS_MS: Readonly<Record<LeaderFault, number>> = { kill: 1_000, pause: 5_000, planned: 500 }
 /** What is measured next begins when the cluster has been whole for so long. */
 const QUIET_MS = 1_500
 const LIMIT_MS = 30_000
 
 interface Row {
-  readonly fault: Fault
+  readonly fault: LeaderFault
   readonly samplesMs: readonly number[]
   /** Rounds in which the former leader took its place back within {@link QUIET_MS} of its return. */
   readonly takenBack: number
@@ -97,7 +93,7 @@ class Observer {
 async function measure(
   cluster: LocalCluster,
   observer: Observer,
-  fault: Fault,
+  fault: LeaderFault,
   rounds: number,
 ): Promise<Row> {
   const samplesMs: number[] = []
@@ -122,7 +118,7 @@ async function measure(
 }
 
 /** Resolves when the process has ended, where it is to end. */
-async function breakLeader(cluster: LocalCluster, id: string, fault: Fault): Promise<void> {
+async function breakLeader(cluster: LocalCluster, id: string, fault: LeaderFault): Promise<void> {
   switch (fault) {
     case 'kill':
       cluster.kill(id, 'SIGKILL')
@@ -135,39 +131,14 @@ async function breakLeader(cluster: LocalCluster, id: string, fault: Fault): Pro
   }
 }
 
-function line({ fault, samplesMs, takenBack }: Row): string {
-  const ms = (value: number): string => `${value.toFixed(0)} ms`.padStart(8)
-  const worst = Math.max(...samplesMs)
-  const verdict = worst <= GOALS_MS[fault] && takenBack === 0 ? 'ok' : 'MISSED'
-  return [
-    fault.padEnd(8),
-    `n=${samplesMs.length}`,
-    `p50 ${ms(median(samplesMs))}`,
-    `p90 ${ms(percentile(samplesMs, 0.9))}`,
-    `max ${ms(worst)}`,
-    `goal ${ms(GOALS_MS[fault])}`,
-    `taken back ${takenBack}`,
-    verdict,
-  ].join('  ')
-}
-
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '20' },
-      only: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  const faults = (['kill', 'pause', 'planned'] as const).filter(
-    (fault) => values.only === undefined || values.only === fault,
-  )
-  const rounds = Number(values.rounds)
-  if (values.help || faults.length === 0 || !(rounds >= 1)) {
-    process.stderr.write(`${USAGE}\n`)
-    return values.help ? 0 : 3
-  }
+/**
+ * Ends the leading coordinator of a cluster of three real processes, again and again, and measures how long the cluster
+ * has no other leader: from the signal to the revision of etcd at which the next one holds the leader key.
+ */
+export async function measureTakeovers(
+  faults: readonly LeaderFault[],
+  rounds: number,
+): Promise<readonly FaultRow[]> {
   const dir = mkdtempSync(join(tmpdir(), 'nyala-takeover-'))
   const cluster = await startLocalCluster({
     dir,
@@ -179,25 +150,22 @@ async function main(): Promise<number> {
   try {
     const kv = await connectKv({ endpoints: cluster.etcdEndpoints, clock, log: silentLog })
     const observer = await Observer.open(kv, new Keys('local'))
-    let missed = 0
+    const rows: FaultRow[] = []
     for (const fault of faults) {
-      const row = await measure(cluster, observer, fault, rounds)
-      if (Math.max(...row.samplesMs) > GOALS_MS[fault] || row.takenBack > 0) missed++
-      process.stdout.write(`${values.json ? JSON.stringify(row) : line(row)}\n`)
+      const { samplesMs, takenBack } = await measure(cluster, observer, fault, rounds)
+      rows.push({
+        fault: NAMES[fault],
+        what: 'new leader',
+        samplesMs,
+        goal: { p: 1, ms: GOALS_MS[fault] },
+        bad: takenBack === 0 ? [] : [`${takenBack} times the former leader took its place back`],
+      })
     }
     await observer.close()
     await kv.close()
-    return missed === 0 ? 0 : 1
+    return rows
   } finally {
     await cluster.stop()
     rmSync(dir, { recursive: true, force: true })
   }
 }
-
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
-    process.exit(1)
-  },
-)

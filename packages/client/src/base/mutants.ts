@@ -40,6 +40,8 @@ export const MUTANTS = [
   'no-handing-on',
   /** Executors wait for as long as it takes for what they pull from each other. */
   'patient-pulls',
+  /** Segments are taken as they come from other executors. */
+  'no-segment-checksum',
   /** A leader that does not reach the executors goes on leading. */
   'no-resignation',
 ] as const

@@ -108,6 +108,21 @@ t.test('a transient failure is tried again elsewhere', async (t) => {
   )
 })
 
+t.test(
+  'where a task has failed it is not run again only because the others are busy',
+  async (t) => {
+    const again = retried(running('a'), lost)
+    const busy = executor('b', { slots: 4, tasksRunning: 4 })
+    t.same(dispatch(again, [executor('a'), busy]), [], 'it waits until there is room')
+    const leaving = executor('b', { draining: true })
+    t.match(
+      dispatch(again, [executor('a'), leaving]),
+      [{ executor: 'a' }],
+      'which there will not be',
+    )
+  },
+)
+
 t.test('all executors that failed a task are avoided', async (t) => {
   const twice = retried(running('b', retried(running('a'), lost)), lost)
   const all = ['a', 'b', 'c'].map((id) => executor(id, { tasksRunning: id === 'c' ? 3 : 0 }))
@@ -137,6 +152,16 @@ t.test(`a task is tried ${ATTEMPTS_MAX} times`, async (t) => {
 
 t.test('what is wrong with the query fails it at once', async (t) => {
   t.same(onTaskFailed(running('a'), 0, { error: wrong, delivered: false }), {
+    kind: 'fail',
+    why: 'error',
+  })
+})
+
+t.test('a task for which there is no room on the disk is tried once more, elsewhere', async (t) => {
+  const full = new SqlError('disk_full', 'no space left')
+  const again = retried(running('a'), full)
+  t.match(again.tasks[0], { kind: 'pending', attempt: 1 })
+  t.same(onTaskFailed(running('b', again), 0, { error: full, delivered: false }), {
     kind: 'fail',
     why: 'error',
   })

@@ -89,13 +89,13 @@ export interface Assignment {
  * The pending tasks that can start now, and where. An executor is given no more tasks of a stage than it has threads,
  * so that the tasks of a large stage go to whoever is free first: what waits in the queue of a slow executor would be
  * what everyone waits for at the end. A task for which all others wait is started wherever there is a slot: the others
- * would never make room for it. Executors in `cut` do not reach what the stage reads: as long as there are others, those
- * are waited for.
+ * would never make room for it. Executors in `cut` do not reach what the stage reads, and those where a task has failed may
+ * let it fail again, the sooner the more is wrong with them: as long as there are others, these are waited for.
  */
 export function planDispatch(
   stage: StageState,
   placement: Placement,
-  cut: ReadonlySet<string> = new Set(),
+  cut: ReadonlySet<string> = NONE,
 ): readonly Assignment[] {
   const ledger = ledgerOf(stage.tasks)
   if (ledger.pending.length === 0) return []
@@ -104,9 +104,7 @@ export function planDispatch(
   let room = placement.threads - ledger.tasksRunning
   const extra = new Map<string, number>()
   const own = (id: string): number => (ledger.running.get(id) ?? 0) + (extra.get(id) ?? 0)
-  const isReached = reachedFrom(placement, cut)
-  const accepts = (id: string): boolean =>
-    own(id) < threadsOf(placement, id) && !slow.has(id) && isReached(id)
+  const hasThread = (id: string): boolean => own(id) < threadsOf(placement, id)
   const awaited = stage.inOrder === true ? stage.tasks.findIndex((task) => !isOver(task)) : -1
   const before = new Map<string, ExecutorState>()
   const assignments: Assignment[] = []
@@ -114,11 +112,17 @@ export function planDispatch(
     if (room-- <= 0 && index !== awaited) break
     const task = taskAt(stage, index)
     assert(task.kind === 'pending', 'the ledger is that of the tasks')
-    const wish = { affinity: stage.affinities[index], avoid: task.avoid }
+    const isChoosy = task.avoid.size > 0 || cut.size > 0
+    const isGood = othersThan(task.avoid, cut, placement)
+    // Whoever is slow is better than nobody.
+    const accepts = (id: string): boolean =>
+      hasThread(id) && isGood(id) && (isChoosy || !slow.has(id))
+    const affinity = stage.affinities[index]
     const executor =
-      placement.place({ ...wish, accepts }) ??
-      (index === awaited ? placement.place({ ...wish, accepts: isReached }) : undefined)
-    // Whom one task finds no place with has none for the others either.
+      placement.place({ affinity, accepts }) ??
+      (index === awaited ? placement.place({ affinity, accepts: isGood }) : undefined)
+    // Whom a task finds no place with that may go anywhere has none for the others either.
+    if (executor === undefined && isChoosy) continue
     if (executor === undefined) break
     const state = placement.get(executor)
     assert(state !== undefined, 'a task is placed on an executor that is there')
@@ -132,10 +136,19 @@ export function planDispatch(
   return assignments
 }
 
-function reachedFrom(placement: Placement, cut: ReadonlySet<string>): (id: string) => boolean {
-  const isAnyLeft =
-    cut.size > 0 && placement.states().some(({ id, draining }) => !draining && !cut.has(id))
-  return (id) => !isAnyLeft || !cut.has(id)
+const NONE: ReadonlySet<string> = new Set()
+
+/** All that are in neither, or where there are none, not in the first, or where there are none of these either, all. */
+function othersThan(
+  failed: ReadonlySet<string>,
+  cut: ReadonlySet<string>,
+  placement: Placement,
+): (id: string) => boolean {
+  if (failed.size === 0 && cut.size === 0) return () => true
+  const isIn = placement.states().filter(({ draining }) => !draining)
+  const isBest = (id: string): boolean => !failed.has(id) && !cut.has(id)
+  if (isIn.some(({ id }) => isBest(id))) return isBest
+  return isIn.some(({ id }) => !failed.has(id)) ? (id) => !failed.has(id) : () => true
 }
 
 const threadsOf = (placement: Placement, id: string): number => placement.get(id)?.threads ?? 0
@@ -192,7 +205,8 @@ export function onTaskFailed(
   if ((crashes[index] ?? 0) >= KERNEL_CRASHES_MAX) return { kind: 'fail', why: 'quarantined' }
   // Another attempt has been compared with what was delivered, and a third would be like it.
   const isOther = failure.error.error === 'result_lost'
-  if (!failure.error.retryable || isOther || isMutant('no-retry-elsewhere'))
+  const isRetryable = failure.error.retryable || isFullDisk(failure.error, task)
+  if (!isRetryable || isOther || isMutant('no-retry-elsewhere'))
     return { kind: 'fail', why: 'error' }
   if (failure.delivered) return { kind: 'fail', why: 'delivered' }
   if (task.attempt + 1 >= ATTEMPTS_MAX) return { kind: 'fail', why: 'attempts' }
@@ -203,6 +217,12 @@ export function onTaskFailed(
   }
   return { kind: 'retry', stage: { ...replace(stage, index, next), crashes } }
 }
+
+/** Another executor may have room; where that one has none either, the query takes too much. */
+const isFullDisk = (
+  { error }: SqlError,
+  { avoid }: { readonly avoid: ReadonlySet<string> },
+): boolean => error === 'disk_full' && avoid.size === 0
 
 export type FailReason = 'error' | 'delivered' | 'attempts' | 'quarantined'
 

@@ -43,6 +43,11 @@ export class PullError extends SqlError {
   }
 }
 
+const isOwnFault = (error: unknown): boolean =>
+  error instanceof Error &&
+  (('code' in error && (error.code === 'EMFILE' || error.code === 'ENFILE')) ||
+    isOwnFault(error.cause))
+
 /** The consumer's end of another executor's data port; dialled at the first fetch, of no use after it closed. */
 export class DataClient {
   readonly #options: DataClientOptions
@@ -99,7 +104,9 @@ export class DataClient {
       return await this.#opening
     } catch (cause) {
       this.#closed = true
-      throw this.#lost(cause instanceof Error ? cause.message : String(cause))
+      const error = this.#lost(cause instanceof Error ? cause.message : String(cause))
+      // Without a descriptor nobody is reached from here: that says nothing of this producer.
+      throw isOwnFault(cause) ? new SqlError('executor_lost', error.message, { cause }) : error
     }
   }
 

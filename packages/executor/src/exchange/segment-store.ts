@@ -127,11 +127,12 @@ export class SegmentStore {
     if (this.#queries.has(ref.queryId)) this.#count(ref.queryId, attemptName(ref), 0)
   }
 
+  /** Where it fails, what is left still counts, and it can be tried again. */
   async deleteQuery(queryId: string): Promise<void> {
     if (!this.#queries.has(queryId)) return
+    await rm(this.#queryDirectory(queryId), { recursive: true, force: true })
     this.#usedBytes -= this.usedBytesOf(queryId)
     this.#queries.delete(queryId)
-    await rm(this.#queryDirectory(queryId), { recursive: true, force: true })
   }
 
   /**

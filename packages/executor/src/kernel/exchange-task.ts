@@ -1,10 +1,11 @@
 import { mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import duckdb, { type Connection, type LogicalType } from '@duckdb/node-bindings'
+import duckdb, { type Connection, type LogicalType, type Result } from '@duckdb/node-bindings'
 import { assert } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
 import { castColumns, columnsOf, type StatementColumn, withoutSemicolon } from './columns.ts'
+import { toSqlError } from './kernel-errors.ts'
 import { quoteName, quoteText } from './kernel-instance.ts'
 import type { KernelOutput, WrittenFile } from './kernel-protocol.ts'
 import { type Cell, readResult } from './read-rows.ts'
@@ -62,8 +63,19 @@ export async function runExchangeTask(
   const options = [...FORMAT, 'RETURN_STATS']
   if (output.partitions > 1) options.push(`PARTITION_BY (${PARTITION_COLUMN})`)
   const copy = `COPY (${source}\n) TO ${quoteText(target)} (${options.join(', ')})`
-  const rows = readResult(await duckdb.query(connection, copy))
+  const rows = readResult(await written(connection, copy, output.directory))
   return await publish(rows, output, throwIfCanceled)
+}
+
+/** Where files cannot be written, that is the fault of this machine and not of a file that the statement names. */
+async function written(connection: Connection, copy: string, directory: string): Promise<Result> {
+  try {
+    return await duckdb.query(connection, copy)
+  } catch (error) {
+    const known = toSqlError(error)
+    if (known.error !== 'undefined_file' || !known.message.includes(directory)) throw error
+    throw new SqlError('io_error', known.message, { cause: error })
+  }
 }
 
 const wholeSql = (sql: string, columns: readonly StatementColumn[]): string =>

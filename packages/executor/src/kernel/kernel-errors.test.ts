@@ -20,6 +20,15 @@ t.test('each class of the kernel has a name of ours', async (t) => {
     ],
     [json('IO', 'Could not write file "/spill/x": No space left on device'), 'disk_full'],
     [json('IO', 'No files found that match the pattern "/data/x.parquet"'), 'undefined_file'],
+    [json('IO', 'Cannot open file "/data/x": Too many open files'), 'io_error'],
+    [
+      Object.assign(new Error('ENOTDIR: not a directory'), { code: 'ENOTDIR', syscall: 'mkdir' }),
+      'io_error',
+    ],
+    [
+      Object.assign(new Error('ENOSPC: no space'), { code: 'ENOSPC', syscall: 'mkdir' }),
+      'disk_full',
+    ],
     [json('IO', 'Could not read from file "/data/x": Input/output error'), 'io_error'],
     [json('Invalid Input', "No magic bytes found at end of file '/data/x'"), 'data_corrupted'],
     [json('Invalid Input', "File '/data/x' too small to be a Parquet file"), 'data_corrupted'],

@@ -13,6 +13,8 @@ interface KernelComplaint {
  */
 export function toSqlError(error: unknown): SqlError {
   if (error instanceof SqlError) return error
+  const ofSystem = fromSystemError(error)
+  if (ofSystem !== undefined) return ofSystem
   const text = error instanceof Error ? error.message : String(error)
   const complaint = parseComplaint(text)
   const [first = '', ...rest] = complaint.message.split('\n')
@@ -25,6 +27,13 @@ export function toSqlError(error: unknown): SqlError {
     ...(hint === undefined ? {} : { hint }),
     cause: error,
   })
+}
+
+/** What Node says of a file or process: no word of the kernel's, and nothing is wrong with the statement. */
+export function fromSystemError(error: unknown): SqlError | undefined {
+  if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return undefined
+  const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT'
+  return new SqlError(isFull ? 'disk_full' : 'io_error', error.message, { cause: error })
 }
 
 /** True where the kernel refuses all further work after this error and must be replaced. */
@@ -158,6 +167,8 @@ function catalogName({ message }: KernelComplaint): ErrorName {
 }
 
 function ioName(message: string): ErrorName {
+  // Of a file that is there; elsewhere it can be opened.
+  if (/too many open files/i.test(message)) return 'io_error'
   if (NO_SPACE.test(message)) return 'disk_full'
   if (NO_FILE.test(message)) return 'undefined_file'
   return BAD_FILE.test(message) || DAMAGE.test(message) ? 'data_corrupted' : 'io_error'

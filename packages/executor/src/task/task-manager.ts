@@ -15,6 +15,8 @@ export const TASKS_MAX = 200
 export const OWNER_GRACE_MS = 5_000
 /** The same for queries that there is a record of: their clients look for another coordinator, perhaps while etcd elects. */
 export const KEPT_QUERY_GRACE_MS = 30_000
+/** Segments that could not be deleted, perhaps for want of a descriptor, are tried again after so long. */
+const DELETE_AGAIN_MS = 5_000
 /** Queries that have ended are remembered this long back, so that a late command of an old owner finds its answer. */
 const RELEASED_QUERIES_MAX = 10_000
 
@@ -338,9 +340,14 @@ export class TaskManager {
   /** Deletes the segments of a released query; a task that has not stopped yet may still write some. */
   #deleteWhenIdle(query: Query): void {
     if ([...query.tasks.values()].some((task) => !task.ended)) return
-    this.#options.store.deleteQuery(query.id).catch((error: unknown) => {
-      // The directory is cleared as a whole when the executor starts again.
-      this.#options.log.warn('segmentsNotDeleted', { query: query.id, error })
+    this.#deleteSegments(query.id)
+  }
+
+  #deleteSegments(queryId: string): void {
+    const { store, log, clock } = this.#options
+    store.deleteQuery(queryId).catch((error: unknown) => {
+      log.warn('segmentsNotDeleted', { query: queryId, error })
+      clock.after(DELETE_AGAIN_MS, () => this.#deleteSegments(queryId), { background: true })
     })
   }
 

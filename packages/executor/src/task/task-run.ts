@@ -4,6 +4,7 @@ import { chainCrc, crc32, setFrameCall, setFrameOrigin } from '@nyala/client/wir
 import { type SegmentStore, spillLimitError } from '../exchange/segment-store.ts'
 import { PullError } from '../exchange/data-client.ts'
 import type { PulledInputs, SegmentPuller } from '../exchange/segment-puller.ts'
+import { fromSystemError } from '../kernel/kernel-errors.ts'
 import type { KernelListener } from '../kernel/kernel-handle.ts'
 import type { KernelOutput, KernelProgress, KernelResult } from '../kernel/kernel-protocol.ts'
 import type { KernelSet, RunningTask } from '../kernel/kernel-set.ts'
@@ -455,6 +456,7 @@ const FILE_ERRORS: ReadonlySet<string> = new Set(['undefined_file', 'io_error', 
 const asSqlError = (error: unknown): SqlError =>
   error instanceof SqlError
     ? error
-    : new SqlError('internal_error', error instanceof Error ? error.message : String(error), {
+    : (fromSystemError(error) ??
+      new SqlError('internal_error', error instanceof Error ? error.message : String(error), {
         cause: error,
-      })
+      }))

@@ -1,0 +1,103 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { pathsOf } from '../local/layout.ts'
+import type { Drill } from './round.ts'
+import { busyExecutor, MOVED_MS } from './strikes.ts'
+
+/** Drills of what machines run short of: room and directories on disks, descriptors, bytes that stay as they are. */
+export const SHORTAGE_DRILLS: readonly Drill[] = [
+  {
+    name: 'segments-corrupted',
+    summary: 'bytes of segments are changed on their way from one executor to another',
+    load: ['small', 'divided', 'divided'],
+    bounds: { stallMs: 3_000 },
+    links: true,
+    apart: true,
+    run: async (round) => {
+      const executors = await round.ids('executor')
+      round.began(executors.join(' and '))
+      const fault = { kind: 'corrupt', way: 'back', pieces: 1 } as const
+      await round.links.set([{ from: executors, to: executors, fault }])
+      await round.until('exact', round.bound(MOVED_MS), async () =>
+        (await round.links.corrupted()) > 0 ? undefined : 'nothing was corrupted',
+      )
+      await round.loadRecovered()
+      await round.links.set([])
+    },
+    mutant: { name: 'no-segment-checksum', fails: ['exact', 'errors'] },
+  },
+  {
+    name: 'exchange-directory-lost',
+    summary: 'the directory that an executor writes segments to is gone, and cannot be made anew',
+    load: ['small', 'divided', 'divided'],
+    bounds: { stallMs: 3_000 },
+    run: async (round) => {
+      const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
+      const directory = join(pathsOf(round.options.target.dir).data, 'exchange', victim)
+      round.began(victim)
+      renameSync(directory, `${directory}-lost`)
+      writeFileSync(directory, '')
+      try {
+        await round.loadRecovered()
+      } finally {
+        rmSync(directory)
+        rmSync(`${directory}-lost`, { recursive: true, force: true })
+      }
+    },
+    mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
+  },
+  {
+    name: 'descriptors-short',
+    summary: 'an executor and its kernels can open no file and no socket more',
+    load: ['small', 'divided', 'divided', 'slow'],
+    bounds: { stallMs: 5_000 },
+    run: async (round) => {
+      const victim = await busyExecutor(round)
+      const pid = (await round.process(victim))?.pid ?? 0
+      const before = [pid, ...childrenOf(pid)].map((one) => ({ pid: one, limit: limitOf(one) }))
+      round.began(victim)
+      try {
+        for (const one of before) await limitDescriptors(one.pid, firstFree(one.pid))
+        await round.loadRecovered()
+      } finally {
+        for (const one of before) {
+          // A kernel may have been replaced meanwhile.
+          if (existsSync(`/proc/${one.pid}`)) await limitDescriptors(one.pid, one.limit)
+        }
+      }
+    },
+    mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
+  },
+]
+
+/** The soft limit of a process that runs. It has what it has open, and gets EMFILE for more. */
+async function limitDescriptors(pid: number, limit: number): Promise<void> {
+  await promisify(execFile)('prlimit', ['--pid', String(pid), `--nofile=${limit}:`])
+}
+
+function limitOf(pid: number): number {
+  const found = /^Max open files\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))
+  if (found === null) throw new Error(`process ${pid} does not say how many files it may open`)
+  return Number(found[1])
+}
+
+/** The first number that no descriptor of a process has: with it as the limit there are no more. */
+function firstFree(pid: number): number {
+  const open = new Set(readdirSync(`/proc/${pid}/fd`).map(Number))
+  let free = 0
+  while (open.has(free)) free++
+  return free
+}
+
+/** Processes whose parent it is. */
+function childrenOf(pid: number): readonly number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .filter(Boolean)
+      .map(Number),
+  )
+}
