@@ -33,6 +33,12 @@ export async function runAttached(
   const { queryId, place, ended } = message
   log.info('attachAsked', { query: queryId, place, ended: ended.length })
   const query = await resumption.attach(queryId, serving)
+  if (signal.aborted) {
+    // Given up while it was being taken over: whoever gave it up had nothing to end yet, and nobody else will.
+    if (serving.isClientGone) resumption.left(queryId, serving)
+    else resumption.ended(queryId, serving)
+    signal.throwIfAborted()
+  }
   try {
     const plan = await resumption.plan(query)
     signal.throwIfAborted()

@@ -7,6 +7,8 @@ export class CallServing implements Serving {
   readonly controller: AbortController
   /** Resolves when the client has said that it has everything. */
   readonly received: Deferred<void> = deferred()
+  /** Its connection has closed: it may come back by another one. */
+  isClientGone = false
   /** What runs the query here. */
   run: { leave(): void } | undefined
 

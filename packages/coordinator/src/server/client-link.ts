@@ -99,6 +99,7 @@ export class ClientLink {
       onClose: () => {
         const gone = new SqlError('query_canceled', 'the client has gone')
         for (const { queryId, serving, controller } of this.#calls.values()) {
+          serving.isClientGone = true
           const isKept = options.services.resumption.clientGone(queryId, serving)
           if (!isKept) controller.abort(gone)
         }
