@@ -189,7 +189,7 @@ const NOTHING_MADE: Earlier = {
 }
 
 /** A plan in streams, and the nanoseconds that they take. */
-interface Cut {
+export interface Cut {
   readonly plan: LogicalPlan
   readonly fragmenter: Fragmenter
   readonly stream: Stream
@@ -218,11 +218,12 @@ function cut(plan: LogicalPlan, input: PlanInput, made: readonly Made[] = []): C
 }
 
 /** The plan, with what it computes twice computed once where that is faster. */
-function cheapest(plan: LogicalPlan, input: PlanInput): Cut {
+export function cheapest(plan: LogicalPlan, input: PlanInput): Cut {
   const scans = scansOf(input)
-  const costs = new Costs(scans)
-  costs.work(plan.root)
   const always = input.options.shareAlways === true
+  const plain = cut(plan, input)
+  // Estimates of the plan itself, of which none is an exchange, are those of its streams' costs.
+  const { costs } = plain.fragmenter
   const once = shareSubtrees(plan, {
     scans,
     isWorth: (shared, times) =>
@@ -230,7 +231,6 @@ function cheapest(plan: LogicalPlan, input: PlanInput): Cut {
       (costs.savedByOnce(shared, times) > 0 &&
         costs.size(shared).bytes <= input.options.broadcastMaxBytes),
   })
-  const plain = cut(plan, input)
   if (once === plan) return plain
   const shared = cut(once, input)
   return always || shared.ns < plain.ns ? { ...shared, aloneNs: plain.aloneNs } : plain

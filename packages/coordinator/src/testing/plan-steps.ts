@@ -1,9 +1,6 @@
 import type { Clock } from '@nyala/client/base'
-import { Costs } from '../plan/fragment/cost.ts'
-import { elapsedNs } from '../plan/fragment/elapsed.ts'
 import { Emitter, isDistributed } from '../plan/fragment/emit.ts'
-import { Fragmenter } from '../plan/fragment/fragmenter.ts'
-import type { PlanOptions } from '../plan/planner.ts'
+import { cheapest, type PlanOptions } from '../plan/planner.ts'
 import { readBoundPlan } from '../plan/bound-plan/read-bound-plan.ts'
 import type { PlanningWorld } from './planning-world.ts'
 
@@ -42,16 +39,12 @@ export async function timePlanSteps(
   const best = world.optimized(plan, bound)
   end('rules')
   const scans = new Map(bound.scans.map((scan) => [scan.id, scan]))
-  const costs = new Costs(scans)
-  const { slots } = options
-  costs.work(best.root)
-  const fragmenter = new Fragmenter(costs, options)
-  const stream = fragmenter.plan(best)
+  const input = { ...bound, functions: world.functions, options }
+  const { plan: chosen, stream, fragmenter } = cheapest(best, input)
   if (isDistributed(stream, fragmenter.drafts)) {
-    elapsedNs(stream, fragmenter.drafts, { costs, slots })
     end('fragments')
-    const on = { slots, firstExchange: 0, firstFragment: 0, scans }
-    new Emitter(fragmenter.drafts, on).result(stream, best, undefined)
+    const on = { slots: options.slots, firstExchange: 0, firstFragment: 0, scans }
+    new Emitter(fragmenter.drafts, on).result(stream, chosen, undefined)
     end('render')
   }
   return steps
