@@ -274,14 +274,9 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     const files = join(world.data, 'events', 'part-0.parquet')
     const sql = `INSERT INTO from_files SELECT id, city FROM read_parquet('${files}') WHERE id < 100`
     t.match(await db.execute(sql), { rowCount: 100 })
-    const made = `CREATE TABLE from_written2 AS SELECT * FROM read_parquet('${files}') WHERE id < 10`
+    const made = `CREATE TABLE from_files_2 AS SELECT * FROM read_parquet('${files}') WHERE id < 10`
     await db.execute(made)
-    const properties = `TBLPROPERTIES ('write.target-file-size-bytes' = '65536')`
-    await db.execute(`CREATE TABLE small_files (id BIGINT, city STRING) ${properties}`)
-    await db.execute('INSERT INTO small_files SELECT id + i, city FROM events, range(3) r(i)')
-    const { rows: written } = await db.query('SHOW FILES IN small_files')
-    t.ok(written.length > 4, `${written.length} files`)
-    const { rows } = await db.query('SELECT count(*) AS n, sum(id) AS s FROM from_written2')
+    const { rows } = await db.query('SELECT count(*) AS n, sum(id) AS s FROM from_files_2')
     t.match(rows, [{ n: 10, s: 45n }])
   })
 
@@ -479,6 +474,8 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     t.match(await count(`seen FOR SYSTEM_TIME AS OF '2100-01-01'`), { c: 4n })
     await db.execute('INSERT INTO theirs VALUES (7, NULL)')
     t.match(await count('seen'), { c: 4n }, 'as it was when it was registered')
+    const [made] = (await db.query('SHOW CREATE TABLE before')).rows
+    t.match(String(made?.['result']), /STORED AS ICEBERG\nTBLPROPERTIES \('metadata_location' = /)
     await db.execute('REFRESH seen')
     t.match(await count('seen'), { c: 5n })
     const error = await errorOf(db.execute('INSERT INTO seen VALUES (1, NULL)'))

@@ -66,6 +66,17 @@ export class IcebergStore {
     })
   }
 
+  /** A metadata file that was a table's once; undefined where it is gone. */
+  async formerMetadata(path: string): Promise<TableMetadata | undefined> {
+    try {
+      const content = await readTableFile(path)
+      return parsed(path, () => parseMetadata(content.toString('utf8')))
+    } catch (error) {
+      if (error instanceof SqlError && error.error === 'data_corrupted') return undefined
+      throw error
+    }
+  }
+
   /** The manifests of a table's current snapshot, or another one; none where it has no snapshot. */
   async manifests(
     metadata: TableMetadata,

@@ -1,3 +1,4 @@
+import { SqlError } from '@nyala/client/protocol'
 import type { IcebergStore } from './iceberg-store.ts'
 import { ENTRY } from './manifest-file.ts'
 import type { Snapshot, TableMetadata } from './metadata.ts'
@@ -20,8 +21,29 @@ export async function reachableFiles(
   return found
 }
 
+/**
+ * What is left of the files that former metadata of a table named, but for those of snapshots whose list `isKnown`. Some of
+ * it may have been removed since, and is left out then.
+ */
+export async function formerFiles(
+  store: IcebergStore,
+  metadata: TableMetadata,
+  isKnown: (list: string) => boolean = () => false,
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>()
+  for (const snapshot of metadata.snapshots ?? []) {
+    if (isKnown(fromUri(snapshot['manifest-list']))) continue
+    try {
+      await addSnapshot(store, { metadata, snapshot, found })
+    } catch (error) {
+      if (!(error instanceof SqlError) || error.error !== 'data_corrupted') throw error
+    }
+  }
+  return found
+}
+
 /** Adds the files of one snapshot to those that were found, the manifest list before the rest. */
-export async function addSnapshot(
+async function addSnapshot(
   store: IcebergStore,
   of: {
     readonly metadata: TableMetadata

@@ -15,6 +15,12 @@ export function createText(relation: RelationRecord, metadata: TableMetadata | u
     const columns = relation.columns.map((c) => quoteIdentifier(c.name)).join(', ')
     return `CREATE VIEW ${name} (${columns}) AS\n${relation.sql}`
   }
+  if (relation.format === 'iceberg') {
+    const file = quoteLiteral(relation.manifest?.path ?? '')
+    const comment =
+      relation.comment === undefined ? '' : `COMMENT ${quoteLiteral(relation.comment)}\n`
+    return `CREATE EXTERNAL TABLE ${name}\n${comment}STORED AS ICEBERG\nTBLPROPERTIES ('metadata_location' = ${file})`
+  }
   const lines = [
     `CREATE ${relation.kind === 'managed' ? '' : 'EXTERNAL '}TABLE ${name} (`,
     relation.columns.map(columnText).join(',\n'),

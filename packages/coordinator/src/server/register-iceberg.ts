@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { SqlError } from '@nyala/client/protocol'
@@ -42,15 +42,24 @@ export async function newestMetadata(directory: string): Promise<string> {
     ? (await readFile(join(directory, 'version-hint.text'), 'utf8')).trim()
     : undefined
   const hinted = names.find((name) => hint !== undefined && name === `v${hint}.metadata.json`)
-  const numbered = names
-    .flatMap((name) => {
-      const number = /^v?(\d+)(?:-.*)?\.metadata\.json$/.exec(name)?.[1]
-      return number === undefined ? [] : [{ name, number: Number(number) }]
-    })
-    .toSorted((a, b) => a.number - b.number)
-  const found = hinted ?? numbered.at(-1)?.name
+  const found = hinted ?? (await highest(directory, names))
   if (found === undefined) throw missing()
   return join(directory, found)
+}
+
+/** The metadata file with the highest number; of several the one that was written last. */
+async function highest(directory: string, names: readonly string[]): Promise<string | undefined> {
+  const numbered = names.flatMap((name) => {
+    const number = /^v?(\d+)(?:-.*)?\.metadata\.json$/.exec(name)?.[1]
+    return number === undefined ? [] : [{ name, number: Number(number) }]
+  })
+  const most = Math.max(...numbered.map(({ number }) => number))
+  const written = await Promise.all(
+    numbered
+      .filter(({ number }) => number === most)
+      .map(async ({ name }) => ({ name, at: (await stat(join(directory, name))).mtimeMs })),
+  )
+  return written.toSorted((a, b) => a.at - b.at).at(-1)?.name
 }
 
 /** Reads a metadata file that another engine has written. Fails with `undefined_file` or `data_corrupted`. */

@@ -1,9 +1,7 @@
 import { rm } from 'node:fs/promises'
-import { SqlError } from '@nyala/client/protocol'
 import type { Catalog, ExpiredSnapshots, TableRecord } from '@nyala/metastore'
 import type { IcebergStore } from '../iceberg/iceberg-store.ts'
-import { addSnapshot, reachableFiles } from '../iceberg/reachable.ts'
-import { fromUri } from '../iceberg/table-files.ts'
+import { formerFiles, reachableFiles } from '../iceberg/reachable.ts'
 
 /**
  * Removes the files that only snapshots needed which a table has forgotten. What no head names once it never will
@@ -26,18 +24,11 @@ export async function removeExpiredFiles(
   if (table === undefined || table.manifest === null) return 0
   const now = await reachableFiles(store, await store.metadata(table), table.manifest.path)
   const before = await store.metadataAt(record.before)
-  const named = new Set([record.before.path])
-  for (const snapshot of before.snapshots ?? []) {
-    if (now.has(fromUri(snapshot['manifest-list']))) continue
-    try {
-      await addSnapshot(store, { metadata: before, snapshot, found: named })
-    } catch (error) {
-      // Somebody has removed a part of it before: the rest is for remove_orphan_files.
-      if (!(error instanceof SqlError) || error.error !== 'data_corrupted') throw error
-    }
-  }
+  // What somebody has removed a part of before is for remove_orphan_files.
+  const former = await formerFiles(store, before, (list) => now.has(list))
+  const named = [record.before.path, ...former]
   // Data files before the manifests that name them: who is interrupted here begins anew with what is left.
-  const gone = [...named].filter((path) => !now.has(path) && isOwn(table, path)).toReversed()
+  const gone = named.filter((path) => !now.has(path) && isOwn(table, path)).toReversed()
   for (const path of gone) await rm(path, { force: true })
   return gone.length
 }

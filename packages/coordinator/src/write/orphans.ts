@@ -2,7 +2,8 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SqlError } from '@nyala/client/protocol'
 import type { TableRecord } from '@nyala/metastore'
-import { reachableFiles } from '../iceberg/reachable.ts'
+import { formerFiles, reachableFiles } from '../iceberg/reachable.ts'
+import { fromUri } from '../iceberg/table-files.ts'
 import type { Services } from '../server/services.ts'
 import { headOf } from './committer.ts'
 
@@ -19,8 +20,9 @@ export const ORPHAN_AGE_MIN_MS = 3_600_000
 export async function removeOrphans(
   table: TableRecord,
   olderThanMs: number,
-  { catalog, manifests, writes }: Pick<Services, 'catalog' | 'manifests' | 'writes'>,
+  services: Pick<Services, 'catalog' | 'manifests' | 'writes' | 'clock'>,
 ): Promise<number> {
+  const { catalog, manifests, writes, clock } = services
   const store = manifests.iceberg
   const files = await filesOf(table.location)
   const transactions = await writes.writeLog.transactions()
@@ -36,13 +38,22 @@ export async function removeOrphans(
   }
   const metadata = await store.metadata(record)
   const reachable = new Set(await reachableFiles(store, metadata, record.manifest.path))
+  // A query may be reading what was the newest when it began, whatever became of that since.
+  for (const former of metadata['metadata-log'] ?? []) {
+    if (former['timestamp-ms'] < clock.wall() - ORPHAN_AGE_MIN_MS) continue
+    const path = fromUri(former['metadata-file'])
+    const before = await store.formerMetadata(path)
+    if (before === undefined) continue
+    for (const one of await formerFiles(store, before)) reachable.add(one)
+  }
   const ids: string[] = []
   for (const { record: one } of transactions) {
     if (one.kind === 'expired') {
       // Queries may still be reading what it has forgotten.
       if (one.table !== table.id) continue
       const before = await store.metadataAt(one.before)
-      for (const path of await reachableFiles(store, before, one.before.path)) reachable.add(path)
+      reachable.add(one.before.path)
+      for (const path of await formerFiles(store, before)) reachable.add(path)
     } else ids.push(one.id)
   }
   const orphans = orphansOf(files, { olderThanMs, reachable, writes: ids })
