@@ -316,9 +316,14 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     const files = join(world.data, 'events', 'part-0.parquet')
     const sql = `INSERT INTO from_files SELECT id, city FROM read_parquet('${files}') WHERE id < 100`
     t.match(await db.execute(sql), { rowCount: 100 })
-    const made = `CREATE TABLE from_files_2 AS SELECT * FROM read_parquet('${files}') WHERE id < 10`
+    const made = `CREATE TABLE from_written2 AS SELECT * FROM read_parquet('${files}') WHERE id < 10`
     await db.execute(made)
-    const { rows } = await db.query('SELECT count(*) AS n, sum(id) AS s FROM from_files_2')
+    const properties = `TBLPROPERTIES ('write.target-file-size-bytes' = '65536')`
+    await db.execute(`CREATE TABLE small_files (id BIGINT, city STRING) ${properties}`)
+    await db.execute('INSERT INTO small_files SELECT id + i, city FROM events, range(3) r(i)')
+    const { rows: written } = await db.query('SHOW FILES IN small_files')
+    t.ok(written.length > 4, `${written.length} files`)
+    const { rows } = await db.query('SELECT count(*) AS n, sum(id) AS s FROM from_written2')
     t.match(rows, [{ n: 10, s: 45n }])
   })
 

@@ -41,6 +41,20 @@ function plainLongs(schema: unknown): unknown {
   return Object.fromEntries(Object.entries(schema).map(([key, item]) => [key, plainLongs(item)]))
 }
 
+/** Types by the text of their schema: to make one takes longer than to write a manifest with it. */
+const types = new Map<string, Type>()
+/** Tables have one or two schemas each, but for what they were partitioned by before. */
+const TYPES_MAX = 500
+
+function keptType(schemaText: string): Type {
+  const known = types.get(schemaText)
+  if (known !== undefined) return known
+  const type = avroType(JSON.parse(schemaText))
+  if (types.size >= TYPES_MAX) types.clear()
+  types.set(schemaText, type)
+  return type
+}
+
 const headerType = avro.Type.forSchema({ type: 'map', values: 'bytes' })
 
 /** The bytes of a file with these records. `metadata` goes into its header. */
@@ -49,9 +63,10 @@ export function writeAvro(
   records: readonly unknown[],
   metadata: Readonly<Record<string, string>>,
 ): Buffer {
-  const type = avroType(schema)
+  const text = JSON.stringify(schema)
+  const type = keptType(text)
   const sync = randomBytes(SYNC_BYTES)
-  const header = { ...metadata, 'avro.schema': JSON.stringify(schema), 'avro.codec': 'deflate' }
+  const header = { ...metadata, 'avro.schema': text, 'avro.codec': 'deflate' }
   const entries = Object.entries(header).map(([key, value]) => [key, Buffer.from(value)])
   const parts: Buffer[] = [MAGIC, headerType.toBuffer(Object.fromEntries(entries)), sync]
   for (let first = 0; first < records.length; first += BLOCK_RECORDS) {
@@ -76,7 +91,7 @@ export function readAvro(bytes: Buffer): AvroFile {
   const entries = header.value as Readonly<Record<string, Buffer>>
   const metadata = Object.fromEntries(Object.entries(entries).map(([k, v]) => [k, v.toString()]))
   const sync = bytes.subarray(header.end, header.end + SYNC_BYTES)
-  const type = avroType(JSON.parse(metadata['avro.schema'] ?? ''))
+  const type = keptType(metadata['avro.schema'] ?? '')
   const codec = metadata['avro.codec'] ?? 'null'
   const records: unknown[] = []
   for (let at = header.end + SYNC_BYTES; at < bytes.length;) {

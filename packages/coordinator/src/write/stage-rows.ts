@@ -3,13 +3,11 @@ import { currentSchema, currentSpec } from '../iceberg/metadata.ts'
 import { partitionFields } from '../iceberg/partition-field.ts'
 import type { Queries } from '../server/query-statement.ts'
 import type { StatementContext } from '../server/statement-context.ts'
+import { targetFileBytes } from './file-size.ts'
 import { partitionKeys } from './partitioning.ts'
 import { orderSql } from './sorting.ts'
 import { type Addition, stageAddition, type TableBase } from './table-change.ts'
 import type { StagedWrite } from './write-run.ts'
-
-/** A data file is closed, and another one begun, at about this size. */
-export const FILE_BYTES_MAX = 256 * 1024 * 1024
 
 /** Runs a query on executors, which write its rows to files of a table, and writes the manifest of these. */
 export async function stageRows(
@@ -34,7 +32,7 @@ export async function stageRows(
     schema: JSON.stringify(schema),
     keys: partitionKeys(partition),
     orderBy,
-    fileBytesMax: FILE_BYTES_MAX,
+    fileBytesMax: targetFileBytes(base.metadata.properties),
   }))
   write.ran(written)
   const files = written.files.map((file) => ({
