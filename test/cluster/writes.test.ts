@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { open, readdir, utimes, writeFile } from 'node:fs/promises'
+import { readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '@nyala/client'
 import { newStatementId, PROTOCOL_VERSION } from '@nyala/client/protocol'
@@ -7,6 +7,8 @@ import { connect } from '@nyala/client'
 import { icebergRead } from 'icebird'
 import t from 'tap'
 import WebSocket from 'ws'
+import { withLocalFiles } from './local-files.ts'
+import { checkTransactions } from './transaction-checks.ts'
 import { errorOf, openWorld, type World } from './world.ts'
 
 interface Ended {
@@ -54,33 +56,6 @@ async function directoryOf(world: World, table: string): Promise<string> {
   const found = names.filter((name) => name.startsWith(`${table}-w`))
   if (found.length !== 1) throw new Error(`${found.length} directories of ${table}`)
   return join(warehouse(world), found[0] ?? '')
-}
-
-/** `fetch` of local files, which the reader of the field has no other way to open. */
-async function withLocalFiles<T>(work: () => Promise<T>): Promise<T> {
-  const remote = globalThis.fetch
-  globalThis.fetch = async (input, init) => {
-    const path = decodeURI(new URL(String(input)).pathname)
-    const range = /^bytes=(\d+)-(\d*)$/.exec(new Headers(init?.headers).get('range') ?? '')
-    const file = await open(path, 'r')
-    try {
-      const { size } = await file.stat()
-      const headers = { 'content-length': String(size) }
-      if (init?.method === 'HEAD') return new Response(null, { headers })
-      const first = Number(range?.[1] ?? 0)
-      const last = range?.[2] === undefined || range[2] === '' ? size - 1 : Number(range[2])
-      const content = Buffer.alloc(Math.min(last, size - 1) - first + 1)
-      await file.read(content, 0, content.length, first)
-      return new Response(content, { status: range === null ? 200 : 206 })
-    } finally {
-      await file.close()
-    }
-  }
-  try {
-    return await work()
-  } finally {
-    globalThis.fetch = remote
-  }
 }
 
 /** The rows of a table as another reader of Iceberg sees them, by its newest metadata file. */
@@ -217,47 +192,12 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     t.same(rows, [{ n: 2 * each }], `${conflicts} conflicts`)
   })
 
-  await t.test('transfers between tables are seen whole, and none is lost', async (t) => {
-    await db.execute('CREATE TABLE bank_a AS SELECT 100 AS n')
-    await db.execute('CREATE TABLE bank_b AS SELECT 100 AS n')
-    const total = 'SELECT (SELECT sum(n) FROM bank_a) + (SELECT sum(n) FROM bank_b) AS total'
-    const databases = await Promise.all(
-      [first, second].map((address) => connect(`nyala://${address}/default`)),
-    )
-    const each = 2
-    await Promise.all(
-      databases.map(async (one) => {
-        for (let done = 0; done < each; done++) {
-          const work: Parameters<Database['transaction']>[0] = async (transaction) => {
-            await transaction.execute('UPDATE bank_a SET n = n - 1')
-            t.same((await transaction.query(total)).rows, [{ total: 199n }], 'it sees its own part')
-            await transaction.execute('UPDATE bank_b SET n = n + 1')
-          }
-          await one.transaction(work, { retries: 20 })
-          t.same((await one.query(total)).rows, [{ total: 200n }])
-        }
-      }),
-    )
-    for (const one of databases) await one.close()
-    const { rows } = await db.query('SELECT a.n AS a, b.n AS b FROM bank_a a, bank_b b')
-    t.same(rows, [{ a: 100 - 2 * each, b: 100 + 2 * each }])
-  })
-
-  await t.test('a transaction that fails leaves nothing, and says why', async (t) => {
-    await db.execute('CREATE TABLE left_out (a INT)')
-    const failing = db.transaction(async (transaction) => {
-      await transaction.execute('INSERT INTO left_out SELECT 1')
-      await transaction.execute('SELECT nothing_like_that')
-    })
-    t.match(await errorOf(failing), { code: '42703' })
-    const { rows } = await db.query('SELECT count(*) AS n FROM left_out')
-    t.same(
-      rows.map(({ n }) => Number(n)),
-      [0],
-    )
-    const data = join(await directoryOf(world, 'left_out'), 'data')
-    t.same(await readdir(data), [])
-  })
+  await t.test('transactions', (t) =>
+    checkTransactions(t, db, {
+      urls: [first, second],
+      directoryOf: (name) => directoryOf(world, name),
+    }),
+  )
 
   await t.test('a statement that is sent again is done once, wherever it is sent', async (t) => {
     await db.execute('CREATE TABLE once (a INT)')
