@@ -1,4 +1,5 @@
 import type { ColumnBounds, FileStatistics, TableFile } from '@nyala/executor/protocol'
+import type { ManifestFile } from '../table/manifest.ts'
 import type { DataFile } from './manifest-file.ts'
 import type { PartitionField } from './partition-field.ts'
 import { parseKey } from './partition-sql.ts'
@@ -8,6 +9,8 @@ import type { IcebergField } from './types.ts'
 
 /** Where the first row group of a Parquet file begins, behind its magic bytes. */
 const FIRST_ROW_GROUP = 4
+/** Of the kernel's COPY. */
+const ROW_GROUP_ROWS = 122_880
 
 /** A file that a task wrote with these columns, in one partition of these fields, as a manifest has it. Pure. */
 export function dataFileOf(
@@ -46,8 +49,32 @@ export function dataFileOf(
     rows: file.rows,
     bytes: file.bytes,
     ...{ columnSizes, valueCounts, nullCounts, lowerBounds, upperBounds },
-    splitOffsets: [FIRST_ROW_GROUP],
+    splitOffsets: splitOffsetsOf(file),
   }
+}
+
+/** Our writers put row groups behind each other without a gap. */
+function splitOffsetsOf({ rowGroupBytes = [0] }: TableFile): readonly number[] {
+  let next = FIRST_ROW_GROUP
+  return rowGroupBytes.map((bytes) => {
+    const offset = next
+    next += bytes
+    return offset
+  })
+}
+
+/**
+ * The row groups of a data file, by which it may be read in parts; a manifest tells where they begin, but not of how many
+ * rows they are. Those of our writers all have the same number but for the last; one that may be otherwise is told as one.
+ * Pure.
+ */
+export function rowGroupsOf({ rows, bytes, splitOffsets }: DataFile): ManifestFile['rowGroups'] {
+  const count = splitOffsets.length
+  if (count < 2 || Math.ceil(rows / ROW_GROUP_ROWS) !== count) return [{ rows, bytes }]
+  return splitOffsets.map((offset, i) => ({
+    rows: Math.min(ROW_GROUP_ROWS, rows - i * ROW_GROUP_ROWS),
+    bytes: (splitOffsets[i + 1] ?? bytes) - offset,
+  }))
 }
 
 /** The bound of all row groups; undefined where that of one is not known. */

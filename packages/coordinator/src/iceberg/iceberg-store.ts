@@ -3,7 +3,7 @@ import { SqlError } from '@nyala/client/protocol'
 import type { TableRecord } from '@nyala/metastore'
 import type { ByteCache } from '../table/byte-cache.ts'
 import type { Manifest, ManifestFile } from '../table/manifest.ts'
-import { statisticsOf } from './data-file.ts'
+import { rowGroupsOf, statisticsOf } from './data-file.ts'
 import {
   type DataFile,
   ENTRY,
@@ -168,7 +168,7 @@ export class IcebergStore {
           bytes: file.bytes,
           modifiedMs: UNKNOWN_TIME,
           rows: file.rows,
-          rowGroups: [{ rows: file.rows, bytes: file.bytes }],
+          rowGroups: rowGroupsOf(file),
           schema: 0,
           ...(statistics === undefined ? {} : { statistics }),
           partition: partitions.numberOf(info.specId, file.partition),

@@ -81,6 +81,8 @@ export const tableFile = s.object({
   statistics: s.optional(fileStatistics),
   /** Compressed bytes of each column; null for nested ones. */
   columnBytes: s.array(s.nullable(s.natural)),
+  /** Compressed bytes of each row group, in the order of the file; absent: it is one. */
+  rowGroupBytes: s.optional(s.array(s.natural)),
 })
 export type TableFile = Infer<typeof tableFile>
 

@@ -27,6 +27,8 @@ export interface WrittenFacts {
   readonly statistics: FileStatistics | undefined
   /** Compressed; null for nested columns. */
   readonly columnBytes: readonly (number | null)[]
+  /** Compressed; of each row group. */
+  readonly rowGroupBytes: readonly number[]
 }
 
 interface FileFacts {
@@ -95,6 +97,7 @@ export class Inspector {
       bytes,
       statistics: fileStatisticsOf(footer, columns),
       columnBytes: footer.columns.map((column) => column?.bytes ?? null),
+      rowGroupBytes: footer.rowGroups.map(({ bytes: ofGroup }) => ofGroup),
     }
   }
 

@@ -16,5 +16,6 @@ export function writtenFactsOf(file: Uint8Array, columns: readonly Column[]): Wr
     bytes: file.byteLength,
     statistics: fileStatisticsOf(footer, columns),
     columnBytes: footer.columns.map((column) => column?.bytes ?? null),
+    rowGroupBytes: footer.rowGroups.map(({ bytes }) => bytes),
   }
 }

@@ -17,9 +17,9 @@ export async function tableFilesOf(
     const facts = await describe(path)
     assert(facts.rows === rows, () => `${path} has ${facts.rows} rows, COPY said ${rows}`)
     assert(facts.bytes === bytes, () => `${path} has ${facts.bytes} bytes, COPY said ${bytes}`)
-    const { statistics, columnBytes } = facts
+    const { statistics, columnBytes, rowGroupBytes } = facts
     found.push({
-      ...{ path, rows, bytes, crc, columnBytes },
+      ...{ path, rows, bytes, crc, columnBytes, rowGroupBytes },
       ...(keys === undefined ? {} : { partition: keys }),
       ...(statistics === undefined ? {} : { statistics }),
     })
