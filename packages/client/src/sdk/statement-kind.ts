@@ -32,7 +32,8 @@ const WRITES =
   /\b(insert|upsert|update|delete|merge|create|drop|alter|truncate|copy|call|execute)\b/i
 
 /** Statements whose outcome coordinators keep under the id that the client gave them. */
-const ONCE = /^(?:insert|update|delete|merge|truncate|optimize|create\s+table|drop\s+(?:table|database|schema))\b/i
+const ONCE =
+  /^(?:insert|update|delete|merge|truncate|optimize|create\s+table|drop\s+(?:table|database|schema))\b/i
 
 /** Told from the first word, with comments and brackets before it skipped. In doubt it is a write, which is never repeated. */
 export function statementKind(sql: string): StatementKind {
