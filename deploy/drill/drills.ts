@@ -6,6 +6,7 @@ import type { Drill, Round } from './round.ts'
 import { SHORTAGE_DRILLS } from './shortage-drills.ts'
 import {
   busyExecutor,
+  etcdLeader,
   follower,
   MOVED_MS,
   seesCoordinatorGo,
@@ -13,6 +14,7 @@ import {
   streaming,
 } from './strikes.ts'
 import { statusAt } from './target.ts'
+import { WRITE_DRILLS } from './write-drills.ts'
 
 /** Every drill, in the order in which they are run. Bounds are those of an idle machine and default timers. */
 export const DRILLS: readonly Drill[] = [
@@ -175,6 +177,7 @@ export const DRILLS: readonly Drill[] = [
   ...MOMENT_DRILLS,
   ...LINK_DRILLS,
   ...SHORTAGE_DRILLS,
+  ...WRITE_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */
@@ -226,19 +229,6 @@ async function stopAndWake(round: Round, victim: string): Promise<void> {
     (await statusAt(address)) === undefined ? `${victim} was woken and does not answer` : undefined,
   )
   load.gate.open()
-}
-
-async function etcdLeader(round: Round): Promise<string> {
-  let found: string | undefined
-  await round.until('whole', round.bound(MOVED_MS), async () => {
-    const processes = await round.options.target.processes()
-    const coordinators = processes.filter(({ role }) => role === 'coordinator')
-    const status = await statusAt(round.options.prng.pick(coordinators).address)
-    const leader = status?.etcd.find((one) => one.leader)
-    found = processes.find((one) => one.role === 'etcd' && one.address === leader?.address)?.id
-    return found === undefined ? 'no coordinator knows which member of etcd leads' : undefined
-  })
-  return found as string
 }
 
 async function rollingRestart(round: Round): Promise<void> {

@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import { silentLog, systemClock } from '@nyala/client/base'
-import { connectKv, Keys } from '@nyala/metastore'
+import { checkWarehouse } from '@nyala/coordinator/warehouse'
+import { connectKv, Keys, type Kv } from '@nyala/metastore'
 import type { RunningProcess } from '../local/cluster.ts'
 import { pathsOf } from '../local/layout.ts'
 import { statusAt, type Target } from './target.ts'
@@ -24,19 +25,33 @@ export async function leftInCluster(target: Target): Promise<string | undefined>
   return leftInEtcd(target)
 }
 
-async function leftInEtcd(target: Target): Promise<string | undefined> {
+const leftInEtcd = (target: Target): Promise<string | undefined> =>
+  askEtcd(target, async (kv, keys) => {
+    for (const prefix of [keys.queries, keys.txns]) {
+      const [item] = (await kv.range(prefix)).items
+      if (item !== undefined) return `the key ${item.key} is still there`
+    }
+    return undefined
+  })
+
+/** The first file of a managed table that is missing, changed, or named by nothing. */
+export const leftInWarehouse = (target: Target): Promise<string | undefined> =>
+  askEtcd(target, async (kv, keys) => {
+    const [problem] = await checkWarehouse({ kv, keys, clock: systemClock, log: silentLog })
+    return problem
+  })
+
+async function askEtcd(
+  target: Target,
+  ask: (kv: Kv, keys: Keys) => Promise<string | undefined>,
+): Promise<string | undefined> {
   const kv = await connectKv({
     endpoints: target.etcdEndpoints,
     clock: systemClock,
     log: silentLog,
   })
   try {
-    const keys = new Keys(target.cluster)
-    for (const prefix of [keys.queries, keys.txns]) {
-      const [item] = (await kv.range(prefix)).items
-      if (item !== undefined) return `the key ${item.key} is still there`
-    }
-    return undefined
+    return await ask(kv, new Keys(target.cluster))
   } catch (error) {
     return `etcd does not say what is left: ${(error as Error).message}`
   } finally {

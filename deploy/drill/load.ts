@@ -1,12 +1,18 @@
 import { connect, type Database, SqlError } from '@nyala/client'
 import { type Clock, deferred, type Deferred, Prng } from '@nyala/client/base'
 import { type Facts, type Question, STREAM_SQL, StreamTally } from './facts.ts'
+import type { Ledger } from './ledger.ts'
 
 /**
  * What a client of the load does over and over: a small query, one that is divided among executors, one that computes
- * for a second, a large result, the same from one executor, or a view that is made, read and dropped.
+ * for a second, a large result, the same from one executor, a view that is made, read and dropped, a row that is added to
+ * a table, or a transaction over two tables.
  */
-export type LoadKind = 'small' | 'divided' | 'slow' | 'stream' | 'scan' | 'write'
+export type LoadKind =
+  'small' | 'divided' | 'slow' | 'stream' | 'scan' | 'write' | 'append' | 'transfer'
+
+/** A call writes to managed tables. */
+export const isTableWrite = (kind: LoadKind): boolean => kind === 'append' || kind === 'transfer'
 
 /** A call is a large result, which begins long before it ends. */
 export const isStream = (kind: LoadKind): boolean => kind === 'stream' || kind === 'scan'
@@ -30,6 +36,7 @@ export interface LoadOptions {
   readonly url: string
   readonly database: string
   readonly facts: Facts
+  readonly ledger: Ledger
   readonly seed: number
   readonly clock: Clock
   /** Streams stop in their midst until the gate is opened. */
@@ -41,6 +48,8 @@ const AFTER_FAILURE_MS = 50
 
 /** Between two calls: the load is to be there at every moment, not to take the machine from those who recover. */
 const BETWEEN_CALLS_MS = 25
+/** Of clients that write to tables, which keep 100 snapshots: what is older, nobody could check. */
+const BETWEEN_WRITES_MS = 300
 
 /** Streams pass it between two batches. */
 export class Gate {
@@ -214,7 +223,8 @@ export class LoadClient {
       const call = await this.#callOnce(startedMs)
       this.calls.push(call)
       this.#noteStall(call)
-      await clock.sleep(call.error === undefined ? BETWEEN_CALLS_MS : AFTER_FAILURE_MS)
+      const pauseMs = isTableWrite(this.kind) ? BETWEEN_WRITES_MS : BETWEEN_CALLS_MS
+      await clock.sleep(call.error === undefined ? pauseMs : AFTER_FAILURE_MS)
     }
   }
 
@@ -223,7 +233,7 @@ export class LoadClient {
   }
 
   async #callOnce(startedMs: number): Promise<Call> {
-    const { clock, facts, kind } = this.#options
+    const { clock, kind } = this.#options
     const call = {
       kind,
       startedMs,
@@ -233,16 +243,29 @@ export class LoadClient {
       rowsDoubled: 0,
     }
     try {
-      const found =
-        kind === 'stream' || kind === 'scan'
-          ? await this.#stream()
-          : kind === 'write'
-            ? await this.#write()
-            : await this.#ask(this.#options.prng.pick(facts[kind]))
-      return { ...call, ...found, endedMs: clock.now() }
+      return { ...call, ...(await this.#do(kind)), endedMs: clock.now() }
     } catch (error) {
       if (!(error instanceof SqlError)) throw error
       return { ...call, error, endedMs: clock.now() }
+    }
+  }
+
+  #do(kind: LoadKind): Promise<Partial<Call>> {
+    const { facts, ledger, prng } = this.#options
+    switch (kind) {
+      case 'stream':
+      case 'scan':
+        return this.#stream()
+      case 'write':
+        return this.#write()
+      case 'append':
+        return ledger.append(this.#database, this.name)
+      case 'transfer':
+        return ledger.transfer(this.#database, prng)
+      case 'small':
+      case 'divided':
+      case 'slow':
+        return this.#ask(prng.pick(facts[kind]))
     }
   }
 

@@ -43,7 +43,7 @@ export const MOMENT_DRILLS: readonly Drill[] = [
 ]
 
 /** Arms a failpoint and waits until somebody was struck there; the first strike is when time begins to count. */
-async function strikeAt(round: Round, name: Failpoint, isFirst: boolean): Promise<void> {
+export async function strikeAt(round: Round, name: Failpoint, isFirst: boolean): Promise<void> {
   const file = round.options.failpointFile
   if (file === undefined) throw new Error('the drill has no failpoints')
   if (isFirst) round.began(name)

@@ -1,9 +1,11 @@
+import { connect } from '@nyala/client'
 import type { Clock, Prng } from '@nyala/client/base'
 import type { RunningProcess } from '../local/cluster.ts'
 import type { Facts } from './facts.ts'
-import { leftInCluster } from './leftovers.ts'
+import type { Ledger } from './ledger.ts'
+import { leftInCluster, leftInWarehouse } from './leftovers.ts'
 import type { Links } from './links.ts'
-import { type Call, isStream, Load, type LoadKind } from './load.ts'
+import { type Call, isStream, isTableWrite, Load, type LoadKind } from './load.ts'
 import { type LogLine, LogTail, missingFrom, statusAt, type Target } from './target.ts'
 
 /** What a drill promises, one of: see {@link Check}. */
@@ -86,6 +88,8 @@ export interface RoundOptions {
   readonly members: readonly string[]
   readonly database: string
   readonly facts: Facts
+  /** What clients have written, in all rounds. */
+  readonly ledger: Ledger
   readonly prng: Prng
   readonly clock: Clock
   /** Times by which bounds are multiplied, for a machine that is short of something. */
@@ -101,6 +105,8 @@ export interface RoundOptions {
 const WHOLE_MS = 45_000
 /** Executors give up a query that nobody asks for after 30 s. */
 const TIDY_MS = 45_000
+/** What an aborted write has left is removed once more after 60 s, and its record goes then. */
+const WRITES_TIDY_MS = 120_000
 /** Until the load runs as it should before the strike. */
 const WARM_MS = 60_000
 const POLL_MS = 20
@@ -155,7 +161,12 @@ export class Round {
       await this.#whole()
       this.#recoveredMs = clock.now() - this.#strikeMs
       await this.load.finish()
-      await this.until('tidy', TIDY_MS, () => leftInCluster(this.options.target))
+      await this.#checkWrites()
+      const tidyMs = this.#writes ? WRITES_TIDY_MS : TIDY_MS
+      await this.until('tidy', tidyMs, () => leftInCluster(this.options.target))
+      if (this.#writes) {
+        await this.until('tidy', 0, () => leftInWarehouse(this.options.target))
+      }
     } catch (error) {
       if (!(error instanceof ClaimFailed)) throw error
       this.#failures.push({ claim: error.claim, failure: error.message })
@@ -242,6 +253,22 @@ export class Round {
     }
   }
 
+  get #writes(): boolean {
+    return this.options.drill.load.some(isTableWrite)
+  }
+
+  /** What is in the tables is what clients were told, whichever coordinator is asked. */
+  async #checkWrites(): Promise<void> {
+    if (!this.#writes) return
+    const { target, database, ledger } = this.options
+    for (const { address, role } of await target.processes()) {
+      if (role !== 'coordinator') continue
+      await using db = await connect({ url: `nyala://${address}`, database, discover: false })
+      const wrong = await ledger.check(db)
+      if (wrong !== undefined) throw new ClaimFailed('exact', wrong)
+    }
+  }
+
   #whole(): Promise<void> {
     const { target, members } = this.options
     return this.until('whole', this.bound(WHOLE_MS), () => missingFrom(target, members))
@@ -253,7 +280,7 @@ export class Round {
   }
 
   async #startLoad(): Promise<void> {
-    const { drill, target, clock, facts, prng, database } = this.options
+    const { drill, target, clock, facts, ledger, prng, database } = this.options
     const begin = await drill.begin?.(this)
     const prefer =
       begin === undefined
@@ -265,6 +292,7 @@ export class Round {
       url: target.url,
       database,
       facts,
+      ledger,
       seed: prng.below(2 ** 31),
       clock,
       holdStreams: drill.holdStreams === true,

@@ -7,8 +7,10 @@ import type { LocalCluster, RunningProcess } from '../local/cluster.ts'
 import { LauncherError } from '../local/launcher-error.ts'
 import { startLocalCluster } from '../local/start.ts'
 import { type Facts, gatherFacts } from './facts.ts'
+import { Ledger } from './ledger.ts'
 import { leftOnMachine } from './leftovers.ts'
 import { Links } from './links.ts'
+import { isTableWrite } from './load.ts'
 import { type Check, type Drill, Round, type RoundOptions, type RoundResult } from './round.ts'
 import { ownTarget, runningTarget, type Target } from './target.ts'
 
@@ -153,13 +155,14 @@ async function strike(
   struck: Pick<RoundOptions, 'target' | 'database' | 'links' | 'failpointFile'>,
   options: DrillOptions,
 ): Promise<readonly RoundResult[]> {
-  const { target, database } = struck
+  const { target } = struck
   const prng = new Prng(options.seed)
   const members = (await target.processes()).map(({ id }) => id)
-  await createTables(target, database, options.facts)
+  const ledger = new Ledger()
+  await createTables(struck, options.facts, drill.load.some(isTableWrite) ? ledger : undefined)
   const rounds: RoundResult[] = []
   for (let number = 1; number <= options.times; number++) {
-    const round = await new Round({ ...options, ...struck, drill, members, prng }).run()
+    const round = await new Round({ ...options, ...struck, drill, ledger, members, prng }).run()
     rounds.push(round)
     options.onRound?.(round, number)
     // What a failure leaves would be taken for the doing of the next strike.
@@ -168,12 +171,17 @@ async function strike(
   return rounds
 }
 
-async function createTables(target: Target, database: string, facts: Facts): Promise<void> {
+async function createTables(
+  { target, database }: { readonly target: Target; readonly database: string },
+  facts: Facts,
+  ledger: Ledger | undefined,
+): Promise<void> {
   await using db = await connect({ url: target.url, database })
   const wanted = facts.sample.statements.filter((sql) =>
     TABLES.some((table) => new RegExp(`TABLE (IF NOT EXISTS )?${table}\\b`).test(sql)),
   )
   for (const sql of wanted) await db.execute(sql)
+  await ledger?.makeTables(db)
 }
 
 function report(

@@ -1,5 +1,5 @@
 import type { Round } from './round.ts'
-import type { LogLine } from './target.ts'
+import { type LogLine, statusAt } from './target.ts'
 
 /** For what is to happen to streams, or to a member, within the bounds of this machine. */
 export const MOVED_MS = 10_000
@@ -55,4 +55,18 @@ async function tasksAt(address: string): Promise<number> {
   } catch {
     return 0
   }
+}
+
+/** The member of etcd that leads it. */
+export async function etcdLeader(round: Round): Promise<string> {
+  let found: string | undefined
+  await round.until('whole', round.bound(MOVED_MS), async () => {
+    const processes = await round.options.target.processes()
+    const coordinators = processes.filter(({ role }) => role === 'coordinator')
+    const status = await statusAt(round.options.prng.pick(coordinators).address)
+    const leader = status?.etcd.find((one) => one.leader)
+    found = processes.find((one) => one.role === 'etcd' && one.address === leader?.address)?.id
+    return found === undefined ? 'no coordinator knows which member of etcd leads' : undefined
+  })
+  return found as string
 }

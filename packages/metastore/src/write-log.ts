@@ -1,4 +1,11 @@
-import { assert, type Clock, DecodeError, type Schema } from '@nyala/client/base'
+import {
+  assert,
+  type Clock,
+  DecodeError,
+  failpoint,
+  isMutant,
+  type Schema,
+} from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Keys } from './keys.ts'
 import type { CommitResult, Compare, KeyValue, Kv, Operation } from './kv.ts'
@@ -97,6 +104,7 @@ export class WriteLog {
     const { kv, keys, clock } = this.#options
     const key = keys.statement(statementId)
     const { item } = await repeatRead({ kv, clock, ...options }, () => kv.get(key))
+    if (isMutant('no-outcome-check')) return undefined
     return item === undefined ? undefined : decodeStored(statementRecord, item)
   }
 
@@ -126,10 +134,7 @@ export class WriteLog {
     const { result } = await repeatCommit(
       { kv, clock, signal: options.signal },
       {
-        compares: [
-          { kind: 'absent', key },
-          { kind: 'absent', key: statement },
-        ],
+        compares: [{ kind: 'absent', key }, ...absent([statement])],
         success: [{ kind: 'put', key, value }],
         failure: [
           { kind: 'get', key },
@@ -137,10 +142,10 @@ export class WriteLog {
         ],
       },
     )
-    const begun = (modRevision: number): { kind: 'begun'; write: BegunWrite } => ({
-      kind: 'begun',
-      write: { record, modRevision },
-    })
+    const begun = (modRevision: number): { kind: 'begun'; write: BegunWrite } => {
+      failpoint('write.begun')
+      return { kind: 'begun', write: { record, modRevision } }
+    }
     if (result.succeeded) return begun(result.revision)
     // Ids are random: what is there is what an earlier attempt of this call has put.
     const item = itemAt(result, 0)
@@ -222,11 +227,12 @@ export class WriteLog {
     const outcomes = statements.map(({ id }) => keys.statement(id))
     const pending = writes.map((write) => keys.txn(write.record.id))
     const guards = new Set(compares.map((compare) => compare.key))
+    failpoint('write.deciding')
     const { result } = await repeatCommit(
       { kv, clock, ...options },
       {
         compares: [
-          ...outcomes.map((key): Compare => ({ kind: 'absent', key })),
+          ...absent(outcomes),
           ...writes.map(({ record, modRevision }): Compare => {
             return { kind: 'modRevision', key: keys.txn(record.id), equals: modRevision }
           }),
@@ -243,8 +249,9 @@ export class WriteLog {
         failure: [...outcomes, ...pending, ...guards].map((key) => ({ kind: 'get', key })),
       },
     )
-    if (result.succeeded) return { kind: 'committed', revision: result.revision }
-    return this.#refused(result, request)
+    if (!result.succeeded) return this.#refused(result, request)
+    failpoint('write.decided')
+    return { kind: 'committed', revision: result.revision }
   }
 
   #refused(result: CommitResult, { writes, statements }: DecideRequest): Decision {
@@ -386,6 +393,10 @@ export function rememberExpired(keys: Keys, expired: Omit<ExpiredSnapshots, 'kin
   const value = encodeRecord(transactionRecord, { kind: 'expired', ...expired })
   return { kind: 'put', key: keys.txn(expired.id), value }
 }
+
+/** That statements have no outcome yet. */
+const absent = (keys: readonly string[]): readonly Compare[] =>
+  isMutant('no-outcome-check') ? [] : keys.map((key) => ({ kind: 'absent', key }))
 
 function itemAt(result: CommitResult, index: number): KeyValue | undefined {
   const response = result.responses[index]

@@ -23,6 +23,12 @@ export const FAILPOINTS = [
   'query.claiming',
   /** A coordinator has claimed a query, and no executor knows. */
   'query.claimed',
+  /** The record of a write is there, and none of its files. */
+  'write.begun',
+  /** The files of a write are on disk, and the commit that decides it is about to be sent. */
+  'write.deciding',
+  /** A write was decided, and its client has not been told. */
+  'write.decided',
   /** An executor is about to say that a task has ended. */
   'task.ending',
 ] as const

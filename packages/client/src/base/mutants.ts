@@ -20,6 +20,8 @@ export const MUTANTS = [
   'no-step-down',
   /** A guarded write that was not answered is not repeated. */
   'no-commit-retry',
+  /** A statement that was sent before is done again: neither its outcome is looked at, nor does a commit compare it. */
+  'no-outcome-check',
   /** What runs is ended by a planned stop, not waited for. */
   'no-drain',
   /** A member whose lease is gone does not register again. */

@@ -23,6 +23,12 @@ export interface MetadataFile {
 /** A name that ends in the checksum of its file: whoever reads that needs no other record of it. */
 const CHECKED_NAME = /-([0-9a-f]{8})\.(?:avro|metadata\.json|parquet)$/
 
+/** The checksum that the name of a file says; undefined where it says none. */
+export function namedChecksum(path: string): number | undefined {
+  const digits = CHECKED_NAME.exec(path)?.[1]
+  return digits === undefined ? undefined : Number.parseInt(digits, 16)
+}
+
 const hex = (crc: number): string => crc.toString(16).padStart(8, '0')
 
 /**
@@ -138,10 +144,10 @@ export async function readTableFile(
   } catch (cause) {
     throw corrupted(path, `cannot be read: ${(cause as Error).message}`, cause)
   }
-  const named = CHECKED_NAME.exec(path)?.[1]
+  const named = namedChecksum(path)
   const crc = crc32(content)
   const isWrong =
-    (named !== undefined && named !== hex(crc)) ||
+    (named !== undefined && named !== crc) ||
     (expected !== undefined && (expected.crc32 !== crc || expected.bytes !== content.byteLength))
   if (isWrong) throw corrupted(path, 'does not have the checksum that was recorded for it')
   return content
