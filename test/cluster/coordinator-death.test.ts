@@ -54,7 +54,8 @@ t.test('a coordinator that dies at a named moment of a query', async (t) => {
     return name.replace('failpoints.', '')
   }
 
-  for (const name of ['query.planning', 'query.running', 'query.ending'] as const) {
+  // At query.running and others too, under load: the drill coordinator-kill-at-moments.
+  for (const name of ['query.planning', 'query.ending'] as const) {
     await t.test(`${name}: the query is run elsewhere`, async (t) => {
       const moves: unknown[] = []
       arm(name)

@@ -10,11 +10,11 @@ const MUTANT_SEEDS = 400
 const FIRST_GUILTY: Readonly<Partial<Record<Mutant, number>>> = { unguardedRemoval: 100 }
 
 t.test('whatever breaks, one leads, the past is fenced, and the cluster heals', async (t) => {
-  const summary = await runSeeds('election', { from: firstSeed, seeds: SEEDS })
+  const summary = await runSeeds('election', { from: firstSeed, seeds: SEEDS / 2 })
   t.strictSame(violationsOf(summary), [])
   const { epochs = 0, writes = 0 } = summary.totals
-  t.ok(epochs > 2 * SEEDS, `${epochs} terms: leaders do change`)
-  t.ok(writes > 20 * SEEDS, `${writes} writes under an epoch: leaders do work`)
+  t.ok(epochs > SEEDS, `${epochs} terms: leaders do change`)
+  t.ok(writes > 10 * SEEDS, `${writes} writes under an epoch: leaders do work`)
 })
 
 t.test('what has gone wrong once does not again', async (t) => {

@@ -8,11 +8,11 @@ const MUTANT_SEEDS = 1_000
 t.test(
   'every frame comes once, each owner epoch has one owner, and no record is left',
   async (t) => {
-    const summary = await runSeeds('ownership', { from: firstSeed, seeds: SEEDS })
+    const summary = await runSeeds('ownership', { from: firstSeed, seeds: SEEDS / 2 })
     t.strictSame(violationsOf(summary), [])
     const { claims = 0, completed = 0 } = summary.totals
-    t.ok(claims > SEEDS / 2, `${claims} takeovers`)
-    t.ok(completed > SEEDS, `${completed} queries gave their clients all they asked for`)
+    t.ok(claims > SEEDS / 4, `${claims} takeovers`)
+    t.ok(completed > SEEDS / 2, `${completed} queries gave their clients all they asked for`)
   },
 )
 

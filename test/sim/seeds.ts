@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Summary } from './command-line.ts'
 
-/** How many seeds `npm test` runs; NYALA_SEEDS sets another number. */
+/** How many seeds `npm test` runs, half of each where two simulations share a part; NYALA_SEEDS sets another number. */
 export const SEEDS = Number(process.env['NYALA_SEEDS'] ?? 1_000)
 /** Other seeds each day, so that more of them are tried over time; NYALA_SEED sets the first one. */
 export const firstSeed: number = Number(
