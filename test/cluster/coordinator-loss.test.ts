@@ -42,27 +42,27 @@ t.test('a result that streams when its coordinator is lost', async (t) => {
       return queries.length === 0 && running === 0
     })
 
-  for (const [from, sql, divided] of [
-    ['one task that sorts', SORTED, false],
-    ['several tasks that sort a range each', SORTED, true],
-  ] as const) {
-    await t.test(`goes on when it is killed, from ${from}`, async (t) => {
-      const session = await dividedSession(db, divided)
-      const plan = (await session.query(`EXPLAIN ${sql}`)).rows.map((row) => Object.values(row)[0])
-      t.equal(/for each range/.test(plan.join()), divided && sql === SORTED, 'the plan is such')
+  await t.test(
+    'goes on when it is killed, from several tasks that sort a range each',
+    async (t) => {
+      const session = await dividedSession(db, true)
+      const plan = (await session.query(`EXPLAIN ${SORTED}`)).rows.map(
+        (row) => Object.values(row)[0],
+      )
+      t.match(plan.join(), /for each range/, 'the plan is such')
       let killed = ''
       const moves: unknown[] = []
-      const stream = session.stream(sql, [], { onMoved: (move) => moves.push(move) })
+      const stream = session.stream(SORTED, [], { onMoved: (move) => moves.push(move) })
       const at = [{ rows: EARLY, act: (s: QueryStream) => void (killed = signal(s, 'SIGKILL')) }]
       const reading = await readLarge(stream, { at })
       isExact(reading)
       t.comment(`longest wait ${Math.round(reading.stallMs)} ms`)
-      t.equal(isSorted(reading.ids), sql === SORTED, 'a sort keeps its order')
+      t.ok(isSorted(reading.ids), 'it keeps its order')
       t.match(moves, [{ from: killed, to: stream.coordinator, resumed: true }])
       t.not(stream.coordinator, killed)
       await allServe()
-    })
-  }
+    },
+  )
 
   await t.test('goes on when it is paused, which does no harm when it wakes', async (t) => {
     const session = await dividedSession(db, true)
@@ -104,17 +104,6 @@ t.test('a result that streams when its coordinator is lost', async (t) => {
     const reading = await readLarge(session.stream(LARGE), { at })
     isExact(reading)
     t.ok(new Set(reading.coordinators).size > 1)
-  })
-
-  await t.test('goes on when the leader is the one that is killed', async (t) => {
-    const { leader } = await db.status()
-    const { address = '' } = cluster.processes.find(({ id }) => id === leader) ?? {}
-    await using there = await connect(`nyala://${address}/default`)
-    const stream = there.stream(LARGE)
-    const at = [{ rows: EARLY, act: (s: QueryStream) => void signal(s, 'SIGKILL') }]
-    isExact(await readLarge(stream, { at }))
-    t.not(stream.coordinator, leader)
-    await allServe()
   })
 
   await t.test('is had whole by whoever attaches before its client reads', async (t) => {

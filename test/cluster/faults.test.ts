@@ -150,19 +150,6 @@ t.test('a cluster of two coordinators and two executors', async (t) => {
     await until('another process serves as e1', () => servesAnew('e1', executor))
   })
 
-  await t.test('a read goes on at another coordinator when its own is killed', async (t) => {
-    const id = db.coordinator
-    if (id === undefined) throw new Error('the client is connected to no coordinator')
-    const dead = pidOf(cluster, id)
-    const running = db.query(SLOW)
-    await until('it runs', async () => (await tasksRunning(world)) > 0)
-    process.kill(dead, 'SIGKILL')
-    t.strictSame((await running).rows, [{ n: 0n }])
-    t.equal((await db.query(GROUPED)).rows.length, 97)
-    t.not(db.coordinator, id)
-    await until('another process serves in its place', () => servesAnew(id, dead))
-  })
-
   await t.test('nothing is left of queries that have ended', async () => {
     await until('no task or query is left', async () => {
       const { queries } = await db.status()

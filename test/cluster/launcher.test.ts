@@ -1,12 +1,9 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { connect } from '@nyala/client'
-import { systemClock } from '@nyala/client/base'
-import { generateSample, startLocalCluster } from '@nyala/deploy'
 import t, { type Test } from 'tap'
 
 const run = promisify(execFile)
@@ -20,11 +17,6 @@ async function temporaryDirectory(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
   t.teardown(() => rm(dir, { recursive: true, force: true }))
   return dir
-}
-
-async function coordinatorVersion(): Promise<unknown> {
-  const path = new URL('../../../packages/coordinator/package.json', import.meta.url)
-  return (JSON.parse(await readFile(path, 'utf8')) as { readonly version?: unknown }).version
 }
 
 interface Finished {
@@ -77,44 +69,3 @@ t.test('the shell starts a cluster, fills it, asks every coordinator, and stops 
   }
   t.match(await nyala(['sql', '-e', 'SELECT 1'], dir), { code: 3, stdout: '' })
 })
-
-t.test(
-  'members that are killed come back and serve the tables that were made before',
-  async (t) => {
-    const dir = await temporaryDirectory(t)
-    const sample = await generateSample({
-      dir: join(dir, 'sample'),
-      scaleFactor: SCALE_FACTOR,
-      variables: process.env,
-    })
-    await using cluster = await startLocalCluster({
-      dir: join(dir, 'cluster'),
-      roots: [sample.dir],
-      coordinators: 2,
-      executors: 2,
-      restart: true,
-      variables: process.env,
-    })
-    await using db = await connect({ url: cluster.url })
-    t.equal(db.server?.version, await coordinatorVersion(), 'members say what they are')
-    for (const statement of sample.statements) await db.execute(statement)
-    const count = async (): Promise<unknown> =>
-      (await db.query<{ n: bigint }>('SELECT count(*) AS n FROM orders')).rows[0]?.n
-    t.equal(await count(), 15_000n)
-    for (const id of ['e1', 'etcd1', 'c1']) {
-      const before = cluster.processes.find((one) => one.id === id)?.pid
-      const killed = systemClock.now()
-      cluster.kill(id)
-      const deadline = systemClock.now() + 30_000
-      const isBack = (): boolean => {
-        const now = cluster.processes.find((one) => one.id === id)?.pid
-        return now !== undefined && now !== before
-      }
-      while (!isBack() && systemClock.now() < deadline) await systemClock.sleep(20)
-      t.ok(isBack(), `${id} came back`)
-      await cluster.joined()
-      t.comment(`${id} back after ${Math.round(systemClock.now() - killed)} ms`)
-      t.equal(await count(), 15_000n, `after ${id}`)
-    }
-  },
-)
