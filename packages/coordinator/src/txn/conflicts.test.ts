@@ -14,7 +14,8 @@ import type { DataFile } from '../iceberg/manifest-file.ts'
 import type { ChangeKind } from '../write/change.ts'
 import { Committer } from '../write/committer.ts'
 import { WriteRuns } from '../write/write-run.ts'
-import { contextOf, type Entry, entriesOf, tableIn, tableOf } from './testing/simulated-tables.ts'
+import { tableIn, tableOf } from '../write/testing/simulated-world.ts'
+import { contextOf, type Entry, entriesOf } from './testing/simulated-tables.ts'
 import { Transactions } from './transactions.ts'
 
 /** What each statement does to a table that has the files f1 and f2. MERGE is an UPDATE of the files that it changes. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { AppendSimulation } from './testing/append-simulation.ts'
-import type { Guard } from './testing/write-simulation.ts'
+import type { Guard } from './testing/simulated-world.ts'
 
 const SEED = Number(process.env['NYALA_SEED'] ?? 1)
 const RUNS = Number(process.env['NYALA_RUNS'] ?? 100)

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { type Guard, WriteSimulation } from './testing/write-simulation.ts'
+import type { Guard } from './testing/simulated-world.ts'
+import { WriteSimulation } from './testing/write-simulation.ts'
 
 const SEED = Number(process.env['NYALA_SEED'] ?? 1)
 const RUNS = Number(process.env['NYALA_RUNS'] ?? 150)

@@ -1,4 +1,5 @@
 import type { Keys, Kv, Operation } from '@nyala/metastore'
+import { withCommits } from '../../write/testing/simulated-world.ts'
 import type { TransactionMutant } from './transaction-simulation.ts'
 
 /** The store for commits of transactions that leave out one of their guards. */
@@ -11,20 +12,11 @@ export function mutantKv(kv: Kv, keys: Keys, mutant: TransactionMutant | undefin
   const prefix = mutant === undefined ? undefined : prefixes[mutant]
   const isTorn = mutant === 'torn-commit'
   if (prefix === undefined && !isTorn) return kv
-  const commitIf: Kv['commitIf'] = (request, options) => {
-    const compares = request.compares.filter(
-      ({ key }) => prefix === undefined || !key.startsWith(prefix),
-    )
-    const success = isTorn ? withoutLast(request.success, keys.catalog) : request.success
-    return kv.commitIf({ ...request, compares, success }, options)
-  }
-  return new Proxy<Kv>(kv, {
-    get(target, name) {
-      if (name === 'commitIf') return commitIf
-      const value: unknown = Reflect.get(target, name)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
+  return withCommits(kv, ({ compares, success, ...request }) => ({
+    ...request,
+    compares: compares.filter(({ key }) => prefix === undefined || !key.startsWith(prefix)),
+    success: isTorn ? withoutLast(success, keys.catalog) : success,
+  }))
 }
 
 function withoutLast(operations: readonly Operation[], prefix: string): readonly Operation[] {

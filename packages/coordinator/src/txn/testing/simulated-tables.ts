@@ -1,6 +1,7 @@
 import type { SessionTransaction } from '@nyala/client/protocol'
-import type { Catalog, CatalogSnapshot, TableRecord } from '@nyala/metastore'
+import type { CatalogSnapshot, TableRecord } from '@nyala/metastore'
 import type { StatementContext } from '../../server/statement-context.ts'
+import { wordsOf } from '../../write/testing/simulated-world.ts'
 
 /** What a transaction has put into a table. */
 export interface Entry {
@@ -8,30 +9,15 @@ export interface Entry {
   readonly file: string
 }
 
-export const tableOf = (name: string): Parameters<Catalog['createRelation']>[0] => ({
-  ...{ kind: 'managed', database: 'default', name, comment: '', location: `/w/${name}` },
-  columns: [{ name: 'a', type: 'BIGINT' }],
-  ...{ partitionColumns: [], schemaVersion: 1, snapshotId: 0 },
-  ...{ manifest: null, statistics: null, refreshedAt: 0 },
-})
-
-export function tableIn(snapshot: CatalogSnapshot, name: string): TableRecord {
-  const found = snapshot.relation('default', name)?.record
-  if (found === undefined || found.kind === 'view') throw new Error(`no table ${name}`)
-  return found
-}
-
 /** The contents of a table are in its comment. */
-export const entriesOf = ({ comment = '' }: TableRecord): readonly Entry[] =>
-  comment === ''
-    ? []
-    : comment.split(' ').map((entry) => {
-        const [id = '', file = ''] = entry.split('=')
-        return { id, file }
-      })
+export const entriesOf = (table: TableRecord): readonly Entry[] =>
+  wordsOf(table).map((entry) => {
+    const [id = '', file = ''] = entry.split('=')
+    return { id, file }
+  })
 
 export function withEntry(table: TableRecord, { id, file }: Entry): TableRecord {
-  const comment = [...(table.comment === '' ? [] : [table.comment]), `${id}=${file}`].join(' ')
+  const comment = [...wordsOf(table), `${id}=${file}`].join(' ')
   return { ...table, comment, snapshotId: table.snapshotId + 1 }
 }
 

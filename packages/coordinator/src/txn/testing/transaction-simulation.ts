@@ -1,21 +1,15 @@
 import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, type SessionTransaction, SqlError } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
-import { type Fate, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { TableChange } from '../../write/change.ts'
 import { Committer } from '../../write/committer.ts'
+import { faultsOf, tableIn, tableOf } from '../../write/testing/simulated-world.ts'
 import { WriteRuns } from '../../write/write-run.ts'
 import { Transactions } from '../transactions.ts'
 import { mutantKv } from './mutant-kv.ts'
 import { SimulatedExecutors } from './simulated-executors.ts'
-import {
-  contextOf,
-  type Entry,
-  entriesOf,
-  tableIn,
-  tableOf,
-  withEntry,
-} from './simulated-tables.ts'
+import { contextOf, type Entry, entriesOf, withEntry } from './simulated-tables.ts'
 
 export const TRANSACTION_MUTANTS = [
   /** COMMIT does not compare that its statement has no outcome. */
@@ -142,10 +136,7 @@ export class TransactionSimulation {
     const [keys, clock, log] = [this.#keys, this.#clock, silentLog]
     await openCluster({ kv, keys, clock })
     const catalog = await Catalog.open({ kv, keys, clock, log })
-    kv.faults = {
-      fate: (method) => (this.#isFaulty && method === 'commitIf' ? this.#fate() : 'pass'),
-      latencyMs: () => (this.#isFaulty ? this.#prng.below(20) : 1),
-    }
+    kv.faults = faultsOf(this.#prng, () => this.#isFaulty)
     const writeLog = new WriteLog({ kv: mutantKv(kv, keys, this.#mutant), keys, clock })
     const random = (): number => this.#prng.next()
     const liveFiles = (): Promise<readonly never[]> => Promise.resolve([])
@@ -157,15 +148,6 @@ export class TransactionSimulation {
       newId: () => `w${this.#begun++}-`,
     })
     return { name, kv, catalog, runs, transactions, isDead: false }
-  }
-
-  #fate(): Fate {
-    const draw = this.#prng.next()
-    if (draw < 0.05) return 'loseReply'
-    if (draw < 0.1) return 'loseRequest'
-    if (draw < 0.13) return { kind: 'late', afterMs: this.#prng.below(12_000) }
-    if (draw < 0.16) return 'unavailable'
-    return 'pass'
   }
 
   async #client(name: string): Promise<void> {

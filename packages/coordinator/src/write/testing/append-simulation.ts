@@ -1,12 +1,21 @@
 import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, SqlError } from '@nyala/client/protocol'
-import { Catalog, Keys, type Kv, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
-import { type Fate, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import { Catalog, Keys, openCluster, WriteLog } from '@nyala/metastore'
+import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { Append } from '../append-group.ts'
 import { type AppendEnd, AppendQueue, type StageableRows } from '../append-queue.ts'
-import type { Guard } from './write-simulation.ts'
+import {
+  abortAtRandom,
+  faultsOf,
+  type Guard,
+  tableIn,
+  tableOf,
+  withoutGuard,
+  wordsOf,
+} from './simulated-world.ts'
 
 const COORDINATORS = 2
+const TABLE = 't'
 const STATEMENTS = 24
 /** Times that a client sends a statement whose end it does not know. */
 const SENDS_MAX = 4
@@ -64,11 +73,15 @@ export class AppendSimulation {
 
   async #play(): Promise<readonly string[]> {
     const catalog = await this.#catalog(this.#etcd.connect())
-    await catalog.createRelation(TABLE)
+    await catalog.createRelation(tableOf(TABLE))
     for (let i = 0; i < COORDINATORS; i++) this.#processes.push(await this.#open(`c${i}`))
     this.#isFaulty = true
     const reaper = { stopped: false }
-    const reaping = this.#reap(reaper)
+    const reaping = abortAtRandom(
+      { writeLog: this.#writeLog(), clock: this.#clock, prng: this.#prng },
+      reaper,
+      (id) => this.#cleaned.add(id),
+    )
     await Promise.all(Array.from({ length: STATEMENTS }, (_, i) => this.#client(`s${i}`)))
     reaper.stopped = true
     await reaping
@@ -92,13 +105,10 @@ export class AppendSimulation {
   async #open(id: string): Promise<Process> {
     const kv = this.#etcd.connect()
     const catalog = await this.#catalog(kv)
-    kv.faults = {
-      fate: (method) => (this.#isFaulty && method === 'commitIf' ? this.#fate() : 'pass'),
-      latencyMs: () => (this.#isFaulty ? this.#prng.below(20) : 1),
-    }
+    kv.faults = faultsOf(this.#prng, () => this.#isFaulty)
     const [keys, clock] = [this.#keys, this.#clock]
-    const writeLog = new WriteLog({ kv: this.#unguarded(kv), keys, clock })
-    const queue = new AppendQueue(tableIn(catalog), {
+    const writeLog = new WriteLog({ kv: withoutGuard(kv, keys, this.#without), keys, clock })
+    const queue = new AppendQueue(tableIn(catalog.snapshot(), TABLE), {
       ...{ catalog, writeLog, clock, owner: { id: id as MemberId, startedAt: 1 } },
       writes: {
         giveUp: async (write, reason) => {
@@ -124,39 +134,11 @@ export class AppendSimulation {
     return {
       stage: async (current) => {
         await this.#clock.sleep(this.#prng.below(30))
-        const comment = [...rowsOf(current), ...rows].join(' ')
+        const comment = [...wordsOf(current), ...rows].join(' ')
         return { ...current, comment, snapshotId: current.snapshotId + 1 }
       },
       tidy: () => Promise.resolve(),
     }
-  }
-
-  /** The store for commits that leave out one of their compares. */
-  #unguarded(kv: MemoryKv): Kv {
-    const { statements, txns, catalog } = this.#keys
-    const prefixes = { outcome: statements, record: txns, head: catalog }
-    const prefix = this.#without === undefined ? undefined : prefixes[this.#without]
-    if (prefix === undefined) return kv
-    const commitIf: Kv['commitIf'] = (request, options) => {
-      const compares = request.compares.filter(({ key }) => !key.startsWith(prefix))
-      return kv.commitIf({ ...request, compares }, options)
-    }
-    return new Proxy<Kv>(kv, {
-      get(target, name) {
-        if (name === 'commitIf') return commitIf
-        const value: unknown = Reflect.get(target, name)
-        return typeof value === 'function' ? (value.bind(target) as unknown) : value
-      },
-    })
-  }
-
-  #fate(): Fate {
-    const draw = this.#prng.next()
-    if (draw < 0.05) return 'loseReply'
-    if (draw < 0.1) return 'loseRequest'
-    if (draw < 0.13) return { kind: 'late', afterMs: this.#prng.below(12_000) }
-    if (draw < 0.16) return 'unavailable'
-    return 'pass'
   }
 
   /** Sends a statement until its end is known, as often as a client does; sometimes twice at once. */
@@ -190,32 +172,14 @@ export class AppendSimulation {
     }
   }
 
-  /** Aborts writes at random, as a leader does that takes their coordinator for dead. */
-  async #reap(until: { readonly stopped: boolean }): Promise<void> {
-    const writeLog = new WriteLog({
-      kv: this.#etcd.connect(),
-      keys: this.#keys,
-      clock: this.#clock,
-    })
-    while (!until.stopped) {
-      await this.#clock.sleep(50 + this.#prng.below(200))
-      for (const write of await writeLog.transactions()) {
-        const { record } = write
-        if (record.kind !== 'pending' || !this.#prng.chance(0.1)) continue
-        if (await writeLog.abort({ ...write, record }, 'taken for dead'))
-          this.#cleaned.add(record.id)
-      }
-    }
+  #writeLog(): WriteLog {
+    return new WriteLog({ kv: this.#etcd.connect(), keys: this.#keys, clock: this.#clock })
   }
 
   async #check(catalog: Catalog): Promise<readonly string[]> {
-    const writeLog = new WriteLog({
-      kv: this.#etcd.connect(),
-      keys: this.#keys,
-      clock: this.#clock,
-    })
+    const writeLog = this.#writeLog()
     const violations: string[] = []
-    const rows = rowsOf(tableIn(catalog))
+    const rows = wordsOf(tableIn(catalog.snapshot(), TABLE))
     for (const { id, row, answers } of this.#told) {
       const found = rows.filter((one) => one === row && row !== UNFIT).length
       const ends = answers.join(', ')
@@ -253,27 +217,3 @@ const appendOf = ({ id, row }: Told, signal: AbortSignal): Append => ({
   signal,
   commit: { begun: false },
 })
-
-const TABLE: Parameters<Catalog['createRelation']>[0] = {
-  kind: 'managed',
-  database: 'default',
-  name: 't',
-  comment: '',
-  location: '/w/t',
-  columns: [{ name: 'a', type: 'BIGINT' }],
-  partitionColumns: [],
-  schemaVersion: 1,
-  snapshotId: 0,
-  manifest: null,
-  statistics: null,
-  refreshedAt: 0,
-}
-
-function tableIn(catalog: Catalog): TableRecord {
-  const found = catalog.snapshot().relation('default', 't')?.record
-  if (found === undefined || found.kind === 'view') throw new Error('no table')
-  return found
-}
-
-const rowsOf = ({ comment = '' }: TableRecord): readonly string[] =>
-  comment === '' ? [] : comment.split(' ')

@@ -1,10 +1,19 @@
 import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, SqlError } from '@nyala/client/protocol'
-import { Catalog, Keys, type Kv, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
-import { type Fate, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
+import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { StatementContext, StatementOutcome } from '../../server/statement-context.ts'
 import { Committer } from '../committer.ts'
 import { WriteRuns } from '../write-run.ts'
+import {
+  abortAtRandom,
+  faultsOf,
+  type Guard,
+  tableIn,
+  tableOf,
+  withoutGuard,
+  wordsOf,
+} from './simulated-world.ts'
 
 const COORDINATORS = 3
 const STATEMENTS = 14
@@ -14,9 +23,6 @@ const SENDS_MAX = 4
 
 /** `append` goes on top of others, `replaceAll` gives up where another came first. */
 type StatementKind = 'append' | 'replaceAll'
-
-/** What the commit of a write compares: that its statement has no outcome, its record is pending, the head at its base. */
-export type Guard = 'outcome' | 'record' | 'head'
 
 interface Told {
   readonly id: string
@@ -73,7 +79,11 @@ export class WriteSimulation {
     for (let i = 1; i <= COORDINATORS; i++) this.#processes.push(await this.#open(`c${i}`))
     this.#isFaulty = true
     const reaper = { stopped: false }
-    const reaping = this.#reap(reaper)
+    const reaping = abortAtRandom(
+      { writeLog: this.#writeLog(), clock: this.#clock, prng: this.#prng },
+      reaper,
+      (id) => this.#cleaned.add(id),
+    )
     await Promise.all(Array.from({ length: STATEMENTS }, (_, i) => this.#client(`s${i}`)))
     reaper.stopped = true
     await reaping
@@ -90,11 +100,8 @@ export class WriteSimulation {
     const [keys, clock, log] = [this.#keys, this.#clock, silentLog]
     await openCluster({ kv, keys, clock })
     const catalog = await Catalog.open({ kv, keys, clock, log })
-    kv.faults = {
-      fate: (method) => (this.#isFaulty && method === 'commitIf' ? this.#fate() : 'pass'),
-      latencyMs: () => (this.#isFaulty ? this.#prng.below(20) : 1),
-    }
-    const writeLog = new WriteLog({ kv: this.#unguarded(kv), keys, clock })
+    kv.faults = faultsOf(this.#prng, () => this.#isFaulty)
+    const writeLog = new WriteLog({ kv: withoutGuard(kv, keys, this.#without), keys, clock })
     const random = (): number => this.#prng.next()
     const committer = new Committer({
       ...{ catalog, writeLog, keys, clock, random },
@@ -103,34 +110,6 @@ export class WriteSimulation {
     const owner = { id: id as MemberId, startedAt: 1 }
     const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
     return { kv, catalog, runs }
-  }
-
-  /** The store for commits that leave out one of their compares. */
-  #unguarded(kv: MemoryKv): Kv {
-    const { statements, txns, catalog } = this.#keys
-    const prefixes = { outcome: statements, record: txns, head: catalog }
-    const prefix = this.#without === undefined ? undefined : prefixes[this.#without]
-    if (prefix === undefined) return kv
-    const commitIf: Kv['commitIf'] = (request, options) => {
-      const compares = request.compares.filter(({ key }) => !key.startsWith(prefix))
-      return kv.commitIf({ ...request, compares }, options)
-    }
-    return new Proxy<Kv>(kv, {
-      get(target, name) {
-        if (name === 'commitIf') return commitIf
-        const value: unknown = Reflect.get(target, name)
-        return typeof value === 'function' ? (value.bind(target) as unknown) : value
-      },
-    })
-  }
-
-  #fate(): Fate {
-    const draw = this.#prng.next()
-    if (draw < 0.05) return 'loseReply'
-    if (draw < 0.1) return 'loseRequest'
-    if (draw < 0.13) return { kind: 'late', afterMs: this.#prng.below(12_000) }
-    if (draw < 0.16) return 'unavailable'
-    return 'pass'
   }
 
   /** Sends a statement until its end is known, as often as a client does; sometimes to two coordinators at once. */
@@ -166,14 +145,14 @@ export class WriteSimulation {
     const { runs, catalog } = process
     const context = contextOf(told.id)
     return runs.once(context, async (identity) => {
-      const base = tableIn(catalog, told.table)
+      const base = tableIn(catalog.snapshot(), told.table)
       const id = `w${this.#writes++}`
       const request = { identity, context, command: 'X', locations: [], id }
       return runs.staged(request, async (write) => {
         await this.#clock.sleep(this.#prng.below(300))
         const apply = async (current: TableRecord): Promise<TableRecord> => {
           await this.#clock.sleep(this.#prng.below(20))
-          const comment = [...statementsOf(current), told.id].join(' ')
+          const comment = [...wordsOf(current), told.id].join(' ')
           return { ...current, comment, snapshotId: current.snapshotId + 1 }
         }
         return write.update({ base, change: { kind }, apply }, { rows: 1 })
@@ -181,29 +160,16 @@ export class WriteSimulation {
     })
   }
 
-  /** Aborts writes at random, as a leader does that takes their coordinator for dead. */
-  async #reap(until: { readonly stopped: boolean }): Promise<void> {
-    const kv = this.#etcd.connect()
-    const writeLog = new WriteLog({ kv, keys: this.#keys, clock: this.#clock })
-    while (!until.stopped) {
-      await this.#clock.sleep(50 + this.#prng.below(200))
-      for (const write of await writeLog.transactions()) {
-        const { record } = write
-        if (record.kind !== 'pending' || !this.#prng.chance(0.1)) continue
-        if (await writeLog.abort({ ...write, record }, 'taken for dead'))
-          this.#cleaned.add(record.id)
-      }
-    }
+  #writeLog(): WriteLog {
+    return new WriteLog({ kv: this.#etcd.connect(), keys: this.#keys, clock: this.#clock })
   }
 
   async #check({ catalog }: Process): Promise<readonly string[]> {
-    const writeLog = new WriteLog({
-      ...{ kv: this.#etcd.connect(), keys: this.#keys, clock: this.#clock },
-    })
+    const writeLog = this.#writeLog()
     const violations: string[] = []
     const tables = new Map<string, readonly string[]>()
     for (let i = 0; i < TABLES; i++) {
-      tables.set(`t${i}`, statementsOf(tableIn(catalog, `t${i}`)))
+      tables.set(`t${i}`, wordsOf(tableIn(catalog.snapshot(), `t${i}`)))
     }
     for (const { id, table, answers } of this.#told) {
       const found = [...tables].flatMap(([name, ids]) =>
@@ -228,36 +194,12 @@ export class WriteSimulation {
       }
     }
     for (const [name, ids] of tables) {
-      const { snapshotId } = tableIn(catalog, name)
+      const { snapshotId } = tableIn(catalog.snapshot(), name)
       if (snapshotId !== ids.length) violations.push(`${name} lost a change: ${snapshotId} commits`)
     }
     return violations
   }
 }
-
-const tableOf = (name: string): Parameters<Catalog['createRelation']>[0] => ({
-  kind: 'managed',
-  database: 'default',
-  name,
-  comment: '',
-  location: `/w/${name}`,
-  columns: [{ name: 'a', type: 'BIGINT' }],
-  partitionColumns: [],
-  schemaVersion: 1,
-  snapshotId: 0,
-  manifest: null,
-  statistics: null,
-  refreshedAt: 0,
-})
-
-function tableIn(catalog: Catalog, name: string): TableRecord {
-  const found = catalog.snapshot().relation('default', name)?.record
-  if (found === undefined || found.kind === 'view') throw new Error(`no table ${name}`)
-  return found
-}
-
-const statementsOf = ({ comment = '' }: TableRecord): readonly string[] =>
-  comment === '' ? [] : comment.split(' ')
 
 /** What a write asks of its statement. */
 function contextOf(id: string): StatementContext {
