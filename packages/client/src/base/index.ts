@@ -1,6 +1,7 @@
 export * from './assert.ts'
 export * from './bounded-queue.ts'
 export * from './brand.ts'
+export * from './civil-date.ts'
 export * from './clock.ts'
 export * from './deferred.ts'
 export * from './failpoints.ts'

@@ -1,3 +1,4 @@
+import { civilFromDays } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import { murmur3 } from './murmur3.ts'
 import { twosComplement } from './single-value.ts'
@@ -176,7 +177,7 @@ export function transformed(
   if (transform.kind === 'hour') return floorDivide(value, HOUR_US)
   const days = type === 'date' ? value : floorDivide(value, DAY_US)
   if (transform.kind === 'day') return days
-  const { year, month } = monthOfDays(Number(days))
+  const { year, month } = civilFromDays(Number(days))
   return BigInt(transform.kind === 'year' ? year - 1970 : (year - 1970) * 12 + month - 1)
 }
 
@@ -201,24 +202,6 @@ function hashedBytes(type: string, value: bigint | string): Buffer | undefined {
 export function floorDivide(a: bigint, b: bigint): bigint {
   const quotient = a / b
   return a % b < 0n ? quotient - 1n : quotient
-}
-
-/** Year and month of a day that is counted from 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms"). */
-function monthOfDays(days: number): { readonly year: number; readonly month: number } {
-  const shifted = days + 719_468
-  const era = Math.floor(shifted / 146_097)
-  const dayOfEra = shifted - era * 146_097
-  const yearOfEra = Math.floor(
-    (dayOfEra -
-      Math.floor(dayOfEra / 1460) +
-      Math.floor(dayOfEra / 36_524) -
-      Math.floor(dayOfEra / 146_096)) /
-      365,
-  )
-  const dayOfYear =
-    dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const month = ((Math.floor((5 * dayOfYear + 2) / 153) + 2) % 12) + 1
-  return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month }
 }
 
 /** The value of a field for people: `2020-03` for a month, `2020-03-01-12` for an hour; null is NULL. */
@@ -268,7 +251,7 @@ const twoDigits = (n: bigint): string => String(n).padStart(2, '0')
 const fourDigits = (n: bigint): string => String(n).padStart(4, '0')
 
 function dateText(days: bigint): string {
-  const { year, month } = monthOfDays(Number(days))
+  const { year, month } = civilFromDays(Number(days))
   // The day of the month is that of a calendar whose years are the same length.
   const day = new Date(Number(days) * 86_400_000).getUTCDate()
   return `${String(year).padStart(4, '0')}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`

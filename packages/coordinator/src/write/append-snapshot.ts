@@ -29,7 +29,15 @@ import {
 import type { EncodedFile } from './append-encoder.ts'
 import type { StageableRows, StagePlace } from './append-queue.ts'
 import { removeAttempts } from './staging.ts'
-import { baseOf, countOf, type TableBase, totalsOf } from './table-change.ts'
+import {
+  baseOf,
+  countOf,
+  existingEntries,
+  leastSequenceNumber,
+  type TableBase,
+  totalsOf,
+  withManifest,
+} from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
 
 /** About how many bytes of the heap it takes to keep what was just written. */
@@ -94,8 +102,7 @@ export class AppendSnapshot implements StageableRows {
       ...[made.list, made.metadataFile],
     ])
     this.#keep(staged, made)
-    const manifest = pointerOf(made)
-    return { ...current, manifest, snapshotId: current.snapshotId + 1, refreshedAt: nowMs }
+    return withManifest(current, pointerOf(made), nowMs)
   }
 
   async tidy(writeId: string, attempts: number): Promise<void> {
@@ -158,19 +165,13 @@ export class AppendSnapshot implements StageableRows {
     const specId = metadata['default-spec-id']
     const parts = manifestsToMerge(manifests.filter((one) => one.specId === specId))
     if (parts.length === 0) return undefined
-    const entries: ManifestEntry[] = []
-    for (const part of parts) {
-      for (const entry of await this.#options.store.entries(part)) {
-        if (entry.status !== ENTRY.deleted) entries.push({ ...entry, status: ENTRY.existing })
-      }
-    }
+    const entries = await existingEntries(this.#options.store, parts)
     const bytes = writeManifest(entries, currentSchema(metadata), currentSpec(metadata))
     const content = namedContent(join(location, 'metadata'), { name, ending: '.avro' }, bytes)
-    const numbers = entries.map((entry) => entry.sequenceNumber ?? 0n)
     const none = { files: 0, rows: 0 }
     const info: ManifestInfo = {
       ...addedManifest({ ...uriOf(content), specId }, none, snapshot),
-      minSequenceNumber: numbers.reduce((low, n) => (n < low ? n : low), numbers[0] ?? 0n),
+      minSequenceNumber: leastSequenceNumber(entries),
       existing: countOf(entries.map((entry) => entry.file)),
     }
     const isMerged = new Set(parts)

@@ -26,7 +26,7 @@ import { planRows } from './plan-rows.ts'
 import { ProcedureArguments } from './procedure-arguments.ts'
 import { checkWritten, leave, rewriteOf } from './row-changes.ts'
 import { stageRows } from './stage-rows.ts'
-import { baseOf, stageMetadata } from './table-change.ts'
+import { baseOf, stageMetadata, withManifest } from './table-change.ts'
 
 const COMMAND = 'ALTER TABLE'
 
@@ -109,7 +109,7 @@ export class Maintenance {
         const next = withCurrentSnapshot(before, snapshot, { file, nowMs })
         const name = `${write.id}-${attempt}`
         const manifest = await stageMetadata(table.location, next, name)
-        return { ...current, manifest, snapshotId: current.snapshotId + 1, refreshedAt: nowMs }
+        return withManifest(current, manifest, nowMs)
       }
       return write.update({ base: table, change: { kind: 'replaceAll' }, apply }, { rows: null })
     })

@@ -10,7 +10,7 @@ import type { MergeStatement } from '../sql/statement.ts'
 import { managedTable, withTarget } from './managed-table.ts'
 import { mergeOf, MergeSql, resolveMerge } from './merge.ts'
 import { planRows } from './plan-rows.ts'
-import { checkWritten, leave, rewriteOf } from './row-changes.ts'
+import { checkWritten, filesByPath, leave, rewriteOf } from './row-changes.ts'
 import { stageRows } from './stage-rows.ts'
 import { type Addition, baseOf } from './table-change.ts'
 import type { StagedWrite } from './write-run.ts'
@@ -63,7 +63,7 @@ export class Merges {
   /** Fails with `cardinality_violation` where a row of the target would be changed twice. */
   async #find(table: TableRecord, sql: MergeSql, context: StatementContext): Promise<Found> {
     const data = await this.#services.manifests.iceberg.dataFiles(table)
-    const byPath = new Map(data.map((file) => [fromUri(file.path), file]))
+    const fileAt = filesByPath(data)
     const files = new Map<DataFile, { changed: number; deleted: number }>()
     const { deletes } = sql
     for (const [path, clause, count, most] of await this.#rows(sql.touched(), table, context)) {
@@ -74,8 +74,7 @@ export class Merges {
           { hint: 'let ON, or the query of the source, leave at most one for each' },
         )
       }
-      const file = byPath.get(String(path))
-      if (file === undefined) throw new Error(`"${String(path)}" is no file of the table`)
+      const file = fileAt(path)
       const before = files.get(file) ?? { changed: 0, deleted: 0 }
       const rows = Number(count)
       files.set(file, {

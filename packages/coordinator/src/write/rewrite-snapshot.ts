@@ -15,6 +15,7 @@ import {
   type Addition,
   type ChangeOptions,
   countOf,
+  leastSequenceNumber,
   partitionsOf,
   stageSnapshot,
   type TableBase,
@@ -82,7 +83,6 @@ async function writeWithout(
   const content = writeManifest(entries, currentSchema(metadata), spec)
   const name = { name: `${writeId}-merged-${attempt}-${number}`, ending: '.avro' } as const
   const written = await writeTableFile(join(location, 'metadata'), name, content)
-  const numbers = live.map(({ sequenceNumber }) => sequenceNumber ?? 0n)
   const files = (list: readonly ManifestEntry[]): readonly DataFile[] => list.map((e) => e.file)
   return {
     path: toUri(written.path),
@@ -90,7 +90,7 @@ async function writeWithout(
     ...partitionsOf(metadata, files(live), spec),
     content: 0,
     sequenceNumber: BigInt(nextSequenceNumber(metadata)),
-    minSequenceNumber: numbers.reduce((low, n) => (n < low ? n : low), numbers[0] ?? 0n),
+    minSequenceNumber: leastSequenceNumber(live),
     addedSnapshotId: snapshotId,
     added: { files: 0, rows: 0 },
     existing: countOf(files(existing)),

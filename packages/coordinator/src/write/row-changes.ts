@@ -20,7 +20,7 @@ import {
 } from './row-change.ts'
 import { stageRewrite } from './rewrite-snapshot.ts'
 import { stageRows } from './stage-rows.ts'
-import { type Addition, baseOf } from './table-change.ts'
+import { type Addition, baseOf, withManifest } from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
 import type { StagedWrite } from './write-run.ts'
 
@@ -115,14 +115,18 @@ export function touchedOf(
   files: readonly DataFile[],
   rows: readonly (readonly unknown[])[],
 ): Touched {
+  const fileAt = filesByPath(files)
+  return new Map(rows.map(([path, count]) => [fileAt(path), Number(count)]))
+}
+
+/** Finds files by what a query says of their place. That throws an Error where it names a file that the table has not. */
+export function filesByPath(files: readonly DataFile[]): (path: unknown) => DataFile {
   const byPath = new Map(files.map((file) => [fromUri(file.path), file]))
-  return new Map(
-    rows.map(([path, count]) => {
-      const file = byPath.get(String(path))
-      if (file === undefined) throw new Error(`"${String(path)}" is no file of the table`)
-      return [file, Number(count)] as const
-    }),
-  )
+  return (path) => {
+    const file = byPath.get(String(path))
+    if (file === undefined) throw new Error(`"${String(path)}" is no file of the table`)
+    return file
+  }
 }
 
 /** Rows were found by one query and written by another: where these disagree, nothing may be committed. */
@@ -176,7 +180,7 @@ export function rewriteOf(
           ...{ writeId: write.id, attempt, snapshotId, operation, nowMs, store },
         },
       )
-      return { ...current, manifest, snapshotId: current.snapshotId + 1, refreshedAt: nowMs }
+      return withManifest(current, manifest, nowMs)
     },
   }
 }

@@ -192,6 +192,38 @@ export function totalsOf(metadata: TableMetadata): {
   }
 }
 
+/** The entries of manifests whose files are still there, as a manifest that takes the place of these has them. */
+export async function existingEntries(
+  store: IcebergStore,
+  manifests: readonly ManifestInfo[],
+): Promise<readonly ManifestEntry[]> {
+  const entries: ManifestEntry[] = []
+  for (const info of manifests) {
+    for (const entry of await store.entries(info)) {
+      if (entry.status !== ENTRY.deleted) entries.push({ ...entry, status: ENTRY.existing })
+    }
+  }
+  return entries
+}
+
+/** The least sequence number of entries; 0 where there are none. */
+export function leastSequenceNumber(entries: readonly ManifestEntry[]): bigint {
+  const numbers = entries.map(({ sequenceNumber }) => sequenceNumber ?? 0n)
+  return numbers.reduce((low, n) => (n < low ? n : low), numbers[0] ?? 0n)
+}
+
+/** The head of a table that has one more snapshot. */
+export const withManifest = (
+  current: TableRecord,
+  manifest: ManifestPointer,
+  nowMs: number,
+): TableRecord => ({
+  ...current,
+  manifest,
+  snapshotId: current.snapshotId + 1,
+  refreshedAt: nowMs,
+})
+
 /** The manifests of the base; where they are many, the small ones as one. */
 async function mergedManifests(
   base: TableBase,
@@ -204,16 +236,10 @@ async function mergedManifests(
     (one) => one.content === 0 && one.specId === specId && one.bytes < MERGED_BYTES_MAX,
   )
   if (small.length < MANIFESTS_MAX / 2) return manifests
-  const entries: ManifestEntry[] = []
-  for (const info of small) {
-    for (const entry of await store.entries(info)) {
-      if (entry.status !== ENTRY.deleted) entries.push({ ...entry, status: ENTRY.existing })
-    }
-  }
+  const entries = await existingEntries(store, small)
   const content = writeManifest(entries, currentSchema(metadata), currentSpec(metadata))
   const name = { name: `${writeId}-merged-${attempt}`, ending: '.avro' } as const
   const written = await writeTableFile(join(location, 'metadata'), name, content)
-  const numbers = entries.map((entry) => entry.sequenceNumber ?? 0n)
   const none = { files: 0, rows: 0 }
   const merged: ManifestInfo = {
     path: toUri(written.path),
@@ -224,7 +250,7 @@ async function mergedManifests(
     ),
     content: 0,
     sequenceNumber: BigInt(nextSequenceNumber(metadata)),
-    minSequenceNumber: numbers.reduce((low, n) => (n < low ? n : low), numbers[0] ?? 0n),
+    minSequenceNumber: leastSequenceNumber(entries),
     addedSnapshotId: snapshotId,
     added: none,
     existing: countOf(entries.map((entry) => entry.file)),

@@ -1,4 +1,3 @@
-import { SqlError } from '@nyala/client/protocol'
 import {
   type ColumnRecord,
   type NewTable,
@@ -24,7 +23,6 @@ import type {
   DropDatabase,
   DropTable,
   InsertStatement,
-  ObjectName,
   Truncate,
 } from '../sql/statement.ts'
 import { alterTable } from './alter-table.ts'
@@ -33,12 +31,13 @@ import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { historyOf } from './history.ts'
 import { insertedColumns, overwrittenFiles } from './insert-partition.ts'
+import { managedTable } from './managed-table.ts'
 import { newTableOf, storableColumns } from './new-table.ts'
 import { planRows } from './plan-rows.ts'
 import { rewriteOf } from './row-changes.ts'
 import { shapeOf } from './table-like.ts'
 import { stageRows } from './stage-rows.ts'
-import { type Addition, baseOf, stageSnapshot } from './table-change.ts'
+import { type Addition, baseOf, stageSnapshot, withManifest } from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
 import type { StagedWrite, WriteRuns } from './write-run.ts'
 
@@ -103,7 +102,7 @@ export class Writes {
 
   insert(statement: InsertStatement, context: StatementContext): Promise<StatementOutcome> {
     return this.#runs.once(context, async (identity) => {
-      const table = this.#managed(statement.table, context)
+      const table = managedTable(this.#tables, statement.table, context)
       const found = await this.#queries.columnsOf(statement, context)
       const { iceberg } = this.#services.manifests
       const { at } = statement.table
@@ -137,7 +136,7 @@ export class Writes {
 
   alterTable(statement: AlterTable, context: StatementContext): Promise<StatementOutcome> {
     const { manifests } = this.#services
-    const table = this.#managed(statement.table, context)
+    const table = managedTable(this.#tables, statement.table, context)
     return alterTable({ statement, table, context }, this.#runs, manifests.iceberg)
   }
 
@@ -149,7 +148,7 @@ export class Writes {
         context.notices.push(`table "${name}" does not exist, skipping`)
         return { command }
       }
-      const table = this.#managed(statement.table, context)
+      const table = managedTable(this.#tables, statement.table, context)
       return this.#runs.staged(
         { identity, context, command, locations: [table.location] },
         (write) =>
@@ -159,7 +158,7 @@ export class Writes {
   }
 
   async history(statement: DescribeHistory, context: StatementContext): Promise<LocalResult> {
-    const table = this.#managed(statement.table, context)
+    const table = managedTable(this.#tables, statement.table, context)
     return historyOf(await this.#services.manifests.iceberg.metadata(table))
   }
 
@@ -269,14 +268,12 @@ export class Writes {
     how: {
       readonly write: StagedWrite
       readonly operation: Operation
-      /** Rows that the client is told of; absent: those that were added. */
-      readonly rows?: number
     },
   ): ReturnType<StagedWrite['update']> {
     const { clock, manifests } = this.#services
     const { write, operation } = how
     const snapshotId = newSnapshotId()
-    const rows = operation === 'delete' ? null : (how.rows ?? rowsOf(addition))
+    const rows = operation === 'delete' ? null : rowsOf(addition)
     const change = { kind: operation === 'append' ? 'append' : 'replaceAll' } as const
     const apply: TableChange['apply'] = async (current, attempt) => {
       const base = await baseOf(current, manifests.iceberg)
@@ -285,24 +282,9 @@ export class Writes {
       const manifest = await stageSnapshot(base, addition, {
         ...{ writeId: write.id, attempt, snapshotId, operation, nowMs, store },
       })
-      return { ...current, manifest, snapshotId: current.snapshotId + 1, refreshedAt: nowMs }
+      return withManifest(current, manifest, nowMs)
     }
     return write.update({ base: table, change, apply }, { rows })
-  }
-
-  #managed(name: ObjectName, context: StatementContext): TableRecord {
-    const newest = this.#tables.table(name, context)
-    const target = this.#tables.target(name, context)
-    // As the statement's own query reads it, which may be older than the newest: a change of rows that it has not seen
-    // must be found out at the commit.
-    const read = context.catalog.relation(target.database, target.name)?.record
-    const table = read === undefined || read.kind === 'view' ? newest : read
-    if (table.kind === 'managed') return table
-    throw new SqlError(
-      'feature_not_supported',
-      `table "${table.name}" is external: its files are written by other programs`,
-      { hint: 'make a managed table with CREATE TABLE, and insert into that' },
-    )
   }
 }
 

@@ -1,3 +1,4 @@
+import { civilFromDays } from '../../base/civil-date.ts'
 import type { TimeUnit } from './schema.ts'
 
 const MICROS_PER_DAY = 86_400_000_000n
@@ -29,26 +30,6 @@ function newDateText(days: number): string {
   const { year, month, day } = civilFromDays(days)
   const text = `${pad(year > 0 ? year : 1 - year, 4)}-${pad(month, 2)}-${pad(day, 2)}`
   return year > 0 ? text : `${text} (BC)`
-}
-
-/** The proleptic Gregorian date of a day number (Hinnant, "chrono-compatible low-level date algorithms"). */
-function civilFromDays(days: number): { year: number; month: number; day: number } {
-  const shifted = days + 719_468
-  const era = Math.floor(shifted / 146_097)
-  const dayOfEra = shifted - era * 146_097
-  const yearOfEra = Math.floor(
-    (dayOfEra -
-      Math.floor(dayOfEra / 1460) +
-      Math.floor(dayOfEra / 36_524) -
-      Math.floor(dayOfEra / 146_096)) /
-      365,
-  )
-  const dayOfYear =
-    dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const shiftedMonth = Math.floor((5 * dayOfYear + 2) / 153)
-  const day = dayOfYear - Math.floor((153 * shiftedMonth + 2) / 5) + 1
-  const month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-  return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day }
 }
 
 /** An instant or a local time stamp as `YYYY-MM-DDThh:mm:ss[.f]`, followed by `Z` where it is an instant. */
