@@ -51,6 +51,9 @@ const BETWEEN_CALLS_MS = 25
 /** Of clients that write to tables, which keep 100 snapshots: what is older, nobody could check. */
 const BETWEEN_WRITES_MS = 300
 
+/** What a call usually takes is the median of so many, the last before the strike. */
+const USUAL_CALLS = 100
+
 /** Streams pass it between two batches. */
 export class Gate {
   #closed: Deferred<void> | undefined
@@ -166,13 +169,15 @@ export class LoadClient {
   readonly calls: Call[] = []
   /** Times that a result went on at another coordinator, or its statement was sent to one. */
   moves = 0
-  /** The longest that the client had to wait since the strike beyond what is usual, milliseconds. */
+  /** The longest that the client had to wait since the last strike beyond what is usual, milliseconds. */
   worstStallMs = 0
   readonly #options: ClientOptions
   #db: Database | undefined
   #strikeMs: number | undefined
   /** When something last came of the result that is being read. */
   #lastMs = 0
+  /** Since when the call goes on that has not ended. */
+  busySinceMs: number | undefined
   #writes = 0
 
   constructor(options: ClientOptions) {
@@ -199,8 +204,10 @@ export class LoadClient {
     return this.#db?.coordinator
   }
 
+  /** Where there was a strike before, what that one did is forgotten. */
   markStrike(): void {
     this.#strikeMs = this.#options.clock.now()
+    this.worstStallMs = 0
   }
 
   /** It has done something well that ended, and unless it is a stream also began, after the strike. */
@@ -220,7 +227,9 @@ export class LoadClient {
     const { stop, clock } = this.#options
     while (!stop.aborted) {
       const startedMs = clock.now()
+      this.busySinceMs = startedMs
       const call = await this.#callOnce(startedMs)
+      this.busySinceMs = undefined
       this.calls.push(call)
       this.#noteStall(call)
       const pauseMs = isTableWrite(this.kind) ? BETWEEN_WRITES_MS : BETWEEN_CALLS_MS
@@ -326,7 +335,9 @@ export class LoadClient {
   #noteStall(call: Call): void {
     const strikeMs = this.#strikeMs
     if (isStream(this.kind) || strikeMs === undefined || call.endedMs < strikeMs) return
-    const usual = this.calls.filter((one) => one.endedMs < strikeMs && one.error === undefined)
+    const usual = this.calls
+      .filter((one) => one.endedMs < strikeMs && one.error === undefined)
+      .slice(-USUAL_CALLS)
     const tookMs = usual.map((one) => one.endedMs - one.startedMs).toSorted((a, b) => a - b)
     const usualMs = tookMs[Math.floor(tookMs.length / 2)] ?? 0
     const stallMs = call.endedMs - call.startedMs - usualMs

@@ -1,139 +1,178 @@
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
-import { median, percentile } from './measurement.ts'
-import { measureStreams } from './stream-failover.ts'
-import { measureTakeovers } from './takeover.ts'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { systemClock as clock } from '@nyala/client/base'
+import { type Facts, gatherFacts } from '@nyala/deploy/drill'
+import { type FaultRow, isMet, lineOf, readRows, tableOf, writeRows } from './failover-results.ts'
+import { type Fault, FAULTS } from './faults.ts'
+import { Campaign } from './injections.ts'
+import { loadText, machineText } from './report.ts'
 
-/** What one kind of fault did, of all its injections. */
-export interface FaultRow {
-  readonly fault: string
-  /** What the samples are of. */
-  readonly what: string
-  readonly samplesMs: readonly number[]
-  /** The part `p` of the samples is to be at most so long. */
-  readonly goal: { readonly p: number; readonly ms: number }
-  /** What must not be, besides being late. */
-  readonly bad: readonly string[]
-}
+const USAGE = `usage: node test/dist/bench/failover.js [--rounds N] [--only NAME…] [--clusters N] [--seed N] [--json] [--write] [--print]
 
-type Measure = (rounds: number) => Promise<readonly FaultRow[]>
-
-/** A drill whose strikes are as many injections: when others noticed, and the longest wait of a client. */
-const drill =
-  (name: string, fault: string, goals: { detectedMs?: number; stallMs: number }): Measure =>
-  async (rounds) => {
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      [NYALA, 'drill', name, '--times', String(rounds), '--json', '--patience', '3'],
-      { maxBuffer: 1e9 },
-    ).catch((error: unknown) => error as { readonly stdout: string })
-    const line = stdout.split('\n').find((one) => one.startsWith('{'))
-    if (line === undefined) throw new Error(`the drill ${name} said nothing`)
-    const report = JSON.parse(line) as DrillJson
-    const bad = report.failures.map(({ claim, failure }) => `${claim}: ${failure}`)
-    const goal = (ms: number): FaultRow['goal'] => ({ p: 0.99, ms })
-    const of = (time: 'detectedMs' | 'worstStallMs'): readonly number[] =>
-      report.rounds.flatMap((round) => round[time] ?? [])
-    const stalls: FaultRow = {
-      fault,
-      what: 'longest wait of a client',
-      samplesMs: of('worstStallMs'),
-      goal: goal(goals.stallMs),
-      bad,
-    }
-    if (goals.detectedMs === undefined) return [stalls]
-    const seen = { fault, what: 'noticed', samplesMs: of('detectedMs'), bad: [] }
-    return [{ ...seen, goal: goal(goals.detectedMs) }, stalls]
-  }
-
-interface DrillJson {
-  readonly failures: readonly { readonly claim: string; readonly failure: string }[]
-  readonly rounds: readonly { readonly detectedMs?: number; readonly worstStallMs: number }[]
-}
-
-const NYALA = fileURLToPath(import.meta.resolve('@nyala/client')).replace(
-  /dist\/sdk\/index\.js$/,
-  'bin/nyala.js',
-)
-
-/** In the order of the README. A restart of all is as many injections as there are members. */
-const MEASURES: Readonly<Record<string, Measure>> = {
-  'executor-kill': drill('executor-kill', 'executor SIGKILL in a query', {
-    detectedMs: 250,
-    stallMs: 3_000,
-  }),
-  'executor-kill-streaming': drill(
-    'executor-kill-streaming',
-    'executor SIGKILL in the midst of its rows',
-    { detectedMs: 250, stallMs: 3_000 },
-  ),
-  'executor-stop': drill('executor-stop', 'executor SIGSTOP', { stallMs: 3_000 }),
-  'stream-kill': (rounds) => measureStreams(['kill'], rounds),
-  'stream-pause': (rounds) => measureStreams(['pause'], rounds),
-  'leader-kill': (rounds) => measureTakeovers(['kill'], rounds),
-  'leader-pause': (rounds) => measureTakeovers(['pause'], rounds),
-  'leader-planned': (rounds) => measureTakeovers(['planned'], rounds),
-  'etcd-leader-kill': drill('etcd-leader-kill', 'etcd leader SIGKILL', { stallMs: 3_000 }),
-  'rolling-restart': (rounds) =>
-    drill('rolling-restart', 'rolling restart of all, under load', { stallMs: 6_000 })(
-      Math.ceil(rounds / MEMBERS),
-    ),
-}
-const MEMBERS = 9
-
-const USAGE = `usage: node test/dist/bench/failover.js [--rounds N] [--only NAME…] [--json]
-
-Breaks members of clusters of real processes again and again, and prints a row of the README for each kind of fault.
+Breaks members of clusters of real processes again and again, under clients that check every answer, and prints rows of
+the README for each kind of fault.
 
   --rounds N    injections of each (default 20)
-  --only NAME   ${Object.keys(MEASURES).join(', ')}; repeatable
-  --json        one JSON object a row, with every sample`
+  --only NAME   ${Object.keys(FAULTS).join(', ')}; repeatable
+  --clusters N  divides the injections of each kind among so many clusters at once (default 1)
+  --seed N      who is struck, and when (default 1)
+  --json        one JSON object a row, with every sample
+  --write       puts each fault, as soon as it is measured, into test/bench/failover.json and the README
+  --print       prints the rows of test/bench/failover.json, and measures nothing`
 
-const HEAD = [
-  '| fault | what | injections | p50 | p99 | max | goal | met |',
-  '|---|---|---|---|---|---|---|---|',
-]
+/** An injection that strikes nobody is made again; a campaign that does so all the time has ended. */
+const VAIN_MAX = 100
 
-const isMet = ({ samplesMs, goal, bad }: FaultRow): boolean =>
-  bad.length === 0 && samplesMs.length > 0 && percentile(samplesMs, goal.p) <= goal.ms
-
-function line(row: FaultRow): string {
-  const { fault, what, samplesMs, goal, bad } = row
-  const ms = (value: number): string => `${value.toFixed(0)} ms`
-  const times =
-    samplesMs.length === 0
-      ? ['–', '–', '–']
-      : [median(samplesMs), percentile(samplesMs, 0.99), Math.max(...samplesMs)].map(ms)
-  const wanted = `${goal.p === 1 ? 'max' : `p${goal.p * 100}`} ${ms(goal.ms)}`
-  const verdict = isMet(row) ? 'yes' : ['no', ...bad].join('; ')
-  return `| ${[fault, what, samplesMs.length, ...times, wanted, verdict].join(' | ')} |`
+interface Outcome {
+  readonly samples: readonly Readonly<Record<string, number>>[]
+  readonly calls: number
+  readonly bad: readonly string[]
+  readonly secondsPerInjection: number
 }
 
-async function main(): Promise<number> {
+/** One cluster, broken `rounds` times. What was measured until something failed is kept, and the failure told. */
+async function runCampaign(
+  fault: Fault,
+  rounds: number,
+  given: { readonly facts: Facts; readonly seed: number; readonly tell: (line: string) => void },
+): Promise<Outcome> {
+  const { load, executors, etcd } = fault
+  const campaign = await Campaign.open({
+    ...{ load, executors, etcd, clock, variables: process.env },
+    ...{ facts: given.facts, seed: given.seed },
+  })
+  const samples: Readonly<Record<string, number>>[] = []
+  let bad: readonly string[] = []
+  const beganMs = clock.now()
+  try {
+    const injector = await fault.begin(campaign)
+    try {
+      let vain = 0
+      while (samples.length < rounds && vain <= VAIN_MAX) {
+        const lapMs = clock.now()
+        const missing = await campaign.green()
+        const greenMs = clock.now()
+        const sample = await injector.inject()
+        if (sample === undefined) vain++
+        else samples.push(sample)
+        const [before, during] = [greenMs - lapMs, clock.now() - greenMs].map(Math.round)
+        const found = sample === undefined ? 'struck nobody' : describe(sample)
+        given.tell(
+          `  ${samples.length}: ${found} (green after ${before} ms: ${missing}; injection ${during} ms)`,
+        )
+      }
+      if (vain > VAIN_MAX) bad = [`${vain} injections struck nobody`]
+      await campaign.green()
+    } catch (error) {
+      bad = [`ended after ${samples.length} of ${rounds}: ${(error as Error).message}`]
+    }
+    const secondsPerInjection = (clock.now() - beganMs) / 1_000 / Math.max(1, samples.length)
+    bad = [...bad, ...(await injector.close())]
+    const finished = await campaign.finish()
+    return { samples, calls: finished.calls, bad: [...bad, ...finished.bad], secondsPerInjection }
+  } finally {
+    await campaign.close()
+  }
+}
+
+const describe = (sample: Readonly<Record<string, number>>): string =>
+  Object.entries(sample)
+    .map(([name, ms]) => `${name} ${ms.toFixed(0)} ms`)
+    .join(', ')
+
+async function measure(
+  name: string,
+  fault: Fault,
+  how: {
+    readonly rounds: number
+    readonly clusters: number
+    readonly facts: Facts
+    readonly seed: number
+    readonly tell: (line: string) => void
+  },
+): Promise<readonly FaultRow[]> {
+  const { rounds, clusters, seed } = how
+  const machine = `${machineText()}, ${loadText()}`
+  const share = (i: number): number => Math.floor((rounds + i) / clusters)
+  const running = Array.from({ length: clusters }, (_, i) =>
+    runCampaign(fault, share(i), { ...how, seed: seed + i }),
+  )
+  const settled = await Promise.allSettled(running)
+  const outcomes = settled.map((one): Outcome => {
+    if (one.status === 'fulfilled') return one.value
+    const bad = [`a cluster did not begin: ${(one.reason as Error).message}`]
+    return { samples: [], calls: 0, bad, secondsPerInjection: 0 }
+  })
+  const samples = outcomes.flatMap((one) => one.samples)
+  const slowest = Math.max(...outcomes.map((one) => one.secondsPerInjection))
+  return Object.entries(fault.measures).map(([measured, { what, goal }]) => ({
+    name,
+    fault: fault.fault,
+    what,
+    samplesMs: samples.map((sample) => Math.round(sample[measured] ?? 0)),
+    goal,
+    bad: outcomes.flatMap((one) => one.bad),
+    calls: outcomes.reduce((sum, one) => sum + one.calls, 0),
+    secondsPerInjection: Math.round((slowest / clusters) * 10) / 10,
+    measuredAt: new Date(clock.wall()).toISOString().slice(0, 10),
+    machine,
+  }))
+}
+
+function readOptions() {
   const { values } = parseArgs({
     options: {
       rounds: { type: 'string', default: '20' },
       only: { type: 'string', multiple: true },
+      clusters: { type: 'string', default: '1' },
+      seed: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
+      print: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
-  const rounds = Number(values.rounds)
-  const names = values.only ?? Object.keys(MEASURES)
-  const isKnown = names.every((name) => Object.hasOwn(MEASURES, name))
-  if (values.help || !isKnown || !(Number.isInteger(rounds) && rounds >= 1)) {
+  return values
+}
+
+async function main(): Promise<number> {
+  const values = readOptions()
+  const [rounds, clusters, seed] = [values.rounds, values.clusters, values.seed].map(Number)
+  const names = values.only ?? Object.keys(FAULTS)
+  const isCount = (n: number | undefined): n is number => Number.isInteger(n) && Number(n) >= 1
+  const isUnderstood =
+    names.every((name) => Object.hasOwn(FAULTS, name)) && isCount(seed) && isCount(clusters)
+  if (values.help || !isUnderstood || !isCount(rounds)) {
     process.stderr.write(`${USAGE}\n`)
     return values.help ? 0 : 3
   }
   const print = (text: string): void => void process.stdout.write(`${text}\n`)
-  if (!values.json) HEAD.forEach(print)
+  if (values.print) {
+    print(tableOf(await readRows()))
+    return 0
+  }
+  const tell = (line: string): void => void process.stderr.write(`${line}\n`)
+  const dir = mkdtempSync(join(tmpdir(), 'nyala-failover-data-'))
   let missed = 0
-  for (const name of names) {
-    for (const row of (await MEASURES[name]?.(rounds)) ?? []) {
-      if (!isMet(row)) missed++
-      print(values.json ? JSON.stringify({ name, ...row }) : line(row))
+  try {
+    const facts = await gatherFacts({ dir, variables: process.env })
+    if (!values.json) print(tableOf([]))
+    for (const name of names) {
+      const fault = FAULTS[name]
+      if (fault === undefined) continue
+      tell(`${name}: ${fault.fault}`)
+      const rows = await measure(name, fault, { rounds, clusters, facts, seed, tell })
+      tell(`  ${rows[0]?.secondsPerInjection} s an injection`)
+      for (const row of rows) {
+        if (!isMet(row)) missed++
+        print(values.json ? JSON.stringify(row) : lineOf(row))
+      }
+      if (values.write) await writeRows(rows, Object.keys(FAULTS))
     }
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
   }
   return missed === 0 ? 0 : 1
 }
