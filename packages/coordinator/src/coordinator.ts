@@ -13,6 +13,7 @@ import {
   openCluster,
   type Owner,
   QueryLog,
+  ReadFloor,
   Registration,
 } from '@nyala/metastore'
 import { Mirror } from './bind/mirror.ts'
@@ -34,9 +35,8 @@ import type { Services } from './server/services.ts'
 import { Statements } from './server/statements.ts'
 import { SqlFrontEnd } from './sql/front-end.ts'
 import { ManifestStore } from './table/manifest-store.ts'
-import { openWriteJanitor } from './write/open-janitor.ts'
+import { type Housekeeping, openHousekeeping } from './write/open-janitor.ts'
 import { openWrites } from './write/open-writes.ts'
-import type { WriteJanitor } from './write/write-janitor.ts'
 
 export interface CoordinatorOptions {
   readonly id: MemberId
@@ -76,7 +76,7 @@ interface Parts {
   readonly peers: PeerLinks
   readonly queryLog: QueryLog
   readonly janitor: PlanJanitor
-  readonly writeJanitor: WriteJanitor
+  readonly housekeeping: Housekeeping
 }
 
 /** What a drain waits for running statements before it ends them. */
@@ -104,7 +104,7 @@ export class Coordinator {
   readonly #peers: PeerLinks
   readonly #queryLog: QueryLog
   readonly #janitor: PlanJanitor
-  readonly #writeJanitor: WriteJanitor
+  readonly #housekeeping: Housekeeping
   #draining = false
 
   private constructor(options: CoordinatorOptions, services: Services, parts: Parts) {
@@ -115,7 +115,7 @@ export class Coordinator {
     this.#peers = parts.peers
     this.#queryLog = parts.queryLog
     this.#janitor = parts.janitor
-    this.#writeJanitor = parts.writeJanitor
+    this.#housekeeping = parts.housekeeping
   }
 
   /** Resolves when the coordinator is registered and takes statements. */
@@ -129,13 +129,14 @@ export class Coordinator {
       ConstantKernel.open({ clock, memoryLimitBytes: CONSTANTS_MEMORY_BYTES }),
       openCluster({ kv, keys, clock, signal }),
     ])
+    const startedAt = clock.wall()
+    const floor = await openFloor(options, { keys, startedAt })
     const membership = new Membership({ kv, keys, clock, log })
     const [functions, catalog] = await Promise.all([
       mirror.kernelFunctions(),
       Catalog.open({ kv, keys, clock, log }, { signal }),
       membership.start({ signal }),
     ])
-    const startedAt = clock.wall()
     const late: Late = {}
     const { executors, peers, listener } = await openSockets(options, startedAt, late)
     const admission = openAdmission(options, { executors, peers })
@@ -177,9 +178,9 @@ export class Coordinator {
       queries: new QueryRegistry(id),
       defaultSettings: options.defaultSettings ?? {},
     }
+    const housekeeping = openHousekeeping(services, { kv, keys, peers, queryLog, floor })
     const janitor = openJanitor(options, { queryLog, election })
-    const writeJanitor = openWriteJanitor(services, { peers, queryLog })
-    const parts = { listener, registration, peers, queryLog, janitor, writeJanitor }
+    const parts = { listener, registration, peers, queryLog, janitor, housekeeping }
     const coordinator = new Coordinator(options, services, parts)
     late.accept = coordinator.#acceptor(new Statements(services))
     membership.onChange(() => coordinator.#announce())
@@ -223,8 +224,7 @@ export class Coordinator {
     this.#peers.close('coordinator has shut down')
     resumption.stop()
     this.#janitor.stop()
-    this.#writeJanitor.stop()
-    await appends.close()
+    await Promise.all([appends.close(), this.#housekeeping.stop()])
     await Promise.all([failover.stop(), membership.stop(), catalog.close(), this.#queryLog.stop()])
     await this.#listener.close()
     frontEnd.close()
@@ -263,6 +263,12 @@ export class Coordinator {
       : [...known, { id: this.#options.id, address: this.address }]
   }
 }
+
+/** Before the catalog is read: whoever removes files knows from then on that something is. */
+const openFloor = (
+  { kv, clock, id }: CoordinatorOptions,
+  { keys, startedAt }: { readonly keys: Keys; readonly startedAt: number },
+): Promise<ReadFloor> => ReadFloor.open({ kv, keys, clock, owner: { id, startedAt } })
 
 /** What sockets are for once it is there: the port must be known before anything can be registered. */
 interface Late {

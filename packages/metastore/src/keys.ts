@@ -24,6 +24,7 @@ export const foldName = (name: string): string =>
  *                    /catalog/names/<database>/<name> → id
  *                    /catalog/tables/<database>/<id> head
  *                    /queries/<id>  /statements/<id>  /txns/<id>
+ *                    /readers/<coordinator>/<started at>          below which revision it reads nothing any more
  *                    /board/suspicions/<role>s/<id>/<by>          who doubts whom
  *                    /board/failures/<role>s/<id>/<incarnation>   leased: lives that ended badly of late
  *                    /board/roster/<executor>                     executors that ought to run
@@ -132,6 +133,15 @@ export class Keys {
 
   launch(executor: MemberId): string {
     return `${this.board}launches/${checked(executor)}`
+  }
+
+  get readers(): string {
+    return `${this.root}readers/`
+  }
+
+  /** Of one process of a coordinator: one that has begun anew does not speak for what the former may still read. */
+  reader(owner: { readonly id: MemberId; readonly startedAt: number }): string {
+    return `${this.readers}${checked(owner.id)}/${owner.startedAt}`
   }
 
   get txns(): string {

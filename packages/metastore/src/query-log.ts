@@ -4,7 +4,7 @@ import type { Keys } from './keys.ts'
 import type { CommitResult, KeyValue, Kv } from './kv.ts'
 import { PrefixView } from './prefix-view.ts'
 import { decodeRecord, encodeRecord, type QueryRecord, queryRecord } from './records.ts'
-import { repeatCommit } from './retry.ts'
+import { repeatCommit, repeatRead } from './retry.ts'
 
 export interface QueryLogOptions {
   readonly kv: Kv
@@ -102,6 +102,17 @@ export class QueryLog {
       const query = this.#decode(item)
       return query === undefined ? [] : [query]
     })
+  }
+
+  /**
+   * The oldest revision of the catalog that a query with a record reads, as of now and not of the view; undefined where
+   * there is none, 0 where one cannot be read. Fails with `metastore_unavailable`.
+   */
+  async oldestRead(): Promise<number | undefined> {
+    const { kv, keys, clock } = this.#options
+    const { items } = await repeatRead({ kv, clock }, () => kv.range(keys.queries))
+    const revisions = items.map((item) => this.#decode(item)?.record.snapshotRevision ?? 0)
+    return revisions.length === 0 ? undefined : Math.min(...revisions)
   }
 
   query(id: string): LoggedQuery | undefined {

@@ -7,6 +7,34 @@ const SNAPSHOTS_KEPT = 1
 /** Snapshots younger than this do not expire, unless the statement or the table says another age: five days. */
 const SNAPSHOT_AGE_MS = 432_000_000
 
+/** Which snapshots are to be forgotten. */
+export interface Retention {
+  /** Those older than this, in milliseconds since 1970-01-01 UTC, */
+  readonly olderThanMs: number
+  /** but for so many of the newest that led to the current one. */
+  readonly keep: number
+}
+
+/** What a table's own properties say; undefined where they say that nothing is ever removed. Pure. */
+export function ownRetention(metadata: TableMetadata, nowMs: number): Retention | undefined {
+  if (metadata.properties?.['gc.enabled'] === 'false') return undefined
+  return { olderThanMs: nowMs - snapshotAgeMs(metadata), keep: snapshotsToKeep(metadata) }
+}
+
+/**
+ * When the next snapshot of a table expires by the table's own properties, in milliseconds since 1970-01-01 UTC; infinite
+ * where none does as the table is. Pure.
+ */
+export function nextExpiryMs(metadata: TableMetadata): number {
+  const retention = ownRetention(metadata, 0)
+  if (retention === undefined) return Infinity
+  const expiring = expiredSnapshots(metadata, { ...retention, olderThanMs: Infinity })
+  const times = (metadata.snapshots ?? [])
+    .filter((one) => expiring.has(one['snapshot-id']))
+    .map((one) => one['timestamp-ms'])
+  return Math.min(...times) + snapshotAgeMs(metadata) + 1
+}
+
 /** The age at which a table's properties let snapshots expire, in milliseconds. Pure. */
 export function snapshotAgeMs({ properties = {} }: TableMetadata): number {
   const text = properties['history.expire.max-snapshot-age-ms'] ?? ''
@@ -25,7 +53,7 @@ export function snapshotsToKeep({ properties = {} }: TableMetadata): number {
  */
 export function expiredSnapshots(
   metadata: TableMetadata,
-  { olderThanMs, keep }: { readonly olderThanMs: number; readonly keep: number },
+  { olderThanMs, keep }: Retention,
 ): ReadonlySet<bigint> {
   const snapshots = metadata.snapshots ?? []
   const byId = new Map(snapshots.map((one) => [one['snapshot-id'], one]))

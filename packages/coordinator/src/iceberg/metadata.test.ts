@@ -9,7 +9,7 @@ import {
   parseMetadata,
   type TableMetadata,
 } from './metadata.ts'
-import { METADATA_LOG_MAX, SNAPSHOTS_MAX, withSnapshot } from './snapshot.ts'
+import { isForgetful, SNAPSHOTS_KEPT, SNAPSHOTS_MAX, withSnapshot } from './snapshot.ts'
 import { FieldIds, sqlTypeOf, storableType } from './types.ts'
 
 const column = (
@@ -111,10 +111,18 @@ t.test('totals of a snapshot are those of the one before and its own changes', a
 
 t.test('what the metadata remembers does not grow with the number of commits', async (t) => {
   let metadata = empty()
-  for (let i = 1n; i <= 250n; i++) metadata = append(metadata, i)
-  t.equal(metadata.snapshots?.length, SNAPSHOTS_MAX)
-  t.equal(metadata['snapshot-log']?.length, SNAPSHOTS_MAX)
-  t.equal(metadata['metadata-log']?.length, METADATA_LOG_MAX)
+  let forgotten = 0
+  for (let i = 1n; i <= 250n; i++) {
+    const next = append(metadata, i)
+    if (isForgetful(metadata, next)) forgotten++
+    metadata = next
+    t.ok((metadata.snapshots?.length ?? 0) <= SNAPSHOTS_MAX)
+    t.ok(i < SNAPSHOTS_KEPT || (metadata.snapshots?.length ?? 0) >= SNAPSHOTS_KEPT)
+  }
+  t.equal(metadata.snapshots?.length, 97)
+  t.equal(metadata['snapshot-log']?.length, 97)
+  t.equal(metadata['metadata-log']?.length, 97)
+  t.equal(forgotten, 3, 'many are forgotten at once')
   t.equal(currentSnapshot(metadata)?.['snapshot-id'], 250n)
   t.match(currentSnapshot(metadata)?.summary, { 'total-records': '250' })
 })

@@ -7,10 +7,16 @@ import {
   type TableMetadata,
 } from './metadata.ts'
 
-/** Snapshots that the metadata names; older ones are forgotten, so that a commit's work does not grow with their number. */
+/**
+ * Snapshots that the metadata names at the most, and as many former metadata files, so that a commit's work does not grow
+ * with the number of those before it.
+ */
 export const SNAPSHOTS_MAX = 100
-/** Former metadata files that the metadata names. */
-export const METADATA_LOG_MAX = 100
+/**
+ * Where there are more, so many of the newest stay. Many are forgotten at once, as each such commit leaves a record of the
+ * files that are to go.
+ */
+export const SNAPSHOTS_KEPT = 50
 
 export interface SnapshotChange {
   readonly id: bigint
@@ -45,7 +51,11 @@ export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): T
     summary: summaryOf(parent, change),
     'schema-id': metadata['current-schema-id'],
   }
-  const snapshots = [...(metadata.snapshots ?? []), snapshot].slice(-SNAPSHOTS_MAX)
+  const formerFiles = metadataLog(metadata, change.previousFile)
+  const all = [...(metadata.snapshots ?? []), snapshot]
+  // Both at once: one record for each would be twice the work.
+  const isMuch = Math.max(all.length, formerFiles.length) > SNAPSHOTS_MAX
+  const snapshots = isMuch ? all.slice(-SNAPSHOTS_KEPT) : all
   const known = new Set(snapshots.map((one) => one['snapshot-id']))
   const entry = { 'timestamp-ms': timestampMs, 'snapshot-id': change.id }
   const before = metadata['snapshot-log'] ?? []
@@ -58,7 +68,7 @@ export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): T
     'current-snapshot-id': change.id,
     snapshots,
     'snapshot-log': [...log, entry],
-    'metadata-log': metadataLog(metadata, change.previousFile),
+    'metadata-log': isMuch ? formerFiles.slice(-SNAPSHOTS_KEPT) : formerFiles,
     refs: { ...metadata.refs, main: { 'snapshot-id': change.id, type: 'branch' } },
   }
 }
@@ -69,11 +79,22 @@ export function withFormerFile(
   file: string | undefined,
   nowMs: number,
 ): TableMetadata {
+  const log = metadataLog(metadata, file)
   return {
     ...metadata,
     'last-updated-ms': Math.max(nowMs, metadata['last-updated-ms']),
-    'metadata-log': metadataLog(metadata, file),
+    'metadata-log': log.length > SNAPSHOTS_MAX ? log.slice(-SNAPSHOTS_KEPT) : log,
   }
+}
+
+/** Whether a table's next metadata does not name all snapshots and former files that the one before did. Pure. */
+export function isForgetful(before: TableMetadata, next: TableMetadata): boolean {
+  const snapshots = new Set(next.snapshots?.map((one) => one['snapshot-id']))
+  const files = new Set(next['metadata-log']?.map((one) => one['metadata-file']))
+  return (
+    (before.snapshots ?? []).some((one) => !snapshots.has(one['snapshot-id'])) ||
+    (before['metadata-log'] ?? []).some((one) => !files.has(one['metadata-file']))
+  )
 }
 
 function metadataLog(
@@ -83,7 +104,7 @@ function metadataLog(
   const log = metadata['metadata-log'] ?? []
   if (previousFile === undefined) return log
   const entry = { 'timestamp-ms': metadata['last-updated-ms'], 'metadata-file': previousFile }
-  return [...log, entry].slice(-METADATA_LOG_MAX)
+  return [...log, entry]
 }
 
 function summaryOf(parent: Snapshot | undefined, change: SnapshotChange): Snapshot['summary'] {

@@ -53,6 +53,8 @@ interface Call {
   readonly serving: CallServing
   /** Of a statement. */
   readonly transaction?: TransactionSlot
+  /** Gives back the files that the catalog named which the statement reads. */
+  release?: () => void
 }
 
 /** What a call runs: resolves with its end, and tells the profile as soon as there is one. */
@@ -236,6 +238,7 @@ export class ClientLink {
       .then(() => this.#settle(call))
       .catch((error: unknown) => this.#options.services.log.error('statementBroke', { error }))
       .finally(() => {
+        call.release?.()
         if (this.#calls.get(message.call) === call) this.#calls.delete(message.call)
       })
   }
@@ -396,6 +399,7 @@ export class ClientLink {
     const wait = { signal, timeoutMs: CATCH_UP_TIMEOUT_MS }
     const catalog = own ?? (await services.catalog.atLeast(message.session.revision, wait))
     const { revision } = catalog
+    call.release = services.holds.hold(revision)
     return {
       queryId,
       statementId: message.statementId,

@@ -12,6 +12,7 @@ import type { SqlFrontEnd } from '../sql/front-end.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
 import type { Transactions } from '../txn/transactions.ts'
 import type { AppendQueues } from '../write/append-queues.ts'
+import type { ReadHolds } from '../write/read-holds.ts'
 import type { WriteRuns } from '../write/write-run.ts'
 import type { QueryRegistry } from './query-registry.ts'
 import type { Uploads } from './uploads.ts'
@@ -39,6 +40,7 @@ export interface Services {
   readonly writes: WriteRuns
   readonly appends: AppendQueues
   readonly uploads: Uploads
+  readonly holds: ReadHolds
   readonly transactions: Transactions
   readonly executors: Executors
   readonly admission: AdmissionControl

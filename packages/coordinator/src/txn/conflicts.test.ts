@@ -11,7 +11,7 @@ import {
 import { MemoryEtcd } from '@nyala/metastore/memory'
 import t from 'tap'
 import type { DataFile } from '../iceberg/manifest-file.ts'
-import type { ChangeKind } from '../write/change.ts'
+import type { ChangeKind, TableChange } from '../write/change.ts'
 import { Committer } from '../write/committer.ts'
 import { WriteRuns } from '../write/write-run.ts'
 import { tableIn, tableOf } from '../write/testing/simulated-world.ts'
@@ -114,8 +114,8 @@ async function execute(
   const snapshot =
     transaction !== undefined && 'catalog' in transaction ? transaction.catalog : catalog.snapshot()
   const base = tableIn(snapshot, table)
-  const apply = (current: TableRecord): Promise<TableRecord> =>
-    Promise.resolve(applied(current, change, id))
+  const apply: TableChange['apply'] = (current) =>
+    Promise.resolve({ record: applied(current, change, id), forgets: false })
   await runs.staged({ identity, context, command: name, locations: [] }, (write) =>
     write.update({ base, change, apply }, { rows: 1 }),
   )

@@ -11,7 +11,13 @@ import {
   type StagedWrite,
   type TableRecord,
 } from '@nyala/metastore'
-import { checkRebase, type LiveFiles, type TableChange } from '../write/change.ts'
+import {
+  checkRebase,
+  type LiveFiles,
+  rememberForgotten,
+  type StagedHead,
+  type TableChange,
+} from '../write/change.ts'
 import { headOf } from '../write/committer.ts'
 
 /** What one statement of a transaction does, in a form that can be done again on another snapshot of the catalog. */
@@ -23,7 +29,7 @@ export type Step =
       readonly change: TableChange
       /** What it was staged on last, and the head that came of it. */
       readonly on: TableRecord
-      readonly next: TableRecord
+      readonly next: StagedHead
       /** Times that its metadata was staged. */
       readonly attempts: number
     }
@@ -52,7 +58,7 @@ export async function stageUpdate(
   step: Pick<Extract<Step, { kind: 'update' }>, 'writeId' | 'change'> &
     Partial<Extract<Step, { kind: 'update' }>>,
   snapshot: CatalogSnapshot,
-  { liveFiles }: StepContext,
+  { keys, liveFiles, now }: StepContext,
 ): Promise<DoneStep> {
   const { change, writeId, attempts = 0 } = step
   const head = headOf(snapshot, change.base)
@@ -64,10 +70,11 @@ export async function stageUpdate(
     next = await change.apply(head.record, attempts)
     count++
   }
-  const { compare, put } = planTableUpdate(head, next, writeId)
+  const { compare, put } = planTableUpdate(head, next.record, writeId)
+  const forgotten = { before: head.record, staged: next, writeId, nowMs: now }
   return {
     step: { kind: 'update', writeId, change, on: head.record, next, attempts: count },
-    write: { compares: [compare], operations: [put] },
+    write: { compares: [compare], operations: [put, ...rememberForgotten(keys, forgotten)] },
   }
 }
 

@@ -86,6 +86,11 @@ export class Transaction {
     return { id, coordinator, failed: this.#state.kind === 'failed' }
   }
 
+  /** The revision of the catalog that it reads, but for its own changes. */
+  get readsAt(): number {
+    return this.#options.snapshot.revision
+  }
+
   /** The catalog as the next statement reads it. */
   get catalog(): CatalogSnapshot {
     return this.#snapshot
@@ -136,7 +141,7 @@ export class Transaction {
   async execute<T>(
     plan: (context: PlanContext) => CatalogPlan<T>,
     how: {
-      readonly context: Pick<StatementContext, 'statementId' | 'signal'>
+      readonly context: Pick<StatementContext, 'signal'>
       readonly writeId?: string | undefined
       readonly more?: ((value: T, writeId: string) => readonly Operation[]) | undefined
     },
@@ -250,7 +255,7 @@ export class Transaction {
       context,
       locations,
     }: {
-      readonly context: Pick<StatementContext, 'statementId' | 'signal'>
+      readonly context: Pick<StatementContext, 'signal'>
       readonly locations: readonly string[]
     },
     own: readonly string[],

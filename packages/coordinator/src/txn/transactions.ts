@@ -43,6 +43,12 @@ export class Transactions {
     return this.#kept.size
   }
 
+  /** The oldest revision of the catalog that one of them reads; undefined where none is open. */
+  get oldestRead(): number | undefined {
+    const revisions = [...this.#kept.values()].map(({ transaction }) => transaction.readsAt)
+    return revisions.length === 0 ? undefined : Math.min(...revisions)
+  }
+
   /** The transaction that a statement says it is part of. */
   find(session: SessionTransaction, sender: string): Transaction | LostTransaction {
     const kept = this.#kept.get(session.id)

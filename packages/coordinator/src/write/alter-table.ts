@@ -3,7 +3,7 @@ import { type ColumnRecord, foldName, type TableRecord } from '@nyala/metastore'
 import type { IcebergStore } from '../iceberg/iceberg-store.ts'
 import { currentSchema, type TableMetadata } from '../iceberg/metadata.ts'
 import { columnOf, evolveSchema, type SchemaChange } from '../iceberg/schema-evolution.ts'
-import { withFormerFile } from '../iceberg/snapshot.ts'
+import { isForgetful, withFormerFile } from '../iceberg/snapshot.ts'
 import { toUri } from '../iceberg/table-files.ts'
 import { type IcebergField, type NewColumn, sqlTypeOf } from '../iceberg/types.ts'
 import { typeText } from '../sql/sql-types.ts'
@@ -11,6 +11,7 @@ import type { StatementContext, StatementOutcome } from '../server/statement-con
 import type { AlterTable, ColumnDefinition, TableAlteration } from '../sql/statement.ts'
 import { parseType } from '../sql/type-text.ts'
 import { storableColumns } from './new-table.ts'
+import type { StagedHead } from './change.ts'
 import { stageMetadata } from './table-change.ts'
 import type { WriteRuns } from './write-run.ts'
 
@@ -148,7 +149,7 @@ export function alterTable(
     const request = { identity, context, command, locations: [table.location] }
     return runs.staged(request, (write) => {
       const change = { kind: 'schema' } as const
-      const apply = (current: TableRecord, attempt: number): Promise<TableRecord> =>
+      const apply = (current: TableRecord, attempt: number): Promise<StagedHead> =>
         stageAlteration(current, alteration, {
           store,
           name: `${write.id}-${attempt}`,
@@ -168,7 +169,7 @@ async function stageAlteration(
     readonly name: string
     readonly nowMs: number
   },
-): Promise<TableRecord> {
+): Promise<StagedHead> {
   const before = await options.store.metadata(current)
   const changed = alteredMetadata(before, alteration, [])
   const isOther = changed['current-schema-id'] !== before['current-schema-id']
@@ -177,11 +178,12 @@ async function stageAlteration(
   const manifest = await stageMetadata(current.location, next, options.name)
   const { comment: _, ...rest } = current
   const comment = changed.properties?.['comment']
-  return {
+  const record = {
     ...rest,
     ...(comment === undefined ? {} : { comment }),
     columns: columnRecords(changed),
     schemaVersion: current.schemaVersion + (isOther ? 1 : 0),
     manifest,
   }
+  return { record, forgets: isForgetful(before, next) }
 }

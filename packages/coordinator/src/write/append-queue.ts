@@ -3,6 +3,7 @@ import { SqlError } from '@nyala/client/protocol'
 import {
   type BegunWrite,
   type Catalog,
+  type Keys,
   type Owner,
   planTableUpdate,
   type StatementRecord,
@@ -12,6 +13,7 @@ import {
 } from '@nyala/metastore'
 import { type Append, takeGroup } from './append-group.ts'
 import type { ConstantRowsText } from './append-encoder.ts'
+import { rememberForgotten, type StagedHead } from './change.ts'
 import { checkFingerprint, headOf } from './committer.ts'
 import type { WriteRuns } from './write-run.ts'
 
@@ -31,13 +33,14 @@ export interface StagePlace {
 /** Rows of a group of statements that are ready to be staged. */
 export interface StageableRows {
   /** Stages them on top of `current`; what the head then is. Called again with each newer head. */
-  stage(current: TableRecord, place: StagePlace): Promise<TableRecord>
+  stage(current: TableRecord, place: StagePlace): Promise<StagedHead>
   /** Removes what was staged under this write but for what its last attempt has named. Never rejects. */
   tidy(writeId: string, attempts: number): Promise<void>
 }
 
 export interface AppendQueueOptions {
   readonly catalog: Catalog
+  readonly keys: Keys
   readonly writeLog: WriteLog
   readonly writes: Pick<WriteRuns, 'giveUp'>
   readonly owner: Owner
@@ -242,19 +245,21 @@ export class AppendQueue {
 
   /** One try; what is to be tried next, if anything. */
   async #attempt(begun: Begun, attempt: number): Promise<Begun | undefined> {
-    const { writeLog, catalog, clock, owner, random, newWriteId } = this.#options
+    const { writeLog, catalog, clock, owner, random, newWriteId, keys } = this.#options
     const { group, rows, write } = begun
     const head = this.#newest()
     const stillFit = this.#ofSchema(group, head.record)
     if (stillFit.length < group.length) return this.#without(begun, stillFit)
     const writeId = write.record.id
     const since = clock.now()
-    const next = await rows.stage(head.record, { writeId, attempt })
+    const staged = await rows.stage(head.record, { writeId, attempt })
     const stagedAt = clock.now()
-    const update = planTableUpdate(head, next, writeId)
-    const start = { id: newWriteId(), locations: [next.location], startedAt: clock.wall() }
-    const ahead = writeLog.beginWith(start, owner)
+    const update = planTableUpdate(head, staged.record, writeId)
+    const { location } = staged.record
     const committedAt = clock.wall()
+    const start = { id: newWriteId(), locations: [location], startedAt: committedAt }
+    const ahead = writeLog.beginWith(start, owner)
+    const forgotten = { before: head.record, staged, writeId, nowMs: committedAt }
     const decision = await writeLog.decide({
       writes: [write],
       statements: group.map(({ append: { identity, text, notices } }) => ({
@@ -265,7 +270,7 @@ export class AppendQueue {
         },
       })),
       compares: [update.compare],
-      operations: [update.put, ahead.operation],
+      operations: [update.put, ahead.operation, ...rememberForgotten(keys, forgotten)],
     })
     switch (decision.kind) {
       case 'committed': {

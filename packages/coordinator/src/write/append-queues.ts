@@ -47,6 +47,7 @@ export class AppendQueues {
     const { catalog, writes, store, clock, log, random } = this.#options
     return new AppendQueue(table, {
       ...{ catalog, writes, clock, random, newWriteId },
+      keys: writes.keys,
       writeLog: writes.writeLog,
       owner: writes.owner,
       encode: async (current, texts) => {

@@ -19,7 +19,12 @@ import {
   formatMetadata,
   type TableMetadata,
 } from '../iceberg/metadata.ts'
-import { addedManifest, nextSequenceNumber, withSnapshot } from '../iceberg/snapshot.ts'
+import {
+  addedManifest,
+  isForgetful,
+  nextSequenceNumber,
+  withSnapshot,
+} from '../iceberg/snapshot.ts'
 import {
   namedContent,
   type TableFileContent,
@@ -28,6 +33,7 @@ import {
 } from '../iceberg/table-files.ts'
 import type { EncodedFile } from './append-encoder.ts'
 import type { StageableRows, StagePlace } from './append-queue.ts'
+import type { StagedHead } from './change.ts'
 import { removeAttempts } from './staging.ts'
 import {
   baseOf,
@@ -87,7 +93,7 @@ export class AppendSnapshot implements StageableRows {
     this.#options = options
   }
 
-  async stage(current: TableRecord, place: StagePlace): Promise<TableRecord> {
+  async stage(current: TableRecord, place: StagePlace): Promise<StagedHead> {
     const { store, clock } = this.#options
     const base = await baseOf(current, store)
     this.#location = current.location
@@ -102,7 +108,8 @@ export class AppendSnapshot implements StageableRows {
       ...[made.list, made.metadataFile],
     ])
     this.#keep(staged, made)
-    return withManifest(current, pointerOf(made), nowMs)
+    const forgets = isForgetful(base.metadata, made.metadata)
+    return withManifest(current, { manifest: pointerOf(made), forgets }, nowMs)
   }
 
   async tidy(writeId: string, attempts: number): Promise<void> {

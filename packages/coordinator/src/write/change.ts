@@ -1,5 +1,5 @@
 import { SqlError } from '@nyala/client/protocol'
-import type { Operation, TableRecord } from '@nyala/metastore'
+import { type Keys, type Operation, rememberExpired, type TableRecord } from '@nyala/metastore'
 import type { DataFile } from '../iceberg/manifest-file.ts'
 
 /** What a statement does to a table; whether it may go on top of another commit is decided from this alone. */
@@ -31,9 +31,38 @@ export interface TableChange {
    * came meanwhile where the change may go on top of that; it is called again with each newer one, `attempt` counting
    * from 0. It may throw to give up.
    */
-  apply(current: TableRecord, attempt: number): Promise<TableRecord>
-  /** What is to be done in the same commit, given the head that it takes the place of. */
-  more?(current: TableRecord): readonly Operation[]
+  apply(current: TableRecord, attempt: number): Promise<StagedHead>
+}
+
+/** The head of a table as a commit is to leave it; what it names is on disk. */
+export interface StagedHead {
+  readonly record: TableRecord
+  /** What it names does not name all that the head before it did: that is to be removed when nobody reads it any more. */
+  readonly forgets: boolean
+}
+
+/**
+ * The record of what a commit makes a table forget, to be put by that commit. `before`: the head that it takes the place
+ * of. Pure.
+ */
+export function rememberForgotten(
+  keys: Keys,
+  {
+    before,
+    staged,
+    writeId,
+    nowMs,
+  }: {
+    readonly before: TableRecord
+    readonly staged: StagedHead
+    readonly writeId: string
+    readonly nowMs: number
+  },
+): readonly Operation[] {
+  if (!staged.forgets || before.manifest === null) return []
+  const { path, crc32, bytes } = before.manifest
+  const record = { table: before.id, before: { path, crc32, bytes }, startedAt: nowMs }
+  return [rememberExpired(keys, { id: `${writeId}-forgotten`, ...record })]
 }
 
 /** Reads which data files a table has. */

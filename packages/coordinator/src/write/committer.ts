@@ -16,7 +16,7 @@ import {
   type Versioned,
   type WriteLog,
 } from '@nyala/metastore'
-import { checkRebase, type LiveFiles, type TableChange } from './change.ts'
+import { checkRebase, type LiveFiles, rememberForgotten, type TableChange } from './change.ts'
 
 /** Attempts of one commit before it is called a conflict; each lost one means that another commit got through. */
 const ATTEMPTS_MAX = 64
@@ -81,9 +81,12 @@ export class Committer {
       this.#commit(request, async (snapshot, attempt) => {
         const head = headOf(snapshot, change.base)
         await checkRebase(change, head.record, this.#options.liveFiles)
-        const next = await change.apply(head.record, attempt)
-        const update = planTableUpdate(head, next, request.writeId)
-        const more = change.more?.(head.record) ?? []
+        const staged = await change.apply(head.record, attempt)
+        const { writeId } = request
+        const update = planTableUpdate(head, staged.record, writeId)
+        const { keys, clock } = this.#options
+        const forgotten = { before: head.record, staged, writeId, nowMs: clock.wall() }
+        const more = rememberForgotten(keys, forgotten)
         return { compares: [update.compare], operations: [update.put, ...more] }
       }),
     )

@@ -23,9 +23,9 @@ t.test('files that forgotten snapshots alone named are removed, and no others', 
   const first: TableMetadata = newMetadata({
     ...{ uuid: 'u', location: toUri(location), columns, ids: new FieldIds(), nowMs: 1 },
   })
-  const record = { id: '7', database: 'd', name: 't', kind: 'managed', location } as const
+  const head = { id: '7', database: 'd', name: 't', kind: 'managed', location } as const
   const tableAt = (manifest: TableRecord['manifest']): TableRecord =>
-    ({ ...record, manifest }) as TableRecord
+    ({ ...head, manifest }) as TableRecord
 
   /** Puts the file `added` in the place of the others of `base`. */
   const replace = async (
@@ -38,7 +38,7 @@ t.test('files that forgotten snapshots alone named are removed, and no others', 
     const file = fileOf(join(location, 'data', added))
     const addition = await stageAddition(base, [file], `w${nowMs}`)
     const paths = removed.map((name) => toUri(join(location, 'data', name)))
-    const manifest = await stageRewrite(
+    const staged = await stageRewrite(
       base,
       { removed: new Set(paths), addition },
       {
@@ -46,7 +46,7 @@ t.test('files that forgotten snapshots alone named are removed, and no others', 
         operation: 'overwrite',
       },
     )
-    return { manifest, base: await baseOf(tableAt(manifest), store) }
+    return { manifest: staged.manifest, base: await baseOf(tableAt(staged.manifest), store) }
   }
   const none = { location, metadata: first, metadataFile: undefined, manifests: [] }
   const one = await replace(none, 10, [], 'a.parquet')
@@ -63,15 +63,12 @@ t.test('files that forgotten snapshots alone named are removed, and no others', 
     relations: () => [{ record: table }],
   }
   const catalog = { atLeast: () => Promise.resolve(snapshot) } as unknown as Catalog
-  const forgotten = {
+  const record = {
     ...{ kind: 'expired' as const, id: 'w', table: '7', startedAt: 0, before: three.manifest },
   }
+  const forgotten = [{ record, key: 'w', modRevision: 1 }]
   await writeFile(join(location, 'data', 'stray.parquet'), 'x')
-  t.equal(
-    await removeExpiredFiles({ catalog, store }, forgotten, 1),
-    4,
-    'a, its manifest, two lists',
-  )
+  t.equal(await removeExpiredFiles({ catalog, store }, forgotten), 4, 'a, its manifest, two lists')
   t.same((await readdir(join(location, 'data'))).toSorted(), [
     'b.parquet',
     'c.parquet',
@@ -82,7 +79,7 @@ t.test('files that forgotten snapshots alone named are removed, and no others', 
     ...['b.parquet', 'c.parquet'],
   ])
   t.equal(left.manifests.length, 3)
-  t.equal(await removeExpiredFiles({ catalog, store }, forgotten, 1), 4, 'once more does no harm')
+  t.equal(await removeExpiredFiles({ catalog, store }, forgotten), 4, 'once more does no harm')
   t.equal((await readdir(join(location, 'data'))).length, 3)
 })
 

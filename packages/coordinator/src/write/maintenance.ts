@@ -8,6 +8,7 @@ import {
   snapshotsToKeep,
   withCurrentSnapshot,
 } from '../iceberg/expire.ts'
+import { isForgetful } from '../iceberg/snapshot.ts'
 import { namedSnapshots, snapshotAt, snapshotOf, timeText } from '../iceberg/history.ts'
 import { fromUri, toUri } from '../iceberg/table-files.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
@@ -109,7 +110,7 @@ export class Maintenance {
         const next = withCurrentSnapshot(before, snapshot, { file, nowMs })
         const name = `${write.id}-${attempt}`
         const manifest = await stageMetadata(table.location, next, name)
-        return withManifest(current, manifest, nowMs)
+        return withManifest(current, { manifest, forgets: isForgetful(before, next) }, nowMs)
       }
       return write.update({ base: table, change: { kind: 'replaceAll' }, apply }, { rows: null })
     })
@@ -168,7 +169,10 @@ export class Maintenance {
     return writes.staged(request, (write) => {
       context.notices.push(`${size} snapshots of table "${table.name}" have expired`)
       if (size === 0) return leave(table, write)
-      return write.update(expiration(table, how, this.#services, write), { rows: null })
+      return write.update(
+        expiration(table, () => how, this.#services, write),
+        { rows: null },
+      )
     })
   }
 

@@ -1,17 +1,62 @@
-import type { QueryLog } from '@nyala/metastore'
+import { type Keys, type Kv, type QueryLog, type ReadFloor, readFloors } from '@nyala/metastore'
+import { ownRetention } from '../iceberg/expire.ts'
 import type { PeerLinks } from '../failover/peer-links.ts'
 import { livingOwners } from '../failover/ownership.ts'
+import { Rounds } from '../failover/rounds.ts'
 import type { Services } from '../server/services.ts'
+import { expiration } from './expiration.ts'
 import { removeExpiredFiles } from './expired-files.ts'
+import { SnapshotExpiry } from './snapshot-expiry.ts'
+import { newWriteId } from './write-ids.ts'
 import { WriteJanitor } from './write-janitor.ts'
 
-/** Starts to look after what writes leave, while this coordinator leads. */
-export function openWriteJanitor(
+/** How often this coordinator says how old the snapshots are that it reads. */
+const FLOOR_MS = 5_000
+
+/** What looks after tables and what writes leave. */
+export interface Housekeeping {
+  stop(): Promise<void>
+}
+
+/** Starts to look after what writes leave, and after tables, while this coordinator leads; and says what it reads itself. */
+export function openHousekeeping(
   services: Services,
-  { peers, queryLog }: { readonly peers: PeerLinks; readonly queryLog: QueryLog },
+  parts: {
+    readonly kv: Kv
+    readonly keys: Keys
+    readonly peers: PeerLinks
+    readonly queryLog: QueryLog
+    readonly floor: ReadFloor
+  },
+): Housekeeping {
+  const { floor } = parts
+  const runs = [openWriteJanitor(services, parts), openExpiry(services), openFloor(services, floor)]
+  for (const one of runs) one.start()
+  return {
+    async stop() {
+      for (const one of runs) one.stop()
+      // Where the metastore does not answer the leader removes it later.
+      await floor.close().catch((error: unknown) => services.log.warn('floorNotRemoved', { error }))
+    },
+  }
+}
+
+function openWriteJanitor(
+  services: Services,
+  {
+    kv,
+    keys,
+    peers,
+    queryLog,
+  }: {
+    readonly kv: Kv
+    readonly keys: Keys
+    readonly peers: PeerLinks
+    readonly queryLog: QueryLog
+  },
 ): WriteJanitor {
   const { writes, clock, log, election, membership, failover, catalog, manifests } = services
-  const janitor = new WriteJanitor({
+  return new WriteJanitor({
     ...{ writes, writeLog: writes.writeLog, clock, log },
     leadership: () => election.leadership,
     isLiving: (owner) =>
@@ -20,13 +65,54 @@ export function openWriteJanitor(
         linked: peers.linked(),
         isSuspected: (id) => failover.isSuspected('coordinator', id),
       }).some(({ id, startedAt }) => id === owner.id && startedAt === owner.startedAt),
-    oldestRead() {
-      const revisions = queryLog.queries().map(({ record }) => record.snapshotRevision)
-      return revisions.length === 0 ? undefined : Math.min(...revisions)
+    reads: async () => {
+      const floors = await readFloors({ kv, keys, clock })
+      return { floors, oldestRead: await queryLog.oldestRead() }
     },
-    removeExpired: (record, revision) =>
-      removeExpiredFiles({ catalog, store: manifests.iceberg }, record, revision),
+    removeExpired: (found) => removeExpiredFiles({ catalog, store: manifests.iceberg }, found),
   })
-  janitor.start()
-  return janitor
+}
+
+/** Tables forget snapshots by themselves, as their properties say. */
+function openExpiry(services: Services): SnapshotExpiry {
+  const { clock, log, election, catalog, manifests, writes } = services
+  return new SnapshotExpiry({
+    ...{ clock, log, catalog },
+    isLeader: () => election.leadership !== undefined,
+    metadata: (table) => manifests.iceberg.metadata(table),
+    async expire(table) {
+      const identity = { id: `expiry-${newWriteId()}`, fingerprint: 'expiry' }
+      const context = {
+        ...{ signal: new AbortController().signal, notices: [] },
+        ...{ commit: { begun: false }, transaction: { current: undefined } },
+      }
+      const request = { identity, context, command: 'EXPIRE', locations: [table.location] }
+      await writes.staged(request, (write) => {
+        // Properties may have changed since it was found to be due.
+        const none = { olderThanMs: -Infinity, keep: 1 }
+        const how: Parameters<typeof expiration>[1] = (metadata) =>
+          ownRetention(metadata, clock.wall()) ?? none
+        return write.update(expiration(table, how, services, write), { rows: null })
+      })
+      log.info('snapshotsExpired', { table: `${table.database}.${table.name}` })
+    },
+  })
+}
+
+/** Says again and again how old the snapshots are that statements and transactions of this coordinator read. */
+function openFloor(services: Services, floor: ReadFloor): Rounds {
+  const { clock, log } = services
+  return new Rounds({
+    ...{ clock, everyMs: FLOOR_MS },
+    async round() {
+      if (!(await floor.raise(readsFrom(services)))) log.warn('takenForDead', {})
+    },
+    onError: (error) => log.warn('floorNotRaised', { error }),
+  })
+}
+
+/** Statements that begin later read the catalog as it is now, or as it will be. */
+function readsFrom({ catalog, holds, transactions }: Services): number {
+  const { revision } = catalog.snapshot()
+  return Math.min(revision, holds.oldest ?? revision, transactions.oldestRead ?? revision)
 }

@@ -8,6 +8,7 @@ import type { ManifestStore } from '../table/manifest-store.ts'
 import { Transactions } from '../txn/transactions.ts'
 import { AppendQueues } from './append-queues.ts'
 import { Committer } from './committer.ts'
+import { ReadHolds } from './read-holds.ts'
 import { WriteRuns } from './write-run.ts'
 
 /** Directory in the warehouse for rows that are on their way into a table. */
@@ -24,7 +25,7 @@ export function openWrites(
     /** Of this process, as in its member record. */
     readonly startedAt: number
   },
-): Pick<Services, 'writes' | 'appends' | 'uploads' | 'transactions'> {
+): Pick<Services, 'writes' | 'appends' | 'uploads' | 'transactions' | 'holds'> {
   const { keys, catalog, manifests, constants, startedAt } = parts
   const { iceberg: store } = manifests
   const writeLog = new WriteLog({ kv, keys, clock })
@@ -37,6 +38,7 @@ export function openWrites(
   const writes = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
   return {
     writes,
+    holds: new ReadHolds(),
     appends: new AppendQueues({ catalog, writes, constants, store, clock, log, random }),
     uploads: new Uploads({ directory: join(warehouse, UPLOADS), clock, log }),
     transactions: new Transactions({ runs: writes, coordinator: id, clock, log }),

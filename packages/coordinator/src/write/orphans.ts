@@ -6,6 +6,7 @@ import { formerFiles, reachableFiles } from '../iceberg/reachable.ts'
 import { fromUri } from '../iceberg/table-files.ts'
 import type { Services } from '../server/services.ts'
 import { headOf } from './committer.ts'
+import { forgottenFiles } from './expired-files.ts'
 
 /** Orphans are older than this where the statement does not say: three days. */
 export const ORPHAN_AGE_MS = 259_200_000
@@ -51,9 +52,7 @@ export async function removeOrphans(
     if (one.kind === 'expired') {
       // Queries may still be reading what it has forgotten.
       if (one.table !== table.id) continue
-      const before = await store.metadataAt(one.before)
-      reachable.add(one.before.path)
-      for (const path of await formerFiles(store, before)) reachable.add(path)
+      for (const path of await forgottenFiles(store, one)) reachable.add(path)
     } else ids.push(one.id)
   }
   const orphans = orphansOf(files, { olderThanMs, reachable, writes: ids })

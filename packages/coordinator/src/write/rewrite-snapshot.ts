@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { SqlError } from '@nyala/client/protocol'
-import type { ManifestPointer } from '@nyala/metastore'
 import {
   type DataFile,
   ENTRY,
@@ -17,6 +16,7 @@ import {
   countOf,
   leastSequenceNumber,
   partitionsOf,
+  type StagedMetadata,
   stageSnapshot,
   type TableBase,
 } from './table-change.ts'
@@ -36,7 +36,7 @@ export async function stageRewrite(
   base: TableBase,
   { removed, addition }: Rewrite,
   options: ChangeOptions,
-): Promise<ManifestPointer> {
+): Promise<StagedMetadata> {
   const gone: DataFile[] = []
   const kept: ManifestInfo[] = []
   for (const info of base.manifests) {

@@ -146,7 +146,7 @@ export function checkWritten({ files }: Addition, wanted: number): void {
 /** The statement has changed nothing, which is true as long as the table is as it was read. */
 export function leave(table: TableRecord, write: StagedWrite): ReturnType<StagedWrite['update']> {
   const change = { kind: 'rewrite', files: new Set<string>() } as const
-  const apply = (current: TableRecord): Promise<TableRecord> => Promise.resolve(current)
+  const apply: TableChange['apply'] = (record) => Promise.resolve({ record, forgets: false })
   return write.update({ base: table, change, apply }, { rows: 0 })
 }
 

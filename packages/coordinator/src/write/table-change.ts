@@ -19,8 +19,14 @@ import {
   type TableMetadata,
 } from '../iceberg/metadata.ts'
 import { partitionFields, summaryOf } from '../iceberg/partition-field.ts'
-import { addedManifest, nextSequenceNumber, withSnapshot } from '../iceberg/snapshot.ts'
+import {
+  addedManifest,
+  isForgetful,
+  nextSequenceNumber,
+  withSnapshot,
+} from '../iceberg/snapshot.ts'
 import { toUri, writeTableFile } from '../iceberg/table-files.ts'
+import type { StagedHead } from './change.ts'
 
 /** As many manifests in a list are written as one again, so that reading it does not take longer with each commit. */
 const MANIFESTS_MAX = 100
@@ -91,7 +97,7 @@ export async function stageSnapshot(
   base: TableBase,
   addition: Addition,
   options: ChangeOptions,
-): Promise<ManifestPointer> {
+): Promise<StagedMetadata> {
   const { metadata, location } = base
   const { writeId, attempt, snapshotId, operation, nowMs } = options
   const sequenceNumber = nextSequenceNumber(metadata)
@@ -126,7 +132,15 @@ export async function stageSnapshot(
     nowMs,
     previousFile: base.metadataFile,
   })
-  return stageMetadata(location, next, `${writeId}-${attempt}`)
+  const manifest = await stageMetadata(location, next, `${writeId}-${attempt}`)
+  return { manifest, forgets: isForgetful(metadata, next) }
+}
+
+/** Metadata of a table that is on disk, and that nothing names yet. */
+export interface StagedMetadata {
+  readonly manifest: ManifestPointer
+  /** It does not name all that the metadata before it did. */
+  readonly forgets: boolean
 }
 
 /** Writes a metadata file; what a head then says of it. */
@@ -215,13 +229,11 @@ export function leastSequenceNumber(entries: readonly ManifestEntry[]): bigint {
 /** The head of a table that has one more snapshot. */
 export const withManifest = (
   current: TableRecord,
-  manifest: ManifestPointer,
+  { manifest, forgets }: StagedMetadata,
   nowMs: number,
-): TableRecord => ({
-  ...current,
-  manifest,
-  snapshotId: current.snapshotId + 1,
-  refreshedAt: nowMs,
+): StagedHead => ({
+  record: { ...current, manifest, snapshotId: current.snapshotId + 1, refreshedAt: nowMs },
+  forgets,
 })
 
 /** The manifests of the base; where they are many, the small ones as one. */

@@ -1,15 +1,23 @@
 import { createReadStream } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { type Clock, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import { Catalog, type Keys, type Kv, type TableRecord } from '@nyala/metastore'
+import {
+  Catalog,
+  type ExpiredSnapshots,
+  type Keys,
+  type Kv,
+  type TableRecord,
+  WriteLog,
+} from '@nyala/metastore'
 import { IcebergStore } from '../iceberg/iceberg-store.ts'
 import { ENTRY } from '../iceberg/manifest-file.ts'
 import { reachableFiles } from '../iceberg/reachable.ts'
 import { fromUri, namedChecksum } from '../iceberg/table-files.ts'
 import { ByteCache } from '../table/byte-cache.ts'
+import { forgottenFiles } from './expired-files.ts'
 import { filesOf } from './orphans.ts'
 
 const CACHE_BYTES = 64 * 1024 * 1024
@@ -17,10 +25,8 @@ const CACHE_BYTES = 64 * 1024 * 1024
 /**
  * Compares what the catalog names with what lies in the directories of managed tables, and reads every byte of it: every
  * file that a snapshot names is there, with its size and checksum; every file that is there is named; no directory is
- * that of no table. For a cluster in which no write runs. Resolves with what is not so, in words.
- *
- * A table that has had more commits than its metadata names has files that only the forgotten ones named, until EXECUTE
- * remove_orphan_files: of such a table, files that nothing names are not told.
+ * that of no table. For a cluster in which no write runs. Resolves with what is not so, in words. Files that only forgotten
+ * snapshots named are named by the records of these until they go.
  */
 export async function checkWarehouse(parts: {
   readonly kv: Kv
@@ -36,20 +42,36 @@ export async function checkWarehouse(parts: {
     .map(({ record }) => record)
     .filter((record): record is TableRecord => record.kind === 'managed')
   const store = new IcebergStore(new ByteCache(CACHE_BYTES))
+  const forgotten = (await new WriteLog(parts).transactions()).flatMap(({ record }) =>
+    record.kind === 'expired' ? [record] : [],
+  )
   const problems: string[] = []
-  for (const table of tables) problems.push(...(await checkTable(table, store)))
+  for (const table of tables) {
+    const of = forgotten.filter((one) => one.table === table.id)
+    problems.push(...(await checkTable(table, of, store)))
+  }
   return [...problems, ...(await strayDirectories(tables))]
 }
 
-async function checkTable(table: TableRecord, store: IcebergStore): Promise<readonly string[]> {
+async function checkTable(
+  table: TableRecord,
+  forgotten: readonly ExpiredSnapshots[],
+  store: IcebergStore,
+): Promise<readonly string[]> {
   const name = `table "${table.database}.${table.name}"`
   const found = await filesOf(table.location)
   try {
     const metadata = await store.metadata(table)
-    const named = await reachableFiles(store, metadata, table.manifest?.path ?? '')
-    const hasForgotten = metadata['last-sequence-number'] > (metadata.snapshots ?? []).length
-    const stray = hasForgotten ? [] : found.filter(({ path }) => !named.has(path))
-    const problems = stray.map(({ path }) => `${name}: nothing names the file "${path}"`)
+    const named = new Set(await reachableFiles(store, metadata, table.manifest?.path ?? ''))
+    for (const one of forgotten) {
+      for (const path of await forgottenFiles(store, one)) named.add(path)
+    }
+    const problems: string[] = []
+    for (const { path } of found) {
+      // What a record still named may have been removed meanwhile, with the record.
+      if (named.has(path) || !(await isThere(path))) continue
+      problems.push(`${name}: nothing names the file "${path}"`)
+    }
     const seen = new Set<string>()
     for (const snapshot of metadata.snapshots ?? []) {
       for (const info of await store.manifests(metadata, snapshot)) {
@@ -69,6 +91,12 @@ async function checkTable(table: TableRecord, store: IcebergStore): Promise<read
     throw error
   }
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 /** What is not as its manifest and its name say; undefined where all is. */
 async function wrongFile(path: string, bytes: number): Promise<string | undefined> {

@@ -9,6 +9,8 @@ import {
   type Compare,
   Keys,
   type Owner,
+  ReadFloor,
+  readFloors,
   rememberDropped,
   rememberExpired,
   WriteLog,
@@ -17,13 +19,14 @@ import { ManualClock, MemoryEtcd } from '@nyala/metastore/memory'
 import t, { type Test } from 'tap'
 import {
   ABORTED_GRACE_MS,
-  DROPPED_GRACE_MS,
   OUTCOME_KEPT_MS,
   OWNER_GRACE_MS,
+  READER_GRACE_MS,
   WriteJanitor,
 } from './write-janitor.ts'
 
 const c1: Owner = { id: 'c1' as MemberId, startedAt: 1 }
+const c2: Owner = { id: 'c2' as MemberId, startedAt: 1 }
 const WRITE = 'w0123456789abcdef01234567'
 const OTHER = 'wfedcba987654321001234567'
 
@@ -46,6 +49,7 @@ async function openWorld(t: Test) {
     expired: [] as string[],
     oldestRead: undefined as number | undefined,
   }
+  const floor = await ReadFloor.open({ kv, keys, clock, owner: c2 })
   const elected = await kv.commitIf({
     compares: [],
     success: [{ kind: 'put', key: keys.leader, value: 'c2' }],
@@ -64,10 +68,13 @@ async function openWorld(t: Test) {
       },
     },
     leadership: () => (state.leads ? { fence } : undefined),
-    isLiving: () => state.isLiving,
-    oldestRead: () => state.oldestRead,
-    removeExpired: ({ table }) => {
-      state.expired.push(table)
+    isLiving: ({ id }) => id === c2.id || state.isLiving,
+    reads: async () => ({
+      floors: await readFloors({ kv, keys, clock }),
+      oldestRead: state.oldestRead,
+    }),
+    removeExpired: (writes) => {
+      state.expired.push(...writes.map(({ record }) => record.id))
       return Promise.resolve(1)
     },
   })
@@ -84,7 +91,7 @@ async function openWorld(t: Test) {
     ...(await readdir(join(location, 'data'))),
     ...(await readdir(join(location, 'metadata'))),
   ]
-  return { dir, clock, kv, keys, writeLog, state, janitor, location, stage, left }
+  return { dir, clock, kv, keys, writeLog, state, janitor, floor, location, stage, left }
 }
 
 const KEPT = [`${OTHER}-0-0-0-01234567.parquet`]
@@ -150,17 +157,17 @@ t.test('a leader that was deposed without knowing aborts nothing', async (t) => 
   t.equal((await left()).length, 4)
 })
 
-t.test('the directory of a dropped table goes when nobody can be reading it', async (t) => {
-  const { dir, clock, kv, keys, writeLog, janitor, location } = await openWorld(t)
+t.test('the directory of a dropped table goes when nobody reads it', async (t) => {
+  const { dir, kv, keys, writeLog, janitor, floor, location } = await openWorld(t)
   const own = join(dir, `t-${OTHER}`)
   await mkdir(join(own, 'data'), { recursive: true })
   const dropped = rememberDropped(keys, { id: WRITE, locations: [own, location], startedAt: 0 })
-  await kv.commitIf({ compares: [], success: [dropped] })
+  const { revision } = await kv.commitIf({ compares: [], success: [dropped] })
   await janitor.sweep()
-  await clock.advance(DROPPED_GRACE_MS - 1)
+  await floor.raise(revision - 1)
   await janitor.sweep()
-  t.ok(existsSync(own))
-  await clock.advance(1)
+  t.ok(existsSync(own), 'a statement goes on that may have bound it')
+  await floor.raise(revision)
   await janitor.sweep()
   t.notOk(existsSync(own))
   t.ok(existsSync(location), 'a directory that is not named as ours stays')
@@ -181,21 +188,69 @@ t.test('outcomes of statements are kept for a quarter of an hour', async (t) => 
   t.equal(await writeLog.outcomeOf('s'), undefined)
 })
 
-t.test('files of forgotten snapshots go when nobody can be reading them', async (t) => {
-  const { clock, kv, keys, writeLog, janitor, state } = await openWorld(t)
+t.test(
+  'files of forgotten snapshots go when nobody reads them, those of older ones first',
+  async (t) => {
+    const { clock, kv, keys, writeLog, janitor, floor, state } = await openWorld(t)
+    const before = { path: '/m', crc32: 1, bytes: 1 }
+    const expired = (id: string) => rememberExpired(keys, { id, table: 'a', before, startedAt: 0 })
+    await kv.commitIf({ compares: [], success: [expired('z')] })
+    const { revision } = await kv.commitIf({ compares: [], success: [expired('b')] })
+    const paused = await ReadFloor.open({ kv, keys, clock, owner: c1 })
+    await paused.raise(revision - 1)
+    await floor.raise(revision)
+    await clock.advance(10 * READER_GRACE_MS)
+    state.isLiving = true
+    await janitor.sweep()
+    t.same(state.expired, ['z'], 'however long ago, one reads what the second has forgotten')
+    await paused.raise(revision)
+    state.oldestRead = revision - 1
+    await janitor.sweep()
+    t.same(state.expired, ['z'], 'a query with a record goes on, whoever owns it')
+    state.oldestRead = revision
+    await kv.commitIf({ compares: [], success: [expired('c'), expired('a')] })
+    await kv.commitIf({ compares: [], success: [expired('0')] })
+    const all = await kv.commitIf({ compares: [], success: [] })
+    for (const one of [floor, paused]) await one.raise(all.revision)
+    state.oldestRead = undefined
+    await janitor.sweep()
+    t.same(state.expired.slice(1).toSorted(), ['0', 'a', 'b', 'c'])
+    t.equal(state.expired[1], 'b')
+    t.equal(state.expired.at(-1), '0')
+    t.same(await writeLog.transactions(), [])
+  },
+)
+
+t.test(
+  'what a process reads that is gone is kept for ten minutes, and then nobody waits for it',
+  async (t) => {
+    const { clock, kv, keys, janitor, floor, state } = await openWorld(t)
+    const before = { path: '/m', crc32: 1, bytes: 1 }
+    const gone = await ReadFloor.open({ kv, keys, clock, owner: c1 })
+    const expired = rememberExpired(keys, { id: WRITE, table: 'a', before, startedAt: 0 })
+    const { revision } = await kv.commitIf({ compares: [], success: [expired] })
+    await floor.raise(revision)
+    await janitor.sweep()
+    await clock.advance(READER_GRACE_MS - 1)
+    await janitor.sweep()
+    await janitor.sweep()
+    t.same(state.expired, [])
+    await clock.advance(1)
+    await janitor.sweep()
+    await janitor.sweep()
+    t.same(state.expired, [WRITE])
+    t.equal(await gone.raise(revision), false, 'it learns that it was taken for dead')
+  },
+)
+
+t.test('where nobody says what is read, nothing that may be read is removed', async (t) => {
+  const { kv, keys, janitor, floor, state } = await openWorld(t)
   const before = { path: '/m', crc32: 1, bytes: 1 }
-  const expired = rememberExpired(keys, { id: WRITE, table: 'a', before, startedAt: 0 })
-  const { revision } = await kv.commitIf({ compares: [], success: [expired] })
-  await janitor.sweep()
-  await clock.advance(DROPPED_GRACE_MS - 1)
+  await floor.close()
+  await kv.commitIf({
+    compares: [],
+    success: [rememberExpired(keys, { id: WRITE, table: 'a', before, startedAt: 0 })],
+  })
   await janitor.sweep()
   t.same(state.expired, [])
-  await clock.advance(1)
-  state.oldestRead = revision - 1
-  await janitor.sweep()
-  t.same(state.expired, [], 'a query goes on that may have bound them')
-  state.oldestRead = revision
-  await janitor.sweep()
-  t.same(state.expired, ['a'])
-  t.same(await writeLog.transactions(), [])
 })

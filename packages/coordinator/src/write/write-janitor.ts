@@ -5,7 +5,9 @@ import type {
   DroppedTables,
   Compare,
   ExpiredSnapshots,
+  LoggedFloor,
   LoggedTransaction,
+  Owner,
   PendingWrite,
   WriteLog,
 } from '@nyala/metastore'
@@ -21,8 +23,8 @@ export const OWNER_GRACE_MS = 10_000
  * query without an owner within seconds, but one that was paused may write a file when it wakes.
  */
 export const ABORTED_GRACE_MS = 60_000
-/** Queries that began before a table was dropped may read its files for so long. */
-export const DROPPED_GRACE_MS = 600_000
+/** What a coordinator read that has not been seen for so long, nobody reads any more. */
+export const READER_GRACE_MS = 600_000
 /** For so long a statement that is sent again is answered with its first outcome. */
 export const OUTCOME_KEPT_MS = 900_000
 const OUTCOME_SWEEP_MS = 60_000
@@ -45,57 +47,87 @@ export type SweepEffect =
       readonly kind: 'drop'
       readonly write: LoggedTransaction & { readonly record: DroppedTables }
     }
-  /** Removes the files that only forgotten snapshots needed, then the record. */
-  | {
-      readonly kind: 'expire'
-      readonly write: LoggedTransaction & { readonly record: ExpiredSnapshots }
-    }
+  /** Removes the files that only forgotten snapshots of one table needed, then the records, which are in order. */
+  | { readonly kind: 'expire'; readonly table: string; readonly writes: readonly ExpiredWrite[] }
+  /** Forgets what a process said that it reads, which is gone. */
+  | { readonly kind: 'forgetFloor'; readonly floor: LoggedFloor }
+
+export type ExpiredWrite = LoggedTransaction & { readonly record: ExpiredSnapshots }
+
+/** What the leader has read of the store: the records of writes first. */
+export interface SweepView {
+  readonly transactions: readonly LoggedTransaction[]
+  /** What each process says of how old the snapshots are that it reads; at the least the leader's own. */
+  readonly floors: readonly LoggedFloor[]
+  /** The oldest revision of the catalog that a query with a record reads at; undefined: none does. */
+  readonly oldestRead: number | undefined
+  readonly isLiving: (owner: Owner) => boolean
+}
 
 /**
  * What is due of the records of writes. Pure. Times are of this leader's own clock, counted from when it first saw a
  * record so: no clocks are compared, and a new leader waits as long again.
+ *
+ * What a commit made a table forget, or drop, goes when all read the catalog as it was since. That stays so however late
+ * it is done: floors only rise, and who begins later reads what is newer.
  */
 export function planSweep(
   before: Seen,
-  view: {
-    readonly transactions: readonly LoggedTransaction[]
-    readonly isLiving: (owner: { readonly id: string; readonly startedAt: number }) => boolean
-    /** The oldest revision of the catalog that a query with a record reads at; undefined: none does. */
-    readonly oldestRead: number | undefined
-  },
+  view: SweepView,
   nowMs: number,
 ): readonly [Seen, readonly SweepEffect[]] {
   const seen = new Map<string, number>()
-  const effects: SweepEffect[] = []
-  for (const write of view.transactions) {
-    const { record, key, modRevision } = write
-    if (record.kind === 'pending') {
-      const owner = { id: record.owner, startedAt: record.ownerStartedAt }
-      if (view.isLiving(owner)) continue
-    }
+  const ageOf = ({ key, modRevision }: Pick<LoggedTransaction, 'key' | 'modRevision'>): number => {
     const mark = `${key}@${modRevision}`
     const since = before.get(mark) ?? nowMs
     seen.set(mark, since)
-    const ageMs = nowMs - since
+    return nowMs - since
+  }
+  const effects: SweepEffect[] = []
+  const expired: ExpiredWrite[] = []
+  const readFrom = oldestOf(view)
+  for (const write of view.transactions) {
+    const { record, modRevision } = write
     switch (record.kind) {
-      case 'pending':
-        if (ageMs >= OWNER_GRACE_MS) effects.push({ kind: 'abort', write: { ...write, record } })
+      case 'pending': {
+        if (view.isLiving({ id: record.owner, startedAt: record.ownerStartedAt })) break
+        if (ageOf(write) < OWNER_GRACE_MS) break
+        effects.push({ kind: 'abort', write: { ...write, record } })
         break
+      }
       case 'aborted':
-        if (ageMs >= ABORTED_GRACE_MS) effects.push({ kind: 'clean', write: { ...write, record } })
+        if (ageOf(write) < ABORTED_GRACE_MS) break
+        effects.push({ kind: 'clean', write: { ...write, record } })
         break
       case 'dropped':
-        if (ageMs >= DROPPED_GRACE_MS) effects.push({ kind: 'drop', write: { ...write, record } })
+        if (readFrom >= modRevision) effects.push({ kind: 'drop', write: { ...write, record } })
         break
-      case 'expired': {
-        const isRead = view.oldestRead !== undefined && view.oldestRead < modRevision
-        if (ageMs >= DROPPED_GRACE_MS && !isRead) {
-          effects.push({ kind: 'expire', write: { ...write, record } })
-        }
-      }
+      case 'expired':
+        if (readFrom >= modRevision) expired.push({ ...write, record })
     }
   }
-  return [seen, effects]
+  for (const floor of view.floors) {
+    const { owner, ownerStartedAt } = floor.record
+    if (view.isLiving({ id: owner, startedAt: ownerStartedAt })) continue
+    // It may be raised before it stops, which is no reason to wait anew.
+    if (ageOf({ key: floor.key, modRevision: 0 }) < READER_GRACE_MS) continue
+    effects.push({ kind: 'forgetFloor', floor })
+  }
+  return [seen, [...effects, ...byTable(expired)]]
+}
+
+/** No statement reads an older revision of the catalog than this. Where nobody says what it reads, all may be read. */
+const oldestOf = ({ floors, oldestRead = Infinity }: SweepView): number =>
+  floors.length === 0 ? 0 : Math.min(oldestRead, ...floors.map(({ record }) => record.revision))
+
+/** The oldest first: a later record may name the file that an earlier one is about. */
+function byTable(writes: readonly ExpiredWrite[]): readonly SweepEffect[] {
+  const tables = new Map<string, ExpiredWrite[]>()
+  for (const write of writes.toSorted((a, b) => a.modRevision - b.modRevision)) {
+    const { table } = write.record
+    tables.set(table, [...(tables.get(table) ?? []), write])
+  }
+  return [...tables].map(([table, of]) => ({ kind: 'expire', table, writes: of }))
 }
 
 export interface WriteJanitorOptions {
@@ -105,11 +137,11 @@ export interface WriteJanitorOptions {
   readonly log: Log
   /** Undefined while another one leads. */
   readonly leadership: () => { fence(): Compare } | undefined
-  readonly isLiving: (owner: { readonly id: string; readonly startedAt: number }) => boolean
-  /** As {@link planSweep} takes it. */
-  readonly oldestRead: () => number | undefined
-  /** Removes the files of forgotten snapshots; tells how many. */
-  readonly removeExpired: (record: ExpiredSnapshots, revision: number) => Promise<number>
+  readonly isLiving: SweepView['isLiving']
+  /** What is read, as of now: asked for after the records. */
+  readonly reads: () => Promise<Pick<SweepView, 'floors' | 'oldestRead'>>
+  /** Removes the files of forgotten snapshots of one table; tells how many. */
+  readonly removeExpired: (writes: readonly ExpiredWrite[]) => Promise<number>
 }
 
 /**
@@ -151,7 +183,7 @@ export class WriteJanitor {
       return
     }
     const transactions = await writeLog.transactions()
-    const view = { transactions, isLiving, oldestRead: this.#options.oldestRead() }
+    const view = { transactions, isLiving, ...(await this.#options.reads()) }
     const [seen, effects] = planSweep(this.#seen, view, clock.now())
     this.#seen = seen
     for (const effect of effects) {
@@ -160,7 +192,7 @@ export class WriteJanitor {
       try {
         await this.#carryOut(effect, [leader.fence()])
       } catch (error) {
-        log.warn('writeNotCleaned', { write: effect.write.record.id, effect: effect.kind, error })
+        log.warn('writeNotCleaned', { ...subjectOf(effect), effect: effect.kind, error })
       }
     }
     await this.#forgetOutcomes()
@@ -168,7 +200,7 @@ export class WriteJanitor {
 
   async #carryOut(effect: SweepEffect, fence: readonly Compare[]): Promise<void> {
     const { writeLog, log } = this.#options
-    log.info('writeSwept', { write: effect.write.record.id, effect: effect.kind })
+    log.info('writeSwept', { ...subjectOf(effect), effect: effect.kind })
     switch (effect.kind) {
       case 'abort':
         if (await writeLog.abort(effect.write, 'its coordinator is gone', fence)) {
@@ -180,12 +212,14 @@ export class WriteJanitor {
         await writeLog.forget(effect.write, fence)
         return
       case 'expire': {
-        const { record, modRevision } = effect.write
-        const files = await this.#options.removeExpired(record, modRevision)
-        log.info('expiredFilesRemoved', { write: record.id, files })
-        await writeLog.forget(effect.write, fence)
+        const files = await this.#options.removeExpired(effect.writes)
+        log.info('expiredFilesRemoved', { table: effect.table, files })
+        for (const write of effect.writes) await writeLog.forget(write, fence)
         return
       }
+      case 'forgetFloor':
+        await writeLog.forget(effect.floor, fence)
+        return
       case 'drop':
         for (const location of effect.write.record.locations) {
           if (TABLE_DIRECTORY.test(location)) await rm(location, { recursive: true, force: true })
@@ -204,6 +238,13 @@ export class WriteJanitor {
     if (leader === undefined) return
     await writeLog.forgetOutcomes(clock.wall() - OUTCOME_KEPT_MS, [leader.fence()])
   }
+}
+
+/** What an effect is about, for the log. */
+const subjectOf = (effect: SweepEffect): Readonly<Record<string, string>> => {
+  if (effect.kind === 'expire') return { table: effect.table }
+  if (effect.kind === 'forgetFloor') return { coordinator: effect.floor.record.owner }
+  return { write: effect.write.record.id }
 }
 
 /** Directories of managed tables end in the id of the write that made them; no other is ever removed as a whole. */

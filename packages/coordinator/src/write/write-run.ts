@@ -50,9 +50,12 @@ export interface WriteRunsOptions {
   readonly warehouse: string
 }
 
+/** What a write asks of its statement. */
+export type WriteContext = Pick<StatementContext, 'signal' | 'notices' | 'commit' | 'transaction'>
+
 export interface StagedRequest {
   readonly identity: StatementIdentity
-  readonly context: StatementContext
+  readonly context: WriteContext
   readonly command: string
   readonly locations: readonly string[]
   /** Of the write; absent: a new one. */

@@ -238,10 +238,12 @@ export class Writes {
       const manifest =
         addition === undefined
           ? await made.writeMetadata()
-          : await stageSnapshot({ ...base, metadataFile: undefined, manifests: [] }, addition, {
-              ...{ writeId: write.id, attempt: 0, snapshotId: newSnapshotId() },
-              ...{ operation: 'append', nowMs, store },
-            })
+          : (
+              await stageSnapshot({ ...base, metadataFile: undefined, manifests: [] }, addition, {
+                ...{ writeId: write.id, attempt: 0, snapshotId: newSnapshotId() },
+                ...{ operation: 'append', nowMs, store },
+              })
+            ).manifest
       const table: NewTable = {
         ...made.table,
         manifest,

@@ -2,7 +2,7 @@ import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, type SessionTransaction, SqlError } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
 import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
-import type { TableChange } from '../../write/change.ts'
+import type { StagedHead, TableChange } from '../../write/change.ts'
 import { Committer } from '../../write/committer.ts'
 import { faultsOf, tableIn, tableOf } from '../../write/testing/simulated-world.ts'
 import { WriteRuns } from '../../write/write-run.ts'
@@ -207,10 +207,10 @@ export class TransactionSimulation {
       { identity, context, command: 'X', locations: [base.location] },
       async (write) => {
         const file = await this.#executors.prepare(write.id)
-        const apply = async (current: TableRecord): Promise<TableRecord> => {
+        const apply = async (current: TableRecord): Promise<StagedHead> => {
           await this.#clock.sleep(this.#prng.below(20))
           const onto = kind === 'append' ? current : { ...current, comment: base.comment ?? '' }
-          return withEntry(onto, { id: told.id, file })
+          return { record: withEntry(onto, { id: told.id, file }), forgets: false }
         }
         const isBlind = this.#mutant === 'rebased-rewrite'
         const change: TableChange['change'] = { kind: isBlind ? 'append' : kind }

@@ -109,7 +109,7 @@ export class AppendSimulation {
     const [keys, clock] = [this.#keys, this.#clock]
     const writeLog = new WriteLog({ kv: withoutGuard(kv, keys, this.#without), keys, clock })
     const queue = new AppendQueue(tableIn(catalog.snapshot(), TABLE), {
-      ...{ catalog, writeLog, clock, owner: { id: id as MemberId, startedAt: 1 } },
+      ...{ catalog, writeLog, keys, clock, owner: { id: id as MemberId, startedAt: 1 } },
       writes: {
         giveUp: async (write, reason) => {
           try {
@@ -135,7 +135,8 @@ export class AppendSimulation {
       stage: async (current) => {
         await this.#clock.sleep(this.#prng.below(30))
         const comment = [...wordsOf(current), ...rows].join(' ')
-        return { ...current, comment, snapshotId: current.snapshotId + 1 }
+        const record = { ...current, comment, snapshotId: current.snapshotId + 1 }
+        return { record, forgets: false }
       },
       tidy: () => Promise.resolve(),
     }

@@ -3,6 +3,7 @@ import { type MemberId, SqlError } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
 import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { StatementContext, StatementOutcome } from '../../server/statement-context.ts'
+import type { StagedHead } from '../change.ts'
 import { Committer } from '../committer.ts'
 import { WriteRuns } from '../write-run.ts'
 import {
@@ -150,10 +151,11 @@ export class WriteSimulation {
       const request = { identity, context, command: 'X', locations: [], id }
       return runs.staged(request, async (write) => {
         await this.#clock.sleep(this.#prng.below(300))
-        const apply = async (current: TableRecord): Promise<TableRecord> => {
+        const apply = async (current: TableRecord): Promise<StagedHead> => {
           await this.#clock.sleep(this.#prng.below(20))
           const comment = [...wordsOf(current), told.id].join(' ')
-          return { ...current, comment, snapshotId: current.snapshotId + 1 }
+          const record = { ...current, comment, snapshotId: current.snapshotId + 1 }
+          return { record, forgets: false }
         }
         return write.update({ base, change: { kind }, apply }, { rows: 1 })
       })
