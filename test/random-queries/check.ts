@@ -1,11 +1,13 @@
 import { Prng } from '@nyala/client/base'
 import type { PhysicalPlan, PlanOptions } from '@nyala/coordinator/testing'
+import { queryBroad } from './broad.ts'
 import { queryByKey } from './by-key.ts'
 import { difference, type Expectation } from './compare.ts'
+import { queryFailing } from './failing.ts'
 import { QueryGenerator } from './generate.ts'
 import { metamorphosesOf } from './metamorphoses.ts'
 import { type GeneratedQuery, orderOf, plainQuery, queryText, type Source } from './query.ts'
-import { type Rows, type RunEvent, runPlan, runText, TooLarge } from './run.ts'
+import { type Rows, type RunEvent, type RunOptions, runPlan, runText, TooLarge } from './run.ts'
 import { IN_ORDER } from './tables.ts'
 import type { RandomWorld } from './world.ts'
 
@@ -30,6 +32,8 @@ export interface Case {
   readonly seed: number
   readonly query: GeneratedQuery
   readonly options: PlanOptions
+  /** True where every answer needs a value that cannot be computed. */
+  readonly fails?: boolean | undefined
 }
 
 export function caseOf(seed: number): Case {
@@ -52,12 +56,16 @@ export function caseOf(seed: number): Case {
   const rangesRowsMin = random.chance(0.7) ? 0 : undefined
   const shareAlways = random.chance(0.6)
   const made = random.chance(0.15) ? repeated(query) : query
-  return {
-    seed,
-    query: random.chance(0.1) ? queryByKey(random) : random.chance(0.25) ? overOrdered(made) : made,
-    options: { ...options, rangesRowsMin, shareAlways },
-  }
+  const all = { seed, options: { ...options, rangesRowsMin, shareAlways } }
+  if (random.chance(0.1)) return { ...all, query: queryByKey(random) }
+  if (random.chance(0.25)) return { ...all, query: overOrdered(made) }
+  if (random.chance(FAILING)) return { ...all, query: queryFailing(random), fails: true }
+  return { ...all, query: random.chance(BROAD) ? queryBroad(random) : made }
 }
+
+/** Parts of the queries that are about failures alike, and about many columns, which take long. */
+const FAILING = 0.03
+const BROAD = 0.004
 
 /** The same over tables that can be divided by their key, and where it begins with one, for some of its keys alone. */
 function overOrdered(query: GeneratedQuery): GeneratedQuery {
@@ -90,17 +98,18 @@ function repeated(query: GeneratedQuery): GeneratedQuery {
 }
 
 export async function checkCase(world: RandomWorld, found: Case): Promise<Verdict> {
-  const { query, options, seed } = found
+  const { query, options, seed, fails } = found
   const { columns, total } = orderOf(query)
   return checkText(world, queryText(query), {
     options,
     seed,
+    fails,
     expectation: { ordered: columns, complete: query.limit === undefined || total },
   })
 }
 
 /** Every how many queries are also written in other ways. */
-const METAMORPHOSED = 3
+const METAMORPHOSED = 5
 
 /** Runs a query as it is, and of some also what else they can be written as. */
 export async function check(world: RandomWorld, found: Case): Promise<Verdict> {
@@ -148,6 +157,8 @@ interface Comparison {
   readonly expectation: Expectation
   /** Of what happens while it runs. */
   readonly seed: number
+  /** True where it has to fail if the reference does. */
+  readonly fails?: boolean | undefined
 }
 
 /** Runs one text both ways. */
@@ -157,10 +168,55 @@ export async function checkText(
   how: Comparison,
 ): Promise<Verdict> {
   const wanted = await answer(world, sql)
-  return typeof wanted === 'string'
-    ? { kind: 'skipped', why: wanted }
-    : comparePlan(world, sql, wanted, how)
+  if (typeof wanted !== 'string') return comparePlan(world, sql, wanted, how)
+  return how.fails === true
+    ? compareFailure(world, sql, wanted, how)
+    : { kind: 'skipped', why: wanted }
 }
+
+/** Of every so many runs segments are files. */
+const IN_FILES = 3
+
+const runOptions = (
+  { kernel, directory }: RandomWorld,
+  { options, seed }: Comparison,
+  events: Set<RunEvent>,
+): RunOptions => ({
+  kernel,
+  directory,
+  segments: seed % IN_FILES === 0 ? 'files' : 'tables',
+  slots: options.slots,
+  random: new Prng(seed),
+  events,
+})
+
+/** What kind of error the kernel says that it is. */
+const errorKind = (message: string): string =>
+  /^[A-Z][A-Za-z ]* Error/.exec(message)?.[0] ?? message
+
+/** Runs what the reference has no answer to: it has to fail in the same way. */
+async function compareFailure(
+  world: RandomWorld,
+  sql: string,
+  wanted: string,
+  how: Comparison,
+): Promise<Verdict> {
+  if (!RUN_ERRORS.test(wanted)) return { kind: 'skipped', why: wanted }
+  let plan: PhysicalPlan | undefined
+  try {
+    plan = (await world.planning.plan(sql, how.options)).plan
+    const { rows } = await runPlan(plan, runOptions(world, how, new Set()))
+    return { kind: 'wrong', why: `${rows.length} rows where the kernel says ${wanted}`, plan }
+  } catch (error) {
+    const { message } = error as Error
+    if (plan === undefined || errorKind(message) !== errorKind(wanted))
+      return { kind: 'wrong', why: `fails with ${message} and not with ${wanted}`, plan }
+    return { kind: 'same', plan, rows: 0, events: new Set(['failed alike']) }
+  }
+}
+
+/** Errors of values, not of the text. */
+const RUN_ERRORS = /^(Out of Range|Conversion|Invalid Input) Error/
 
 async function comparePlan(
   world: RandomWorld,
@@ -172,11 +228,11 @@ async function comparePlan(
   try {
     plan = (await world.planning.plan(sql, how.options)).plan
     const events = new Set<RunEvent>()
-    const { slots } = how.options
-    const got = await runPlan(plan, { ...world, slots, random: new Prng(how.seed), events })
+    const got = await runPlan(plan, runOptions(world, how, events))
     const why = difference(wanted, got, how.expectation)
     if (plan.fragments.some((fragment) => COMPUTED_ONCE.test(fragment.why ?? '')))
       events.add('computed once')
+    if (wanted.columns.length > 900) events.add('a thousand columns')
     const apart = plan.fragments.flatMap(({ divided = [] }) => divided.filter((d) => d.apart))
     if (apart.length > 0) events.add('divided by values')
     if (plan.fragments.some(({ divided = [] }) => divided.filter((d) => d.apart).length > 1))

@@ -216,6 +216,10 @@ export class Expressions {
       () => `extract(year FROM ${inner('date')})`,
       () => `nullif(${inner('int')}, ${random.below(4)})`,
       () => `CAST(${inner('big')} % 7 AS INTEGER)`,
+      // By zero it is NULL, and what is too large is tried only.
+      () => `(${inner('int')} ${random.pick(['//', '%'])} ${inner('int')})`,
+      () => `TRY_CAST(${inner('big')} AS INTEGER)`,
+      () => `TRY_CAST(${inner('text')} AS INTEGER)`,
     ])()
   }
 
@@ -236,6 +240,9 @@ export class Expressions {
       () => `CAST(${inner('int')} AS DOUBLE)`,
       () => `coalesce(${inner('double')}, CAST(2 AS DOUBLE))`,
       () => `(${inner('int')} / 4)`,
+      () => `(${inner('double')} / ${inner('int')})`,
+      () => `(${inner('int')} / ${inner('int')})`,
+      () => `(-${inner('double')})`,
     ])()
   }
 

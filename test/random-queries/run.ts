@@ -1,4 +1,4 @@
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import type { Prng } from '@nyala/client/base'
@@ -16,6 +16,7 @@ import {
   writtenExchanges,
 } from '@nyala/coordinator/testing'
 import { renderTaskSql, type Segment } from '@nyala/executor/protocol'
+import { SegmentFiles, SegmentTables } from './segments.ts'
 
 export interface Rows {
   readonly columns: readonly Column[]
@@ -55,15 +56,6 @@ const typeName = (
   type: { toString(): string; readonly alias?: string | undefined } | undefined,
 ): string => type?.alias ?? type?.toString() ?? 'unknown'
 
-/** Types that an executor casts before it writes a segment, and to what. */
-const SEGMENT_TYPES: Readonly<Record<string, string>> = {
-  HUGEINT: 'DECIMAL(38,0)',
-  UHUGEINT: 'DECIMAL(38,0)',
-  'TIME WITH TIME ZONE': 'VARCHAR',
-  BIT: 'VARCHAR',
-  BIGNUM: 'VARCHAR',
-}
-
 /** No path is used twice: the kernel keeps what it has read of a file. */
 let runs = 0
 
@@ -78,10 +70,14 @@ export type RunEvent =
   | 'computed once'
   | 'divided by values'
   | 'tables divided alike'
+  | 'failed alike'
+  | 'a thousand columns'
 
 export interface RunOptions {
   readonly kernel: DuckDBConnection
   readonly directory: string
+  /** Where segments are: in files, as executors have them, or in tables, which are cheaper and keep every type. */
+  readonly segments: 'files' | 'tables'
   readonly slots: number
   /** Says in what order tasks run, which run twice, and what sizes are claimed. */
   readonly random: Prng
@@ -92,7 +88,6 @@ export interface RunOptions {
 const CLAIM_CHANCE = 0.5
 const LOSS_CHANCE = 0.15
 const ENOUGH_CHANCE = 0.7
-const ROW_BYTES = 32
 /** More often than any query here has exchanges: what has been written is then written again and again. */
 const PLANS_MAX = 60
 
@@ -108,10 +103,20 @@ interface Stage {
  * fragments, segments without rows left out, the rest planned again after each stage. Tasks run in any order.
  */
 export async function runPlan(plan: PhysicalPlan, options: RunOptions): Promise<Rows> {
-  const directory = join(options.directory, `run${runs++}`)
+  const { kernel } = options
+  const name = `run${runs++}`
+  if (options.segments === 'tables') {
+    await kernel.run(`CREATE SCHEMA ${name}`)
+    try {
+      return await new PlanRun(plan, new SegmentTables(kernel, name), options).run()
+    } finally {
+      await kernel.run(`DROP SCHEMA ${name} CASCADE`)
+    }
+  }
+  const directory = join(options.directory, name)
   await mkdir(directory)
   try {
-    return await new PlanRun(plan, { ...options, directory }).run()
+    return await new PlanRun(plan, new SegmentFiles(kernel, directory), options).run()
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
@@ -119,15 +124,16 @@ export async function runPlan(plan: PhysicalPlan, options: RunOptions): Promise<
 
 class PlanRun {
   readonly #options: RunOptions
+  readonly #segments: SegmentFiles | SegmentTables
   readonly #stages: Stage[] = []
   #plan: PhysicalPlan
   /** What was said of the size of each exchange, which does not change any more. */
   readonly #claims = new Map<number, ExchangeSize>()
-  #attempts = 0
   #plans = 0
 
-  constructor(plan: PhysicalPlan, options: RunOptions) {
+  constructor(plan: PhysicalPlan, segments: SegmentFiles | SegmentTables, options: RunOptions) {
     this.#plan = plan
+    this.#segments = segments
     this.#options = options
   }
 
@@ -179,12 +185,10 @@ class PlanRun {
   }
 
   async #runTask(stage: Stage, task: number): Promise<readonly Segment[]> {
-    const { kernel } = this.#options
     const { fragment, parts } = stage
     const part = parts[task]
     if (part === undefined) throw new Error('a task has a part')
-    const path = join(this.#options.directory, `f${fragment.id}-t${task}-a${this.#attempts++}`)
-    return writeSegments(kernel, this.#sql(fragment, part), { fragment, path })
+    return this.#segments.write(this.#sql(fragment, part), fragment)
   }
 
   /** Some task that has run does so again, and what it wrote before is gone. */
@@ -200,7 +204,7 @@ class PlanRun {
     this.#options.events.add('task run again')
     const { stage, task } = random.pick(ran)
     const lost = stage.written[task] ?? []
-    for (const { path } of lost) await rm(path)
+    for (const segment of lost) await this.#segments.lose(segment)
     stage.written[task] = await this.#runTask(stage, task)
   }
 
@@ -211,10 +215,8 @@ class PlanRun {
         return [input.exchange, segments.map((segment) => segment.path)]
       }),
     )
-    return renderTaskSql(
-      taskSql(this.#plan, fragment, part),
-      (exchange) => paths.get(exchange) ?? [],
-    )
+    const parts = taskSql(this.#plan, fragment, part)
+    return this.#segments.readable(renderTaskSql(parts, (exchange) => paths.get(exchange) ?? []))
   }
 
   #produced(read: number): readonly Produced[] {
@@ -262,48 +264,4 @@ function append(before: Rows, next: Rows): Rows {
   const [a, b] = [JSON.stringify(before.columns), JSON.stringify(next.columns)]
   if (a !== b) throw new Error(`tasks of one fragment have different columns: ${a} and ${b}`)
   return { columns: before.columns, rows: [...before.rows, ...next.rows] }
-}
-
-/** The segments of one task, each with its bucket. */
-async function writeSegments(
-  kernel: DuckDBConnection,
-  sql: string,
-  to: { readonly fragment: Fragment; readonly path: string },
-): Promise<readonly Segment[]> {
-  const { output } = to.fragment
-  if (output.kind !== 'exchange') return []
-  const described = await kernel.runAndReadAll(`DESCRIBE ${sql}`)
-  const items = described.getRows().map((row) => {
-    const name = `"${String(row[0]).replaceAll('"', '""')}"`
-    const type = SEGMENT_TYPES[String(row[1])]
-    return type === undefined ? name : `CAST(${name} AS ${type}) AS ${name}`
-  })
-  const { path } = to
-  const isBucketed = output.keys.length > 0
-  if (isBucketed)
-    items.push(`(hash(${output.keys.join(', ')}) % ${output.buckets})::INTEGER AS __p`)
-  const source = `SELECT ${items.join(', ')} FROM (${sql}) AS t`
-  const target = isBucketed ? `'${path}'` : `'${path}.parquet'`
-  const options = [
-    'FORMAT parquet',
-    'PARQUET_VERSION v2',
-    'COMPRESSION uncompressed',
-    'DICTIONARY_SIZE_LIMIT 256',
-    'RETURN_STATS',
-    ...(isBucketed ? ['PARTITION_BY (__p)'] : []),
-  ]
-  const reader = await kernel.runAndReadAll(`COPY (${source}) TO ${target} (${options.join(', ')})`)
-  const written: Segment[] = []
-  for (const [file, rows] of reader.getRows()) {
-    if (Number(rows) === 0) continue
-    const bucket = Number(/__p=(\d+)\/[^/]+$/.exec(String(file))?.[1] ?? 0)
-    // A directory with `=` in its name would become a column.
-    const published = `${path}-${written.length}-b${bucket}.parquet`
-    await rename(String(file), published)
-    const place = { executor: 'e', address: '', host: '', path: published, crc: 0 }
-    // Of files so small most is not rows.
-    const bytes = Number(rows) * ROW_BYTES
-    written.push({ ...place, partition: bucket, rows: Number(rows), bytes })
-  }
-  return written
 }

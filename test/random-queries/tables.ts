@@ -343,6 +343,30 @@ export const IN_ORDER: ReadonlyMap<string, GeneratedTable> = new Map(
   ]),
 )
 
+/** So many columns that whatever looks at each for each other takes long. */
+const BROAD_COLUMNS = 1000
+const BROAD_KINDS: readonly (readonly [ItemKind, string, Value])[] = [
+  ['int', 'INTEGER', below(5)],
+  ['int', 'BIGINT', below(3)],
+  ['text', 'VARCHAR', text(WORDS)],
+  ['decimal', 'DECIMAL(9,2)', decimal(2)],
+]
+
+/** Tables that only queries of their own read. */
+export const BROAD: GeneratedTable = {
+  name: 'broad',
+  columns: [
+    column('id', 'int', 'INTEGER', rowNumber),
+    column('k', 'int', 'INTEGER', below(6)),
+    ...Array.from({ length: BROAD_COLUMNS - 2 }, (_, i) => {
+      const [kind, type, value] = BROAD_KINDS[i % BROAD_KINDS.length] ?? ['int', 'INTEGER', never]
+      return column(`c${i + 3}`, kind, type, value)
+    }),
+  ],
+  partitionColumns: [],
+  files: [{ rowGroups: [9] }, { rowGroups: [7] }],
+}
+
 /** Views over the tables, each as a query's author sees it. */
 export const VIEWS: readonly {
   readonly name: string

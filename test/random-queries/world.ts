@@ -6,6 +6,7 @@ import { PlanningWorld } from '@nyala/coordinator/testing'
 import { listParquet } from './listing.ts'
 import {
   allColumns,
+  BROAD,
   columnRecords,
   type FileShape,
   type GeneratedTable,
@@ -68,7 +69,7 @@ async function fillWorld(
   await reference.run('CREATE SCHEMA "default"')
   await reference.run(`SET schema = '"default"'`)
   const random = new Prng(DATA_SEED)
-  for (const table of [...TABLES, ...IN_ORDER.values()]) {
+  for (const table of [...TABLES, ...IN_ORDER.values(), BROAD]) {
     const location = join(directory, table.name)
     await makeTable(table, random, { reference, location })
     await planning.addTable({

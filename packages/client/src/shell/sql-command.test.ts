@@ -60,6 +60,29 @@ t.test(
   },
 )
 
+t.test(
+  'profile and summary are of the statement before them, also without a terminal',
+  async (t) => {
+    const stages = [{ fragment: 3, tasks: [{ task: 7, executor: 'e2', rows: 5, elapsedMs: 1.5 }] }]
+    const profile = { reason: 'one fragment', planMs: 2, stages }
+    const fake = await FakeCoordinator.start({ onStatement: numbers(1), onRequest: () => profile })
+    t.teardown(() => fake.close())
+    const shell = new FakeShell({ environment: { NYALA_URL: fake.url } })
+    const code = await runCommand(['sql', '-e', 'select 1; Profile', '-e', 'summary;'], shell.io)
+    t.equal(code, 0)
+    const [, , ...rest] = shell.stdout.text.split('\n')
+    t.match(
+      rest.join('\n'),
+      /^\{\n {2}"reason": "one fragment",[^]*\}\nplanned in 2.0 ms: one fragment\nstage +task/,
+    )
+    t.equal(fake.receivedOf('statement').length, 1, 'they are no statements')
+    const alone = await run(t, ['sql', '-e', 'profile', '-e', 'select 1'], numbers(1))
+    t.equal(alone.code, 1)
+    t.match(alone.err, /^ERROR 42704: no query has run yet\nHINT: run a query/)
+    t.equal(alone.sent.length, 0, 'a failure ends the run')
+  },
+)
+
 const refuse = (call: FakeCall): void => {
   call.accept()
   throw new SqlError('undefined_column', 'column "foo" does not exist', {

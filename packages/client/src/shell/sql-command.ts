@@ -109,13 +109,21 @@ async function runSources(
   const dialect = (): Dialect => dialectOf(database.settings)
   for (const source of sources) {
     for (const { text } of statementsInTurn(source, dialect)) {
-      const code = await runner.run(text)
+      const code = (await runProfile(runner, text)) ?? (await runner.run(text))
       if (code === EXIT.ok) continue
       worst = worst === EXIT.ok ? code : worst
       if (!options.continueOnError || code === EXIT.interrupted) return code
     }
   }
   return worst
+}
+
+/** `profile` and `summary` are of the statement before them; undefined for anything else. */
+async function runProfile(runner: StatementRunner, text: string): Promise<number | undefined> {
+  const word = /^(?:profile|summary)$/i.exec(text)?.[0]?.toLowerCase()
+  if (word === undefined) return undefined
+  const { profileText, summaryText } = await import('./interactive/profile-text.ts')
+  return runner.runProfile(word === 'profile' ? profileText : summaryText)
 }
 
 function runnerOptions(options: SqlOptions, io: ShellIo): RunnerOptions {

@@ -42,7 +42,7 @@ Runs statements, or starts an interactive shell when standard input and output a
       --history-file FILE  default ~/.nyala_history
 
 With -e, -f or a pipe the first statement that fails ends the run. In the interactive shell the statements after it on the
-line still run, as in psql; Ctrl-C drops them.
+line still run, as in psql; Ctrl-C drops them. "summary;" and "profile;" after a statement show what its tasks and operators did.
 `
 
 export function parseSqlOptions(args: readonly string[]): SqlOptions {

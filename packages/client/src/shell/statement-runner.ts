@@ -54,6 +54,23 @@ export class StatementRunner {
     }
   }
 
+  /** Shows the profile of the last statement, as text by `show`. Resolves with an exit code. */
+  async runProfile(show: (profile: unknown) => string): Promise<number> {
+    try {
+      if (this.#lastQueryId === undefined)
+        throw new SqlError('undefined_object', 'no query has run yet', {
+          hint: 'run a query in the same session first',
+        })
+      await this.output.write(show(await this.#session.profile(this.#lastQueryId)))
+      await this.output.end()
+      return EXIT.ok
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error
+      this.report(error)
+      return exitCodeOf(error)
+    }
+  }
+
   async #stream(sql: string, signal: AbortSignal): Promise<Outcome> {
     const format = FORMATS[this.options.format]
     const line = this.options.progress ? new ProgressLine(this.#io) : undefined
