@@ -55,7 +55,7 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => WriteLog) => Promise
     const write = await begin(log, 'w1')
     const done = await log.decide(request(write, 's1', move(HEAD, 0, 'one')))
     t.match(done, { kind: 'committed', revision: Number })
-    t.same(await log.outcomeOf('s1'), outcome('w1'))
+    t.same(await log.outcomeOf('s1'), { ...outcome('w1'), revision: done.revision })
     t.same(await log.transactions(), [])
     t.equal(await log.abort(write, 'too late'), false)
     t.same(

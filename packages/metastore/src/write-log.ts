@@ -59,6 +59,9 @@ export interface DoneStatement {
   readonly outcome: StatementRecord
 }
 
+/** What came of a statement, as it is stored; what it did is visible from `revision` on. */
+export type FoundOutcome = StatementRecord & { readonly revision: number }
+
 export type Decision =
   /** Visible from `revision` on. */
   | { readonly kind: 'committed'; readonly revision: number }
@@ -100,12 +103,12 @@ export class WriteLog {
   async outcomeOf(
     statementId: string,
     options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<StatementRecord | undefined> {
+  ): Promise<FoundOutcome | undefined> {
     const { kv, keys, clock } = this.#options
     const key = keys.statement(statementId)
     const { item } = await repeatRead({ kv, clock, ...options }, () => kv.get(key))
     if (isMutant('no-outcome-check')) return undefined
-    return item === undefined ? undefined : decodeStored(statementRecord, item)
+    return item === undefined ? undefined : foundOutcome(item)
   }
 
   /**
@@ -119,7 +122,7 @@ export class WriteLog {
     options: { readonly statementId: string; readonly signal?: AbortSignal | undefined },
   ): Promise<
     | { readonly kind: 'begun'; readonly write: BegunWrite }
-    | { readonly kind: 'done'; readonly outcome: StatementRecord }
+    | { readonly kind: 'done'; readonly outcome: FoundOutcome }
   > {
     const { kv, keys, clock } = this.#options
     const record: PendingWrite = {
@@ -151,7 +154,7 @@ export class WriteLog {
     const item = itemAt(result, 0)
     if (item?.value === value) return begun(item.modRevision)
     const first = itemAt(result, 1)
-    if (first !== undefined) return { kind: 'done', outcome: decodeStored(statementRecord, first) }
+    if (first !== undefined) return { kind: 'done', outcome: foundOutcome(first) }
     throw new SqlError('serialization_failure', 'the write was aborted before it began', {
       hint: 'send the statement again',
     })
@@ -393,6 +396,11 @@ export function rememberExpired(keys: Keys, expired: Omit<ExpiredSnapshots, 'kin
   const value = encodeRecord(transactionRecord, { kind: 'expired', ...expired })
   return { kind: 'put', key: keys.txn(expired.id), value }
 }
+
+const foundOutcome = (item: KeyValue): FoundOutcome => ({
+  ...decodeStored(statementRecord, item),
+  revision: item.modRevision,
+})
 
 /** That statements have no outcome yet. */
 const absent = (keys: readonly string[]): readonly Compare[] =>

@@ -55,7 +55,7 @@ export class LostTransaction {
     this.#isOver = true
     if (outcome === undefined) throw lost(this.#session)
     checkFingerprint(outcome, identity)
-    return { command: outcome.command }
+    return { command: outcome.command, revision: outcome.revision }
   }
 
   async rollback(): Promise<void> {

@@ -327,7 +327,7 @@ export class AppendQueue {
     for (const one of group) {
       const outcome = await writeLog.outcomeOf(one.append.identity.id)
       if (outcome === undefined) one.reject(error)
-      else repeated(one, outcome, 0)
+      else repeated(one, outcome, outcome.revision)
     }
   }
 

@@ -52,8 +52,8 @@ export class AppendStatement {
       case 'repeated': {
         const { command, rows: first, notices } = end.outcome
         context.notices.push(...notices)
-        const revision = end.revision === 0 ? {} : { revision: end.revision }
-        return { command, ...(first === null ? {} : { rows: first }), ...revision }
+        const { revision } = end
+        return { command, revision, ...(first === null ? {} : { rows: first }) }
       }
       case 'unfit':
         context.commit.begun = false

@@ -12,7 +12,7 @@ import type {
   Owner,
   PendingWrite,
   PlanContext,
-  StatementRecord,
+  FoundOutcome,
   WriteLog,
 } from '@nyala/metastore'
 import type {
@@ -151,12 +151,13 @@ export class WriteRuns {
 
   /** The answer to a statement that was sent before. */
   #repeated(
-    first: StatementRecord,
+    first: FoundOutcome,
     { identity, context }: Pick<StagedRequest, 'identity' | 'context'>,
   ): StatementOutcome {
     checkFingerprint(first, identity)
     context.notices.push(...first.notices)
-    return { command: first.command, ...(first.rows === null ? {} : { rows: first.rows }) }
+    const { command, rows, revision } = first
+    return { command, revision, ...(rows === null ? {} : { rows }) }
   }
 
   /** Runs a statement that stages files. */
@@ -297,7 +298,7 @@ export class WriteRuns {
     const outcome = await this.#options.writeLog.outcomeOf(identity.id)
     if (outcome === undefined) return undefined
     checkFingerprint(outcome, identity)
-    return { outcome, revision: 0, repeated: outcome.write !== write.record.id }
+    return { outcome, revision: outcome.revision, repeated: outcome.write !== write.record.id }
   }
 
   /** Aborts a write, and then removes its files. Never rejects: what is left is done later, by whoever leads. */

@@ -249,8 +249,10 @@ export class TransactionSimulation {
     const transaction = process.transactions.find(session, sender)
     const context = contextOf(`commit ${told.id}`, { transaction, session })
     try {
-      const { command } = await process.transactions.run({ kind: 'commit' }, context)
+      const outcome = await process.transactions.run({ kind: 'commit' }, context)
+      const { command, revision = 0 } = outcome
       this.#tell(`${told.id}: ${command} at ${process.name}`)
+      if (command === 'COMMIT') await this.#checkRevision(told, revision)
       return command === 'COMMIT' ? 'committed' : 'failed'
     } catch (error) {
       if (!(error instanceof SqlError)) throw error
@@ -260,6 +262,13 @@ export class TransactionSimulation {
     } finally {
       leave()
     }
+  }
+
+  /** Whoever is told that it is done is told a revision at which every coordinator shows it. */
+  async #checkRevision({ id }: Told, revision: number): Promise<void> {
+    const { item } = await this.#etcd.connect().get(this.#keys.statement(`commit ${id}`))
+    if (item !== undefined && item.modRevision <= revision) return
+    this.#violations.push(`${id} is committed, its client told of revision ${revision}, before it`)
   }
 
   #anyProcess(): Process {

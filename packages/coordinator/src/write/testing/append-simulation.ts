@@ -50,6 +50,7 @@ export class AppendSimulation {
   readonly #told: Told[] = []
   readonly #without: Guard | undefined
   readonly #cleaned = new Set<string>()
+  readonly #unseen: string[] = []
   #writes = 0
   #isFaulty = false
   /** Commits that more than one statement shared. */
@@ -165,6 +166,7 @@ export class AppendSimulation {
     const isCut = this.#prng.chance(0.15)
     try {
       const end = await process.queue.append(appendOf(told, cancel.signal))
+      if (end.kind !== 'unfit') await this.#look(told, end.revision)
       return isCut && end.kind !== 'unfit' ? 'unknown' : answerOf(end)
     } catch (error) {
       if (error === CANCEL) return 'cancelled'
@@ -173,13 +175,20 @@ export class AppendSimulation {
     }
   }
 
+  /** Whoever is told that it is done is told a revision at which every coordinator shows it. */
+  async #look({ id }: Told, revision: number): Promise<void> {
+    const { item } = await this.#etcd.connect().get(this.#keys.statement(id))
+    if (item !== undefined && item.modRevision <= revision) return
+    this.#unseen.push(`${id} is done, and its client told of revision ${revision}, before it`)
+  }
+
   #writeLog(): WriteLog {
     return new WriteLog({ kv: this.#etcd.connect(), keys: this.#keys, clock: this.#clock })
   }
 
   async #check(catalog: Catalog): Promise<readonly string[]> {
     const writeLog = this.#writeLog()
-    const violations: string[] = []
+    const violations = [...this.#unseen]
     const rows = wordsOf(tableIn(catalog.snapshot(), TABLE))
     for (const { id, row, answers } of this.#told) {
       const found = rows.filter((one) => one === row && row !== UNFIT).length

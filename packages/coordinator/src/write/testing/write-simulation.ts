@@ -53,6 +53,7 @@ export class WriteSimulation {
   readonly #without: Guard | undefined
   /** Writes whose files were removed. */
   readonly #cleaned = new Set<string>()
+  readonly #unseen: string[] = []
   #writes = 0
   #isFaulty = false
 
@@ -134,7 +135,8 @@ export class WriteSimulation {
     // A coordinator that dies, or whose socket does, may still go on with the statement: its client hears nothing.
     const isCut = this.#prng.chance(0.15)
     try {
-      await this.#execute(process, told, kind)
+      const { revision = 0 } = await this.#execute(process, told, kind)
+      await this.#look(told, revision)
       return isCut ? 'unknown' : 'done'
     } catch (error) {
       if (!(error instanceof SqlError)) throw error
@@ -162,13 +164,20 @@ export class WriteSimulation {
     })
   }
 
+  /** Whoever is told that it is done is told a revision at which every coordinator shows it. */
+  async #look({ id }: Told, revision: number): Promise<void> {
+    const { item } = await this.#etcd.connect().get(this.#keys.statement(id))
+    if (item !== undefined && item.modRevision <= revision) return
+    this.#unseen.push(`${id} is done, and its client told of revision ${revision}, before it`)
+  }
+
   #writeLog(): WriteLog {
     return new WriteLog({ kv: this.#etcd.connect(), keys: this.#keys, clock: this.#clock })
   }
 
   async #check({ catalog }: Process): Promise<readonly string[]> {
     const writeLog = this.#writeLog()
-    const violations: string[] = []
+    const violations = [...this.#unseen]
     const tables = new Map<string, readonly string[]>()
     for (let i = 0; i < TABLES; i++) {
       tables.set(`t${i}`, wordsOf(tableIn(catalog.snapshot(), `t${i}`)))
