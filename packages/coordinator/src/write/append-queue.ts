@@ -219,7 +219,7 @@ export class AppendQueue {
     const { id: statementId } = first.append.identity
     const begun = await writeLog.begin(start, owner, { statementId, signal: undefined })
     if (begun.kind === 'begun') return { ...encoded, write: begun.write }
-    repeated(first, begun.outcome, 0)
+    repeated(first, begun.outcome, begun.outcome.revision)
     const again = await this.#encode(this.#newest().record, others)
     return again === undefined ? undefined : this.#begin(again)
   }
