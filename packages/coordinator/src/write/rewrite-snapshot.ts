@@ -7,17 +7,17 @@ import {
   type ManifestInfo,
   writeManifest,
 } from '../iceberg/manifest-file.ts'
-import { currentSchema, type PartitionSpec, type TableMetadata } from '../iceberg/metadata.ts'
+import { currentSchema } from '../iceberg/metadata.ts'
 import { nextSequenceNumber } from '../iceberg/snapshot.ts'
 import { toUri, writeTableFile } from '../iceberg/table-files.ts'
+import { type SnapshotOptions, stageSnapshot } from './new-snapshot.ts'
 import {
   type Addition,
-  type ChangeOptions,
   countOf,
   leastSequenceNumber,
   partitionsOf,
+  specOf,
   type StagedMetadata,
-  stageSnapshot,
   type TableBase,
 } from './table-change.ts'
 
@@ -35,7 +35,7 @@ export interface Rewrite {
 export async function stageRewrite(
   base: TableBase,
   { removed, addition }: Rewrite,
-  options: ChangeOptions,
+  options: SnapshotOptions,
 ): Promise<StagedMetadata> {
   const gone: DataFile[] = []
   const kept: ManifestInfo[] = []
@@ -69,7 +69,7 @@ async function writeWithout(
     readonly removed: ReadonlySet<string>
     readonly number: number
   },
-  { writeId, attempt, snapshotId }: ChangeOptions,
+  { writeId, attempt, snapshotId }: SnapshotOptions,
 ): Promise<ManifestInfo> {
   const { metadata, location } = base
   const { info, live, removed, number } = manifest
@@ -96,10 +96,4 @@ async function writeWithout(
     existing: countOf(files(existing)),
     deleted: countOf(files(deleted)),
   }
-}
-
-function specOf(metadata: TableMetadata, id: number): PartitionSpec {
-  const spec = metadata['partition-specs'].find((one) => one['spec-id'] === id)
-  if (spec === undefined) throw new Error(`the metadata has no partition spec ${id}`)
-  return spec
 }

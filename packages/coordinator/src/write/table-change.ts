@@ -7,31 +7,18 @@ import {
   type ManifestEntry,
   type ManifestInfo,
   writeManifest,
-  writeManifestList,
 } from '../iceberg/manifest-file.ts'
 import {
   currentSchema,
   currentSnapshot,
   currentSpec,
   formatMetadata,
-  type Operation,
   type PartitionSpec,
   type TableMetadata,
 } from '../iceberg/metadata.ts'
 import { partitionFields, summaryOf } from '../iceberg/partition-field.ts'
-import {
-  addedManifest,
-  isForgetful,
-  nextSequenceNumber,
-  withSnapshot,
-} from '../iceberg/snapshot.ts'
 import { toUri, writeTableFile } from '../iceberg/table-files.ts'
 import type { StagedHead } from './change.ts'
-
-/** As many manifests in a list are written as one again, so that reading it does not take longer with each commit. */
-const MANIFESTS_MAX = 100
-/** Larger manifests are left as they are. */
-const MERGED_BYTES_MAX = 8 * 1024 * 1024
 
 /** Files that a write adds to a table. */
 export interface Addition {
@@ -76,66 +63,6 @@ export async function stageAddition(
   return { files, manifest: { path: toUri(written.path), bytes: written.bytes } }
 }
 
-export interface ChangeOptions {
-  readonly writeId: string
-  readonly attempt: number
-  readonly snapshotId: bigint
-  readonly operation: Operation
-  readonly nowMs: number
-  readonly store: IcebergStore
-  /** Manifests of the base that the snapshot keeps; absent: all of an append, none of any other operation. */
-  readonly kept?: readonly ManifestInfo[] | undefined
-  /** What of the base it does not have any more; absent: nothing or all, likewise. */
-  readonly removed?: ReturnType<typeof countOf> | undefined
-}
-
-/**
- * Writes the manifest list and the metadata of a table with one more snapshot; nothing names them yet. `append` keeps
- * what the table has, any other operation puts the addition in its place.
- */
-export async function stageSnapshot(
-  base: TableBase,
-  addition: Addition,
-  options: ChangeOptions,
-): Promise<StagedMetadata> {
-  const { metadata, location } = base
-  const { writeId, attempt, snapshotId, operation, nowMs } = options
-  const sequenceNumber = nextSequenceNumber(metadata)
-  const added = countOf(addition.files)
-  const kept = options.kept ?? (operation === 'append' ? await mergedManifests(base, options) : [])
-  const own =
-    addition.manifest === null
-      ? []
-      : [
-          addedManifest(
-            { ...addition.manifest, ...partitionsOf(metadata, addition.files) },
-            added,
-            { id: snapshotId, sequenceNumber },
-          ),
-        ]
-  const parent = currentSnapshot(metadata)
-  const list = writeManifestList([...kept, ...own], {
-    id: snapshotId,
-    parentId: parent?.['snapshot-id'] ?? null,
-    sequenceNumber: BigInt(sequenceNumber),
-  })
-  const directory = join(location, 'metadata')
-  const listName = { name: `snap-${snapshotId}-${attempt}-${writeId}`, ending: '.avro' } as const
-  const listFile = await writeTableFile(directory, listName, list)
-  const before = totalsOf(metadata)
-  const next = withSnapshot(metadata, {
-    id: snapshotId,
-    operation,
-    manifestList: toUri(listFile.path),
-    added,
-    removed: options.removed ?? (operation === 'append' ? NOTHING : before),
-    nowMs,
-    previousFile: base.metadataFile,
-  })
-  const manifest = await stageMetadata(location, next, `${writeId}-${attempt}`)
-  return { manifest, forgets: isForgetful(metadata, next) }
-}
-
 /** Metadata of a table that is on disk, and that nothing names yet. */
 export interface StagedMetadata {
   readonly manifest: ManifestPointer
@@ -149,21 +76,27 @@ export async function stageMetadata(
   metadata: TableMetadata,
   name: string,
 ): Promise<ManifestPointer> {
-  const version = String(versionOf(metadata)).padStart(5, '0')
   const file = await writeTableFile(
     join(location, 'metadata'),
-    { name: `${version}-${name}`, ending: '.metadata.json' },
+    { name: metadataName(metadata, name), ending: '.metadata.json' },
     Buffer.from(formatMetadata(metadata)),
   )
   const { files, rows, bytes } = totalsOf(metadata)
   return { ...file, files, rows, dataBytes: bytes }
 }
 
-/** One more than that of the file before, as other writers count them. */
-function versionOf(metadata: TableMetadata): number {
+/** The name of a metadata file: a number, one more than that of the file before, as other writers count them, and a name. */
+export function metadataName(metadata: TableMetadata, name: string): string {
   const before = metadata['metadata-log']?.at(-1)?.['metadata-file']
   const number = /\/(\d+)-[^/]*$/.exec(before ?? '')?.[1]
-  return number === undefined ? metadata['last-sequence-number'] : Number(number) + 1
+  const version = number === undefined ? metadata['last-sequence-number'] : Number(number) + 1
+  return `${String(version).padStart(5, '0')}-${name}`
+}
+
+export function specOf(metadata: TableMetadata, id: number): PartitionSpec {
+  const spec = metadata['partition-specs'].find((one) => one['spec-id'] === id)
+  if (spec === undefined) throw new Error(`the metadata has no partition spec ${id}`)
+  return spec
 }
 
 /** What a manifest list says of the partitions of files that are all of one spec: the table's own, or another one. */
@@ -181,8 +114,6 @@ export function partitionsOf(
   )
   return { specId: spec['spec-id'], partitions }
 }
-
-const NOTHING = { files: 0, rows: 0, bytes: 0 }
 
 export const countOf = (
   files: readonly DataFile[],
@@ -235,39 +166,3 @@ export const withManifest = (
   record: { ...current, manifest, snapshotId: current.snapshotId + 1, refreshedAt: nowMs },
   forgets,
 })
-
-/** The manifests of the base; where they are many, the small ones as one. */
-async function mergedManifests(
-  base: TableBase,
-  { writeId, attempt, snapshotId, store }: ChangeOptions,
-): Promise<readonly ManifestInfo[]> {
-  const { manifests, metadata, location } = base
-  if (manifests.length < MANIFESTS_MAX) return manifests
-  const specId = metadata['default-spec-id']
-  const small = manifests.filter(
-    (one) => one.content === 0 && one.specId === specId && one.bytes < MERGED_BYTES_MAX,
-  )
-  if (small.length < MANIFESTS_MAX / 2) return manifests
-  const entries = await existingEntries(store, small)
-  const content = writeManifest(entries, currentSchema(metadata), currentSpec(metadata))
-  const name = { name: `${writeId}-merged-${attempt}`, ending: '.avro' } as const
-  const written = await writeTableFile(join(location, 'metadata'), name, content)
-  const none = { files: 0, rows: 0 }
-  const merged: ManifestInfo = {
-    path: toUri(written.path),
-    bytes: written.bytes,
-    ...partitionsOf(
-      metadata,
-      entries.map((entry) => entry.file),
-    ),
-    content: 0,
-    sequenceNumber: BigInt(nextSequenceNumber(metadata)),
-    minSequenceNumber: leastSequenceNumber(entries),
-    addedSnapshotId: snapshotId,
-    added: none,
-    existing: countOf(entries.map((entry) => entry.file)),
-    deleted: none,
-  }
-  const isSmall = new Set(small)
-  return [merged, ...manifests.filter((one) => !isSmall.has(one))]
-}
