@@ -10,6 +10,7 @@ import { ManifestStore } from '../table/manifest-store.ts'
 import { foreignMetadata } from './foreign-metadata.ts'
 import { columnsOf } from './history.ts'
 import { type DataFile, ENTRY, writeManifest, writeManifestList } from './manifest-file.ts'
+import type { PartitionSpec } from './metadata.ts'
 import type { IcebergSchema } from './types.ts'
 
 const SCHEMA: IcebergSchema = {
@@ -37,18 +38,30 @@ async function openWorld(t: Test) {
     return path
   }
   /** Writes a manifest of these files, and tells it as a list does. */
-  const manifest = async (name: string, files: readonly DataFile[], content: 0 | 1) => {
+  const manifest = async (
+    name: string,
+    files: readonly DataFile[],
+    content: 0 | 1,
+    of: { readonly sequence?: bigint; readonly spec?: PartitionSpec } = {},
+  ) => {
+    const { sequence = 1n, spec = SPEC } = of
     const entries = files.map((file) => ({
       ...{ status: ENTRY.added, snapshotId: 5n, sequenceNumber: null, fileSequenceNumber: null },
       file,
     }))
-    const bytes = writeManifest(entries, SCHEMA, SPEC)
+    const bytes = writeManifest(entries, SCHEMA, spec)
     const path = join(dir, name)
     await writeFile(path, bytes)
     const none = { files: 0, rows: 0 }
     return {
-      ...{ path, bytes: bytes.length, specId: 0, content, addedSnapshotId: 5n },
-      ...{ sequenceNumber: 1n, minSequenceNumber: 1n, added: none, existing: none, deleted: none },
+      ...{ path, bytes: bytes.length, specId: spec['spec-id'], content, addedSnapshotId: 5n },
+      ...{
+        sequenceNumber: sequence,
+        minSequenceNumber: sequence,
+        added: none,
+        existing: none,
+        deleted: none,
+      },
     }
   }
   const list = async (infos: readonly Awaited<ReturnType<typeof manifest>>[]): Promise<string> => {
@@ -67,7 +80,7 @@ async function openWorld(t: Test) {
     const read = await new ManifestStore(dir).read(table)
     const scan = { ...read, columns, id: 0 } as unknown as Scan
     const reader = await connection.runAndReadAll(
-      `SELECT * FROM ${scanSql(scan, wholeFiles(read.files))} ORDER BY id`,
+      `SELECT * FROM ${scanSql(scan, wholeFiles(read.files))} ORDER BY ALL`,
     )
     return reader.getRows()
   }
@@ -142,7 +155,9 @@ t.test('rows that position deletes name are not read', async (t) => {
 
   await t.test('what is not read is refused', async (t) => {
     await manifest('d.avro', [fileOf(deletes, 2)], 1)
-    await t.rejects(rows(path), { message: /files of rows that are deleted by their values/ })
+    await t.rejects(rows(path), { message: /does not say by which columns it deletes/ })
+    await manifest('d.avro', [{ ...fileOf(deletes, 2), equalityIds: [9] }], 1)
+    await t.rejects(rows(path), { message: /deletes by column 9, which the table does not have/ })
     await manifest('d.avro', [fileOf(data, 0, 'ORC')], 0)
     await t.rejects(rows(path), { message: /files of the format ORC/ })
     const properties = { 'schema.name-mapping.default': '[]' }
@@ -151,6 +166,71 @@ t.test('rows that position deletes name are not read', async (t) => {
     await t.rejects(rows(path), { message: /changed columns, and files without their ids/ })
   })
 })
+
+t.test(
+  'rows that equality deletes name are not read, where these are newer and of their partition',
+  async (t) => {
+    const { dir, parquet, manifest, list, rows } = await openWorld(t)
+    const byName = {
+      ...SPEC,
+      'spec-id': 1,
+      fields: [{ 'source-id': 2, 'field-id': 1000, name: 'name', transform: 'identity' }],
+    }
+    const data = (name: string, query: string): Promise<string> =>
+      parquet(name, `FROM (${query}) v(id, name)`)
+    const old = await data(
+      'old.parquet',
+      `VALUES (1, 'a'), (2, 'b'), (NULL::INT, 'c'), (4, 'd'), (5, 'e')`,
+    )
+    const newer = await data('new.parquet', `VALUES (1, 'again'), (10, 'j')`)
+    const inA = await data('p-a.parquet', `VALUES (20, 'A'), (21, 'A')`)
+    const inB = await data('p-b.parquet', `VALUES (20, 'B'), (21, 'B')`)
+    const byId = await parquet('d1.parquet', `SELECT * FROM (VALUES (1), (NULL::INT)) v(id)`)
+    const byBoth = await parquet(
+      'd2.parquet',
+      `SELECT * FROM (VALUES ('d', 4), ('x', 5)) v(name, id)`,
+    )
+    const onlyA = await parquet('d3.parquet', `SELECT 20 AS id`)
+    const equal = (path: string, ...equalityIds: number[]): DataFile => ({
+      ...fileOf(path, 2),
+      equalityIds,
+    })
+    const within = (file: DataFile, name: string): DataFile => ({ ...file, partition: [name] })
+    const infos = [
+      await manifest('m1.avro', [fileOf(old, 0)], 0, { sequence: 1n }),
+      await manifest('m2.avro', [fileOf(newer, 0)], 0, { sequence: 2n }),
+      await manifest('m3.avro', [within(fileOf(inA, 0), 'A'), within(fileOf(inB, 0), 'B')], 0, {
+        sequence: 2n,
+        spec: byName,
+      }),
+      await manifest('d1.avro', [equal(byId, 1), equal(byBoth, 1, 2)], 1, { sequence: 2n }),
+      await manifest('d2.avro', [within(equal(onlyA, 1), 'A')], 1, { sequence: 3n, spec: byName }),
+    ]
+    const snapshots = [
+      {
+        ...{ 'snapshot-id': 5, 'timestamp-ms': 1, 'sequence-number': 3, 'schema-id': 0 },
+        ...{ summary: { operation: 'delete' }, 'manifest-list': await list(infos) },
+      },
+    ]
+    const metadata = {
+      ...{ 'format-version': 2, 'table-uuid': 'u', location: dir, 'last-column-id': 2 },
+      ...{ 'last-sequence-number': 3, schemas: [SCHEMA], 'current-schema-id': 0 },
+      ...{ 'partition-specs': [SPEC, byName], 'default-spec-id': 1 },
+      ...{ 'current-snapshot-id': 5, snapshots },
+    }
+    const path = join(dir, '00003-x.metadata.json')
+    await writeFile(path, JSON.stringify(metadata))
+    t.same(await rows(path), [
+      [1, 'again'],
+      [2, 'b'],
+      [5, 'e'],
+      [10, 'j'],
+      [20, 'B'],
+      [21, 'A'],
+      [21, 'B'],
+    ])
+  },
+)
 
 t.test('the newest metadata file of a table is found', async (t) => {
   const { dir } = await openWorld(t)

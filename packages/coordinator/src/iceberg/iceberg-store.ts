@@ -22,6 +22,7 @@ import {
   type TableMetadata,
 } from './metadata.ts'
 import { PartitionNumbers } from './partition-layout.ts'
+import { type PlacedFile, rowDeletes } from './row-deletes.ts'
 import { corrupted, fromUri, readTableFile } from './table-files.ts'
 import { type IcebergField, type IcebergSchema, sqlTypeOf } from './types.ts'
 
@@ -153,15 +154,16 @@ export class IcebergStore {
     }
     const files: ManifestFile[] = []
     const partitions = new PartitionNumbers(metadata, fields)
-    const deletes: string[] = []
+    const data: PlacedFile[] = []
+    const deletes: PlacedFile[] = []
     for (const info of await this.manifests(metadata, snapshot)) {
-      for (const { status, file } of await this.entries(info)) {
+      for (const { status, file, sequenceNumber } of await this.entries(info)) {
         if (status === ENTRY.deleted) continue
         checkReadable(table, file)
-        if (file.content === 1) {
-          deletes.push(fromUri(file.path))
-          continue
-        }
+        const isData = file.content === 0
+        const { specId } = info
+        ;(isData ? data : deletes).push({ file, specId, sequenceNumber: sequenceNumber ?? 0n })
+        if (!isData) continue
         const statistics = statisticsOf(file, fields)
         files.push({
           path: relative(table.location, fromUri(file.path)),
@@ -184,8 +186,22 @@ export class IcebergStore {
       partitions: partitions.texts(),
       files,
       layout: partitions.layout(),
-      ...(deletes.length === 0 ? {} : { deletes }),
+      ...(deletes.length === 0
+        ? {}
+        : { deletes: this.#deletes(table, { data, deletes }, { metadata, fields }) }),
       ...(metadata.schemas.length > 1 ? evolved(metadata, fields) : {}),
+    }
+  }
+
+  #deletes(
+    table: TableRecord,
+    files: Parameters<typeof rowDeletes>[0],
+    of: Parameters<typeof rowDeletes>[1],
+  ): Manifest['deletes'] {
+    try {
+      return rowDeletes(files, of, ({ path }) => relative(table.location, fromUri(path)))
+    } catch (error) {
+      throw unsupported(table, `deletes that are not known here: ${(error as Error).message}`)
     }
   }
 
@@ -240,9 +256,8 @@ function parsed<T>(path: string, parse: () => T): T {
   }
 }
 
-/** Fails with `feature_not_supported` for what rows depend on and is not read: equality deletes, other formats. */
+/** Fails with `feature_not_supported` for what rows depend on and is not read: other formats. */
 function checkReadable(table: TableRecord, file: DataFile): void {
-  if (file.content === 2) throw unsupported(table, 'files of rows that are deleted by their values')
   if (file.format !== undefined && file.format.toUpperCase() !== 'PARQUET') {
     throw unsupported(table, `files of the format ${file.format}`)
   }

@@ -35,6 +35,8 @@ export interface DataFile {
   readonly upperBounds: ReadonlyMap<number, Buffer>
   /** Where row groups begin. */
   readonly splitOffsets: readonly number[]
+  /** Of equality deletes: the ids of the fields that are compared. */
+  readonly equalityIds?: readonly number[] | undefined
   /** The order that its rows are in; absent or null: none. */
   readonly sortOrderId?: number | null | undefined
 }
@@ -116,7 +118,7 @@ function entryRecord(entry: ManifestEntry, fields: readonly PartitionField[]): u
       upper_bounds: pairs(file.upperBounds, (bytes) => bytes),
       key_metadata: null,
       split_offsets: file.splitOffsets.length === 0 ? null : file.splitOffsets.map(BigInt),
-      equality_ids: null,
+      equality_ids: file.equalityIds ?? null,
       sort_order_id: file.sortOrderId ?? null,
     },
   }
@@ -187,6 +189,7 @@ interface RawDataFile {
   readonly lower_bounds?: Pairs<Buffer>
   readonly upper_bounds?: Pairs<Buffer>
   readonly split_offsets?: readonly bigint[] | null
+  readonly equality_ids?: readonly number[] | null
   readonly sort_order_id?: number | null
 }
 
@@ -206,6 +209,9 @@ const readDataFile = (
   lowerBounds: mapOf(raw.lower_bounds, (bytes) => bytes),
   upperBounds: mapOf(raw.upper_bounds, (bytes) => bytes),
   splitOffsets: (raw.split_offsets ?? []).map(Number),
+  ...(raw.equality_ids === null || raw.equality_ids === undefined
+    ? {}
+    : { equalityIds: raw.equality_ids }),
   ...(raw.sort_order_id === null || raw.sort_order_id === undefined
     ? {}
     : { sortOrderId: raw.sort_order_id }),

@@ -1,6 +1,11 @@
 import type { Column } from '@nyala/client/protocol'
 import { type ColumnRecord, foldName } from '@nyala/metastore'
-import { absolutePath, type Manifest, type ManifestFile } from '../table/manifest.ts'
+import {
+  absolutePath,
+  type EqualityDelete,
+  type Manifest,
+  type ManifestFile,
+} from '../table/manifest.ts'
 import type { TableStatistics } from '../table/statistics.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 
@@ -31,7 +36,7 @@ export interface Scan {
   readonly partitions?: Manifest['partitions'] | undefined
   /** Its columns end in {@link PLACE_COLUMNS}. */
   readonly places?: boolean | undefined
-  /** Files that say which rows are deleted: `file_path`, a path or URI, and `pos`. */
+  /** Which rows of the files are deleted. */
   readonly deletes?: Manifest['deletes']
   /** Of a managed table that is partitioned. */
   readonly layout?: Manifest['layout']
@@ -70,24 +75,36 @@ export const scanColumns = (scan: Scan): readonly ColumnRecord[] => [
  * file that is read in part.
  */
 export function scanSql(scan: Scan, splits: readonly Split[]): string {
-  const whole = new Map<number, string[]>()
+  const whole = new Map<string, FileGroup & { readonly paths: string[] }>()
   const branches: string[] = []
-  for (const split of splits) {
-    const path = absolutePath(scan.location, split.file.path)
-    if (split.range === undefined) {
-      const paths = whole.get(split.file.schema)
-      if (paths === undefined) whole.set(split.file.schema, [path])
-      else paths.push(path)
-    } else branches.push(readSql(scan, split.file.schema, [path], split.range))
+  for (const { file, range } of splits) {
+    const path = absolutePath(scan.location, file.path)
+    const group = { schema: file.schema, deletes: scan.deletes?.of.get(file.path) ?? [] }
+    if (range !== undefined) {
+      branches.push(readSql(scan, group, [path], range))
+      continue
+    }
+    const key = `${group.schema} ${group.deletes.join(' ')}`
+    const known = whole.get(key)
+    if (known === undefined) whole.set(key, { ...group, paths: [path] })
+    else known.paths.push(path)
   }
-  for (const [schema, paths] of whole) branches.unshift(readSql(scan, schema, paths))
+  for (const group of whole.values()) branches.unshift(readSql(scan, group, group.paths))
   if (branches.length === 0) return `(${emptySql(scan)})`
   return `(${branches.join(' UNION ALL ')})`
 }
 
+/** What files have in common that are read as one. */
+interface FileGroup {
+  /** Number of their physical schema. */
+  readonly schema: number
+  /** Numbers of the equality deletes that they are subject to. */
+  readonly deletes: readonly number[]
+}
+
 function readSql(
   scan: Scan,
-  schema: number,
+  group: FileGroup,
   paths: readonly string[],
   range?: { readonly first: number; readonly rows: number },
 ): string {
@@ -95,8 +112,8 @@ function readSql(
     scan.partitionColumns.length > 0
       ? ['hive_partitioning=true', 'hive_types_autocast=false']
       : ['hive_partitioning=false']
-  const deletes = scan.deletes ?? []
-  const needsPlaces = scan.places === true || deletes.length > 0
+  const { positions = [] } = scan.deletes ?? {}
+  const needsPlaces = scan.places === true || positions.length > 0
   if (needsPlaces) options.push('filename=true')
   if (range !== undefined || needsPlaces) options.push('file_row_number=true')
   if (scan.fieldIds !== undefined) options.push(`schema=${schemaSql(scan.columns, scan.fieldIds)}`)
@@ -105,10 +122,15 @@ function readSql(
     range === undefined
       ? ''
       : ` WHERE file_row_number BETWEEN ${range.first} AND ${range.first + range.rows - 1}`
-  const items = selectItems(scan, scan.schemas[schema] ?? [])
+  const items = selectItems(scan, scan.schemas[group.schema] ?? [])
   const source = `read_parquet([${list}], ${options.join(', ')})`
-  if (deletes.length === 0) return `SELECT ${items} FROM ${source}${where}`
-  return `SELECT ${items} FROM ${source} AS "$data" ANTI JOIN ${deletedSql(deletes)}${where}`
+  const without = [
+    ...(positions.length === 0 ? [] : [deletedSql(positions)]),
+    ...equalitySql(scan, group.deletes),
+  ]
+  if (without.length === 0) return `SELECT ${items} FROM ${source}${where}`
+  const joins = without.map((rows) => ` ANTI JOIN ${rows}`).join('')
+  return `SELECT ${items} FROM ${source} AS "$data"${joins}${where}`
 }
 
 /** The rows that position deletes name, and what joins them to the data. */
@@ -121,8 +143,36 @@ function deletedSql(paths: readonly string[]): string {
   )
 }
 
+/** The values that equality deletes name, those of the same columns together, and what joins them to the data. */
+function equalitySql(scan: Scan, numbers: readonly number[]): readonly string[] {
+  const groups = new Map<string, EqualityDelete[]>()
+  for (const number of numbers) {
+    const one = scan.deletes?.equality[number]
+    if (one === undefined) continue
+    const key = one.columns.map(({ id }) => id).join(' ')
+    groups.set(key, [...(groups.get(key) ?? []), one])
+  }
+  return [...groups.values()].map((files, n) => {
+    const { columns = [] } = files[0] ?? {}
+    const alias = quoteIdentifier(`$equal${n}`)
+    const options = ['hive_partitioning=false']
+    const ids = columns.map(({ id }) => id)
+    if (scan.fieldIds !== undefined) options.push(`schema=${schemaSql(columns, ids)}`)
+    const list = files.map(({ path }) => quoteLiteral(path)).join(', ')
+    const items = columns.map(
+      ({ name, type }, i) => `CAST(${quoteIdentifier(name)} AS ${type}) AS value${i}`,
+    )
+    const on = columns.map(
+      ({ name, type }, i) =>
+        `${alias}.value${i} IS NOT DISTINCT FROM CAST("$data".${quoteIdentifier(name)} AS ${type})`,
+    )
+    const rows = `SELECT ${items.join(', ')} FROM read_parquet([${list}], ${options.join(', ')})`
+    return `(${rows}) AS ${alias} ON ${on.join(' AND ')}`
+  })
+}
+
 /** The columns by the ids that they have in the files, whatever they are called there: NULL where there is none. */
-function schemaSql(columns: readonly ColumnRecord[], fieldIds: readonly number[]): string {
+function schemaSql(columns: readonly Column[], fieldIds: readonly number[]): string {
   const entries = fieldIds.flatMap((id, i) => {
     const column = columns[i]
     if (column === undefined) return []

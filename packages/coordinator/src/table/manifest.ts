@@ -35,11 +35,27 @@ export const manifest = s.object({
   partitions: s.array(s.array(s.nullable(s.string))),
   files: s.array(manifestFile),
 })
+/** A file whose rows say which rows of others are deleted: those that have the same values, NULL like any other. */
+export interface EqualityDelete {
+  /** Absolute. */
+  readonly path: string
+  /** What is compared, as the table calls it now; ids are those of the fields in the files. */
+  readonly columns: readonly (Column & { readonly id: number })[]
+}
+
+export interface RowDeletes {
+  /** Absolute paths of files that name rows by path and place. */
+  readonly positions: readonly string[]
+  readonly equality: readonly EqualityDelete[]
+  /** By the path of a data file, as the manifest has it, the numbers of those of `equality` that it is subject to. */
+  readonly of: ReadonlyMap<string, readonly number[]>
+}
+
 export interface Manifest extends Infer<typeof manifest> {
   /** Of a managed table: its partitions, whose columns are in the files like any other. Absent where it has none. */
   readonly layout?: PartitionLayout | undefined
-  /** Absolute paths of files that say which rows of others are deleted, by path and place. */
-  readonly deletes?: readonly string[] | undefined
+  /** Of a table of another engine: which rows of its files are deleted. */
+  readonly deletes?: RowDeletes | undefined
   /** Of a managed table: the field ids of its columns, where its files must be read by these. */
   readonly fieldIds?: readonly number[] | undefined
   /** Names of the columns that some of its files may have with a narrower type. */
