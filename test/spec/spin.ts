@@ -15,6 +15,8 @@ export type Property = 'safety' | 'liveness'
 export interface SpinModel {
   /** Its file, beside the tests. */
   readonly file: string
+  /** Bounds for safety, where they are not those of the file. */
+  readonly safety?: readonly string[]
   /** Smaller bounds for liveness, which is checked with fairness. */
   readonly liveness: readonly string[]
 }
@@ -44,7 +46,7 @@ export async function checkModel(
   try {
     const defines = [
       ...(mutant === undefined ? [] : [`-D${mutant}`]),
-      ...(property === 'liveness' ? model.liveness : []),
+      ...(property === 'liveness' ? model.liveness : (model.safety ?? [])),
     ]
     await run(String(spin), [...defines, '-a', path], { cwd: dir })
     const kind = property === 'safety' ? ['-DSAFETY', '-DNOCLAIM', '-DCOLLAPSE'] : ['-DNFAIR=3']
