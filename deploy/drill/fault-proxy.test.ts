@@ -111,7 +111,7 @@ t.test('of so many large pieces one byte is another', async (t) => {
   await until(() => link.heard().length === 5 + large.length)
   const changed = [...link.heard().slice(5)].filter((one) => one !== 'a')
   t.equal(changed.length, 2)
-  t.equal(link.proxy.corrupted, 2)
+  t.equal(link.proxy.spoilt, 2)
 })
 
 t.test('a cut link is reset, and so are new connections', async (t) => {
@@ -123,4 +123,78 @@ t.test('a cut link is reset, and so are new connections', async (t) => {
   again.on('error', () => undefined)
   await until(() => again.destroyed)
   t.pass('nobody gets through')
+})
+
+/** A small WebSocket message of text, as a server sends it. */
+const message = (text: string): Buffer =>
+  Buffer.concat([Buffer.from([0x81, text.length]), Buffer.from(text, 'latin1')])
+const HEAD = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n'
+
+t.test('messages of a WebSocket come twice, and some once more later, each whole', async (t) => {
+  const link = await setUp(t)
+  link.set({ kind: 'double', way: 'back', lateMs: 20, lateEach: 2 })
+  const sent = Buffer.concat([Buffer.from(HEAD), message('one'), message('two')])
+  // Cut where no message ends.
+  for (const part of [sent.subarray(0, 30), sent.subarray(30, -2), sent.subarray(-2)]) {
+    link.served.write(part)
+    await systemClock.sleep(2)
+  }
+  const text = (...texts: readonly string[]): string =>
+    HEAD + Buffer.concat(texts.map(message)).toString('latin1')
+  await until(() => link.answers().length === text('one', 'one', 'two', 'two', 'two').length)
+  t.equal(link.answers(), text('one', 'one', 'two', 'two', 'two'))
+  t.equal(link.proxy.spoilt, 2)
+})
+
+t.test(
+  'so many large messages come after the next one, and none is kept from coming',
+  async (t) => {
+    const link = await setUp(t)
+    link.set({ kind: 'reorder', way: 'back', messages: 1 })
+    const large = (letter: string): Buffer => {
+      const bytes = Buffer.alloc(10 + 70_000, letter)
+      bytes.writeUInt8(0x82, 0)
+      bytes.writeUInt8(127, 1)
+      bytes.writeBigUInt64BE(70_000n, 2)
+      return bytes
+    }
+    const letters = (): string =>
+      link
+        .answers()
+        .replaceAll(/[^abc]/g, '')
+        .replaceAll(/(.)\1+/g, '$1')
+    const all = [large('a'), large('b'), large('c')]
+    link.served.write(HEAD.replace('websocket', 'h2c'))
+    link.served.write(Buffer.concat(all))
+    const before = HEAD.length - 6
+    await until(() => link.answers().length === before + 3 * 70_010)
+    t.equal(letters().slice(-3), 'abc', 'what is no WebSocket keeps its order')
+    const again = await setUp(t)
+    again.set({ kind: 'reorder', way: 'back', messages: 1 })
+    again.served.write(HEAD)
+    again.served.write(Buffer.concat(all))
+    await until(() => again.answers().length === HEAD.length + 3 * 70_010)
+    const came = again.answers().slice(HEAD.length)
+    const order = [5, 70_015, 140_025].map((at) => came[at + 10])
+    t.same(order, ['b', 'a', 'c'])
+  },
+)
+
+t.test('a large message that none follows waits a while and then comes', async (t) => {
+  const link = await setUp(t)
+  link.set({ kind: 'reorder', way: 'back', messages: 1 })
+  const one = Buffer.concat([Buffer.from([0x82, 126, 0x80, 0x00]), Buffer.alloc(0x8000, 'a')])
+  link.served.write(HEAD)
+  link.served.write(one)
+  await until(() => link.answers().length === HEAD.length + one.byteLength)
+  link.served.write(Buffer.concat([one, message('b'), one, message('c')]))
+  await until(() => link.answers().endsWith('c'))
+  const rest = link.answers().slice(HEAD.length + one.byteLength)
+  const [b, aa, c] = ['b', 'a', 'c'].map((letter) => rest.indexOf(letter)) as [
+    number,
+    number,
+    number,
+  ]
+  t.ok(b < aa && aa < c, 'the first was passed, the second was not')
+  t.equal(link.proxy.spoilt, 1)
 })

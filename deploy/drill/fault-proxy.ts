@@ -1,5 +1,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Clock } from '@nyala/client/base'
+import { type Piece, SocketMessages } from './socket-messages.ts'
 
 /** What happens to bytes on a link. `to` is the way from who dialled to who listens, `back` the other. */
 export type Fault =
@@ -10,11 +11,22 @@ export type Fault =
   | { readonly kind: 'delay'; readonly ms: number }
   /** One byte of each of so many large pieces is another. */
   | { readonly kind: 'corrupt'; readonly way: Way; readonly pieces: number }
+  /** Every message of a WebSocket comes twice, and one in so many once more after a while. */
+  | {
+      readonly kind: 'double'
+      readonly way: Way
+      readonly lateMs: number
+      readonly lateEach: number
+    }
+  /** So many large messages of each WebSocket come after the one that was sent after them. */
+  | { readonly kind: 'reorder'; readonly way: Way; readonly messages: number }
 
 export type Way = 'to' | 'back'
 
 /** Pieces below this are talk, not rows: what is to be corrupted are rows. */
 const LARGE_BYTES = 16 * 1024
+/** A message whose place is to be changed waits so long for another, and then goes on in its own. */
+const PASSED_WITHIN_MS = 100
 
 /** What is known of a connection: who dialled it. */
 export interface Dialled {
@@ -30,7 +42,7 @@ export class FaultProxy {
   readonly #server: Server
   readonly #pipes = new Set<Pipe>()
   /** On connections that have ended. */
-  #corruptedBefore = 0
+  #spoiltBefore = 0
   readonly #faultsOf: (dialled: Dialled) => readonly Fault[]
 
   private constructor(server: Server, address: string, options: ProxyOptions) {
@@ -41,7 +53,7 @@ export class FaultProxy {
       const pipe = new Pipe(near, options)
       this.#pipes.add(pipe)
       near.once('close', () => {
-        if (this.#pipes.delete(pipe)) this.#corruptedBefore += pipe.corrupted
+        if (this.#pipes.delete(pipe)) this.#spoiltBefore += pipe.spoilt
       })
       pipe.apply(this.#faultsOf(pipe))
     })
@@ -58,9 +70,9 @@ export class FaultProxy {
     return new FaultProxy(server, `127.0.0.1:${place.port}`, options)
   }
 
-  /** Pieces that were made to be others. */
-  get corrupted(): number {
-    return [...this.#pipes].reduce((sum, pipe) => sum + pipe.corrupted, this.#corruptedBefore)
+  /** Pieces that were made to be others, or to come otherwise. */
+  get spoilt(): number {
+    return [...this.#pipes].reduce((sum, pipe) => sum + pipe.spoilt, this.#spoiltBefore)
   }
 
   update(): void {
@@ -78,36 +90,38 @@ export interface ProxyOptions {
   readonly target: string
   readonly clock: Clock
   readonly faultsOf: (dialled: Dialled) => readonly Fault[]
-  /** Who has dialled, by the port that it dialled from. */
-  readonly whoIs: (port: number) => string
+  /** Who has dialled, by the port that it dialled from and the one that it dialled; undefined while it is not known. */
+  readonly whoIs: (port: number, dialledPort: number) => string | undefined
 }
 
 /** One connection through a proxy: two flows of bytes, each of which can be held. */
 class Pipe implements Dialled {
-  readonly #port: number
-  readonly #whoIs: (port: number) => string
+  readonly #ports: readonly [number, number]
+  #from: string | undefined
+  readonly #whoIs: ProxyOptions['whoIs']
   readonly #near: Socket
   readonly #far: Socket
   readonly #flows: Readonly<Record<Way, Flow>>
-  corrupted = 0
+  spoilt = 0
 
   constructor(near: Socket, { target, clock, whoIs }: ProxyOptions) {
-    this.#port = near.remotePort ?? 0
+    this.#ports = [near.remotePort ?? 0, near.localPort ?? 0]
     this.#whoIs = whoIs
     const [host = '', port = ''] = target.split(':')
     this.#near = near
     this.#far = connect({ host, port: Number(port), allowHalfOpen: true, noDelay: true })
     near.setNoDelay(true)
-    const onCorrupt = (): void => void this.corrupted++
+    const onSpoilt = (): void => void this.spoilt++
     this.#flows = {
-      to: new Flow(near, this.#far, { clock, onCorrupt }),
-      back: new Flow(this.#far, near, { clock, onCorrupt }),
+      to: new Flow(near, this.#far, { clock, onSpoilt }),
+      back: new Flow(this.#far, near, { clock, onSpoilt }),
     }
   }
 
   /** Looked up when it matters: the process may not have been known when it dialled. */
   get from(): string {
-    return this.#whoIs(this.#port)
+    this.#from ??= this.#whoIs(...this.#ports)
+    return this.#from ?? ''
   }
 
   apply(faults: readonly Fault[]): void {
@@ -119,10 +133,14 @@ class Pipe implements Dialled {
       )
       const delay = faults.find((one) => one.kind === 'delay')
       const corrupt = faults.find((one) => one.kind === 'corrupt' && one.way === way)
+      const double = faults.find((one) => one.kind === 'double' && one.way === way)
+      const reorder = faults.find((one) => one.kind === 'reorder' && one.way === way)
       flow.set({
         isHeld,
         delayMs: delay?.kind === 'delay' ? delay.ms : 0,
         corruptPieces: corrupt?.kind === 'corrupt' ? corrupt.pieces : 0,
+        double: double?.kind === 'double' ? double : undefined,
+        reorderMessages: reorder?.kind === 'reorder' ? reorder.messages : 0,
       })
     }
   }
@@ -137,31 +155,47 @@ interface FlowState {
   readonly isHeld: boolean
   readonly delayMs: number
   readonly corruptPieces: number
+  readonly double: { readonly lateMs: number; readonly lateEach: number } | undefined
+  readonly reorderMessages: number
+}
+
+const SOUND: FlowState = {
+  isHeld: false,
+  delayMs: 0,
+  corruptPieces: 0,
+  double: undefined,
+  reorderMessages: 0,
 }
 
 /** What is on its way: bytes, or the news that there are no more (`end`), or that the connection is broken. */
 type Item = Buffer | 'end' | 'broken'
 
-/** Bytes one way. They keep their order whatever happens. */
+/** Bytes one way. Where no fault says otherwise they keep their order, whatever happens. */
 class Flow {
   readonly #from: Socket
   readonly #to: Socket
   readonly #clock: Clock
-  readonly #onCorrupt: () => void
+  readonly #onSpoilt: () => void
   readonly #waiting: { readonly item: Item; readonly dueMs: number }[] = []
-  #state: FlowState = { isHeld: false, delayMs: 0, corruptPieces: 0 }
+  readonly #messages = new SocketMessages()
+  #state: FlowState = SOUND
   #corruptLeft = 0
+  #reorderLeft = 0
+  /** A message that waits for the next one to pass it. */
+  #passed: Buffer | undefined
+  #doubled = 0
   #isTimed = false
+  #isOver = false
 
   constructor(
     from: Socket,
     to: Socket,
-    options: { readonly clock: Clock; readonly onCorrupt: () => void },
+    options: { readonly clock: Clock; readonly onSpoilt: () => void },
   ) {
     this.#from = from
     this.#to = to
     this.#clock = options.clock
-    this.#onCorrupt = options.onCorrupt
+    this.#onSpoilt = options.onSpoilt
     from.on('data', (piece) => this.#take(piece))
     from.once('end', () => this.#take('end'))
     // An error is followed by the close.
@@ -172,11 +206,62 @@ class Flow {
 
   set(state: FlowState): void {
     if (state.corruptPieces !== this.#state.corruptPieces) this.#corruptLeft = state.corruptPieces
+    if (state.reorderMessages !== this.#state.reorderMessages) {
+      this.#reorderLeft = state.reorderMessages
+    }
     this.#state = state
     this.#flow()
   }
 
   #take(item: Item): void {
+    if (item === 'end' || item === 'broken') {
+      this.#letPass()
+      for (const { bytes } of this.#messages.rest()) this.#put(bytes)
+      this.#isOver = true
+      return this.#put(item)
+    }
+    for (const piece of this.#messages.take(item)) this.#takePiece(piece)
+    // All of it may be a part of a message that is still to come.
+    this.#flow()
+  }
+
+  #takePiece({ bytes, isMessage }: Piece): void {
+    if (!isMessage) return this.#put(bytes)
+    const mayWait = this.#passed === undefined && bytes.byteLength >= LARGE_BYTES
+    if (this.#reorderLeft > 0 && mayWait) {
+      this.#passed = bytes
+      this.#clock.after(PASSED_WITHIN_MS, () => this.#letPass(bytes))
+      return
+    }
+    this.#put(bytes)
+    if (this.#passed !== undefined) {
+      this.#reorderLeft--
+      this.#onSpoilt()
+      this.#letPass()
+    }
+    this.#double(bytes)
+  }
+
+  /** Puts what waits to be passed where it is now; `only`: unless it is something else by now. */
+  #letPass(only?: Buffer): void {
+    const passed = this.#passed
+    if (passed === undefined || (only !== undefined && only !== passed)) return
+    this.#passed = undefined
+    this.#put(passed)
+  }
+
+  #double(bytes: Buffer): void {
+    const { double } = this.#state
+    if (double === undefined) return
+    this.#onSpoilt()
+    this.#put(bytes)
+    if (++this.#doubled % double.lateEach !== 0) return
+    this.#clock.after(double.lateMs, () => {
+      if (!this.#isOver) this.#put(bytes)
+    })
+  }
+
+  #put(item: Item): void {
     this.#waiting.push({ item, dueMs: this.#clock.now() + this.#state.delayMs })
     this.#flow()
   }
@@ -214,7 +299,7 @@ class Flow {
   #corrupt(piece: Buffer): Buffer {
     if (this.#corruptLeft === 0 || piece.byteLength < LARGE_BYTES) return piece
     this.#corruptLeft--
-    this.#onCorrupt()
+    this.#onSpoilt()
     const at = piece.byteLength >> 1
     piece.writeUInt8(piece.readUInt8(at) ^ 0xff, at)
     return piece

@@ -68,7 +68,7 @@ export const LINK_DRILLS: readonly Drill[] = [
       await round.links.set([{ from: coordinators, to: executors, fault }])
       round.load.gate.open()
       await round.until('exact', round.bound(MOVED_MS), async () =>
-        (await round.links.corrupted()) > 0 ? undefined : 'nothing was corrupted',
+        (await round.links.spoilt()) > 0 ? undefined : 'nothing was corrupted',
       )
       await round.loadRecovered()
     },
@@ -153,6 +153,39 @@ export const LINK_DRILLS: readonly Drill[] = [
     },
     notices: ({ event }) => event === 'executorsCut',
     mutant: { name: 'patient-pulls', fails: ['stall'] },
+  },
+  {
+    name: 'two-executors-cut',
+    summary: 'no byte passes between the only two executors: queries that shuffle end all the same',
+    load: ['small', 'divided', 'divided', 'stream'],
+    bounds: { stallMs: 8_000 },
+    links: true,
+    apart: true,
+    executors: 2,
+    run: async (round) => {
+      const [one = '', other = ''] = await round.ids('executor')
+      round.began(`${one} and ${other}`)
+      await round.links.set([
+        { from: one, to: other, fault: BLACKHOLE },
+        { from: other, to: one, fault: BLACKHOLE },
+      ])
+      await round.loadRecovered()
+      await round.links.set([])
+    },
+    notices: ({ event }) => event === 'executorsCut',
+    mutant: { name: 'no-one-side', fails: ['errors', 'stall'] },
+  },
+  {
+    name: 'messages-disordered',
+    summary:
+      'messages between members come twice, once more 2 s later, or after those sent behind them',
+    load: ['small', 'divided', 'divided', 'stream', 'stream'],
+    bounds: { stallMs: 5_000 },
+    links: true,
+    apart: true,
+    holdStreams: true,
+    run: disorder,
+    mutant: { name: 'no-refetch', fails: ['errors'] },
   },
   {
     name: 'leader-cut-from-executors',
@@ -262,6 +295,28 @@ async function cutFromExecutors(round: Round, victim: string): Promise<void> {
     { from: executors, to: victim, fault: BLACKHOLE },
     { from: victim, to: executors, fault: BLACKHOLE },
   ])
+}
+
+/** Control sockets, results and segments, each way: what is doubled is dropped, what is missing is asked for again. */
+async function disorder(round: Round): Promise<void> {
+  const coordinators = await round.ids('coordinator')
+  const executors = await round.ids('executor')
+  const all = [...coordinators, ...executors]
+  round.began(executors.join(' and '))
+  const faults = (['to', 'back'] as const).flatMap((way): readonly Fault[] => [
+    { kind: 'double', way, lateMs: 2_000, lateEach: 5 },
+    { kind: 'reorder', way, messages: 2 },
+  ])
+  await round.links.set([
+    ...faults.map((fault) => ({ from: executors, to: all, fault })),
+    ...faults.map((fault) => ({ from: coordinators, to: executors, fault })),
+  ])
+  round.load.gate.open()
+  await round.until('exact', round.bound(MOVED_MS), async () =>
+    (await round.links.spoilt()) > 0 ? undefined : 'nothing was out of order',
+  )
+  await round.loadRecovered()
+  await round.links.set([])
 }
 
 /** Puts faults on the links that a busy executor has dialled to coordinators, and on those that they have to it. */

@@ -31,8 +31,8 @@ async function answerTo(request: LinksRequest): Promise<unknown> {
       processes = request.processes
       for (const proxy of proxies.values()) proxy.update()
       return undefined
-    case 'corrupted':
-      return [...proxies.values()].reduce((sum, proxy) => sum + proxy.corrupted, 0)
+    case 'spoilt':
+      return [...proxies.values()].reduce((sum, proxy) => sum + proxy.spoilt, 0)
     case 'close':
       await Promise.all([...proxies.values()].map((proxy) => proxy.close()))
       return undefined
@@ -50,20 +50,29 @@ function faultsOf(to: string, dialled: Dialled): readonly Fault[] {
 const isMeant = (meant: string | readonly string[], id: string): boolean =>
   meant === 'any' || (typeof meant === 'string' ? meant === id : meant.includes(id))
 
-/** The member whose process holds the socket that dials from a port of the loopback address. */
-function memberAt(port: number): string {
-  const inode = inodeOf(port)
-  if (inode === undefined) return CLIENT
-  const link = `socket:[${inode}]`
-  return processes.find(({ pid }) => holds(pid, link))?.id ?? CLIENT
+/** The table of sockets can be read amiss while it changes. */
+const LOOKS_MAX = 5
+
+/** The member whose process holds the socket of a connection between two ports of the loopback address, by its near end. */
+function memberAt(port: number, dialledPort: number): string | undefined {
+  const holders = [...processes, { id: CLIENT, pid: process.pid }]
+  for (let look = 0; look < LOOKS_MAX; look++) {
+    const inode = inodeOf(port, dialledPort)
+    const link = `socket:[${inode}]`
+    const found = inode === undefined ? undefined : holders.find(({ pid }) => holds(pid, link))
+    if (found !== undefined) return found.id
+  }
+  return undefined
 }
 
-/** Of the socket whose local end the port is, as Linux lists them: state, queues and owner come between. */
-function inodeOf(port: number): string | undefined {
-  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+/** As Linux lists sockets: both ends, then state, queues and owner. One that waits for its time to be over has no inode. */
+function inodeOf(port: number, dialledPort: number): string | undefined {
+  const [local, remote] = [port, dialledPort].map(
+    (one) => `0100007F:${one.toString(16).toUpperCase().padStart(4, '0')}`,
+  )
   for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
     const fields = line.trim().split(/\s+/)
-    if (fields[1] === local) return fields[9]
+    if (fields[1] === local && fields[2] === remote && fields[9] !== '0') return fields[9]
   }
   return undefined
 }

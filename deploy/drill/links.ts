@@ -21,7 +21,7 @@ export type LinksRequest =
       /** Whom sockets may belong to. */
       readonly processes: readonly Pick<RunningProcess, 'id' | 'pid'>[]
     }
-  | { readonly kind: 'corrupted' }
+  | { readonly kind: 'spoilt' }
   | { readonly kind: 'close' }
 
 /**
@@ -69,9 +69,9 @@ export class Links {
     await this.#ask({ kind: 'set', faults, processes })
   }
 
-  /** Pieces that were made to be others. */
-  async corrupted(): Promise<number> {
-    return (await this.#ask({ kind: 'corrupted' })) as number
+  /** Pieces that were made to be others, or to come otherwise. */
+  async spoilt(): Promise<number> {
+    return (await this.#ask({ kind: 'spoilt' })) as number
   }
 
   async close(): Promise<void> {

@@ -41,6 +41,7 @@ export const nameOf = ({ drill, mutant }: DrillReport): string =>
   mutant === undefined ? drill.name : `${drill.name} with ${mutant}`
 
 export function verdictOf(report: DrillReport): string {
+  if (report.skipped !== undefined) return `skipped: ${report.skipped}`
   if (report.mutant === undefined) return isAsItMust(report) ? 'passed' : 'FAILED'
   return isAsItMust(report) ? 'failed, as it must' : 'DID NOT FAIL as it must'
 }
@@ -55,13 +56,16 @@ export const jsonOf = (report: DrillReport): string =>
     drill: report.drill.name,
     ...(report.mutant === undefined ? {} : { mutant: report.mutant }),
     seed: report.seed,
-    verdict: isAsItMust(report) ? 'passed' : 'failed',
+    verdict: report.skipped === undefined ? verdictWord(report) : 'skipped',
+    ...(report.skipped === undefined ? {} : { reason: report.skipped }),
     failures: report.failures,
     rounds: report.rounds.map(({ checks, ...round }) => ({
       ...round,
       failures: checks.filter(({ failure }) => failure !== undefined),
     })),
   })
+
+const verdictWord = (report: DrillReport): string => (isAsItMust(report) ? 'passed' : 'failed')
 
 /** What a person who waits is told of one strike. */
 export function lineOf(round: RoundResult): string {

@@ -58,6 +58,10 @@ export interface Drill {
   readonly links?: boolean
   /** Executors are as if on machines of their own: they pull segments from each other. */
   readonly apart?: boolean
+  /** How many there are, where that matters. */
+  readonly executors?: number
+  /** Why it cannot be run on this machine, where it cannot. */
+  readonly cannotRun?: () => string | undefined
   /** Members are struck at failpoints. */
   readonly failpoints?: boolean
   /** A line of another member that shows that it has noticed. */

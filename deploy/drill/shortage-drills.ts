@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { pathsOf } from '../local/layout.ts'
-import type { Drill } from './round.ts'
+import type { Drill, Round } from './round.ts'
 import { busyExecutor, MOVED_MS } from './strikes.ts'
 
 /** Drills of what machines run short of: room and directories on disks, descriptors, bytes that stay as they are. */
@@ -21,7 +21,7 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
       const fault = { kind: 'corrupt', way: 'back', pieces: 1 } as const
       await round.links.set([{ from: executors, to: executors, fault }])
       await round.until('exact', round.bound(MOVED_MS), async () =>
-        (await round.links.corrupted()) > 0 ? undefined : 'nothing was corrupted',
+        (await round.links.spoilt()) > 0 ? undefined : 'nothing was corrupted',
       )
       await round.loadRecovered()
       await round.links.set([])
@@ -49,6 +49,15 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
   },
   {
+    name: 'exchange-disk-full',
+    summary: 'the file system that an executor writes segments to is full: its tasks go elsewhere',
+    load: ['small', 'divided', 'divided'],
+    bounds: { stallMs: 3_000 },
+    cannotRun: () => (process.getuid?.() === 0 ? undefined : 'only root can mount a file system'),
+    run: fillExchange,
+    mutant: { name: 'no-room-elsewhere', fails: ['errors'] },
+  },
+  {
     name: 'descriptors-short',
     summary: 'an executor and its kernels can open no file and no socket more',
     load: ['small', 'divided', 'divided', 'slow'],
@@ -71,6 +80,28 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
   },
 ]
+
+/** Puts a file system without room where a victim keeps its segments, until queries that shuffle have gone elsewhere. */
+async function fillExchange(round: Round): Promise<void> {
+  const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
+  const directory = join(pathsOf(round.options.target.dir).data, 'exchange', victim)
+  round.began(victim)
+  const run = promisify(execFile)
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${FULL_BYTES}`, 'tmpfs', directory])
+  try {
+    await round.until('errors', round.bound(MOVED_MS), () =>
+      round.logged().some(({ fields }) => fields['error'] === 'disk_full')
+        ? undefined
+        : `no task ran into the end of the room of ${victim}`,
+    )
+    await round.loadRecovered()
+  } finally {
+    // Lazily: a kernel may have a file open there.
+    await run('umount', ['-l', directory])
+  }
+}
+/** Room for directories, not for rows: a page. */
+const FULL_BYTES = 4096
 
 /** The soft limit of a process that runs. It has what it has open, and gets EMFILE for more. */
 async function limitDescriptors(pid: number, limit: number): Promise<void> {

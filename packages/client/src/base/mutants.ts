@@ -42,6 +42,12 @@ export const MUTANTS = [
   'no-handing-on',
   /** Executors wait for as long as it takes for what they pull from each other. */
   'patient-pulls',
+  /** What lies on both sides of a cut link stays there, though nobody can read all of it. */
+  'no-one-side',
+  /** Frames that come out of their order end what they are of. */
+  'no-refetch',
+  /** A task that finds no room on one disk is not run where there may be some. */
+  'no-room-elsewhere',
   /** Segments are taken as they come from other executors. */
   'no-segment-checksum',
   /** A leader that does not reach the executors goes on leading. */

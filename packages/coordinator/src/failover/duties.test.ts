@@ -216,3 +216,29 @@ t.test('a leader that others do better than lets them lead', async (t) => {
   const alone = viewOf({ ...cut, members: [c1, e1, e2] })
   t.same(later(alone, CUT_OFF_MS), [], 'not when there is nobody else')
 })
+
+t.test('it lets them lead also where one of its silent executors was heard once', async (t) => {
+  const e3 = member('executor', 'e3', 5)
+  const seen = (reached: Readonly<Record<string, Reach>>): DutyView =>
+    viewOf({
+      members: [c1, c2, e1, e2, e3],
+      roster: [e1, e2, e3].map(rosterOf),
+      reach: reach(reached),
+    })
+  let state: DutyState = newDuties
+  const effects: DutyEffect[] = []
+  const silent = { e1: 'silent', e2: 'silent', e3: 'silent' } as const
+  for (const [ms, reached] of [
+    [0, silent],
+    [2_000, { ...silent, e1: 'unknown', e2: 'unknown' }],
+    [4_000, { ...silent, e3: 'unknown' }],
+    [CUT_OFF_MS, silent],
+  ] as const) {
+    const [next, more] = planDuties(state, seen(reached), ms)
+    state = next
+    effects.push(...more)
+  }
+  t.same(kinds(effects), ['resign'])
+  const linked = planDuties(state, seen({ e1: 'unknown' }), 2 * CUT_OFF_MS)
+  t.same(kinds(linked[1]), [], 'not once it reaches more than half of them')
+})

@@ -242,10 +242,13 @@ function staleSuspicions(view: DutyView): readonly Posted<SuspicionRecord>[] {
   })
 }
 
-/** At least half of the executors are out of its reach, but some other coordinator doubts fewer of them. */
+/**
+ * At least half of the executors are out of its reach, but some other coordinator doubts fewer of them. One that has no
+ * socket to here is out of reach also while it is not known why: between two silences a probe may have been answered.
+ */
 function isCutOff(view: DutyView): boolean {
   const executors = executorsOf(view)
-  const unreached = executors.filter((one) => view.reach(one) === 'silent')
+  const unreached = executors.filter((one) => OUT_OF_REACH.has(view.reach(one)))
   if (unreached.length === 0 || unreached.length * 2 < executors.length) return false
   const doubtedBy = (coordinator: string): number =>
     executors.filter((one) =>
@@ -266,6 +269,8 @@ function isCutOff(view: DutyView): boolean {
       doubtedBy(member.id) < unreached.length,
   )
 }
+
+const OUT_OF_REACH: ReadonlySet<Reach> = new Set(['unknown', 'silent'])
 
 const executorsOf = (view: DutyView): readonly Member[] =>
   view.members.filter(({ role }) => role === 'executor')

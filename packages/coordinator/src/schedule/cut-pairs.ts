@@ -40,6 +40,11 @@ export class CutPairs {
     return others
   }
 
+  /** The other ends of the cut links of one. */
+  missedBy(executor: string): ReadonlySet<string> {
+    return this.cutFrom(() => new Set([executor]))
+  }
+
   #isCut(key: string): boolean {
     const pair = this.#pairs.get(key)
     return pair !== undefined && this.#options.clock.now() < pair.untilMs

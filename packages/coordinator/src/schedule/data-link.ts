@@ -19,7 +19,8 @@ const DIAL_TIMEOUT_MS = 2_000
 /** What a stream of the data port tells its consumer; exactly one of `ended`, `failed` and `lost`, last. */
 export interface StreamEvents {
   frame(frame: Frame, message: Uint8Array): void
-  ended(): void
+  /** `frames`: those of the whole result. */
+  ended(frames: number): void
   failed(error: SqlError): void
   /** The socket is gone. The result may still be there, to be fetched again from where this stream was. */
   lost(error: SqlError): void
@@ -141,7 +142,7 @@ export class DataLink {
       case 'ended': {
         const events = this.#streams.get(message.call)
         this.#streams.delete(message.call)
-        return events?.ended()
+        return events?.ended(message.frames)
       }
       case 'failed': {
         const events = this.#streams.get(message.call)

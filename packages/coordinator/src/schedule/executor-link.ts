@@ -279,6 +279,8 @@ export class ExecutorLink {
   }
 
   #onHello(hello: Hello): void {
+    // It has come before.
+    if (this.#hello?.incarnation === hello.incarnation) return
     const { cluster, coordinator } = this.#options
     if (hello.protocol !== PROTOCOL_VERSION) {
       return this.#connection.close(
@@ -342,7 +344,9 @@ export class ExecutorLink {
       const came = `frame ${frame.sequence} of task ${frame.task} attempt ${frame.attempt}`
       const due = `frame ${framesDelivered} of task ${ref.task} attempt ${ref.attempt}`
       const what = `executor ${this.id} sent ${came} where ${due} was due`
-      return this.#fail(call, task, new SqlError('protocol_violation', what))
+      const isMissing = isOwn && !isMutant('no-refetch')
+      if (!isMissing) return this.#fail(call, task, new SqlError('protocol_violation', what))
+      return this.#onGap(call, task, new SqlError('executor_lost', what))
     }
     if (frame.sequence < framesDelivered) return
     task.framesDelivered++
@@ -372,15 +376,28 @@ export class ExecutorLink {
         task: ref.task,
         attempt: ref.attempt,
         fromFrame: task.framesDelivered,
-        creditBytes: task.granted - task.deliveredBytes,
+        // More may have come than was asked for.
+        creditBytes: Math.max(0, task.granted - task.deliveredBytes),
       },
       {
         frame: (frame, message) => this.#deliver(call, task, { frame, message }),
-        ended: () => this.#settle(call, task),
+        ended: (frames) => {
+          this.#settle(call, task)
+          if (task.framesDelivered >= frames) return
+          const what = `the result of executor ${this.id} ended before frame ${task.framesDelivered}`
+          this.#onStreamLost(call, task, new SqlError('executor_lost', what))
+        },
         failed: (error) => this.#fail(call, task, error),
         lost: (error) => this.#onStreamLost(call, task, error),
       },
     )
+  }
+
+  /** What is missing may be on its way or lost; the executor has it still, and sends it again from there on. */
+  #onGap(call: number, task: Task, error: SqlError): void {
+    if (task.streaming === undefined) return this.#fail(call, task, error)
+    task.streaming.stop()
+    this.#onStreamLost(call, task, error)
   }
 
   /** The executor keeps what the client has not acknowledged; while it answers otherwise, the rest can be had. */

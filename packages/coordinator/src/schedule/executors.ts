@@ -52,6 +52,11 @@ export class Executors {
     return this.#cutPairs.cutFrom(producersOf)
   }
 
+  /** Those that this one did not reach lately, or that did not reach it. */
+  missedBy(executor: string): ReadonlySet<string> {
+    return this.#cutPairs.missedBy(executor)
+  }
+
   /** Takes a socket that was dialled to `/executor`. */
   accept(transport: Transport): void {
     new ExecutorLink(transport, {

@@ -16,6 +16,7 @@ import type { Executors } from './executors.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import { failureError, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
+import { isSameAgain, loseOutputs, lostToCuts } from './repair.ts'
 import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
 import {
   adaptedPlan,
@@ -26,14 +27,13 @@ import {
 } from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
+import { attemptKey, numberOf, TASKS_PER_FRAGMENT_MAX } from './task-numbers.ts'
 import { taskSpecOf } from './task-spec.ts'
 
 /** A query is begun under the owner epoch of a record's first owner, whether it gets a record or not. */
 export const EPOCH = 1
 /** Times that stages run again because an executor was lost with their output. */
 const REPAIRS_MAX = 5
-/** Tasks of a query are numbered through: those of fragment n from n times this. */
-export const TASKS_PER_FRAGMENT_MAX = 100_000
 
 export interface QueryRunOptions {
   readonly clock: Clock
@@ -97,6 +97,8 @@ export class QueryRun {
   /** The plan as it is now: what has run, and what is left as it is thought of since. */
   #plan: PhysicalPlan
   #repairs = 0
+  /** Executors whose output is to be made again, though they live: nobody reaches all that the running stage reads. */
+  #severed: ReadonlySet<string> = new Set()
   #columns: readonly Column[] | undefined
   #rows = 0
   /** There is a record of it: others may go on with it. */
@@ -210,14 +212,20 @@ export class QueryRun {
         this.#plan = adaptedPlan(this.#plan, this.#reports, index + 1)
       return index + 1
     } catch (error) {
-      const lost = this.#lostExecutors(index)
+      const lost = new Set([...this.#lostExecutors(index), ...this.#severed])
+      this.#severed = new Set()
       const isRepairable =
         error instanceof SqlError && error.retryable && lost.size > 0 && this.#mayMakeAgain(lost)
       if (this.#options.signal.aborted || !isRepairable || ++this.#repairs > REPAIRS_MAX)
         throw error
       this.#options.log.warn('stagesRepaired', { query: this.#options.queryId, lost: [...lost] })
       this.#stopStage(report)
-      return this.#loseOutputs(index, lost)
+      const { states, first } = loseOutputs(this.#reports, index, lost)
+      states.forEach((state, i) => {
+        const known = this.#reports[i]
+        if (known !== undefined) known.state = state
+      })
+      return first
     }
   }
 
@@ -267,12 +275,7 @@ export class QueryRun {
 
   /** What was lost may be made again, where rows were delivered that were made of it: it will be the same rows. */
   #mayMakeAgain(lost: ReadonlySet<string>): boolean {
-    if (!this.#hasDelivered()) return true
-    if (isMutant('no-rerun-after-rows')) return false
-    return this.#reports.every(
-      ({ fragment, state }) =>
-        !stages.isOrderBegun(state) && (fragment.repeatable || !stages.hasRunOn(state, lost)),
-    )
+    return !this.#hasDelivered() || isSameAgain(this.#reports, lost)
   }
 
   /** Rows of the task went to the client, and nobody is there who could go on with it. */
@@ -305,22 +308,6 @@ export class QueryRun {
     const after = this.#options.relay.restart(number)
     if (after === undefined) this.#after.delete(number)
     else this.#after.set(number, after)
-  }
-
-  /** Marks what was lost as not yet run; the number of the earliest stage that has to run again. */
-  #loseOutputs(index: number, lost: ReadonlySet<string>): number {
-    let first = index
-    // Once rows have been chosen anew, nothing that saw the earlier choice may stay.
-    let chosenAnew = false
-    this.#reports.slice(0, index + 1).forEach((report, i) => {
-      if (chosenAnew) report.state = stages.toBeginning(report.state)
-      else if (i < index)
-        for (const executor of lost) report.state = stages.onExecutorLost(report.state, executor)
-      if (stages.isDone(report.state)) return
-      first = Math.min(first, i)
-      chosenAnew ||= !report.fragment.repeatable && i < index
-    })
-    return first
   }
 
   async #runStage(report: Report): Promise<void> {
@@ -360,7 +347,12 @@ export class QueryRun {
     if (this.#options.signal.aborted) return
     if (stages.isDone(report.state)) return ended.resolve(undefined)
     const { executors } = this.#options
-    const cut = executors.cutFrom(() => producersOf(report.fragment, (n) => this.#produced(n)))
+    const producers = (): ReadonlySet<string> =>
+      producersOf(report.fragment, (n) => this.#produced(n))
+    const cut = executors.cutFrom(producers)
+    if (cut.size > 0 && this.#isSevered(report, producers())) {
+      return ended.reject(new SqlError('executor_lost', 'no executor reaches all of the segments'))
+    }
     const plan = stages.planDispatch(report.state, executors.placement, cut)
     for (const assignment of plan) {
       const link = executors.get(assignment.executor)
@@ -368,6 +360,21 @@ export class QueryRun {
       report.state = stages.toRunning(report.state, assignment)
       this.#start(report, assignment, link, { ended, advance })
     }
+  }
+
+  /** Nobody can run what is left of a stage as its inputs lie now, and they may be made again where somebody can. */
+  #isSevered(report: Report, producers: ReadonlySet<string>): boolean {
+    const { executors } = this.#options
+    if (stages.countTasks(report.state, 'pending') === 0) return false
+    const able = executors.states().filter(({ draining }) => !draining)
+    const lost = lostToCuts(this.#reports.slice(0, this.#reports.indexOf(report)), {
+      consumers: able.map(({ id }) => id),
+      producers,
+      missedBy: (id) => executors.missedBy(id),
+    })
+    if (lost.size === 0 || !this.#mayMakeAgain(lost)) return false
+    this.#severed = lost
+    return true
   }
 
   #start(
@@ -491,9 +498,3 @@ export class QueryRun {
     })
   }
 }
-
-const numberOf = (fragment: Fragment, index: number): number =>
-  fragment.id * TASKS_PER_FRAGMENT_MAX + index
-
-const attemptKey = (fragment: Fragment, index: number, attempt: number): string =>
-  `${fragment.id}/${index}/${attempt}`

@@ -9,7 +9,7 @@ import {
   isDone,
   KERNEL_CRASHES_MAX,
   newStage,
-  onExecutorLost,
+  onExecutorsLost,
   onTaskFailed,
   planDispatch,
   type StageState,
@@ -213,7 +213,7 @@ t.test('finished → pending when the segments went with their executor', async 
     executor: 'b',
   })
   const done = toFinished(toFinished(both, 0, result()), 1, result())
-  const after = onExecutorLost(done, 'a')
+  const after = onExecutorsLost(done, new Set(['a']))
   t.match(after.tasks[0], { kind: 'pending', attempt: 1 })
   t.equal(after.tasks[1], done.tasks[1], 'what lies elsewhere stays')
   t.same(dispatch(after, [executor('a'), executor('c')]), [{ task: 0, attempt: 1, executor: 'c' }])
@@ -310,7 +310,7 @@ t.test('what is known of a stage by going along is what counting its tasks gives
         delivered: false,
       })
       if (outcome.kind === 'retry') stage = outcome.stage
-    } else if (random.chance(0.2)) stage = onExecutorLost(stage, 'b')
+    } else if (random.chance(0.2)) stage = onExecutorsLost(stage, new Set(['b']))
   }
   t.ok(stage.tasks.some((task) => task.kind === 'finished'))
 })

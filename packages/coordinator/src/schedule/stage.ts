@@ -222,7 +222,7 @@ export function onTaskFailed(
 const isFullDisk = (
   { error }: SqlError,
   { avoid }: { readonly avoid: ReadonlySet<string> },
-): boolean => error === 'disk_full' && avoid.size === 0
+): boolean => error === 'disk_full' && avoid.size === 0 && !isMutant('no-room-elsewhere')
 
 export type FailReason = 'error' | 'delivered' | 'attempts' | 'quarantined'
 
@@ -238,13 +238,13 @@ export const toEnough = (stage: StageState): StageState => ({
   ),
 })
 
-/** Finished tasks whose segments lay on a lost executor have to run again. */
-export function onExecutorLost(stage: StageState, executor: string): StageState {
+/** Finished tasks whose segments lay on lost executors have to run again, on others if there are any. */
+export function onExecutorsLost(stage: StageState, executors: ReadonlySet<string>): StageState {
   return {
     ...stage,
     tasks: stage.tasks.map((task): TaskState => {
-      if (task.kind !== 'finished' || task.executor !== executor) return task
-      return { kind: 'pending', attempt: task.attempt + 1, avoid: new Set([executor]) }
+      if (task.kind !== 'finished' || !executors.has(task.executor)) return task
+      return { kind: 'pending', attempt: task.attempt + 1, avoid: executors }
     }),
   }
 }
@@ -259,13 +259,17 @@ export const toBeginning = (stage: StageState): StageState => ({
   })),
 })
 
-/** Tasks that were running when their inputs went begin again, under a new attempt, so that late words of the old count for nothing. */
+/**
+ * Tasks that were running when their inputs went begin again, under a new attempt, so that late words of the old count
+ * for nothing. Where a task failed before says nothing any more: what it failed at were its inputs.
+ */
 export function toRestarted(stage: StageState): StageState {
   return {
     ...stage,
     tasks: stage.tasks.map((task): TaskState => {
+      if (task.kind === 'pending') return { ...task, avoid: new Set() }
       if (task.kind !== 'running') return task
-      return { kind: 'pending', attempt: task.attempt + 1, avoid: task.avoid }
+      return { kind: 'pending', attempt: task.attempt + 1, avoid: new Set() }
     }),
   }
 }

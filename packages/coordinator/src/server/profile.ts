@@ -1,6 +1,7 @@
 import { formatBytes } from '../plan/format.ts'
 import { type PhysicalPlan, taskBytes } from '../plan/physical-plan.ts'
-import { type QueryRun, TASKS_PER_FRAGMENT_MAX } from '../schedule/query-run.ts'
+import type { QueryRun } from '../schedule/query-run.ts'
+import { TASKS_PER_FRAGMENT_MAX } from '../schedule/task-numbers.ts'
 import type { ResumedRun } from '../schedule/resumed-run.ts'
 import { outputText } from './plan-text.ts'
 

@@ -10,6 +10,7 @@ import {
 } from '@nyala/client/wire'
 import { type FromExecutor, type Listing, type ToExecutor, toExecutor } from '../protocol/index.ts'
 import { isBusy, isWorthTelling, type Load } from './load-report.ts'
+import { SeenCalls } from './seen-calls.ts'
 import type { OwnerLink } from '../task/task-run.ts'
 import type { TaskManager } from '../task/task-manager.ts'
 
@@ -74,6 +75,7 @@ export class CoordinatorLink {
   readonly #stopped = new AbortController()
   #connection: Connection<ToExecutor, FromExecutor> | undefined
   #owner: OwnerLink | undefined
+  #seen = new SeenCalls()
   #toldLoad: Load | undefined
   #welcomed = false
   #failures = 0
@@ -157,6 +159,7 @@ export class CoordinatorLink {
 
   #greet(connection: Connection<ToExecutor, FromExecutor>): void {
     this.#connection = connection
+    this.#seen = new SeenCalls()
     this.#toldLoad = undefined
     this.#owner = {
       send: (message) => connection.send(message),
@@ -196,7 +199,9 @@ export class CoordinatorLink {
     const { tasks } = this.#options
     switch (message.kind) {
       case 'startTask':
-        return tasks.startTask(owner, message)
+        // Its query may have ended since: it would be begun anew, and nobody would end it.
+        if (this.#seen.isNew(message.call)) tasks.startTask(owner, message)
+        return
       case 'cancelTask': {
         const { epoch, queryId, task, attempt } = message
         return tasks.cancelTask(owner, { epoch, ref: { queryId, task, attempt } })

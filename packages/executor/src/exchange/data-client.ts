@@ -43,6 +43,13 @@ export class PullError extends SqlError {
   }
 }
 
+/** Frames of a segment did not come in their order, or not all of them: asked for again they may. */
+export class GapError extends SqlError {
+  constructor(producer: string) {
+    super('executor_lost', `frames of a segment of executor "${producer}" are missing`)
+  }
+}
+
 const isOwnFault = (error: unknown): boolean =>
   error instanceof Error &&
   (('code' in error && (error.code === 'EMFILE' || error.code === 'ENFILE')) ||
@@ -148,9 +155,9 @@ export class DataClient {
   #onFrame(connection: Connection<FromDataPort, ToDataPort>, frame: Frame): void {
     const { call, sequence } = frame
     const fetch = this.#fetches.get(call)
-    if (fetch === undefined) return
-    if (sequence !== fetch.frames++)
-      return this.#fail(call, this.#lost(`frame ${sequence} is out of order`))
+    // One that has come before is of no use; where one is missing all of them are asked for anew.
+    if (fetch === undefined || sequence < fetch.frames) return
+    if (sequence > fetch.frames++) return this.#fail(call, new GapError(this.#options.producer))
     fetch.tail = fetch.tail
       .then(() => fetch.onFrame(frame))
       .then(() => connection.send({ kind: 'credit', call, bytes: frame.payload.byteLength }))
@@ -161,7 +168,7 @@ export class DataClient {
     const fetch = this.#fetches.get(call)
     if (fetch === undefined) return
     if (frames !== fetch.frames) {
-      return this.#fail(call, this.#lost(`${fetch.frames} frames came, ${frames} were sent`))
+      return this.#fail(call, new GapError(this.#options.producer))
     }
     fetch.tail.then(() => {
       this.#fetches.delete(call)

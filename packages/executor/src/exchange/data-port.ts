@@ -15,6 +15,7 @@ import {
 import { type FromDataPort, type ToDataPort, toDataPort } from '../protocol/index.ts'
 import type { TaskManager, TaskReference } from '../task/task-manager.ts'
 import type { ResultConsumer } from '../task/result-buffer.ts'
+import { SeenCalls } from '../control/seen-calls.ts'
 import type { SegmentStore } from './segment-store.ts'
 
 /** Streams that one consumer may have open at once. */
@@ -43,6 +44,7 @@ export class DataPortConnection {
   readonly #options: DataPortOptions
   readonly #connection: Connection<ToDataPort, FromDataPort>
   readonly #calls = new Map<number, Call>()
+  readonly #seen = new SeenCalls()
   #welcomed = false
   #draining = false
   #sentBytes = 0
@@ -121,12 +123,11 @@ export class DataPortConnection {
   }
 
   #admit(call: number): boolean {
-    if (this.#calls.has(call) || this.#calls.size >= CALLS_MAX) {
-      const why = this.#calls.has(call) ? `call ${call} is open` : `${CALLS_MAX} calls are open`
-      this.#connection.close(CLOSE.protocolError, why)
-      return false
-    }
-    return true
+    // Come again it would take the result from whoever reads it now.
+    if (!this.#seen.isNew(call)) return false
+    if (this.#calls.size < CALLS_MAX) return true
+    this.#connection.close(CLOSE.protocolError, `${CALLS_MAX} calls are open`)
+    return false
   }
 
   #stop(call: number): void {

@@ -7,11 +7,13 @@ import { type Clock, deferred, isMutant, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Frame } from '@nyala/client/wire'
 import type { Segment, TaskSpec } from '../protocol/index.ts'
-import { DataClient } from './data-client.ts'
+import { DataClient, GapError } from './data-client.ts'
 import type { SegmentStore } from './segment-store.ts'
 
 /** Segments pulled at once for one task; more would only fill buffers. */
 const PULLS_MAX = 4
+/** Times that a segment is asked for whose frames come out of their order. */
+const COPIES_MAX = 3
 /** What may be on its way for one pull: enough to keep a socket busy while a frame is written. */
 const PULL_WINDOW_BYTES = 4 * 1024 * 1024
 
@@ -102,7 +104,7 @@ export class SegmentPuller {
     const known = copies.paths.get(segment.path)
     if (known !== undefined) return { path: await known, bytes: 0 }
     this.#options.store.add(queryId, segment.bytes, spillLimitBytes)
-    const copy = this.#copy(queryId, segment, copies.abort.signal)
+    const copy = this.#copyWhole(queryId, segment, copies.abort.signal)
     copies.paths.set(segment.path, copy)
     try {
       return { path: await copy, bytes: segment.bytes }
@@ -141,6 +143,18 @@ export class SegmentPuller {
     } catch {
       // Not to be had this way; its producer may still serve it, or say what became of it.
       return undefined
+    }
+  }
+
+  async #copyWhole(queryId: string, segment: Segment, signal: AbortSignal): Promise<string> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#copy(queryId, segment, signal)
+      } catch (error) {
+        if (!(error instanceof GapError) || attempt >= COPIES_MAX || isMutant('no-refetch'))
+          throw error
+        this.#options.log.info('segmentRefetched', { query: queryId, path: segment.path, error })
+      }
     }
   }
 
