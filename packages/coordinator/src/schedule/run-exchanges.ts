@@ -19,11 +19,13 @@ export type TableOutputOf = (
 /** Where the rows of a fragment's task go; `table` takes those that would be the result. */
 export function taskOutput(
   { output }: Pick<Fragment, 'output'>,
+  { exchanges }: Pick<PhysicalPlan, 'exchanges'>,
   table: TaskSpec['output'] | undefined,
 ): TaskSpec['output'] {
   if (output.kind === 'result') return table ?? output
   const { exchange, keys, buckets } = output
-  return { kind: 'exchange', exchange, partitions: buckets, keys: [...keys] }
+  const columns = exchanges.get(exchange)?.columns
+  return { kind: 'exchange', exchange, partitions: buckets, keys: [...keys], columns }
 }
 
 /** The files of a table that were written by the attempts that count. All stages have ended. */

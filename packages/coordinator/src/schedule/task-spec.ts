@@ -47,7 +47,7 @@ export function taskSpecOf(options: SpecOptions, task: TaskAttempt): TaskSpec {
     attempt,
     sql: taskSql(plan, fragment, part),
     files: taskFiles(plan, fragment, part),
-    output: taskOutput(fragment, options.table?.(number, attempt)),
+    output: taskOutput(fragment, plan, options.table?.(number, attempt)),
     inputs,
     memoryLimitBytes,
     ...(spillLimitBytes > 0 ? { spillLimitBytes } : {}),

@@ -7,6 +7,8 @@ export interface SketchedBounds {
   readonly max: readonly (number | string | null)[]
   /** Absent: no value is NULL. */
   readonly nulls?: readonly number[]
+  /** Absent: the writer has not counted them. */
+  readonly distinct?: readonly number[]
 }
 
 export interface SketchedFile {

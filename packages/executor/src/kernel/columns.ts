@@ -37,10 +37,10 @@ export function wireFieldsOf(
  * The statement with `castOf` applied to its columns. Columns are addressed by position, so that two of the same name
  * do no harm; `undefined` leaves a column as it is.
  */
-export function castColumns(
+export function castColumns<C extends { readonly name: string }>(
   sql: string,
-  columns: readonly StatementColumn[],
-  castOf: (column: StatementColumn) => string | undefined,
+  columns: readonly C[],
+  castOf: (column: C) => string | undefined,
 ): string {
   const items = columns.map((column, i) => {
     const type = castOf(column)

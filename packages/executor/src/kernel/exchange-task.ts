@@ -1,10 +1,10 @@
 import { mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import duckdb, { type Connection, type LogicalType, type Result } from '@duckdb/node-bindings'
+import duckdb, { type Connection, type Result } from '@duckdb/node-bindings'
 import { assert } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
-import { castColumns, columnsOf, type StatementColumn, withoutSemicolon } from './columns.ts'
+import { castColumns, columnsOf, withoutSemicolon } from './columns.ts'
 import { toSqlError } from './kernel-errors.ts'
 import { quoteName, quoteText } from './kernel-instance.ts'
 import type { KernelOutput, WrittenFile } from './kernel-protocol.ts'
@@ -26,7 +26,7 @@ const FORMAT = [
 /** Files are read back in pieces of this size for their checksum. */
 const CHECKSUM_BYTES = 1024 * 1024
 
-const { StatementType, Type } = duckdb
+const { StatementType } = duckdb
 
 export interface ExchangeTaskContext {
   readonly connection: Connection
@@ -46,16 +46,11 @@ export async function runExchangeTask(
   output: ExchangeOutput,
   context: ExchangeTaskContext,
 ): Promise<readonly WrittenFile[]> {
-  const { connection, typeNames, onColumns, throwIfCanceled } = context
+  const { connection, throwIfCanceled } = context
   assert(output.partitions > 0, 'an exchange has at least one partition')
   await mkdir(output.directory, { recursive: true })
   throwIfCanceled()
-  const statement = await duckdb.prepare(connection, sql)
-  if (duckdb.prepared_statement_type(statement) !== StatementType.SELECT) {
-    throw new SqlError('insufficient_privilege', 'a task may only read')
-  }
-  const columns = columnsOf(statement, typeNames)
-  onColumns(columns.map(({ name, type }) => ({ name, type })))
+  const columns = await writtenColumns(sql, output, context)
   throwIfCanceled()
   const target = join(output.directory, output.partitions === 1 ? 'all.parquet' : 'parts')
   const source =
@@ -66,6 +61,44 @@ export async function runExchangeTask(
   const rows = readResult(await written(connection, copy, output.directory))
   return await publish(rows, output, throwIfCanceled)
 }
+
+/** A column and the type to write it with; none where that is its own. */
+interface WrittenColumn {
+  readonly name: string
+  readonly writtenAs: string | undefined
+}
+
+/**
+ * The columns as they are written. Of a statement whose columns are known only that it is one statement is looked at:
+ * planning it takes milliseconds, and COPY does it again. It is written with just the types that were said, as they are
+ * what readers go by; a COPY takes nothing but a query.
+ */
+async function writtenColumns(
+  sql: string,
+  output: ExchangeOutput,
+  { connection, typeNames, onColumns }: ExchangeTaskContext,
+): Promise<readonly WrittenColumn[]> {
+  if (output.columns !== undefined) {
+    const { extracted_statements, statement_count } = await duckdb.extract_statements(
+      connection,
+      sql,
+    )
+    if (statement_count === 0)
+      throw new Error(duckdb.extract_statements_error(extracted_statements))
+    if (statement_count !== 1) throw mayOnlyRead()
+    return output.columns.map(({ name, type }) => ({
+      name,
+      writtenAs: segmentTypeOf(type) ?? type,
+    }))
+  }
+  const statement = await duckdb.prepare(connection, sql)
+  if (duckdb.prepared_statement_type(statement) !== StatementType.SELECT) throw mayOnlyRead()
+  const columns = columnsOf(statement, typeNames).map(({ name, type }) => ({ name, type }))
+  onColumns(columns)
+  return columns.map(({ name, type }) => ({ name, writtenAs: segmentTypeOf(type) }))
+}
+
+const mayOnlyRead = (): SqlError => new SqlError('insufficient_privilege', 'a task may only read')
 
 /** Where files cannot be written, that is the fault of this machine and not of a file that the statement names. */
 async function written(connection: Connection, copy: string, directory: string): Promise<Result> {
@@ -78,21 +111,21 @@ async function written(connection: Connection, copy: string, directory: string):
   }
 }
 
-const wholeSql = (sql: string, columns: readonly StatementColumn[]): string =>
-  columns.some((column) => segmentTypeOf(column.logical) !== undefined)
-    ? castColumns(sql, columns, (column) => segmentTypeOf(column.logical))
+const wholeSql = (sql: string, columns: readonly WrittenColumn[]): string =>
+  columns.some((column) => column.writtenAs !== undefined)
+    ? castColumns(sql, columns, (column) => column.writtenAs)
     : withoutSemicolon(sql)
 
 /** The keys are expressions over the statement's own columns, before any cast. */
 function partitionedSql(
   sql: string,
-  columns: readonly StatementColumn[],
+  columns: readonly WrittenColumn[],
   output: ExchangeOutput,
 ): string {
   assert(output.keys.length > 0, 'a partitioned exchange has keys')
   const items = columns.map((column) => {
     const name = quoteName(column.name)
-    const type = segmentTypeOf(column.logical)
+    const type = column.writtenAs
     return type === undefined ? name : `CAST(${name} AS ${type}) AS ${name}`
   })
   const bucket = `(hash(${output.keys.join(', ')}) % ${output.partitions})::INTEGER`
@@ -103,19 +136,9 @@ function partitionedSql(
  * The type to write where Parquet would not give the value back. HUGEINT would come back as a DOUBLE, and DECIMAL(38,0)
  * does not hold all of it; as text it is written as fast, and read seven times as fast.
  */
-function segmentTypeOf(type: LogicalType): string | undefined {
-  const id: number = duckdb.get_type_id(type)
-  switch (id) {
-    case Type.HUGEINT:
-    case Type.UHUGEINT:
-    case Type.TIME_TZ:
-    case Type.BIT:
-    case Type.BIGNUM:
-    case Type.UNION:
-      return 'VARCHAR'
-    default:
-      return undefined
-  }
+function segmentTypeOf(type: string): string | undefined {
+  const isUnlike = /^(U?HUGEINT|TIME WITH TIME ZONE|TIMETZ|BIT|BIGNUM)$|^UNION\(/i.test(type)
+  return isUnlike ? 'VARCHAR' : undefined
 }
 
 /** Renames the files to one level: a path with `key=value` in it would gain a column when it is read. */

@@ -45,6 +45,8 @@ export const kernelOutput = s.union({
     directory: s.string,
     partitions: s.natural,
     keys: s.array(s.string),
+    /** Names and types of the statement's columns; absent: the statement is asked. */
+    columns: s.optional(s.array(column)),
   }),
   table: s.object({
     kind: s.literal('table'),

@@ -381,6 +381,38 @@ t.test('an exchange without rows publishes nothing', async (t) => {
   }
 })
 
+t.test('an exchange whose columns are said has just those', async (t) => {
+  await using world = await KernelWorld.start()
+  const columns = [
+    { name: 'k', type: 'BIGINT' },
+    { name: 'total', type: 'HUGEINT' },
+    { name: 'at', type: 'TIME WITH TIME ZONE' },
+    { name: 'odd "name"', type: 'DECIMAL(9,2)' },
+  ]
+  const sql = `SELECT i % 3 AS k, sum(i) AS total, max(TIMETZ '10:00:00+02') AS at, 1.5::DECIMAL(9,2) AS "odd ""name"""
+    FROM range(10) t(i) GROUP BY ALL -- the end`
+  for (const partitions of [1, 4]) {
+    const directory = join(world.data, `said${partitions}`)
+    const { output } = exchange(directory, partitions, partitions > 1 ? ['k'] : [])
+    const said = await world.run(sql, { output: { ...output, columns: [...columns] } })
+    t.equal(said.error, undefined, String(said.error?.message))
+    const found = await world.table(`
+      SELECT DISTINCT typeof(k), typeof(total), typeof("at"), typeof("odd ""name"""), (sum(total::BIGINT) OVER ())::VARCHAR
+      FROM read_parquet('${directory}/*.parquet')`)
+    const cells = Array.from({ length: 5 }, (_, i): unknown => found.getChildAt(i)?.get(0))
+    t.same(cells, ['BIGINT', 'VARCHAR', 'VARCHAR', 'DECIMAL(9,2)', '45'])
+    for (const [text, error] of [
+      ['SELECT 1 AS k; SELECT 2 AS k', 'insufficient_privilege'],
+      ["SELECT 1) TO 'x'; COPY (SELECT 2", 'syntax_error'],
+      ['CREATE TABLE x AS SELECT 1 AS k', 'syntax_error'],
+      ['SELECT nope AS k', 'undefined_column'],
+    ]) {
+      const bad = { ...output, columns: columns.slice(0, 1) }
+      t.match((await world.run(text ?? '', { output: bad })).error, { error }, String(text))
+    }
+  }
+})
+
 t.test('more partitions than files that may be open lose no row', async (t) => {
   await using world = await KernelWorld.start()
   const outcome = await world.run(

@@ -44,6 +44,8 @@ export const taskOutput = s.union({
     exchange: s.natural,
     partitions: s.natural,
     keys: s.array(s.string),
+    /** The columns of the statement, as they are read again. Absent: the kernel plans the statement once more to know them. */
+    columns: s.optional(s.array(column)),
   }),
   /** To files of a table, durable before the task has finished. */
   table: s.object({

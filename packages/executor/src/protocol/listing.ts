@@ -14,6 +14,8 @@ export interface ColumnBounds {
   readonly max: readonly (number | string | null)[]
   /** Some `min` or `max` need not be a value of the column. */
   readonly inexact?: boolean
+  /** Distinct values, -1 where that is not known; absent where it is nowhere. Estimates rest on it, answers never do. */
+  readonly distinct?: readonly number[]
 }
 
 /** By the columns of the file's schema; null where nothing is known. */
@@ -31,10 +33,14 @@ export const fileStatistics: Schema<FileStatistics> = {
 function isColumnBounds(value: unknown): value is ColumnBounds | null {
   if (value === null) return true
   if (typeof value !== 'object') return false
-  const { nulls, min, max, inexact } = value as Partial<Record<keyof ColumnBounds, unknown>>
+  const { nulls, min, max, inexact, distinct } = value as Partial<
+    Record<keyof ColumnBounds, unknown>
+  >
   if (!Array.isArray(nulls) || !Array.isArray(min) || !Array.isArray(max)) return false
   if (min.length !== nulls.length || max.length !== nulls.length) return false
   if (inexact !== undefined && typeof inexact !== 'boolean') return false
+  const isCounted = Array.isArray(distinct) && distinct.length === nulls.length
+  if (distinct !== undefined && !(isCounted && distinct.every(Number.isSafeInteger))) return false
   return nulls.every(Number.isSafeInteger) && min.every(isBound) && max.every(isBound)
 }
 

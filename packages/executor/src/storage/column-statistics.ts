@@ -49,12 +49,15 @@ export interface ChunkStatistics {
   readonly max: number | string | null
   /** `min` and `max` are values of the chunk, not only bounds of them. */
   readonly exact: boolean
+  /** Distinct values; -1 where the file does not say. */
+  readonly distinct: number
 }
 
-const UNKNOWN: ChunkStatistics = { nulls: -1, min: null, max: null, exact: false }
+const UNKNOWN: ChunkStatistics = { nulls: -1, min: null, max: null, exact: false, distinct: -1 }
 
 interface RawStatistics {
   nulls: number
+  distinct: number
   /** `min_value` and `max_value`, whose order is that of the type. */
   min: Uint8Array | undefined
   max: Uint8Array | undefined
@@ -69,6 +72,7 @@ interface RawStatistics {
 export function readStatistics(reader: ThriftReader): RawStatistics {
   const raw: RawStatistics = {
     nulls: -1,
+    distinct: -1,
     min: undefined,
     max: undefined,
     oldMin: undefined,
@@ -78,6 +82,7 @@ export function readStatistics(reader: ThriftReader): RawStatistics {
   }
   reader.struct((id, type) => {
     if (id === 3 && type === THRIFT.i64) raw.nulls = reader.int()
+    else if (id === 4 && type === THRIFT.i64) raw.distinct = reader.int()
     else if (id === 7 && type === THRIFT.true) raw.maxExact = true
     else if (id === 8 && type === THRIFT.true) raw.minExact = true
     else if (type !== THRIFT.binary) reader.skip(type)
@@ -97,8 +102,8 @@ export function trustedStatistics(
   family: Family | undefined,
 ): ChunkStatistics {
   if (raw === undefined) return UNKNOWN
-  const { nulls } = raw
-  const none = { nulls, min: null, max: null, exact: false }
+  const { nulls, distinct } = raw
+  const none = { nulls, min: null, max: null, exact: false, distinct }
   if (family === undefined) return none
   const isSigned =
     family !== 'unsigned' &&
@@ -110,7 +115,7 @@ export function trustedStatistics(
   const high = readValue(max, element, family)
   if (low === undefined || high === undefined) return none
   const exact = family === 'text' ? raw.minExact && raw.maxExact : true
-  return { nulls, min: low, max: high, exact }
+  return { nulls, min: low, max: high, exact, distinct }
 }
 
 function readValue(
@@ -242,11 +247,15 @@ export function familyOfType(type: string): Family | undefined {
 
 /** The statistics of one column as a listing carries them; null where there is nothing to say. */
 export function columnBounds(chunks: readonly ChunkStatistics[]): ColumnBounds | null {
-  if (chunks.every((chunk) => chunk.nulls < 0 && chunk.min === null)) return null
+  if (chunks.every((chunk) => chunk.nulls < 0 && chunk.min === null && chunk.distinct < 0))
+    return null
   const bounds = {
     nulls: chunks.map((chunk) => chunk.nulls),
     min: chunks.map((chunk) => chunk.min),
     max: chunks.map((chunk) => chunk.max),
+    ...(chunks.some((chunk) => chunk.distinct >= 0)
+      ? { distinct: chunks.map((chunk) => chunk.distinct) }
+      : {}),
   }
   const inexact = chunks.some((chunk) => chunk.min !== null && !chunk.exact)
   return inexact ? { ...bounds, inexact: true } : bounds
@@ -263,8 +272,13 @@ export const wholeFile = (statistics: FileStatistics): FileStatistics =>
       nulls: [nulls],
       min: [known ? column.min.reduce((a, b) => Math.min(a, b)) : null],
       max: [known ? column.max.reduce((a, b) => Math.max(a, b)) : null],
+      ...(column.distinct === undefined ? {} : { distinct: [ofFile(column.distinct)] }),
     }
   })
+
+/** A file has at least the values of that row group which has most. */
+const ofFile = (distinct: readonly number[]): number =>
+  distinct.includes(-1) ? -1 : distinct.reduce((a, b) => Math.max(a, b), 0)
 
 const isNumber = (value: number | string | null): value is number => typeof value === 'number'
 
@@ -277,6 +291,7 @@ export function statisticsSize(statistics: FileStatistics): number {
       size += 32
       for (let i = 0; i < column.nulls.length; i++) {
         size += 2 + textSize(column.min[i] ?? null) + textSize(column.max[i] ?? null) + 2
+        if (column.distinct !== undefined) size += 1 + digits(column.distinct[i] ?? 0)
       }
     }
   }

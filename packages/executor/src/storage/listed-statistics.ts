@@ -15,12 +15,12 @@ export function fileStatisticsOf(
   const statistics = columns.map(({ name, type }, i) => {
     const found = footer.columns[i]
     if (found === undefined || footer.names[i] !== name) return null
-    // Where the two do not agree on what the values are, only the NULLs are what they are.
+    // Where the two do not agree on what the values are, only how many there are is what it is.
     const agrees = found.family !== undefined && found.family === familyOfType(type)
     return columnBounds(
       agrees
         ? found.chunks
-        : found.chunks.map(({ nulls }) => ({ nulls, min: null, max: null, exact: false })),
+        : found.chunks.map((chunk) => ({ ...chunk, min: null, max: null, exact: false })),
     )
   })
   return statistics.every((column) => column === null) ? undefined : statistics

@@ -145,18 +145,31 @@ t.test('each row group has its own, as the kernel counts them', async (t) => {
   }
 })
 
+t.test('distinct values are those that the writer of the file has counted', async (t) => {
+  const { listing } = await listed(`
+    SELECT i % 7 AS n, 'k' || (i % 3) AS s, (i % 2)::DOUBLE AS d, i AS many FROM range(20000) t(i)`)
+  const found = listing.files[0]?.statistics?.map((column) => column?.distinct)
+  t.same(found, [[7], [3], [2], undefined])
+})
+
 t.test('statistics that do not fit are told of whole files, or not at all', (t) => {
-  const chunk = (nulls: number, min: number | null, max: number | null) => ({
+  const chunk = (nulls: number, min: number | null, max: number | null, distinct = -1) => ({
     nulls,
     min,
     max,
     exact: true,
+    distinct,
   })
   const column = columnBounds([chunk(1, -5, 3), chunk(0, 7, 900)])
   t.same(wholeFile([column, null]), [{ nulls: [1], min: [-5], max: [900] }, null])
   const unsaid = columnBounds([chunk(-1, -5, 3), chunk(0, null, null)])
   t.same(wholeFile([unsaid]), [{ nulls: [-1], min: [null], max: [null] }])
   t.equal(columnBounds([chunk(-1, null, null)]), null)
+  const counted = columnBounds([chunk(0, 1, 9, 5), chunk(0, 2, 3, 2)])
+  t.same(counted?.distinct, [5, 2])
+  t.same(wholeFile([counted])[0]?.distinct, [5], 'a file has at least those of one row group')
+  const partly = columnBounds([chunk(0, 1, 9, 5), chunk(0, 2, 3)])
+  t.same([partly?.distinct, wholeFile([partly])[0]?.distinct], [[5, -1], [-1]])
   const size = JSON.stringify([column, unsaid, null]).length
   t.ok(Math.abs(statisticsSize([column, unsaid, null]) - size) < size / 4)
   t.end()
@@ -173,6 +186,9 @@ t.test('statistics of another shape are refused', (t) => {
     [{ nulls: [0.5], min: [1], max: [1] }],
     [{ nulls: [0], min: [1.5], max: [2] }],
     [{ nulls: [0], min: [{}], max: [2] }],
+    [{ nulls: [0], min: [1], max: [2], distinct: 1 }],
+    [{ nulls: [0], min: [1], max: [2], distinct: [1, 1] }],
+    [{ nulls: [0], min: [1], max: [2], distinct: [0.5] }],
   ]) {
     t.throws(() => fileStatistics.decode(bad, 'x'), /x: expected statistics/)
   }

@@ -236,9 +236,9 @@ export class TaskRun {
       return { kind: 'result', creditBytes: RESULT_BUFFER_BYTES_MAX, small, rowsLimit, after }
     }
     if (output.kind === 'table') return output
-    const { partitions, keys } = output
+    const { partitions, keys, columns } = output
     const directory = this.#context.store.attemptDirectory(this.#ref)
-    return { kind: 'exchange', directory, partitions: Math.max(1, partitions), keys }
+    return { kind: 'exchange', directory, partitions: Math.max(1, partitions), keys, columns }
   }
 
   #listener(): KernelListener {

@@ -23,6 +23,8 @@ export interface RowsBounds {
   readonly max: Bound | undefined
   /** `min` and `max` are values of the column. */
   readonly exact: boolean
+  /** Distinct values, as whoever wrote the file has counted them. */
+  readonly distinct?: number | undefined
 }
 
 /** How to find a column of a scan in its files. Made once for a scan and a column. */
@@ -127,8 +129,10 @@ function readBounds(
     const min = read(bounds.min[i], by)
     const max = read(bounds.max[i], by)
     const known = min !== undefined && max !== undefined
+    const distinct = bounds.distinct?.[i] ?? -1
     return {
       rows,
+      distinct: distinct > 0 ? distinct : undefined,
       nulls: nulls < 0 ? undefined : nulls,
       min: known ? min : undefined,
       max: known ? max : undefined,

@@ -106,6 +106,24 @@ export const distinctOfRange = (range: number, rows: number): number =>
     ? 0
     : Math.max(Math.min(1, rows), Math.min(rows, range * (1 - Math.exp(-rows / range))))
 
+/** Draws of which each has a value eight times over have all of the values, but for one of three thousand. */
+const DRAWS_OF_ALL = 8
+const HALVINGS = 40
+
+/** The number of values of which `rows` draws gave `found`: the inverse of {@link distinctOfRange}. */
+export function distinctOfSample(found: number, rows: number): number {
+  if (found * DRAWS_OF_ALL <= rows) return found
+  if (found >= rows) return Number.POSITIVE_INFINITY
+  let [low, high] = [found, found * 2]
+  while (distinctOfRange(high, rows) < found) high *= 2
+  for (let i = 0; i < HALVINGS; i++) {
+    const middle = (low + high) / 2
+    if (distinctOfRange(middle, rows) < found) low = middle
+    else high = middle
+  }
+  return high
+}
+
 /** The columns once only `rows` of `before` rows are left, whichever they are. */
 export function thinned(columns: ColumnEstimates, before: number, rows: number): ColumnEstimates {
   if (rows >= before) return columns

@@ -25,6 +25,14 @@ interface SketchColumn {
   readonly distinct?: number
 }
 
+/** What the footer of each row group says of a text. */
+interface SketchGroup {
+  readonly rows: number
+  readonly distinct?: number
+  readonly min?: string
+  readonly max?: string
+}
+
 const scans = new Map<number, Scan>()
 const world: EstimateWorld = { scans }
 
@@ -90,6 +98,32 @@ function table(
       type: parseType(type),
     })),
   }
+}
+
+/** A table of one text, as the row groups of its file have it. */
+function textTable(name: string, groups: readonly SketchGroup[]): ScanRelation {
+  const relation = table(name, 0, { s: { type: 'VARCHAR' } })
+  const scan = scans.get(relation.scan)
+  const listing = sketchListing(
+    `/data/${name}`,
+    [scan?.columns ?? []],
+    [
+      {
+        path: 'f.parquet',
+        rowGroups: groups.map(({ rows }) => rows),
+        bounds: {
+          s: {
+            min: groups.map(({ min = null }) => min),
+            max: groups.map(({ max = null }) => max),
+            distinct: groups.map(({ distinct = -1 }) => distinct),
+          },
+        },
+      },
+    ],
+  )
+  if (scan !== undefined)
+    scans.set(scan.id, { ...scan, files: manifestOf(listing, []).files, statistics: undefined })
+  return relation
 }
 
 const column = (name: string): Expression => ({ kind: 'column', path: [name] })
@@ -180,6 +214,69 @@ t.test(
     t.end()
   },
 )
+
+t.test(
+  'distinct values that a writer has counted of each row group are those of the table',
+  (t) => {
+    const distinct = (groups: readonly SketchGroup[]): number => {
+      const relation = textTable(`text${scans.size}`, groups)
+      return Math.round(estimate(relation, world).columns.get(columnName(relation))?.distinct ?? 0)
+    }
+    const columnName = ({ columns }: ScanRelation): string => columns[0]?.name ?? ''
+    const all = { rows: 100_000, min: 'AIR', max: 'TRUCK' }
+    t.equal(
+      distinct([
+        { ...all, distinct: 7 },
+        { ...all, distinct: 7 },
+      ]),
+      7,
+    )
+    t.equal(
+      distinct([
+        { ...all, distinct: 7 },
+        { rows: 10, distinct: 5 },
+      ]),
+      7,
+    )
+    const draws = distinct([
+      { ...all, distinct: 63_212 },
+      { ...all, distinct: 63_212 },
+    ])
+    t.ok(
+      draws > 99_000 && draws < 101_000,
+      `${draws}: as many as draws of 100,000 values would find`,
+    )
+    const ascending = [
+      { rows: 100_000, distinct: 500, min: 'aa', max: 'ff' },
+      { rows: 100_000, distinct: 400, min: 'ff', max: 'pp' },
+    ]
+    t.equal(distinct(ascending), 900, 'row groups in the order of the column have others each')
+    t.ok(distinct([{ ...all, distinct: 7 }, all]) > 1000, 'not counted in all of them')
+    t.ok(distinct([{ ...all, distinct: 0 }]) > 1000, 'none is not a number that can be')
+    t.ok(distinct([{ ...all, distinct: 1_000_000 }]) <= 100_000, 'no more than there are rows')
+    t.end()
+  },
+)
+
+t.test('a date cut to its month has as many values as there are months', (t) => {
+  const months = (unit: string): number => {
+    const key = call('date_trunc', [text(unit), column('lineitem.shipdate')])
+    const grouped: Relation = {
+      kind: 'aggregate',
+      input: lineitem,
+      keys: [{ column: { name: 'm', type: simpleType('TIMESTAMP') }, expression: key }],
+      sets: [[0]],
+      aggregates: [],
+      groupings: [],
+    }
+    return rowsOf(grouped)
+  }
+  const found = months('month')
+  t.ok(found > 80 && found < 90, `${found} months of 2525 days`)
+  t.ok(months('year') < 9)
+  t.equal(Math.round(months('hour')), 2526, 'no more than days')
+  t.end()
+})
 
 t.test('filters leave what their values have of the range', (t) => {
   const date = (value: string): Expression => constant(value, simpleType('DATE'))

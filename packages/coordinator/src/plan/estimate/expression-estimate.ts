@@ -19,6 +19,17 @@ const PARTS: Readonly<Record<string, number>> = {
   hour: 24,
 }
 
+/** Days from one value of `date_trunc` to the next. */
+const UNIT_DAYS: Readonly<Record<string, number>> = {
+  year: DAYS_OF_YEAR,
+  quarter: DAYS_OF_YEAR / 4,
+  month: DAYS_OF_YEAR / 12,
+  week: 7,
+  day: 1,
+  hour: 1 / 24,
+  minute: 1 / 1440,
+}
+
 /** What is believed of the value of an expression over a relation of `rows` rows. */
 export function estimateExpression(
   e: Expression,
@@ -38,7 +49,10 @@ export function estimateExpression(
   }
   if (e.kind === 'cast') return estimateCast(e, estimateExpression(e.operand, columns, rows))
   if (e.kind === 'function') {
-    const part = estimateDatePart(e, columns, rows) ?? estimateRemainder(e, columns, rows)
+    const part =
+      estimateDatePart(e, columns, rows) ??
+      estimateTruncated(e, columns, rows) ??
+      estimateRemainder(e, columns, rows)
     if (part !== undefined) return part
   }
   return { ...unknownColumn(typeOf(e), distinctOf(e, columns, rows)), nulls: nullsOf(e, columns) }
@@ -74,6 +88,24 @@ function estimateDatePart(
   const years = days === undefined ? 10 : days / DAYS_OF_YEAR + 1
   const distinct = unit === 'year' ? years : (PARTS[unit] ?? years)
   return { ...unknownColumn(type, Math.min(distinct, inner.distinct)), nulls: inner.nulls }
+}
+
+/** `date_trunc('month', d)`: as many values as there are months from the first to the last. */
+function estimateTruncated(
+  { name, args }: FunctionCall,
+  columns: ColumnEstimates,
+  rows: number,
+): ColumnEstimate | undefined {
+  const [unit, operand] = args
+  if ((name !== 'date_trunc' && name !== 'datetrunc') || unit === undefined) return undefined
+  const of = knownValue(unit)?.value
+  const days = typeof of === 'string' ? UNIT_DAYS[of.toLowerCase()] : undefined
+  if (days === undefined || operand === undefined) return undefined
+  const inner = estimateExpression(operand, columns, rows)
+  const span = spanDays(inner)
+  const distinct = span === undefined ? inner.distinct : span / days + 1
+  const least = Math.min(distinct, inner.distinct)
+  return { ...unknownColumn(inner.type, least), nulls: inner.nulls }
 }
 
 /** `a % 10`: as many values as there are remainders, on both sides of zero where `a` may be negative. */

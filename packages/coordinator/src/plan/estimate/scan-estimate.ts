@@ -7,6 +7,7 @@ import {
   type ColumnEstimate,
   distinctAmong,
   distinctOfRange,
+  distinctOfSample,
   type Estimated,
   estimated,
   widthOf,
@@ -55,6 +56,7 @@ function estimateColumn(scan: Scan, column: ScannedColumn, rows: number): Column
           min,
           max,
           values,
+          counted: footers.distinct,
           partitions: partitionValues(scan, column.source),
         })
   return {
@@ -79,10 +81,11 @@ function guessDistinct(
     readonly min: Bound | undefined
     readonly max: Bound | undefined
     readonly values: number
+    readonly counted: number | undefined
     readonly partitions: number | undefined
   },
 ): number {
-  const { min, max, values, partitions } = known
+  const { min, max, values, counted, partitions } = known
   if (partitions !== undefined) return Math.min(partitions, values)
   if (min !== undefined && max !== undefined) {
     if (compareBounds(min, max) === 0) return Math.min(1, values)
@@ -91,6 +94,7 @@ function guessDistinct(
     if (min.length <= 1 && typeof max === 'string' && max.length <= 1)
       return distinctOfRange(Math.abs(max.charCodeAt(0) - (min.charCodeAt(0) || 0)) + 1, values)
   }
+  if (counted !== undefined) return Math.min(counted, values)
   if (type.kind === 'simple' && (type.name === 'DOUBLE' || type.name === 'FLOAT'))
     return values * FLOAT_DISTINCT
   if (type.kind === 'simple' && type.name === 'BOOLEAN') return Math.min(2, values)
@@ -110,12 +114,14 @@ interface FooterBounds {
   readonly nulls: number | undefined
   readonly min: Bound | undefined
   readonly max: Bound | undefined
+  /** Distinct values of all row groups together, by those that are counted of each. */
+  readonly distinct: number | undefined
 }
 
 /** What the footers of all files say together; nothing where one of them is silent. */
 function footerBounds(scan: Scan, source: string): FooterBounds {
   const reader = columnReader(scan, source)
-  const silent = { nulls: undefined, min: undefined, max: undefined }
+  const silent = { nulls: undefined, min: undefined, max: undefined, distinct: undefined }
   if (reader === undefined) return silent
   const found: RowsBounds[] = []
   for (const file of scan.files) {
@@ -125,5 +131,35 @@ function footerBounds(scan: Scan, source: string): FooterBounds {
     for (const [i, one] of bounds.entries()) if (!isByGroup || left.includes(i)) found.push(one)
   }
   const { rows, nulls, min, max } = boundsTogether(found)
-  return { nulls: nulls === undefined || rows === 0 ? undefined : nulls / rows, min, max }
+  const part = nulls === undefined || rows === 0 ? undefined : nulls / rows
+  return { nulls: part, min, max, distinct: distinctTogether(found) }
+}
+
+/**
+ * Where the row groups follow each other in the order of the column they have few values in common, else all are taken
+ * for draws from the same values, of which the one with most says how many there are.
+ */
+function distinctTogether(groups: readonly RowsBounds[]): number | undefined {
+  let sum = 0
+  let most = { distinct: 0, values: 1 }
+  for (const { rows, nulls = 0, distinct } of groups) {
+    if (rows === nulls) continue
+    if (distinct === undefined) return undefined
+    sum += distinct
+    if (distinct > most.distinct) most = { distinct, values: rows - nulls }
+  }
+  const estimate = distinctOfSample(most.distinct, most.values)
+  return estimate < sum && !isAscending(groups) ? estimate : sum
+}
+
+/** True where no row group has a value below one of the group before it. */
+function isAscending(groups: readonly RowsBounds[]): boolean {
+  let last: Bound | undefined
+  for (const { rows, nulls, min, max } of groups) {
+    if (rows === nulls) continue
+    if (min === undefined || max === undefined) return false
+    if (last !== undefined && compareBounds(min, last) < 0) return false
+    last = max
+  }
+  return true
 }
