@@ -3,6 +3,7 @@ import type { PhysicalPlan, PlanOptions } from '@nyala/coordinator/testing'
 import { queryBroad } from './broad.ts'
 import { queryByKey } from './by-key.ts'
 import { difference, type Expectation } from './compare.ts'
+import { queryOfExtremes } from './extremes.ts'
 import { queryFailing } from './failing.ts'
 import { QueryGenerator } from './generate.ts'
 import { metamorphosesOf } from './metamorphoses.ts'
@@ -60,12 +61,14 @@ export function caseOf(seed: number): Case {
   if (random.chance(0.1)) return { ...all, query: queryByKey(random) }
   if (random.chance(0.25)) return { ...all, query: overOrdered(made) }
   if (random.chance(FAILING)) return { ...all, query: queryFailing(random), fails: true }
-  return { ...all, query: random.chance(BROAD) ? queryBroad(random) : made }
+  if (random.chance(BROAD)) return { ...all, query: queryBroad(random) }
+  return { ...all, query: random.chance(EXTREMES) ? queryOfExtremes(random) : made }
 }
 
-/** Parts of the queries that are about failures alike, and about many columns, which take long. */
+/** Parts of the queries that are about failures alike, about many columns, which take long, and about extremes. */
 const FAILING = 0.03
 const BROAD = 0.004
+const EXTREMES = 0.06
 
 /** The same over tables that can be divided by their key, and where it begins with one, for some of its keys alone. */
 function overOrdered(query: GeneratedQuery): GeneratedQuery {

@@ -34,7 +34,7 @@ export interface PlanOptions {
   readonly distribution: 'auto' | 'force' | 'single'
   readonly distributionMinBytes: number
   readonly broadcastMaxBytes: number
-  /** Groups, or distinct rows, that one task may merge. */
+  /** Groups, distinct rows, or rows of a window, that one task may bring together. */
   readonly gatherRowsMax?: number | undefined
   /** Groups are filtered by the keys that they are joined by whether it pays or not. */
   readonly filterGroupsAlways?: boolean | undefined
@@ -164,7 +164,7 @@ function refuse({
 function optimized(plan: LogicalPlan, input: PlanInput): LogicalPlan {
   const world = { scans: scansOf(input) }
   estimate(plan.root, world)
-  return optimize(plan, (relation) => estimate(relation, world))
+  return optimize(plan, (relation) => estimate(relation, world), world.scans)
 }
 
 /** What all earlier plans of the query have left: their exchanges, written or not, and where their numbers ended. */

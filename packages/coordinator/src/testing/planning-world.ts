@@ -215,7 +215,7 @@ export class PlanningWorld implements AsyncDisposable {
   /** The same plan after all rules. */
   optimized(plan: LogicalPlan, { scans }: BoundQuery): LogicalPlan {
     const world = { scans: new Map(scans.map((scan) => [scan.id, scan])) }
-    return optimize(plan, (relation) => estimate(relation, world))
+    return optimize(plan, (relation) => estimate(relation, world), world.scans)
   }
 
   async plan(

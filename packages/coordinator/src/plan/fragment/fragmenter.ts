@@ -217,6 +217,9 @@ export class Fragmenter {
     if (keys.length === 0) {
       return mapStream(this.drafts.gather({ ...exchanged, why: 'a window over all rows' }), whole)
     }
+    if (this.mayGather(this.costs.size(window.input).rows)) {
+      return mapStream(this.drafts.gather({ ...exchanged, why: 'a window over few rows' }), whole)
+    }
     const why = 'windows by their partition keys'
     return mapStream(this.drafts.shuffle({ ...exchanged, keys, why }), whole)
   }

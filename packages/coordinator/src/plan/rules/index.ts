@@ -1,5 +1,6 @@
 import type { Estimate } from '../fragment/cost.ts'
 import { inputsOf, type JoinType, type LogicalPlan, type Relation } from '../logical/relation.ts'
+import type { Scan } from '../scan.ts'
 import { typesOfRelation } from '../logical/types.ts'
 import { aggregateOfOneRow } from './aggregate-of-one-row.ts'
 import { dropNullTests } from './drop-null-tests.ts'
@@ -20,12 +21,17 @@ const ROUNDS_MAX = 4
 
 /**
  * The same query, in a form that costs less to run: filters where their columns are read, no column that nobody needs,
- * plain joins in place of correlated subqueries, and joins in an order that keeps what they make small.
+ * plain joins in place of correlated subqueries, and joins in an order that keeps what they make small. With `scans` an
+ * aggregate of what is joined anyhow becomes a window.
  *
  * The rules run in a fixed order, and again while one of them has put something in place of something else. The order
  * of joins is chosen last, once: sizes are known best when filters are in their places.
  */
-export function optimize(plan: LogicalPlan, estimate: Estimate): LogicalPlan {
+export function optimize(
+  plan: LogicalPlan,
+  estimate: Estimate,
+  scans?: ReadonlyMap<number, Scan>,
+): LogicalPlan {
   const types = typesOfRelation(plan.root)
   const pruned = (root: Relation): Relation => pruneColumns({ ...plan, root }).root
   // No rule makes what these are about, so that one look says which of them have something to do.
@@ -52,7 +58,7 @@ export function optimize(plan: LogicalPlan, estimate: Estimate): LogicalPlan {
   }
   if (parts.has('semi') || parts.has('anti') || parts.has('mark'))
     root = pushSemiJoins(root, estimate, types)
-  root = orderJoins(root, estimate, types)
+  root = orderJoins(root, estimate, { types, scans })
   return { ...plan, root: pruned(dropNullTests(root)) }
 }
 

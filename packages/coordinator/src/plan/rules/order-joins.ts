@@ -22,14 +22,19 @@ import { isSafe } from '../logical/safety.ts'
 import { type ColumnTypes, typesOfRelation } from '../logical/types.ts'
 import { columnName, comparison, substitute } from '../logical/expressions.ts'
 import type { Expression } from '../../sql/ir.ts'
+import type { Scan } from '../scan.ts'
+import { aggregateToWindow, type JoinSet } from './aggregate-to-window.ts'
 import { JoinGraph, RELATIONS_MAX } from './join-graph.ts'
+import { sameFiles } from './share-subtrees.ts'
 
-export function orderJoins(
-  root: Relation,
-  estimate: Estimate,
-  types: ColumnTypes = typesOfRelation(root),
-): Relation {
-  return new JoinOrderer(estimate, types).order(root)
+export function orderJoins(root: Relation, estimate: Estimate, by: OrderBy = {}): Relation {
+  return new JoinOrderer(estimate, { types: typesOfRelation(root), ...by }).order(root)
+}
+
+export interface OrderBy {
+  readonly types?: ColumnTypes
+  /** Absent: an aggregate is not looked for among what it is joined with. */
+  readonly scans?: ReadonlyMap<number, Scan> | undefined
 }
 
 /** Relations to be joined, and what must hold for a row of all. */
@@ -43,10 +48,12 @@ interface Cluster {
 class JoinOrderer {
   readonly #estimate: Estimate
   readonly #types: ColumnTypes
+  readonly #scans: ReadonlyMap<number, Scan> | undefined
 
-  constructor(estimate: Estimate, types: ColumnTypes) {
+  constructor(estimate: Estimate, { types, scans }: OrderBy & { readonly types: ColumnTypes }) {
     this.#estimate = estimate
     this.#types = types
+    this.#scans = scans
   }
 
   order(relation: Relation): Relation {
@@ -78,19 +85,39 @@ class JoinOrderer {
   }
 
   #orderCluster(join: JoinRelation): Relation {
-    const cluster: Cluster = { leaves: [], conditions: [], renamed: new Map() }
-    this.#collect(join, cluster)
-    if (cluster.leaves.length > RELATIONS_MAX)
+    const set = this.#flat(join)
+    if (set.leaves.length > RELATIONS_MAX)
       return withInputs(join, [this.order(join.left), this.order(join.right)])
-    const conditions = cluster.conditions.map((e) => resolved(e, cluster.renamed))
-    const leaves = cluster.leaves.map((leaf) => this.order(leaf))
-    const joined = new JoinGraph(leaves, conditions, this.#estimate).join()
-    if (cluster.renamed.size === 0) return joined
-    const items = columnsOf(join).map((column) => ({
-      column,
-      expression: resolved(columnRef(column), cluster.renamed),
-    }))
-    return { kind: 'project', input: joined, items }
+    const columns = columnsOf(join)
+    return this.#windowed(set, columns) ?? withRenamed(this.#joined(set), columns, set)
+  }
+
+  #joined({ leaves, conditions }: JoinSet): Relation {
+    const ordered = leaves.map((leaf) => this.order(leaf))
+    return new JoinGraph(ordered, conditions, this.#estimate).join()
+  }
+
+  /** The join with a window in place of an aggregate of its own rows, where it has no more rows than the aggregate reads. */
+  #windowed(set: JoinSet, columns: readonly PlanColumn[]): Relation | undefined {
+    const scans = this.#scans
+    if (scans === undefined) return undefined
+    const found = aggregateToWindow(set, {
+      flatten: (relation) => this.#flat(relation),
+      sameScan: (a, b) => sameFiles(scans.get(a), scans.get(b)),
+    })
+    if (found === undefined) return undefined
+    const joined = this.#joined(found.joined)
+    if (this.#estimate(joined).rows > this.#estimate(found.instead).rows) return undefined
+    return withRenamed(found.finish(joined), columns, found.joined)
+  }
+
+  #flat(relation: Relation): JoinSet {
+    const cluster: Cluster = { leaves: [], conditions: [], renamed: new Map() }
+    this.#collect(relation, cluster)
+    return {
+      ...cluster,
+      conditions: cluster.conditions.map((e) => resolved(e, cluster.renamed)),
+    }
   }
 
   #collect(relation: Relation, cluster: Cluster): void {
@@ -118,6 +145,20 @@ const conditionsOf = (join: JoinRelation): readonly Expression[] => [
   ...join.conditions.map((c) => comparison(c.left, c.operator, c.right)),
   ...join.residual,
 ]
+
+/** These columns, some of which the relation has under another name. */
+function withRenamed(
+  input: Relation,
+  columns: readonly PlanColumn[],
+  { renamed }: JoinSet,
+): Relation {
+  if (renamed.size === 0) return input
+  const items = columns.map((column) => ({
+    column,
+    expression: resolved(columnRef(column), renamed),
+  }))
+  return { kind: 'project', input, items }
+}
 
 /** An expression over what the renamed columns stand for, through several names. */
 function resolved(e: Expression, renamed: ReadonlyMap<string, Expression>): Expression {

@@ -224,7 +224,7 @@ function ownShape(relation: Relation, scans: ReadonlyMap<number, Scan>): string 
 }
 
 /** True for uses of one table of which the same is left. */
-function sameFiles(a: Scan | undefined, b: Scan | undefined): boolean {
+export function sameFiles(a: Scan | undefined, b: Scan | undefined): boolean {
   if (a === undefined || b === undefined) return false
   return (
     a.database === b.database &&
