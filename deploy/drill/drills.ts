@@ -14,6 +14,7 @@ import {
   streaming,
 } from './strikes.ts'
 import { statusAt } from './target.ts'
+import { WAREHOUSE_DRILLS } from './warehouse-drills.ts'
 import { WRITE_DRILLS } from './write-drills.ts'
 
 /** Every drill, in the order in which they are run. Bounds are those of an idle machine and default timers. */
@@ -178,6 +179,7 @@ export const DRILLS: readonly Drill[] = [
   ...LINK_DRILLS,
   ...SHORTAGE_DRILLS,
   ...WRITE_DRILLS,
+  ...WAREHOUSE_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */

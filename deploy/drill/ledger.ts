@@ -1,4 +1,4 @@
-import { type Database, SqlError } from '@nyala/client'
+import { type Database, type Session, SqlError } from '@nyala/client'
 import type { Prng } from '@nyala/client/base'
 
 const ACCOUNTS = 8
@@ -8,8 +8,18 @@ const TOTAL = TABLES.length * ACCOUNTS * BALANCE
 /** Of a transfer that another one was faster than, or whose coordinator was lost. */
 const RETRIES = 50
 
+/** Rows of a statement that executors write. */
+const FILL_ROWS = 500
+
 /** What a client was told of a row that it wrote. */
 type Fate = 'written' | 'refused' | 'unknown'
+
+/** A statement of which nobody could say what became of it. */
+interface Unresolved {
+  readonly sql: string
+  readonly statementId: string
+  readonly ids: readonly number[]
+}
 
 /**
  * What clients have written to managed tables, and whether that is what is there: numbered rows, of which each that was
@@ -18,6 +28,7 @@ type Fate = 'written' | 'refused' | 'unknown'
  */
 export class Ledger {
   readonly #fates = new Map<number, Fate>()
+  #unresolved: Unresolved[] = []
   #next = 0
 
   /** Makes the tables that clients write to. */
@@ -32,17 +43,77 @@ export class Ledger {
 
   /** Writes one row in a statement of its own. */
   async append(db: Database, client: string): Promise<{ readonly wrong?: string }> {
-    const id = ++this.#next
+    const ids = this.#ids(1)
+    const sql = `INSERT INTO appended VALUES (${ids[0]}, '${client}')`
+    await this.#writing(ids, () => db.execute(sql), sql)
+    return {}
+  }
+
+  /** Writes many rows in one statement, which executors run. */
+  async fill(db: Database, client: string): Promise<{ readonly wrong?: string }> {
+    const ids = this.#ids(FILL_ROWS)
+    const [first = 0] = ids
+    const sql = `INSERT INTO appended SELECT i, '${client}' FROM range(${first}, ${first + FILL_ROWS}) t(i)`
+    await this.#writing(ids, () => db.execute(sql), sql)
+    return {}
+  }
+
+  /** Writes two rows in two statements of one transaction, run anew under other numbers where it was given up. */
+  async pair(db: Database, client: string): Promise<{ readonly wrong?: string }> {
+    for (let attempt = 1; ; attempt++) {
+      const ids = this.#ids(2)
+      const insert = (session: Session, id: number): Promise<unknown> =>
+        session.execute(`INSERT INTO appended VALUES (${id}, '${client}')`)
+      try {
+        await this.#writing(ids, () =>
+          db.transaction(async (session) => {
+            for (const id of ids) await insert(session, id)
+          }),
+        )
+        return {}
+      } catch (error) {
+        const isGivenUp = error instanceof SqlError && error.code === '40001'
+        if (!isGivenUp || attempt === RETRIES) throw error
+      }
+    }
+  }
+
+  #ids(count: number): readonly number[] {
+    return Array.from({ length: count }, () => ++this.#next)
+  }
+
+  /** Keeps what the client was told. `sql`: of one statement, of which it can be asked again what became of it. */
+  async #writing(
+    ids: readonly number[],
+    write: () => Promise<unknown>,
+    sql?: string,
+  ): Promise<void> {
+    const note = (fate: Fate): void => ids.forEach((id) => this.#fates.set(id, fate))
     // Should the client be closed in the midst of it, nobody knows.
-    this.#fates.set(id, 'unknown')
+    note('unknown')
     try {
-      await db.execute(`INSERT INTO appended VALUES (${id}, '${client}')`)
-      this.#fates.set(id, 'written')
+      await write()
+      note('written')
     } catch (error) {
-      if (error instanceof SqlError && isRefusal(error)) this.#fates.set(id, 'refused')
+      if (error instanceof SqlError) {
+        const { statementId } = error
+        if (isRefusal(error)) note('refused')
+        else if (statementId !== undefined && sql !== undefined) {
+          this.#unresolved.push({ sql, statementId, ids })
+        }
+      }
       throw error
     }
-    return {}
+  }
+
+  /** Asks again, by their ids, what became of statements of which nobody could say it. */
+  async resolve(db: Database): Promise<void> {
+    const asked = this.#unresolved
+    this.#unresolved = []
+    for (const { sql, statementId, ids } of asked) {
+      await db.execute(sql, [], { statementId })
+      for (const id of ids) this.#fates.set(id, 'written')
+    }
   }
 
   /** Moves money between two tables in a transaction, then looks at the total. */

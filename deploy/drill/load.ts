@@ -6,13 +6,23 @@ import type { Ledger } from './ledger.ts'
 /**
  * What a client of the load does over and over: a small query, one that is divided among executors, one that computes
  * for a second, a large result, the same from one executor, a view that is made, read and dropped, a row that is added to
- * a table, or a transaction over two tables.
+ * a table, many rows that executors add, two rows in one transaction, or a transaction over two tables.
  */
 export type LoadKind =
-  'small' | 'divided' | 'slow' | 'stream' | 'scan' | 'write' | 'append' | 'transfer'
+  | 'small'
+  | 'divided'
+  | 'slow'
+  | 'stream'
+  | 'scan'
+  | 'write'
+  | 'append'
+  | 'fill'
+  | 'pair'
+  | 'transfer'
 
 /** A call writes to managed tables. */
-export const isTableWrite = (kind: LoadKind): boolean => kind === 'append' || kind === 'transfer'
+export const isTableWrite = (kind: LoadKind): boolean => TABLE_WRITES.has(kind)
+const TABLE_WRITES: ReadonlySet<LoadKind> = new Set(['append', 'fill', 'pair', 'transfer'])
 
 /** A call is a large result, which begins long before it ends. */
 export const isStream = (kind: LoadKind): boolean => kind === 'stream' || kind === 'scan'
@@ -269,6 +279,10 @@ export class LoadClient {
         return this.#write()
       case 'append':
         return ledger.append(this.#database, this.name)
+      case 'fill':
+        return ledger.fill(this.#database, this.name)
+      case 'pair':
+        return ledger.pair(this.#database, this.name)
       case 'transfer':
         return ledger.transfer(this.#database, prng)
       case 'small':

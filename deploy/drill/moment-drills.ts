@@ -44,18 +44,39 @@ export const MOMENT_DRILLS: readonly Drill[] = [
 
 /** Arms a failpoint and waits until somebody was struck there; the first strike is when time begins to count. */
 export async function strikeAt(round: Round, name: Failpoint, isFirst: boolean): Promise<void> {
+  await struckAt(round, name, { isFirst })
+  await round.loadRecovered()
+}
+
+/** The same, without waiting for the clients; resolves with who was struck. */
+export async function struckAt(
+  round: Round,
+  name: Failpoint,
+  how: {
+    readonly isFirst: boolean
+    readonly what?: 'kill' | 'stop'
+    /** The member that is meant; default: any. */
+    readonly only?: string | undefined
+    /** Brings members there; default: the load does. */
+    readonly provoke?: () => Promise<void>
+  },
+): Promise<string> {
   const file = round.options.failpointFile
   if (file === undefined) throw new Error('the drill has no failpoints')
+  const { isFirst, what = 'kill', only, provoke } = how
   if (isFirst) round.began(name)
-  writeFileSync(file, failpointLine(name, 'kill'))
+  writeFileSync(file, failpointLine(name, what, only))
+  const struck = (): string | undefined =>
+    readdirSync(dirname(file)).find((one) => one.startsWith(`${basename(file)}.`))
   try {
+    await provoke?.()
     await round.until('errors', round.bound(MOVED_MS), () =>
       existsSync(file) ? `nobody came to ${name}` : undefined,
     )
+    return (struck() ?? '').slice(basename(file).length + 1)
   } finally {
     // The next to come there is not meant.
     const names = readdirSync(dirname(file)).filter((one) => one.startsWith(basename(file)))
     for (const one of names) rmSync(join(dirname(file), one))
   }
-  await round.loadRecovered()
 }

@@ -64,6 +64,8 @@ export interface Drill {
   readonly cannotRun?: () => string | undefined
   /** Members are struck at failpoints. */
   readonly failpoints?: boolean
+  /** Managed tables lie in a file system of their own, of this many bytes, in memory. Needs root. */
+  readonly warehouseBytes?: number
   /** A line of another member that shows that it has noticed. */
   readonly notices?: (line: LogLine, victim: string) => boolean
   /** The flag under which it must fail, and at which claim. */
@@ -101,6 +103,8 @@ export interface RoundOptions {
   readonly signal: AbortSignal
   /** Of a drill of links. */
   readonly links: Links | undefined
+  /** Times that what writes have left goes sooner than elsewhere. */
+  readonly haste: number
   /** The file that members look into at failpoints. */
   readonly failpointFile: string | undefined
 }
@@ -166,7 +170,7 @@ export class Round {
       this.#recoveredMs = clock.now() - this.#strikeMs
       await this.load.finish()
       await this.#checkWrites()
-      const tidyMs = this.#writes ? WRITES_TIDY_MS : TIDY_MS
+      const tidyMs = this.#writes ? Math.max(TIDY_MS, WRITES_TIDY_MS / this.options.haste) : TIDY_MS
       await this.until('tidy', tidyMs, () => leftInCluster(this.options.target))
       if (this.#writes) {
         await this.until('tidy', 0, () => leftInWarehouse(this.options.target))
@@ -268,6 +272,7 @@ export class Round {
     for (const { address, role } of await target.processes()) {
       if (role !== 'coordinator') continue
       await using db = await connect({ url: `nyala://${address}`, database, discover: false })
+      await ledger.resolve(db)
       const wrong = await ledger.check(db)
       if (wrong !== undefined) throw new ClaimFailed('exact', wrong)
     }

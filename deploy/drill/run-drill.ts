@@ -13,6 +13,7 @@ import { Links } from './links.ts'
 import { isTableWrite } from './load.ts'
 import { type Check, type Drill, Round, type RoundOptions, type RoundResult } from './round.ts'
 import { ownTarget, runningTarget, type Target } from './target.ts'
+import { mountWarehouse } from './warehouse-drills.ts'
 
 export interface DrillOptions {
   /** The data that clients ask for; where a cluster runs already, below one of its roots. */
@@ -47,6 +48,8 @@ export interface DrillReport {
 const MEMBERS = { coordinators: 3, executors: 3, etcd: 3 } as const
 /** Whose tasks are to be many and short. */
 const EXECUTOR_MEMORY_BYTES = 512 * 1024 * 1024
+/** What comes after a minute elsewhere comes after six seconds, so that it can be waited for. */
+const HASTE = 10
 const FAILPOINT_FILE = 'failpoints'
 const TABLES = ['orders', 'lineitem']
 
@@ -92,6 +95,9 @@ async function onOwnCluster(
   const { variables, signal, mutant, facts } = options
   const failpointFile = drill.failpoints === true ? join(dir, FAILPOINT_FILE) : undefined
   const links = drill.links === true ? new Links() : undefined
+  const { warehouseBytes } = drill
+  const unmount =
+    warehouseBytes === undefined ? undefined : await mountWarehouse(dir, warehouseBytes)
   let cluster: LocalCluster | undefined
   let rounds: readonly RoundResult[]
   let members: readonly RunningProcess[]
@@ -111,6 +117,7 @@ async function onOwnCluster(
         NYALA_DRILL: '1',
         NYALA_MUTANT: mutant ? drill.mutant.name : '',
         NYALA_FAILPOINTS: failpointFile ?? '',
+        NYALA_HASTE: String(HASTE),
       },
       signal,
     })
@@ -118,11 +125,13 @@ async function onOwnCluster(
     members = started.processes
     links?.watch(() => started.processes)
     const target = ownTarget(cluster)
-    rounds = await strike(drill, { target, database: 'default', links, failpointFile }, options)
+    const struck = { target, database: 'default', links, failpointFile, haste: HASTE }
+    rounds = await strike(drill, struck, options)
   } finally {
     await links?.set([])
     if (cluster !== undefined) await stop(cluster, signal)
     await links?.close()
+    await unmount?.()
   }
   const left = await leftOnMachine(dir, members)
   return report(drill, rounds, options, [{ claim: 'gone', failure: left }])
@@ -139,7 +148,9 @@ async function onRunningCluster(
   clusterDir: string,
   options: DrillOptions,
 ): Promise<DrillReport> {
-  if (drill.links === true || drill.failpoints === true || drill.executors !== undefined) {
+  const { links, failpoints, executors, warehouseBytes } = drill
+  const isAsOthers = executors === undefined && warehouseBytes === undefined
+  if (links === true || failpoints === true || !isAsOthers) {
     throw new LauncherError(`the drill "${drill.name}" needs a cluster that is made for it`, {
       hint: 'leave out --dir',
     })
@@ -149,7 +160,7 @@ async function onRunningCluster(
   await using db = await connect(target.url)
   await db.execute(`CREATE DATABASE ${database}`)
   try {
-    const struck = { target, database, links: undefined, failpointFile: undefined }
+    const struck = { target, database, links: undefined, failpointFile: undefined, haste: 1 }
     const rounds = await strike(drill, struck, options)
     return report(drill, rounds, options, [])
   } finally {
@@ -159,7 +170,7 @@ async function onRunningCluster(
 
 async function strike(
   drill: Drill,
-  struck: Pick<RoundOptions, 'target' | 'database' | 'links' | 'failpointFile'>,
+  struck: Pick<RoundOptions, 'target' | 'database' | 'links' | 'failpointFile' | 'haste'>,
   options: DrillOptions,
 ): Promise<readonly RoundResult[]> {
   const { target } = struck

@@ -1,10 +1,26 @@
 import type { Failpoint } from '@nyala/client/base'
-import { strikeAt } from './moment-drills.ts'
-import type { Drill } from './round.ts'
-import { etcdLeader, seesCoordinatorGo } from './strikes.ts'
+import { strikeAt, struckAt } from './moment-drills.ts'
+import type { Drill, Round } from './round.ts'
+import { etcdLeader, MOVED_MS, seesCoordinatorGo } from './strikes.ts'
+import { statusAt } from './target.ts'
 
 /** Moments of a write at which its coordinator can die: before the commit nothing was done, after it everything. */
-const WRITE_MOMENTS: readonly Failpoint[] = ['write.begun', 'write.deciding', 'write.decided']
+const COMMIT_MOMENTS: readonly Failpoint[] = [
+  'write.beginning',
+  'write.begun',
+  'write.deciding',
+  'write.decided',
+]
+const GROUP_MOMENTS: readonly Failpoint[] = ['group.taken', 'group.staging']
+const TRANSACTION_MOMENTS: readonly Failpoint[] = ['transaction.staged', 'transaction.committing']
+/** Of an executor that writes files of a table, with its kernel. */
+const STAGE_MOMENTS: readonly Failpoint[] = [
+  'stage.writing',
+  'stage.syncing',
+  'stage.renaming',
+  'stage.named',
+]
+const VOTE_MOMENTS: readonly Failpoint[] = ['prepare.received', 'prepare.voting', 'prepare.voted']
 
 const LOAD = ['append', 'append', 'transfer', 'transfer', 'small'] as const
 
@@ -12,15 +28,61 @@ const LOAD = ['append', 'append', 'transfer', 'transfer', 'small'] as const
 export const WRITE_DRILLS: readonly Drill[] = [
   {
     name: 'coordinator-kill-at-commits',
-    summary: `SIGKILL of a coordinator at ${WRITE_MOMENTS.join(', ')}`,
+    summary: `SIGKILL of a coordinator at ${COMMIT_MOMENTS.join(', ')}`,
     load: LOAD,
     bounds: { stallMs: 6_000 },
     failpoints: true,
+    run: (round) => strikeAtAll(round, COMMIT_MOMENTS),
+    mutant: { name: 'no-outcome-check', fails: ['exact'] },
+  },
+  {
+    name: 'coordinator-kill-at-groups',
+    summary: `SIGKILL of a coordinator at ${[...GROUP_MOMENTS, ...TRANSACTION_MOMENTS].join(', ')}`,
+    load: ['append', 'append', 'pair', 'small'],
+    bounds: { stallMs: 6_000 },
+    failpoints: true,
+    run: (round) => strikeAtAll(round, [...GROUP_MOMENTS, ...TRANSACTION_MOMENTS]),
+    mutant: { name: 'no-sweeps', fails: ['tidy'] },
+  },
+  {
+    name: 'executor-kill-at-stages',
+    summary: `SIGKILL of an executor at ${STAGE_MOMENTS.join(', ')}`,
+    load: ['fill', 'fill', 'transfer', 'small'],
+    bounds: { stallMs: 3_000 },
+    failpoints: true,
+    run: (round) => strikeAtAll(round, STAGE_MOMENTS),
+    mutant: { name: 'no-staged-removal', fails: ['tidy'] },
+  },
+  {
+    name: 'executor-kill-at-votes',
+    summary: `SIGKILL of an executor at ${VOTE_MOMENTS.join(', ')}`,
+    load: ['fill', 'fill', 'transfer', 'small'],
+    bounds: { stallMs: 3_000 },
+    failpoints: true,
+    run: (round) => strikeAtAll(round, VOTE_MOMENTS),
+    mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
+  },
+  {
+    name: 'coordinator-stop-at-decision',
+    summary:
+      'SIGSTOP of a coordinator that is about to decide; woken when its write is aborted, it must decide nothing',
+    load: ['pair', 'pair', 'append', 'small'],
+    bounds: { stallMs: 6_000 },
+    failpoints: true,
+    run: stopAtDecision,
+    mutant: { name: 'no-record-check', fails: ['exact'] },
+  },
+  {
+    name: 'coordinator-stop-at-decided',
+    summary:
+      'SIGSTOP of a coordinator that has decided and told nobody: asked again elsewhere, the same is said',
+    load: ['append', 'append', 'fill', 'small'],
+    bounds: { stallMs: 6_000 },
+    failpoints: true,
     run: async (round) => {
-      for (const [i, name] of WRITE_MOMENTS.entries()) {
-        if (i > 0) await round.whole()
-        await strikeAt(round, name, i === 0)
-      }
+      const victim = await struckAt(round, 'write.decided', { isFirst: true, what: 'stop' })
+      await round.loadRecovered()
+      await round.signal(victim, 'SIGCONT')
     },
     mutant: { name: 'no-outcome-check', fails: ['exact'] },
   },
@@ -43,3 +105,37 @@ export const WRITE_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-commit-retry', fails: ['errors'] },
   },
 ]
+
+async function strikeAtAll(round: Round, moments: readonly Failpoint[]): Promise<void> {
+  for (const [i, name] of moments.entries()) {
+    if (i > 0) await round.whole()
+    await strikeAt(round, name, i === 0)
+  }
+}
+
+/** Its lease is over: no other coordinator takes it for alive. */
+async function gone(round: Round, id: string): Promise<void> {
+  const others = (await round.options.target.processes()).filter(
+    (one) => one.role === 'coordinator' && one.id !== id,
+  )
+  await round.until('whole', round.bound(MOVED_MS), async () => {
+    for (const { address } of others) {
+      const status = await statusAt(address)
+      const isAlive = status?.members.some((one) => one.id === id && one.state === 'alive')
+      if (isAlive !== false) return `${id} hangs and is still taken for alive`
+    }
+    return undefined
+  })
+}
+
+/** The write of a transaction: its coordinator is paused with the files on disk and the commit not yet sent. */
+async function stopAtDecision(round: Round): Promise<void> {
+  let victim = ''
+  try {
+    victim = await struckAt(round, 'transaction.committing', { isFirst: true, what: 'stop' })
+    await round.loadRecovered()
+    await gone(round, victim)
+  } finally {
+    await round.signal(victim, 'SIGCONT')
+  }
+}

@@ -43,6 +43,8 @@ export interface ExecutorOptions {
   readonly log: Log
   /** For jitter. */
   readonly seed: number
+  /** Environment of kernels, beside what they need. */
+  readonly kernelVariables?: Readonly<Record<string, string>>
   /** Another process took this id: this one must stop. */
   readonly onSuperseded: () => void
 }
@@ -299,6 +301,7 @@ async function openParts(options: ExecutorOptions, holder: Holder): Promise<Part
     )
     const kernels = new KernelSet({
       settings: kernelSettings(options, roots, { spill, store }),
+      variables: options.kernelVariables,
       clock,
       log,
     })

@@ -12,7 +12,14 @@ import {
   systemClock as clock,
 } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
-import { connectKv, type EtcdKv, Keys, listenToFailpoints, machineIdentity } from '@nyala/metastore'
+import {
+  connectKv,
+  type EtcdKv,
+  failpointVariables,
+  Keys,
+  listenToFailpoints,
+  machineIdentity,
+} from '@nyala/metastore'
 import { Executor, type ExecutorOptions } from './executor.ts'
 
 const USAGE = `usage: node main.js --id ID --cluster NAME --etcd http://host:port[,…] --listen host:port --dir DIR --root DIR…
@@ -176,6 +183,7 @@ async function run(flags: Flags): Promise<void> {
     kv: openEtcd(flags.etcd, stop.signal),
     spillLimitBytes: flags.spillLimitBytes ?? diskShare,
     exchangeLimitBytes: flags.exchangeLimitBytes ?? diskShare,
+    kernelVariables: failpointVariables(flags.executor.id, process.env),
     onSuperseded: () =>
       fail(new Error(`another process registered as executor "${flags.executor.id}"`)),
   }

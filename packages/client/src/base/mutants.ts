@@ -52,6 +52,14 @@ export const MUTANTS = [
   'no-segment-checksum',
   /** A leader that does not reach the executors goes on leading. */
   'no-resignation',
+  /** Files of writes that came to nothing stay. */
+  'no-staged-removal',
+  /** A commit does not compare that its write has not been aborted. */
+  'no-record-check',
+  /** The leader does not look after the writes of others. */
+  'no-sweeps',
+  /** Data files are read as they are, whatever their names say. */
+  'no-data-checksum',
 ] as const
 
 export type Mutant = (typeof MUTANTS)[number]
@@ -68,6 +76,15 @@ const active = variables['NYALA_DRILL'] === '1' ? asked : undefined
 
 /** True in a process of a drill that runs without what `mutant` names. */
 export const isMutant = (mutant: Mutant): boolean => active === mutant
+
+/**
+ * How many times shorter than elsewhere the leader waits before it cleans up after writes: a drill that looks for what is
+ * left cannot wait for minutes. `NYALA_HASTE`, with `NYALA_DRILL=1` only.
+ */
+export function drillHaste(): number {
+  const told = Number(variables['NYALA_HASTE'])
+  return variables['NYALA_DRILL'] === '1' && told >= 1 ? told : 1
+}
 
 /** Why this process must not start, where it was asked for a mutant that there is not or outside of a drill. */
 export function mutantRefusal(): string | undefined {

@@ -44,6 +44,7 @@ export const ERRORS = {
   serialization_failure: ['40001', 'transient'],
   concurrent_ddl: ['40001', 'transient'],
   active_sql_transaction: ['25001', 'user'],
+  no_active_sql_transaction: ['25P01', 'user'],
   in_failed_sql_transaction: ['25P02', 'user'],
   commit_outcome_unknown: ['40003', 'transient'],
   connection_exception: ['08000', 'transient'],
@@ -91,6 +92,8 @@ export class SqlError extends Error {
   readonly position: Position | undefined
   queryId: string | undefined
   coordinator: string | undefined
+  /** Of a write whose outcome is unknown (40003): sent again under this id it is done once, and its outcome told. */
+  statementId: string | undefined
 
   constructor(error: ErrorName, message: string, options: SqlErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })

@@ -1,4 +1,5 @@
 import type { Brand } from '../base/brand.ts'
+import { SqlError } from './errors.ts'
 
 /** One execution of a statement; made by the coordinator that accepted it. */
 export type QueryId = Brand<string, 'QueryId'>
@@ -22,6 +23,15 @@ export function newQueryId(wallMs: number): QueryId {
 
 export function newStatementId(): StatementId {
   return randomHex(16) as StatementId
+}
+
+/** The id that a client's caller wants; a new one where it wants none. Fails with `invalid_parameter_value`. */
+export function statementIdOf(wanted: string | undefined): StatementId {
+  if (wanted === undefined) return newStatementId()
+  if (isStatementId(wanted)) return wanted
+  throw new SqlError('invalid_parameter_value', `"${wanted}" is not an id of a statement`, {
+    hint: 'use 8 to 64 letters, digits, underscores and hyphens, such as a UUID',
+  })
 }
 
 /** `count` random bytes as hexadecimal text, from the platform's secure generator (Node and browsers alike). */

@@ -46,7 +46,10 @@ export class ResourceError extends SqlError {
   override readonly name: string = 'ResourceError'
 }
 
-/** The commit may have taken place or not (40003); look before doing it again. */
+/**
+ * The commit may have taken place or not (40003). The same text sent again under its `statementId`, at any coordinator, is
+ * not done twice, and tells what became of it; where there is no such id, look before doing it again.
+ */
 export class CommitUnknownError extends SqlError {
   override readonly name: string = 'CommitUnknownError'
 }
@@ -77,6 +80,8 @@ const CLASSES: Readonly<Partial<Record<ErrorName, ErrorClass>>> = {
 export interface ErrorContext {
   readonly queryId?: string | undefined
   readonly coordinator?: string | undefined
+  /** The id that a statement is done once under. */
+  readonly statementId?: string | undefined
   /** Rows that had been handed out when the connection was lost. */
   readonly rowsDelivered?: number | undefined
 }
@@ -95,7 +100,11 @@ export function typedError(error: SqlError, context: ErrorContext = {}): SqlErro
     cause: error.cause,
   }
   const Typed = CLASSES[error.error] ?? SqlError
-  if (Typed !== ConnectionError) return new Typed(error.error, error.message, options)
+  if (Typed !== ConnectionError) {
+    const typed = new Typed(error.error, error.message, options)
+    if (error.error === 'commit_outcome_unknown') typed.statementId = context.statementId
+    return typed
+  }
   const { rowsDelivered } = context
   return new ConnectionError(error.error, error.message, { ...options, rowsDelivered })
 }

@@ -124,8 +124,18 @@ t.test('a write whose outcome is kept is sent again under its id, up to a limit'
   t.equal(ids().length, 2)
   t.equal(new Set(ids()).size, 1)
   lost = Number.POSITIVE_INFINITY
-  await t.rejects(db.execute('insert into t values (2)'), { code: '40003' })
+  const statementId = 'my-insert-2'
+  await t.rejects(db.execute('insert into t values (2)', [], { statementId }), {
+    ...{ name: 'CommitUnknownError', code: '40003', statementId },
+  })
   t.equal(new Set(ids()).size, 2)
+  lost = 0
+  t.match(await db.execute('insert into t values (2)', [], { statementId }), { rowCount: 1 })
+  t.equal(new Set(ids()).size, 2, 'asked again by the same id')
+  await t.rejects(
+    async () => db.execute('insert into t values (3)', [], { statementId: 'no id' }),
+    { code: '22023', message: /"no id" is not an id/ },
+  )
 })
 
 t.test('a statement that was refused before it began goes elsewhere, even a write', async (t) => {

@@ -1,5 +1,5 @@
 import { SqlError } from '../protocol/errors.ts'
-import { newStatementId, type StatementId } from '../protocol/ids.ts'
+import { type StatementId, statementIdOf } from '../protocol/ids.ts'
 import type { Column } from '../protocol/messages.ts'
 import { encodeFrame } from '../wire/frames.ts'
 import { FRAME_BYTES_TARGET } from '../wire/limits.ts'
@@ -32,6 +32,8 @@ export interface InsertOptions {
   readonly batchRows?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: InsertProgress) => void) | undefined
+  /** As for any statement; the rows must be the same, in the same parts. */
+  readonly statementId?: string | undefined
 }
 
 /** Parts on their way at once: one is made while another is sent. */
@@ -69,7 +71,7 @@ export async function insertRows<Result>(
   const path = typeof table === 'string' ? table.split('.') : table
   const target = sqlId(...path).text
   const columns = await wantedColumns(target, options, statements)
-  const id = newStatementId()
+  const id = statementIdOf(options.statementId)
   const upload = new Upload(id, context, options)
   try {
     const { batchRows = BATCH_ROWS } = options

@@ -1,5 +1,5 @@
 import { SqlError } from '../protocol/errors.ts'
-import { isQueryId, newStatementId } from '../protocol/ids.ts'
+import { isQueryId, newStatementId, statementIdOf } from '../protocol/ids.ts'
 import type {
   Column,
   ProgressMessage,
@@ -39,6 +39,12 @@ export interface StreamOptions {
   readonly onMoved?: ((move: Move) => void) | undefined
   /** How values are represented in this result; instead of the options of `connect`. */
   readonly types?: TypeOptions | undefined
+  /**
+   * The id that a write is done once under, however often and wherever it is sent (8 to 64 letters, digits, `_` and `-`);
+   * default: a new one. Sent again under the id of a {@link CommitUnknownError} the same text is answered with what became
+   * of it, for 15 minutes.
+   */
+  readonly statementId?: string | undefined
 }
 
 export interface QueryOptions<R> extends StreamOptions {
@@ -263,7 +269,7 @@ export class Session implements AsyncDisposable {
   ): QueryStream<R> {
     return this.#open<R>(
       {
-        id: newStatementId(),
+        id: statementIdOf(options.statementId),
         sql,
         parameters: encodeParameters(params),
         kind: statementKind(sql),

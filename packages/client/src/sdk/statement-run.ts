@@ -489,9 +489,9 @@ export class StatementRun {
   /** The error as the user gets it: with where it happened, and the stack of the call that began the statement. */
   #described(error: SqlError): SqlError {
     const told = typedError(error, {
-      queryId: this.#queryId,
-      coordinator: this.#coordinator,
+      ...{ queryId: this.#queryId, coordinator: this.#coordinator },
       rowsDelivered: this.#rowsDelivered,
+      statementId: isOnce(this.#statement.kind) ? this.#statement.id : undefined,
     })
     const [, ...frames] = (this.#origin.stack ?? '').split('\n')
     told.stack = [`${told.name}: ${told.message}`, ...frames].join('\n')

@@ -12,6 +12,12 @@ export function errorReport(error: SqlError, sql: string | undefined): string {
   if (error.position !== undefined && sql !== undefined) lines.push(...excerpt(sql, error.position))
   if (error.detail !== undefined) lines.push(`DETAIL: ${error.detail}`)
   if (error.hint !== undefined) lines.push(`HINT: ${error.hint}`)
+  if (error.statementId !== undefined) {
+    lines.push(
+      `statement ${error.statementId}: the same text with --statement-id ${error.statementId} tells what became of it,` +
+        ' and is not done twice',
+    )
+  }
   if (error.queryId !== undefined) {
     const by = error.coordinator === undefined ? '' : ` on ${error.coordinator}`
     lines.push(`query ${error.queryId}${by}`)
@@ -35,8 +41,9 @@ function excerpt(sql: string, position: Position): readonly string[] {
 
 /** The same as one line of JSON, for programs. */
 export function jsonErrorReport(error: SqlError): string {
-  const { code, category, retryable } = error
-  return `${JSON.stringify({ code, category, retryable, ...toErrorBody(error) })}\n`
+  const { code, category, retryable, statementId } = error
+  const id = statementId === undefined ? {} : { statementId }
+  return `${JSON.stringify({ code, category, retryable, ...id, ...toErrorBody(error) })}\n`
 }
 
 /** The exit code that an error ends the shell with. */

@@ -364,3 +364,21 @@ t.test('a SET in a file changes how the statements after it are found', async (t
     ['select "a\\";b"', 'x'],
   )
 })
+
+t.test('a write whose outcome is unknown can be asked for again by its id', async (t) => {
+  const ended = { error: 'commit_outcome_unknown', message: 'etcd did not answer' } as const
+  const args = ['sql', '--statement-id', 'my-insert-1', '-e', 'insert into t values (1);']
+  const unknown = await run(t, args, (call) => call.fail(ended))
+  t.equal(unknown.code, 4)
+  t.match(unknown.err, /^ERROR 40003: etcd did not answer\n/)
+  t.match(unknown.err, /the same text with --statement-id my-insert-1 tells what became of it/)
+  t.strictSame(
+    new Set(unknown.sent.map(({ statementId }) => statementId)),
+    new Set(['my-insert-1']),
+  )
+  const json = await run(t, [...args, '--json-errors'], (call) => call.fail(ended))
+  t.match(JSON.parse(json.err), { code: '40003', statementId: 'my-insert-1' })
+  const two = await run(t, [...args, '-e', 'select 1'], numbers(0))
+  t.match(two, { code: 3, err: /--statement-id is the id of one statement, and there are 2/ })
+  t.strictSame(two.sent, [])
+})

@@ -107,9 +107,16 @@ async function runSources(
   const runner = new StatementRunner(database, io, output, runnerOptions(options, io))
   let worst: number = EXIT.ok
   const dialect = (): Dialect => dialectOf(database.settings)
+  const { statementId } = options
+  if (statementId !== undefined) {
+    const all = sources.flatMap((source) => [...statementsInTurn(source, dialect)])
+    if (all.length !== 1) {
+      throw new UsageError(`--statement-id is the id of one statement, and there are ${all.length}`)
+    }
+  }
   for (const source of sources) {
     for (const { text } of statementsInTurn(source, dialect)) {
-      const code = (await runProfile(runner, text)) ?? (await runner.run(text))
+      const code = (await runProfile(runner, text)) ?? (await runner.run(text, statementId))
       if (code === EXIT.ok) continue
       worst = worst === EXIT.ok ? code : worst
       if (!options.continueOnError || code === EXIT.interrupted) return code

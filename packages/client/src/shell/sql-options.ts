@@ -19,6 +19,8 @@ export interface SqlOptions {
   readonly timing: boolean
   readonly jsonErrors: boolean
   readonly historyFile: string | undefined
+  /** Of the one statement that there is. */
+  readonly statementId: string | undefined
   readonly help: boolean
 }
 
@@ -39,6 +41,7 @@ Runs statements, or starts an interactive shell when standard input and output a
       --no-color           no colours; NO_COLOR does the same
       --timing             show how long each statement took
       --json-errors        errors as lines of JSON
+      --statement-id ID    id of the one statement: a write is done once under it, however often it is sent
       --history-file FILE  default ~/.nyala_history
 
 With -e, -f or a pipe the first statement that fails ends the run. In the interactive shell the statements after it on the
@@ -61,6 +64,7 @@ export function parseSqlOptions(args: readonly string[]): SqlOptions {
     timing: { type: 'boolean' },
     'json-errors': { type: 'boolean' },
     'history-file': { type: 'string' },
+    'statement-id': { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   })
   const [extra] = positionals
@@ -82,6 +86,7 @@ export function parseSqlOptions(args: readonly string[]): SqlOptions {
     timing: values.timing ?? false,
     jsonErrors: values['json-errors'] ?? false,
     historyFile: values['history-file'],
+    statementId: values['statement-id'],
     help: values.help ?? false,
   }
 }

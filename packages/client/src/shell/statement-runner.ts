@@ -1,5 +1,5 @@
 import { SqlError } from '../protocol/errors.ts'
-import type { Session } from '../sdk/session.ts'
+import type { Session, StreamOptions } from '../sdk/session.ts'
 import type { Outcome, QueryStream } from '../sdk/query-stream.ts'
 import { errorReport, exitCodeOf, jsonErrorReport } from './error-report.ts'
 import { FORMATS, type FormatName, writeResult } from './formats/format.ts'
@@ -36,12 +36,12 @@ export class StatementRunner {
   }
 
   /** Runs one statement and resolves with an exit code. Errors of the statement are shown, not thrown. */
-  async run(sql: string): Promise<number> {
+  async run(sql: string, statementId?: string): Promise<number> {
     const interrupt = new AbortController()
     const release = this.#io.onInterrupt(() => interrupt.abort())
     const started = this.#io.clock.now()
     try {
-      const outcome = await this.#stream(sql, interrupt.signal)
+      const outcome = await this.#stream(sql, { signal: interrupt.signal, statementId })
       for (const notice of outcome.notices) this.#io.stderr.write(`NOTICE: ${notice}\n`)
       if (this.options.timing) this.#showTime(this.#io.clock.now() - started)
       return EXIT.ok
@@ -71,11 +71,11 @@ export class StatementRunner {
     }
   }
 
-  async #stream(sql: string, signal: AbortSignal): Promise<Outcome> {
+  async #stream(sql: string, how: Pick<StreamOptions, 'signal' | 'statementId'>): Promise<Outcome> {
     const format = FORMATS[this.options.format]
     const line = this.options.progress ? new ProgressLine(this.#io) : undefined
     const stream: QueryStream = this.#session.stream(sql, [], {
-      signal,
+      ...how,
       types: format.types,
       onProgress: (progress) => line?.show(progress),
       onMoved: (move) => line?.note(moveText(move)),

@@ -1,5 +1,6 @@
 import type { SessionTransaction } from '@nyala/client/protocol'
 import { SqlError } from '@nyala/client/protocol'
+import type { FoundOutcome } from '@nyala/metastore'
 import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
 import { checkFingerprint, type StatementIdentity } from '../write/committer.ts'
 import type { WriteRuns } from '../write/write-run.ts'
@@ -39,31 +40,39 @@ export class LostTransaction {
   }
 
   /**
-   * The outcome of a COMMIT that was sent before under the same id; where it has none, makes sure by a guarded write that
+   * The outcome of a COMMIT that was sent before, under whatever id; where it has none, makes sure by a guarded write that
    * it never will have. Fails with `serialization_failure`, and the transaction is over.
    */
   async commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
-    const { writeLog } = this.#runs
     context.commit.begun = true
-    const found = await writeLog.transaction(this.#session.id)
-    if (found?.record.kind === 'pending') {
-      await writeLog.abort({ ...found, record: found.record }, 'its coordinator is gone')
-    }
-    // A record that is not pending any more comes with the outcome or has none for ever: one commit takes the one and
-    // writes the other. So what is read after it is the truth.
-    const outcome = await writeLog.outcomeOf(identity.id)
-    this.#isOver = true
+    const outcome = await this.#end('its coordinator is gone')
     if (outcome === undefined) throw lost(this.#session)
     checkFingerprint(outcome, identity)
     return { command: outcome.command, revision: outcome.revision }
   }
 
+  /** Fails with `no_active_sql_transaction` where it turns out to have been committed. */
   async rollback(): Promise<void> {
-    this.#isOver = true
+    const outcome = await this.#end('its client has rolled it back')
+    if (outcome === undefined) return
+    throw new SqlError('no_active_sql_transaction', 'the transaction was committed before', {
+      hint: 'what it wrote is there; its COMMIT had gone through although its answer was lost',
+    })
+  }
+
+  /** What became of its COMMIT; undefined where there is none, and never will be. */
+  async #end(reason: string): Promise<FoundOutcome | undefined> {
     const { writeLog } = this.#runs
-    const found = await writeLog.transaction(this.#session.id)
-    if (found?.record.kind !== 'pending') return
-    await writeLog.abort({ ...found, record: found.record }, 'its client has rolled it back')
+    const { id } = this.#session
+    const found = await writeLog.transaction(id)
+    if (found?.record.kind === 'pending') {
+      await writeLog.abort({ ...found, record: found.record }, reason)
+    }
+    // A record that is not pending any more comes with the outcome or has none for ever: one commit takes the one and
+    // writes the other, under the transaction's own id too. So what is read after it is the truth.
+    const outcome = await writeLog.outcomeOf(id)
+    this.#isOver = true
+    return outcome
   }
 }
 

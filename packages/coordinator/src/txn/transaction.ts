@@ -1,3 +1,4 @@
+import { failpoint } from '@nyala/client/base'
 import type { SessionTransaction } from '@nyala/client/protocol'
 import { SqlError } from '@nyala/client/protocol'
 import {
@@ -79,11 +80,20 @@ export class Transaction {
     return this.#state
   }
 
-  /** What the session is told of it; undefined once it is over. */
+  /** What the session is told of it; undefined once it is known how it ended. */
   get inSession(): SessionTransaction | undefined {
-    if (this.#state.kind === 'ended') return undefined
+    if (this.isOver && !this.#isUnknown) return undefined
     const { id, coordinator } = this.#options
-    return { id, coordinator, failed: this.#state.kind === 'failed' }
+    return { id, coordinator, failed: this.#state.kind === 'failed' || this.#isUnknown }
+  }
+
+  /** Nothing can be done in it any more; how a COMMIT ended that nobody knows of is in the store. */
+  get isOver(): boolean {
+    return this.#state.kind === 'ended'
+  }
+
+  get #isUnknown(): boolean {
+    return this.#state.kind === 'ended' && this.#state.how === 'unknown'
   }
 
   /** The revision of the catalog that it reads, but for its own changes. */
@@ -188,6 +198,7 @@ export class Transaction {
       throw new SqlError('serialization_failure', 'the transaction has ended already')
     }
     context.commit.begun = true
+    failpoint('transaction.committing')
     try {
       const revision = await this.#decide(identity)
       await this.#on({ kind: 'commitEnded', how: 'committed', reason: 'COMMIT' })
@@ -247,6 +258,7 @@ export class Transaction {
     this.#done = steps
     const [state] = onTransaction(this.#state, { kind: 'staged' })
     this.#state = state
+    failpoint('transaction.staged')
   }
 
   /** Before the first file is there its directory is in the record of the transaction. */

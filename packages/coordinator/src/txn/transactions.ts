@@ -64,7 +64,7 @@ export class Transactions {
     kept.stopTimer()
     return () => {
       kept.running--
-      if (kept.transaction.inSession === undefined) this.#kept.delete(id)
+      if (kept.transaction.isOver) this.#kept.delete(id)
       else if (kept.running === 0) this.#watch(kept)
     }
   }

@@ -1,4 +1,4 @@
-import type { Clock } from '@nyala/client/base'
+import { type Clock, failpoint } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import {
   type BegunWrite,
@@ -145,6 +145,7 @@ export class AppendQueue {
       for (const { append, reject } of cancelled) reject(append.signal.reason)
       // What is sent to the metastore may be done: a client is told how it ended, not that it was cancelled.
       for (const { append } of taken) append.commit.begun = true
+      if (taken.length > 0) failpoint('group.taken')
       try {
         await this.#commit(taken)
       } catch (error) {
@@ -252,6 +253,7 @@ export class AppendQueue {
     if (stillFit.length < group.length) return this.#without(begun, stillFit)
     const writeId = write.record.id
     const since = clock.now()
+    failpoint('group.staging')
     const staged = await rows.stage(head.record, { writeId, attempt })
     const stagedAt = clock.now()
     const update = planTableUpdate(head, staged.record, writeId)

@@ -1,3 +1,4 @@
+import { drillHaste } from '@nyala/client/base'
 import { type Keys, type Kv, type QueryLog, type ReadFloor, readFloors } from '@nyala/metastore'
 import { ownRetention } from '../iceberg/expire.ts'
 import type { PeerLinks } from '../failover/peer-links.ts'
@@ -57,7 +58,7 @@ function openWriteJanitor(
 ): WriteJanitor {
   const { writes, clock, log, election, membership, failover, catalog, manifests } = services
   return new WriteJanitor({
-    ...{ writes, writeLog: writes.writeLog, clock, log },
+    ...{ writes, writeLog: writes.writeLog, clock, log, haste: drillHaste() },
     leadership: () => election.leadership,
     isLiving: (owner) =>
       livingOwners({

@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { isMutant } from '@nyala/client/base'
 
 /** The parts of a table's directory that writes put files into; those of one write bear its id in their names. */
 const PARTS = ['data', 'metadata'] as const
@@ -54,6 +55,7 @@ export async function removeAttempts(
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {
+  if (isMutant('no-staged-removal')) return []
   try {
     return await readdir(directory)
   } catch (error) {

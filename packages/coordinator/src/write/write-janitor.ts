@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import type { Clock, Log } from '@nyala/client/base'
+import { type Clock, failpoint, isMutant, type Log } from '@nyala/client/base'
 import type {
   AbortedWrite,
   DroppedTables,
@@ -28,6 +28,19 @@ export const READER_GRACE_MS = 600_000
 /** For so long a statement that is sent again is answered with its first outcome. */
 export const OUTCOME_KEPT_MS = 900_000
 const OUTCOME_SWEEP_MS = 60_000
+
+/** How long the leader waits before it does what cannot be undone. */
+export interface Graces {
+  readonly ownerMs: number
+  readonly abortedMs: number
+  readonly readerMs: number
+}
+
+const GRACES: Graces = {
+  ownerMs: OWNER_GRACE_MS,
+  abortedMs: ABORTED_GRACE_MS,
+  readerMs: READER_GRACE_MS,
+}
 
 /** Since when a leader has seen each record in its present state, by key and revision; of pending ones, ownerless. */
 export type Seen = ReadonlyMap<string, number>
@@ -75,6 +88,7 @@ export function planSweep(
   before: Seen,
   view: SweepView,
   nowMs: number,
+  graces: Graces = GRACES,
 ): readonly [Seen, readonly SweepEffect[]] {
   const seen = new Map<string, number>()
   const ageOf = ({ key, modRevision }: Pick<LoggedTransaction, 'key' | 'modRevision'>): number => {
@@ -91,12 +105,12 @@ export function planSweep(
     switch (record.kind) {
       case 'pending': {
         if (view.isLiving({ id: record.owner, startedAt: record.ownerStartedAt })) break
-        if (ageOf(write) < OWNER_GRACE_MS) break
+        if (ageOf(write) < graces.ownerMs) break
         effects.push({ kind: 'abort', write: { ...write, record } })
         break
       }
       case 'aborted':
-        if (ageOf(write) < ABORTED_GRACE_MS) break
+        if (ageOf(write) < graces.abortedMs) break
         effects.push({ kind: 'clean', write: { ...write, record } })
         break
       case 'dropped':
@@ -110,7 +124,7 @@ export function planSweep(
     const { owner, ownerStartedAt } = floor.record
     if (view.isLiving({ id: owner, startedAt: ownerStartedAt })) continue
     // It may be raised before it stops, which is no reason to wait anew.
-    if (ageOf({ key: floor.key, modRevision: 0 }) < READER_GRACE_MS) continue
+    if (ageOf({ key: floor.key, modRevision: 0 }) < graces.readerMs) continue
     effects.push({ kind: 'forgetFloor', floor })
   }
   return [seen, [...effects, ...byTable(expired)]]
@@ -142,6 +156,8 @@ export interface WriteJanitorOptions {
   readonly reads: () => Promise<Pick<SweepView, 'floors' | 'oldestRead'>>
   /** Removes the files of forgotten snapshots of one table; tells how many. */
   readonly removeExpired: (writes: readonly ExpiredWrite[]) => Promise<number>
+  /** Times that it looks more often, and waits for less long, than elsewhere; default 1. */
+  readonly haste?: number
 }
 
 /**
@@ -154,13 +170,19 @@ export class WriteJanitor {
   #seen: Seen = new Map()
   #outcomesDueMs = 0
   readonly #rounds: Rounds
+  readonly #graces: Graces
 
   constructor(options: WriteJanitorOptions) {
     this.#options = options
-    const { clock, log } = options
+    const { clock, log, haste = 1 } = options
+    this.#graces = {
+      ownerMs: OWNER_GRACE_MS / haste,
+      abortedMs: ABORTED_GRACE_MS / haste,
+      readerMs: READER_GRACE_MS / haste,
+    }
     this.#rounds = new Rounds({
       clock,
-      everyMs: SWEEP_MS,
+      everyMs: SWEEP_MS / haste,
       round: () => this.sweep(),
       onError: (error) => log.warn('writesNotSwept', { error }),
     })
@@ -178,13 +200,13 @@ export class WriteJanitor {
   async sweep(): Promise<void> {
     const { writes, writeLog, clock, isLiving, leadership, log } = this.#options
     await writes.settle()
-    if (leadership() === undefined) {
+    if (leadership() === undefined || isMutant('no-sweeps')) {
       this.#seen = new Map()
       return
     }
     const transactions = await writeLog.transactions()
     const view = { transactions, isLiving, ...(await this.#options.reads()) }
-    const [seen, effects] = planSweep(this.#seen, view, clock.now())
+    const [seen, effects] = planSweep(this.#seen, view, clock.now(), this.#graces)
     this.#seen = seen
     for (const effect of effects) {
       const leader = leadership()
@@ -201,18 +223,24 @@ export class WriteJanitor {
   async #carryOut(effect: SweepEffect, fence: readonly Compare[]): Promise<void> {
     const { writeLog, log } = this.#options
     log.info('writeSwept', { ...subjectOf(effect), effect: effect.kind })
+    failpoint('janitor.sweeping')
     switch (effect.kind) {
       case 'abort':
         if (await writeLog.abort(effect.write, 'its coordinator is gone', fence)) {
+          failpoint('janitor.removing')
           await removeFiles(effect.write.record)
         }
         return
       case 'clean':
+        failpoint('janitor.removing')
         await removeFiles(effect.write.record)
+        failpoint('janitor.forgetting')
         await writeLog.forget(effect.write, fence)
         return
       case 'expire': {
+        failpoint('janitor.removing')
         const files = await this.#options.removeExpired(effect.writes)
+        failpoint('janitor.forgetting')
         log.info('expiredFilesRemoved', { table: effect.table, files })
         for (const write of effect.writes) await writeLog.forget(write, fence)
         return
@@ -221,9 +249,11 @@ export class WriteJanitor {
         await writeLog.forget(effect.floor, fence)
         return
       case 'drop':
+        failpoint('janitor.removing')
         for (const location of effect.write.record.locations) {
           if (TABLE_DIRECTORY.test(location)) await rm(location, { recursive: true, force: true })
         }
+        failpoint('janitor.forgetting')
         await writeLog.forget(effect.write, fence)
         return
     }

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { rm } from 'node:fs/promises'
-import { assert, type Clock, type Log, unreachable } from '@nyala/client/base'
+import { assert, type Clock, failpoint, type Log, unreachable } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { TableFile } from '@nyala/executor/protocol'
 import type {
@@ -324,6 +324,7 @@ export class WriteRuns {
   ): Promise<'aborted' | 'gone' | 'unsettled'> {
     const { log } = this.#options
     let aborted: PendingWrite | AbortedWrite | undefined
+    failpoint('write.aborting')
     try {
       aborted = await abort()
       this.#unsettled.delete(id)
@@ -333,6 +334,7 @@ export class WriteRuns {
       return 'unsettled'
     }
     if (aborted === undefined) return 'gone'
+    failpoint('write.aborted')
     try {
       await removeFiles(aborted)
     } catch (error) {

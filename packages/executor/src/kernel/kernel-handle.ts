@@ -42,6 +42,8 @@ export interface KernelListener {
 
 export interface KernelHandleOptions {
   readonly settings: KernelSettings
+  /** Of its environment, beside what it needs. */
+  readonly variables?: Readonly<Record<string, string>> | undefined
   /** Where the buffers of frames come from; whoever has read one may give it back. */
   readonly pool: FramePool
   readonly clock: Clock
@@ -80,7 +82,7 @@ export class KernelHandle {
     const main = fileURLToPath(new URL('./kernel-main.js', import.meta.url))
     this.#process = spawn(process.execPath, ['--expose-gc', main], {
       // The zone of the machine would otherwise be that of every query which names none.
-      env: { UV_THREADPOOL_SIZE: String(KERNEL_POOL_THREADS), TZ: 'UTC' },
+      env: { ...options.variables, UV_THREADPOOL_SIZE: String(KERNEL_POOL_THREADS), TZ: 'UTC' },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     })
     const stream = this.#process.stdio[3]

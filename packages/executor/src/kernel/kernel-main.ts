@@ -141,4 +141,13 @@ process.on('uncaughtException', (error) => {
   process.stderr.write(`${error.stack ?? error.message}\n`, leave)
 })
 
+/** In a drill a member is struck as a whole: its executor with the kernel that came to the named moment. */
+async function listenInDrills(): Promise<void> {
+  const member = process.env['NYALA_MEMBER']
+  if (member === undefined) return
+  const { listenToFailpoints } = await import('@nyala/metastore')
+  listenToFailpoints(member, process.env, [process.ppid, process.pid])
+}
+
+await listenInDrills()
 new Kernel(new Socket({ fd: PIPE_DESCRIPTOR }))

@@ -12,6 +12,8 @@ const RESTART_DELAY_MAX_MS = 5_000
 
 export interface KernelSetOptions {
   readonly settings: KernelSettings
+  /** As {@link KernelHandle} takes them. */
+  readonly variables?: Readonly<Record<string, string>> | undefined
   readonly clock: Clock
   readonly log: Log
 }

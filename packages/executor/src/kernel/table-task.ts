@@ -1,7 +1,7 @@
 import { mkdir, open, realpath, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import duckdb, { type Connection } from '@duckdb/node-bindings'
-import { assert } from '@nyala/client/base'
+import { assert, failpoint } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import { fileError, isWithin } from '../storage/roots.ts'
 import { columnsOf, withoutSemicolon } from './columns.ts'
@@ -50,18 +50,22 @@ export async function runTableTask(
     }
     onColumns(columnsOf(statement, typeNames).map(({ name, type }) => ({ name, type })))
     throwIfCanceled()
+    failpoint('stage.writing')
     for await (const { path, rows, bytes, keys } of writeFiles(sql, output, {
       staging,
       connection,
     })) {
       throwIfCanceled()
       const crc = await checksum(path, bytes)
+      failpoint('stage.syncing')
       await sync(path)
+      failpoint('stage.renaming')
       const name = `${output.name}-${published.length}-${hex(crc)}.parquet`
       await rename(path, join(directory, name))
       const file = { path: join(directory, name), partition: 0, rows, bytes, crc }
       published.push(keys === undefined ? file : { ...file, keys })
     }
+    failpoint('stage.named')
     // The names must be on disk, too, before anybody is told of them.
     if (published.length > 0) await sync(directory)
     throwIfCanceled()

@@ -1,3 +1,4 @@
+import { failpoint } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { TableFile } from '../protocol/index.ts'
 import { type DescribeWritten, removeWritten, tableFilesOf } from '../task/table-output.ts'
@@ -25,6 +26,7 @@ export class TableVote {
 
   constructor(options: TableVoteOptions) {
     this.#options = options
+    failpoint('prepare.received')
   }
 
   on(event: ParticipantEvent<SqlError>): void {
@@ -44,7 +46,10 @@ export class TableVote {
         )
         return
       case 'voteYes':
-        return yes(effect.files)
+        failpoint('prepare.voting')
+        yes(effect.files)
+        failpoint('prepare.voted')
+        return
       case 'voteNo': {
         const reason = effect.reason ?? this.#endReason ?? canceled()
         if (effect.remove.length === 0) return no(reason)

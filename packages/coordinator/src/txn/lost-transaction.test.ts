@@ -1,0 +1,134 @@
+import { type Clock, silentLog, systemClock } from '@nyala/client/base'
+import type { MemberId } from '@nyala/client/protocol'
+import {
+  Catalog,
+  Keys,
+  type Kv,
+  KvError,
+  openCluster,
+  planDropRelation,
+  WriteLog,
+} from '@nyala/metastore'
+import { MemoryEtcd } from '@nyala/metastore/memory'
+import t from 'tap'
+import { Committer } from '../write/committer.ts'
+import { tableOf } from '../write/testing/simulated-world.ts'
+import { WriteRuns } from '../write/write-run.ts'
+import { contextOf } from './testing/simulated-tables.ts'
+import { Transactions } from './transactions.ts'
+
+/** How the store answers commits: as it should; not at all, with the commit done or not. */
+type Store = 'answers' | 'does, and is not heard' | 'is not reached'
+
+/** Sleeps take no time, so that whoever asks again and again for seconds is done at once. */
+function hurriedClock(): Clock {
+  let ms = 0
+  return {
+    ...systemClock,
+    now: () => ms,
+    sleep: (forMs) => {
+      ms += forMs
+      return Promise.resolve()
+    },
+  }
+}
+
+async function openWorld() {
+  const clock = hurriedClock()
+  const etcd = new MemoryEtcd(systemClock).connect()
+  let store: Store = 'answers'
+  const commitIf: Kv['commitIf'] = async (request, options) => {
+    if (store === 'is not reached') throw new KvError('unknownOutcome', 'no answer')
+    const result = await etcd.commitIf(request, options)
+    if (store !== 'answers') throw new KvError('unknownOutcome', 'no answer')
+    return result
+  }
+  const kv = new Proxy<Kv>(etcd, {
+    get(target, name) {
+      if (name === 'commitIf') return commitIf
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
+  const keys = new Keys('test')
+  const log = silentLog
+  await openCluster({ kv, keys, clock })
+  const catalog = await Catalog.open({ kv, keys, clock: systemClock, log })
+  await catalog.createRelation(tableOf('t0'))
+  const writeLog = new WriteLog({ kv, keys, clock })
+  const liveFiles = (): Promise<readonly []> => Promise.resolve([])
+  const committer = new Committer({
+    ...{ catalog, writeLog, keys, clock, liveFiles, random: () => 0 },
+  })
+  const owner = { id: 'c1' as MemberId, startedAt: 1 }
+  const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
+  const at = (coordinator: string) => new Transactions({ runs, coordinator, clock, log })
+  return { catalog, runs, at, set: (how: Store) => (store = how), keys, kv, writeLog }
+}
+
+/** A transaction that drops a table, whose COMMIT nobody could tell the end of, and its session then. */
+async function unknownCommit(how: Store) {
+  const world = await openWorld()
+  const { runs, catalog, at, set } = world
+  const begun = contextOf('begin', { catalog: catalog.snapshot(), sender: 'x' })
+  const here = at('c1')
+  await here.run({ kind: 'begin' }, begun)
+  const transaction = begun.transaction.current
+  const identity = { id: 'dropping', fingerprint: 'f' }
+  await runs.execute(
+    { identity, context: contextOf('dropping', { transaction }), command: 'DROP TABLE' },
+    (plan) =>
+      planDropRelation(
+        plan,
+        { database: 'default', name: 't0' },
+        { expect: 'table', ifExists: false },
+      ),
+  )
+  const session = transaction?.inSession
+  if (session === undefined) throw new Error('the transaction is open')
+  set(how)
+  const leave = here.enter(session.id)
+  const commit = contextOf('first-commit', { transaction, session })
+  const error: unknown = await here.run({ kind: 'commit' }, commit).catch((e: unknown) => e)
+  leave()
+  set('answers')
+  const after = transaction?.inSession
+  return { ...world, here, error, session, after }
+}
+
+t.test('a COMMIT that went through unheard is told by the next one, under any id', async (t) => {
+  const world = await unknownCommit('does, and is not heard')
+  t.match(world.error, { error: 'commit_outcome_unknown', code: '40003' })
+  t.match(world.after, { id: world.session.id, failed: true }, 'the session keeps it')
+  for (const transactions of [world.here, world.at('c2')]) {
+    const current = transactions.find(world.session, 'x')
+    const again = contextOf('second-commit', { transaction: current, session: world.session })
+    t.match(await transactions.run({ kind: 'commit' }, again), { command: 'COMMIT' })
+    t.equal(current.inSession, undefined, 'it is over now')
+  }
+  const rollback = contextOf('rollback', {
+    transaction: world.at('c2').find(world.session, 'x'),
+    session: world.session,
+  })
+  await t.rejects(world.at('c2').run({ kind: 'rollback' }, rollback), {
+    code: '25P01',
+    message: /was committed before/,
+  })
+  await world.catalog.atLeast((await world.kv.get(world.keys.root)).revision)
+  t.equal(world.catalog.snapshot().relation('default', 't0'), undefined, 'and is to be seen')
+  await world.catalog.close()
+})
+
+t.test('a COMMIT that did not arrive never will once it was asked again', async (t) => {
+  const world = await unknownCommit('is not reached')
+  t.match(world.error, { error: 'commit_outcome_unknown' })
+  const current = world.at('c2').find(world.session, 'x')
+  const again = contextOf('second-commit', { transaction: current, session: world.session })
+  await t.rejects(world.at('c2').run({ kind: 'commit' }, again), {
+    code: '40001',
+    hint: /nothing of it was written/,
+  })
+  t.match(await world.writeLog.transaction(world.session.id), { record: { kind: 'aborted' } })
+  t.ok(world.catalog.snapshot().relation('default', 't0'))
+  await world.catalog.close()
+})
