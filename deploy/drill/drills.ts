@@ -39,6 +39,20 @@ export const DRILLS: readonly Drill[] = [
     mutant: { name: 'no-rerun-after-rows', fails: ['errors'] },
   },
   {
+    name: 'executors-kill',
+    summary: 'SIGKILL of all executors at once while they run tasks: queries wait for new ones',
+    load: ['small', 'divided', 'slow', 'slow'],
+    bounds: { stallMs: 8_000, detectedMs: 250 },
+    run: async (round) => {
+      const first = await busyExecutor(round)
+      const others = (await round.ids('executor')).filter((id) => id !== first)
+      await round.strike(first, 'SIGKILL')
+      for (const id of others) await round.signal(id, 'SIGKILL')
+    },
+    notices: seesExecutorGo,
+    mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
+  },
+  {
     name: 'owner-and-executor-kill',
     summary:
       'SIGKILL of the coordinator that streams results and of an executor that they come from',
@@ -129,6 +143,15 @@ export const DRILLS: readonly Drill[] = [
     mutant: { name: 'no-commit-retry', fails: ['errors'] },
   },
   {
+    name: 'etcd-leader-stop',
+    summary:
+      'SIGSTOP of the leader of etcd for longer than any lease; woken, it knows old news only',
+    load: ['small', 'divided', 'stream', 'write', 'write', 'write'],
+    bounds: { stallMs: 5_000 },
+    run: stopEtcdLeader,
+    mutant: { name: 'no-commit-retry', fails: ['errors'] },
+  },
+  {
     name: 'executor-drain',
     summary: 'SIGTERM of an executor that runs tasks and holds results: all of them end well',
     load: ['small', 'divided', 'slow', 'stream', 'stream'],
@@ -191,6 +214,24 @@ const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
   'commit_outcome_unknown',
   'cannot_connect_now',
 ])
+
+/** All clients work again before it wakes, and after. A lease is 3 s, and a watch is given up after 3 s of silence. */
+async function stopEtcdLeader(round: Round): Promise<void> {
+  const { clock } = round.options
+  const victim = await etcdLeader(round)
+  await round.strike(victim, 'SIGSTOP')
+  try {
+    await round.loadRecovered()
+    const endMs = clock.now() + OLD_NEWS_MS
+    await round.until('whole', OLD_NEWS_MS + POLLED_MS, () =>
+      clock.now() > endMs ? undefined : 'what it knows is not old yet',
+    )
+  } finally {
+    await round.signal(victim, 'SIGCONT')
+  }
+}
+const OLD_NEWS_MS = 7_000
+const POLLED_MS = 1_000
 
 /** A write that etcd does not answer is given up after 8 s; the call may begin before. */
 const WRITE_GIVEN_UP_MS = 10_000
