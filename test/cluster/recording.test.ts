@@ -10,21 +10,41 @@ const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url))
 const NYALA = join(REPOSITORY, 'packages/client/bin/nyala.js')
 const SQL = 'SELECT id, copy, hash(id, copy) AS noise FROM events, range(6) r(copy)'
 
-/** The recording at the top of the README, with what differs from run to run taken out. */
+/** The recording at the top of the README: nothing but the title and two lines come before it. */
 const recorded = (): string => {
   const text = readFileSync(join(REPOSITORY, 'README.md'), 'utf8')
-  const [, block] = /<!-- recording -->\n+```\n([\s\S]*?)```/.exec(text) ?? []
-  if (block === undefined) throw new Error('the README has no recording')
-  return normal(block)
+  const opening = /^# Nyala\n\n(?:[^#\n].*\n){1,4}\n<!-- recording -->\n+```\n([\s\S]*?)```/
+  const [, block] = opening.exec(text) ?? []
+  if (block === undefined) throw new Error('the README does not open with a recording')
+  return block
 }
 
-/** Ids, ports, pids, epochs and the row at which it happened are others each time. */
-const normal = (text: string): string =>
-  text
-    .replace(/\bc\d\b/g, 'cN')
+/**
+ * Ports, pids, epochs and the row at which it happened are others each time, and so is who leads: but who was killed is
+ * who led, and who goes on and who leads then are others.
+ */
+const normal = (text: string): string => {
+  const [, killed] = /leader (c\d)/.exec(text) ?? []
+  return text
+    .replace(/\bc\d\b/g, (id) => (id === killed ? 'KILLED' : 'OTHER'))
     .replace(/127\.0\.0\.1:\d+/g, 'HOST:PORT')
     .replace(/kill -9 \d+/g, 'kill -9 PID')
     .replace(/\b(epoch|row) \d+/g, '$1 N')
+}
+
+t.test('a recording that says anything else would be noticed', async (t) => {
+  const text = recorded()
+  const [, killed = ''] = /leader (c\d)/.exec(text) ?? []
+  const others: readonly string[] = [
+    text.replace('2400001', '2400000'),
+    text.replace(`${killed} was lost, going on`, `${killed} was lost, beginning again`),
+    text.replace(/going on with c\d/, `going on with ${killed}`),
+    text.replace(/leader c\d(?=[^]*$)(?![^]*leader)/, `leader ${killed}`),
+    text.replace('$ kill', '$ sleep 5\n$ kill'),
+    text.replace(/healthy\n$/, 'degraded\n'),
+  ]
+  for (const other of others) t.not(normal(other), normal(text), 'it was altered')
+})
 
 t.test(
   'a query goes on when the leader that serves it is killed, as the README shows',
@@ -59,7 +79,7 @@ t.test(
     show('$ nyala status | head -1')
     await until('all is well again', async () => (await firstLine()).endsWith('healthy'))
     show(await firstLine())
-    t.equal(normal(lines.join('\n') + '\n'), recorded())
+    t.equal(normal(lines.join('\n') + '\n'), normal(recorded()))
   },
 )
 

@@ -15,6 +15,10 @@ export const MUTANTS = [
   'unguardedRemoval',
   /** A leader that was away goes on under its epoch. */
   'noAbsenceCheck',
+  /** A leader that does not reach the executors, which others do, leads on. */
+  'noResignation',
+  /** A coordinator that is asked to stop ends without giving anything back. */
+  'noHandOver',
 ] as const
 export type Mutant = (typeof MUTANTS)[number]
 
@@ -112,6 +116,8 @@ export class Inspector {
       case 'unguardedRemoval':
         return key.startsWith(members) && operation?.kind === 'delete' && target === key
       case 'noAbsenceCheck':
+      case 'noResignation':
+      case 'noHandOver':
       case undefined:
         return false
     }
