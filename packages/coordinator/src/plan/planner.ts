@@ -136,7 +136,8 @@ async function distribute(input: PlanInput, read: ReadPlan): Promise<PhysicalPla
   return distributed(() => {
     const best = optimized(plan, input)
     const pruned = { ...input, scans: prunedScans(best.root, input.scans) }
-    return fragments(cheapest(best, pruned), pruned)
+    const found = cheapest(best, pruned)
+    return fragments({ ...found, aloneNs: aloneNs(plan, best, pruned) ?? found.aloneNs }, pruned)
   })
 }
 
@@ -161,10 +162,27 @@ function refuse({
   return options.executors < 2 ? 'there is one executor' : undefined
 }
 
-function optimized(plan: LogicalPlan, input: PlanInput): LogicalPlan {
+/** What the user's text takes alone, where the kernel has no rule for what the best plan does. */
+function aloneNs(plan: LogicalPlan, best: LogicalPlan, input: PlanInput): number | undefined {
+  if (windowsIn(best.root) <= windowsIn(plan.root)) return undefined
+  return cut(optimized(plan, input, 'aggregates as they are'), input).aloneNs
+}
+
+const windowsIn = (relation: Relation): number =>
+  inputsOf(relation).reduce(
+    (sum, input) => sum + windowsIn(input),
+    relation.kind === 'window' ? 1 : 0,
+  )
+
+function optimized(
+  plan: LogicalPlan,
+  input: PlanInput,
+  how: 'best' | 'aggregates as they are' = 'best',
+): LogicalPlan {
   const world = { scans: scansOf(input) }
   estimate(plan.root, world)
-  return optimize(plan, (relation) => estimate(relation, world), world.scans)
+  const scans = how === 'best' ? world.scans : undefined
+  return optimize(plan, (relation) => estimate(relation, world), scans)
 }
 
 /** What all earlier plans of the query have left: their exchanges, written or not, and where their numbers ended. */
