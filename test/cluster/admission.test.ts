@@ -100,6 +100,22 @@ t.test('a cluster of two coordinators that runs two queries at once', async (t) 
     t.match(error.hint, /mem_limit/)
   })
 
+  await t.test('who sends many queries at once does not make others wait for them', async (t) => {
+    const stop = new AbortController()
+    const many = Array.from({ length: 10 }, () =>
+      errorOf(first.query(LONG, [], { signal: stop.signal })),
+    )
+    await until('all of them run, or wait for room on the executors', async () => {
+      return String(await statesOf(world)) === String(many.map(() => 'running'))
+    })
+    const other = await connect(`nyala://${addresses[0]}/default`)
+    t.teardown(() => other.close())
+    t.strictSame((await other.query(COUNT)).rows, [{ n: BigInt(EVENT_ROWS) }])
+    t.equal((await statesOf(world)).length, many.length, 'none of them has ended')
+    stop.abort()
+    await Promise.all(many)
+  })
+
   await t.test('a query is seen and killed from any coordinator', async (t) => {
     const session = await first.session()
     const killed = errorOf(session.query(LONG))

@@ -141,7 +141,7 @@ export class From {
     const matches = pairs * (isHeavy(left) && isHeavy(right) ? KEY_MATCHES_HEAVY : KEY_MATCHES)
     const rows = isOneSided ? left.rows : Math.max(matches, left.rows, right.rows)
     const common = sharedNames(left.scope, right.scope)
-    if (rows <= JOIN_ROWS_MAX && common.includes('k') && random.chance(0.12)) {
+    if (rows <= JOIN_ROWS_MAX && haveOneKind(left, right, 'k') && random.chance(0.12)) {
       const merged = [...scope, { name: 'k', kind: 'int' as const }]
       const using = source({ form: 'using', using: ['k'] })
       return { source: using, scope: withoutNames(merged, ['k']), unique, rows }
@@ -301,6 +301,13 @@ function joiningOf(left: Scoped, right: Scoped, type: JoinType): Joining {
       ...parts,
     }),
   }
+}
+
+/** Of a date and a number the kernel says only when it meets rows that they cannot be compared. */
+function haveOneKind(left: Scoped, right: Scoped, name: string): boolean {
+  const [a, b] = [left, right].map(({ scope }) => scope.filter((c) => c.name === name))
+  const all = [...(a ?? []), ...(b ?? [])]
+  return a?.length !== 0 && b?.length !== 0 && all.every((c) => c.kind === all[0]?.kind)
 }
 
 const fullName = (column: ScopeColumn): string => `${column.source}.${quoteName(column.name)}`

@@ -5,6 +5,7 @@ import { CutPairs } from './cut-pairs.ts'
 import { cutOff } from './executor-watch.ts'
 import { ExecutorLink } from './executor-link.ts'
 import { type ExecutorState, Placement } from './placement.ts'
+import { inTurn, tasksOf, type Turn } from './turns.ts'
 
 /** Tasks an executor may run at once for each of its threads, so that one that waits for input leaves no core idle. */
 const SLOTS_PER_THREAD = 2
@@ -37,7 +38,7 @@ export type ExecutorLinkEvent =
 export class Executors {
   readonly #options: ExecutorsOptions
   readonly #links = new Map<string, ExecutorLink>()
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Map<() => void, Turn | undefined>()
   readonly #cutPairs: CutPairs
   /** All of them by their load. */
   readonly placement: Placement = new Placement()
@@ -123,10 +124,15 @@ export class Executors {
     })
   }
 
-  /** Told when an executor comes, goes or reports its load. The result stops it. */
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener)
+  /** Told when an executor comes, goes or reports its load, queries in turn. The result stops it. */
+  onChange(listener: () => void, turn?: Turn): () => void {
+    this.#listeners.set(listener, turn)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Tasks of a session that run, of all its queries here. */
+  tasksOf(session: string): number {
+    return tasksOf([...this.#listeners.values()].filter(isDefined), session)
   }
 
   close(): void {
@@ -160,9 +166,16 @@ export class Executors {
   }
 
   #changed(): void {
-    for (const listener of [...this.#listeners]) listener()
+    const waiting: (Turn & { readonly listener: () => void })[] = []
+    for (const [listener, turn] of [...this.#listeners]) {
+      if (turn === undefined) listener()
+      else waiting.push({ session: turn.session, running: () => turn.running(), listener })
+    }
+    for (const { listener } of inTurn(waiting)) listener()
   }
 }
+
+const isDefined = <T>(value: T | undefined): value is T => value !== undefined
 
 function stateOf({ id, hello, load, tasksRunning }: ExecutorLink): ExecutorState {
   const others = (load?.tasksRunning ?? 0) - (load?.tasksOwned ?? 0)

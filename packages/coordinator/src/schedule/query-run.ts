@@ -10,7 +10,7 @@ import {
 import { type Column, SqlError } from '@nyala/client/protocol'
 import type { ResultSoFar, TaskSpec } from '@nyala/executor/protocol'
 import { type Fragment, type PhysicalPlan, taskAffinity } from '../plan/physical-plan.ts'
-import { expectedTasks, partsOf, type Produced, type TaskPart } from '../plan/fragment/tasks.ts'
+import { expectedTasks, partsOf, type Produced } from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
 import type { Executors } from './executors.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
@@ -23,6 +23,7 @@ import {
   lostProducers,
   producedBy,
   producersOf,
+  type StageReport,
   type TableOutputOf,
 } from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
@@ -40,6 +41,8 @@ export interface QueryRunOptions {
   readonly log: Log
   readonly executors: Executors
   readonly queryId: string
+  /** Who sent it, whose turns it takes. */
+  readonly session: string
   readonly plan: PhysicalPlan
   readonly relay: ResultRelay
   /** Tasks that can run at once, and the bytes from which a task is worth being one of its own. */
@@ -57,16 +60,6 @@ export interface QueryRunOptions {
   onColumns(columns: readonly Column[]): void
   /** Resolves when nothing is on its way that has to do with the delivery of the result. */
   readonly delivered?: (() => Promise<void>) | undefined
-}
-
-/** A stage as it ended or stands, for profiles. */
-export interface StageReport {
-  readonly fragment: Fragment
-  /** What each task has of what the fragment divides. */
-  readonly parts: readonly TaskPart[]
-  readonly state: stages.StageState
-  readonly startedMs: number
-  readonly endedMs: number | undefined
 }
 
 type Report = { -readonly [K in keyof StageReport]: StageReport[K] }
@@ -320,7 +313,8 @@ export class QueryRun {
       this.#checkInputs(report, ended)
       this.#dispatch(report, ended, advance)
     }
-    const stopWatching = executors.onChange(advance)
+    const running = (): number => this.#live.size
+    const stopWatching = executors.onChange(advance, { session: this.#options.session, running })
     const onAbort = (): void => ended.reject(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     try {
@@ -346,14 +340,15 @@ export class QueryRun {
   #dispatch(report: Report, ended: Deferred<undefined>, advance: () => void): void {
     if (this.#options.signal.aborted) return
     if (stages.isDone(report.state)) return ended.resolve(undefined)
-    const { executors } = this.#options
+    const { executors, session } = this.#options
     const producers = (): ReadonlySet<string> =>
       producersOf(report.fragment, (n) => this.#produced(n))
     const cut = executors.cutFrom(producers)
     if (cut.size > 0 && this.#isSevered(report, producers())) {
       return ended.reject(new SqlError('executor_lost', 'no executor reaches all of the segments'))
     }
-    const plan = stages.planDispatch(report.state, executors.placement, cut)
+    const isFirst = executors.tasksOf(session) === 0
+    const plan = stages.planDispatch(report.state, executors.placement, cut, isFirst)
     for (const assignment of plan) {
       const link = executors.get(assignment.executor)
       if (link === undefined) continue

@@ -67,6 +67,12 @@ export interface RunStage {
   readonly state: StageState
 }
 
+/** A stage as it ended or stands, for profiles. */
+export interface StageReport extends RunStage {
+  readonly startedMs: number
+  readonly endedMs: number | undefined
+}
+
 /** The segments of an exchange, by the tasks that wrote them. The stages that write it have ended. */
 export function producedBy(
   stages: readonly RunStage[],

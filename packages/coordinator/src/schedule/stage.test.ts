@@ -140,6 +140,19 @@ t.test('who does not reach what a stage reads gets nothing of it while others do
   t.equal(where('a', 'b', 'c').length, 3, 'where nobody does, some may find their part')
 })
 
+t.test('the last slot of an executor is for a session of which nothing runs', async (t) => {
+  const where = (stage: StageState, isFirst: boolean, tasksRunning: number): readonly string[] => {
+    const placement = Placement.of([executor('a', { threads: 2, slots: 4, tasksRunning })])
+    return planDispatch(stage, placement, new Set(), isFirst).map((one) => one.executor)
+  }
+  const two = newStage([undefined, undefined])
+  t.same(where(two, true, 3), ['a'], 'and of it for one task only')
+  t.same(where(two, false, 3), [], 'others wait')
+  t.same(where(two, false, 2), ['a'], 'for what they have at once that leaves it')
+  t.same(where(two, true, 4), [], 'beyond the slots nobody starts')
+  t.same(where(two, true, 0), ['a', 'a'])
+})
+
 t.test(`a task is tried ${ATTEMPTS_MAX} times`, async (t) => {
   let stage = running('a')
   for (let attempt = 1; attempt < ATTEMPTS_MAX; attempt++)

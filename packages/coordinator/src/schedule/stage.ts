@@ -90,12 +90,14 @@ export interface Assignment {
  * so that the tasks of a large stage go to whoever is free first: what waits in the queue of a slow executor would be
  * what everyone waits for at the end. A task for which all others wait is started wherever there is a slot: the others
  * would never make room for it. Executors in `cut` do not reach what the stage reads, and those where a task has failed may
- * let it fail again, the sooner the more is wrong with them: as long as there are others, these are waited for.
+ * let it fail again, the sooner the more is wrong with them: as long as there are others, these are waited for. The last slot
+ * of an executor is for a session of which nothing runs (`isFirst`), so that it need not wait for another's queries to end.
  */
 export function planDispatch(
   stage: StageState,
   placement: Placement,
   cut: ReadonlySet<string> = NONE,
+  isFirst = true,
 ): readonly Assignment[] {
   const ledger = ledgerOf(stage.tasks)
   if (ledger.pending.length === 0) return []
@@ -115,8 +117,12 @@ export function planDispatch(
     const isChoosy = task.avoid.size > 0 || cut.size > 0
     const isGood = othersThan(task.avoid, cut, placement)
     // Whoever is slow is better than nobody.
+    const mayTakeLast = isFirst && assignments.length === 0
     const accepts = (id: string): boolean =>
-      hasThread(id) && isGood(id) && (isChoosy || !slow.has(id))
+      hasThread(id) &&
+      isGood(id) &&
+      (isChoosy || !slow.has(id)) &&
+      (mayTakeLast || !isLastSlot(placement.get(id)))
     const affinity = stage.affinities[index]
     const executor =
       placement.place({ affinity, accepts }) ??
@@ -150,6 +156,10 @@ function othersThan(
   if (isIn.some(({ id }) => isBest(id))) return isBest
   return isIn.some(({ id }) => !failed.has(id)) ? (id) => !failed.has(id) : () => true
 }
+
+/** What one query has at once leaves it free: an executor has more slots than threads. */
+const isLastSlot = (state: ExecutorState | undefined): boolean =>
+  state !== undefined && state.slots > state.threads && state.tasksRunning >= state.slots - 1
 
 const threadsOf = (placement: Placement, id: string): number => placement.get(id)?.threads ?? 0
 

@@ -297,6 +297,7 @@ export class Queries {
       log,
       executors,
       queryId: context.queryId,
+      session: context.sender,
       plan: planned.plan,
       relay: how.relay,
       slots: this.#slots(),
