@@ -84,7 +84,7 @@ async function openWorld() {
   const liveFiles = (table: TableRecord): Promise<readonly DataFile[]> =>
     Promise.resolve(files(table).map(({ file }) => ({ path: file }) as DataFile))
   const committer = new Committer({
-    ...{ catalog, writeLog, keys, clock, liveFiles, random: () => 0 },
+    ...{ catalog, writeLog, decisions: writeLog, keys, clock, liveFiles, random: () => 0 },
   })
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
   const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })

@@ -42,6 +42,7 @@ export interface AppendQueueOptions {
   readonly catalog: Catalog
   readonly keys: Keys
   readonly writeLog: WriteLog
+  readonly decisions: Pick<WriteLog, 'decide'>
   readonly writes: Pick<WriteRuns, 'giveUp'>
   readonly owner: Owner
   readonly clock: Clock
@@ -246,7 +247,7 @@ export class AppendQueue {
 
   /** One try; what is to be tried next, if anything. */
   async #attempt(begun: Begun, attempt: number): Promise<Begun | undefined> {
-    const { writeLog, catalog, clock, owner, random, newWriteId, keys } = this.#options
+    const { writeLog, decisions, catalog, clock, owner, random, newWriteId, keys } = this.#options
     const { group, rows, write } = begun
     const head = this.#newest()
     const stillFit = this.#ofSchema(group, head.record)
@@ -262,7 +263,7 @@ export class AppendQueue {
     const start = { id: newWriteId(), locations: [location], startedAt: committedAt }
     const ahead = writeLog.beginWith(start, owner)
     const forgotten = { before: head.record, staged, writeId, nowMs: committedAt }
-    const decision = await writeLog.decide({
+    const decision = await decisions.decide({
       writes: [write],
       statements: group.map(({ append: { identity, text, notices } }) => ({
         id: identity.id,

@@ -7,12 +7,14 @@ import { AppendEncoder } from './append-encoder.ts'
 import type { Append } from './append-group.ts'
 import { type AppendEnd, AppendQueue } from './append-queue.ts'
 import { AppendSnapshot } from './append-snapshot.ts'
+import type { SharedDecisions } from './shared-decisions.ts'
 import { newWriteId } from './write-ids.ts'
 import type { WriteRuns } from './write-run.ts'
 
 export interface AppendQueuesOptions {
   readonly catalog: Catalog
   readonly writes: WriteRuns
+  readonly decisions: SharedDecisions
   readonly constants: ConstantKernel
   readonly store: IcebergStore
   readonly clock: Clock
@@ -44,11 +46,12 @@ export class AppendQueues {
   }
 
   #open(table: TableRecord): AppendQueue {
-    const { catalog, writes, store, clock, log, random } = this.#options
+    const { catalog, writes, decisions, store, clock, log, random } = this.#options
     return new AppendQueue(table, {
       ...{ catalog, writes, clock, random, newWriteId },
       keys: writes.keys,
       writeLog: writes.writeLog,
+      decisions,
       owner: writes.owner,
       encode: async (current, texts) => {
         const { fields } = currentSchema(await store.metadata(current))

@@ -25,7 +25,8 @@ const PAUSE_STEP_MS = 5
 
 export interface CommitterOptions {
   readonly catalog: Catalog
-  readonly writeLog: WriteLog
+  readonly writeLog: Pick<WriteLog, 'holds'>
+  readonly decisions: Pick<WriteLog, 'decide'>
   readonly keys: Keys
   readonly clock: Clock
   /** From 0 to below 1. */
@@ -151,7 +152,7 @@ export class Committer {
     request: CommitRequest,
     prepare: Prepare<'nothing' | 'again'>,
   ): Promise<CommitDone | undefined> {
-    const { catalog, writeLog, clock, random } = this.#options
+    const { catalog, decisions, clock, random } = this.#options
     const { statement, writeId, write, also = [], operations: more = [] } = request
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const snapshot = catalog.snapshot()
@@ -164,7 +165,7 @@ export class Committer {
           write: writeId,
           committedAt: clock.wall(),
         }
-        const decision = await writeLog.decide({
+        const decision = await decisions.decide({
           writes: write === undefined ? [] : [write],
           statements: [statement.id, ...also].map((id) => ({ id, outcome })),
           compares: prepared.compares,

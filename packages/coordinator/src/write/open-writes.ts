@@ -9,6 +9,7 @@ import { Transactions } from '../txn/transactions.ts'
 import { AppendQueues } from './append-queues.ts'
 import { Committer } from './committer.ts'
 import { ReadHolds } from './read-holds.ts'
+import { SharedDecisions } from './shared-decisions.ts'
 import { WriteRuns } from './write-run.ts'
 
 /** Directory in the warehouse for rows that are on their way into a table. */
@@ -29,9 +30,10 @@ export function openWrites(
   const { keys, catalog, manifests, constants, startedAt } = parts
   const { iceberg: store } = manifests
   const writeLog = new WriteLog({ kv, keys, clock })
+  const decisions = new SharedDecisions(writeLog)
   const random = Math.random
   const committer = new Committer({
-    ...{ catalog, writeLog, keys, clock, random },
+    ...{ catalog, writeLog, decisions, keys, clock, random },
     liveFiles: (table) => store.dataFiles(table),
   })
   const owner = { id, startedAt }
@@ -39,7 +41,7 @@ export function openWrites(
   return {
     writes,
     holds: new ReadHolds(),
-    appends: new AppendQueues({ catalog, writes, constants, store, clock, log, random }),
+    appends: new AppendQueues({ catalog, writes, decisions, constants, store, clock, log, random }),
     uploads: new Uploads({ directory: join(warehouse, UPLOADS), clock, log }),
     transactions: new Transactions({ runs: writes, coordinator: id, clock, log }),
   }

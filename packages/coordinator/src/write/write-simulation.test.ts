@@ -8,7 +8,7 @@ const RUNS = Number(process.env['NYALA_RUNS'] ?? 150)
 t.test(
   'under lost, late and repeated messages every write is done once or not at all',
   async (t) => {
-    const ends = { done: 0, failed: 0, unknown: 0 }
+    const ends = { done: 0, failed: 0, unknown: 0, shared: 0 }
     for (let seed = SEED; seed < SEED + RUNS; seed++) {
       const simulation = new WriteSimulation(seed)
       for (const violation of await simulation.run()) {
@@ -17,9 +17,11 @@ t.test(
       ends.done += simulation.ends.done
       ends.failed += simulation.ends.failed
       ends.unknown += simulation.ends.unknown
+      ends.shared += simulation.shared
     }
     if (RUNS > 20) {
       t.ok(ends.done > RUNS && ends.failed > RUNS && ends.unknown > RUNS, JSON.stringify(ends))
+      t.ok(ends.shared > RUNS / 10, `${ends.shared} shared commits`)
     }
   },
 )

@@ -4,6 +4,7 @@ import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/m
 import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { StagedHead, TableChange } from '../../write/change.ts'
 import { Committer } from '../../write/committer.ts'
+import { SharedDecisions } from '../../write/shared-decisions.ts'
 import { faultsOf, tableIn, tableOf } from '../../write/testing/simulated-world.ts'
 import { WriteRuns } from '../../write/write-run.ts'
 import { Transactions } from '../transactions.ts'
@@ -140,7 +141,15 @@ export class TransactionSimulation {
     const writeLog = new WriteLog({ kv: mutantKv(kv, keys, this.#mutant), keys, clock })
     const random = (): number => this.#prng.next()
     const liveFiles = (): Promise<readonly never[]> => Promise.resolve([])
-    const committer = new Committer({ catalog, writeLog, keys, clock, random, liveFiles })
+    const committer = new Committer({
+      catalog,
+      writeLog,
+      decisions: new SharedDecisions(writeLog, 1),
+      keys,
+      clock,
+      random,
+      liveFiles,
+    })
     const owner = { id: name as MemberId, startedAt: 1 }
     const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
     const transactions = new Transactions({

@@ -110,7 +110,14 @@ export class AppendSimulation {
     const [keys, clock] = [this.#keys, this.#clock]
     const writeLog = new WriteLog({ kv: withoutGuard(kv, keys, this.#without), keys, clock })
     const queue = new AppendQueue(tableIn(catalog.snapshot(), TABLE), {
-      ...{ catalog, writeLog, keys, clock, owner: { id: id as MemberId, startedAt: 1 } },
+      ...{
+        catalog,
+        writeLog,
+        decisions: writeLog,
+        keys,
+        clock,
+        owner: { id: id as MemberId, startedAt: 1 },
+      },
       writes: {
         giveUp: async (write, reason) => {
           try {

@@ -5,6 +5,7 @@ import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { StatementContext, StatementOutcome } from '../../server/statement-context.ts'
 import type { StagedHead } from '../change.ts'
 import { Committer } from '../committer.ts'
+import { SharedDecisions } from '../shared-decisions.ts'
 import { WriteRuns } from '../write-run.ts'
 import {
   abortAtRandom,
@@ -18,7 +19,7 @@ import {
 
 const COORDINATORS = 3
 const STATEMENTS = 14
-const TABLES = 2
+const TABLES = 4
 /** Times that a client sends a statement whose end it does not know. */
 const SENDS_MAX = 4
 
@@ -35,6 +36,7 @@ interface Process {
   readonly kv: MemoryKv
   readonly catalog: Catalog
   readonly runs: WriteRuns
+  readonly decisions: SharedDecisions
 }
 
 /**
@@ -75,6 +77,11 @@ export class WriteSimulation {
     return { done: count('done'), failed: count('failed'), unknown: count('unknown') }
   }
 
+  /** Commits that more than one statement shared. */
+  get shared(): number {
+    return this.#processes.reduce((sum, { decisions }) => sum + decisions.shared, 0)
+  }
+
   async #play(): Promise<readonly string[]> {
     const first = await this.#open('c0')
     for (let i = 0; i < TABLES; i++) await first.catalog.createRelation(tableOf(`t${i}`))
@@ -105,13 +112,14 @@ export class WriteSimulation {
     kv.faults = faultsOf(this.#prng, () => this.#isFaulty)
     const writeLog = new WriteLog({ kv: withoutGuard(kv, keys, this.#without), keys, clock })
     const random = (): number => this.#prng.next()
+    const decisions = new SharedDecisions(writeLog, 1)
     const committer = new Committer({
-      ...{ catalog, writeLog, keys, clock, random },
+      ...{ catalog, writeLog, decisions, keys, clock, random },
       liveFiles: () => Promise.resolve([]),
     })
     const owner = { id: id as MemberId, startedAt: 1 }
     const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
-    return { kv, catalog, runs }
+    return { kv, catalog, runs, decisions }
   }
 
   /** Sends a statement until its end is known, as often as a client does; sometimes to two coordinators at once. */
@@ -119,7 +127,7 @@ export class WriteSimulation {
     const told: Told = { id, table: `t${this.#prng.below(TABLES)}`, answers: [] }
     const kind = this.#prng.chance(0.3) ? 'replaceAll' : 'append'
     this.#told.push(told)
-    await this.#clock.sleep(this.#prng.below(400))
+    await this.#clock.sleep(this.#prng.below(150))
     for (let sent = 0; sent < SENDS_MAX; sent++) {
       const twice = this.#prng.chance(0.2)
       const sends = [this.#send(told, kind), ...(twice ? [this.#send(told, kind)] : [])]
