@@ -58,7 +58,7 @@ async function openWorld() {
   const writeLog = new WriteLog({ kv, keys, clock })
   const liveFiles = (): Promise<readonly []> => Promise.resolve([])
   const committer = new Committer({
-    ...{ catalog, writeLog, keys, clock, liveFiles, random: () => 0 },
+    ...{ catalog, writeLog, decisions: writeLog, keys, clock, liveFiles, random: () => 0 },
   })
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
   const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
