@@ -55,21 +55,16 @@ export async function struckAt(
   how: {
     readonly isFirst: boolean
     readonly what?: 'kill' | 'stop'
-    /** The member that is meant; default: any. */
-    readonly only?: string | undefined
-    /** Brings members there; default: the load does. */
-    readonly provoke?: () => Promise<void>
   },
 ): Promise<string> {
   const file = round.options.failpointFile
   if (file === undefined) throw new Error('the drill has no failpoints')
-  const { isFirst, what = 'kill', only, provoke } = how
+  const { isFirst, what = 'kill' } = how
   if (isFirst) round.began(name)
-  writeFileSync(file, failpointLine(name, what, only))
+  writeFileSync(file, failpointLine(name, what))
   const struck = (): string | undefined =>
     readdirSync(dirname(file)).find((one) => one.startsWith(`${basename(file)}.`))
   try {
-    await provoke?.()
     await round.until('errors', round.bound(MOVED_MS), () =>
       existsSync(file) ? `nobody came to ${name}` : undefined,
     )

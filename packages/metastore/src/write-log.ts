@@ -114,7 +114,7 @@ export class WriteLog {
   /**
    * Makes a write known before its first file is; or tells what its statement has come to already, which makes sure that
    * a request which is delivered late does not bring the record of a committed write back. Fails with
-   * `metastore_unavailable`.
+   * `metastore_unavailable`: nothing will be decided, but the record may be there, or come late.
    */
   async begin(
     write: Omit<PendingWrite, 'kind' | 'owner' | 'ownerStartedAt'>,
@@ -145,7 +145,9 @@ export class WriteLog {
           { kind: 'get', key: statement },
         ],
       },
-    )
+    ).catch((error: unknown) => {
+      throw isUnknown(error) ? notBegun(error) : error
+    })
     const begun = (modRevision: number): { kind: 'begun'; write: BegunWrite } => {
       failpoint('write.begun')
       return { kind: 'begun', write: { record, modRevision } }
@@ -392,6 +394,16 @@ export function rememberExpired(keys: Keys, expired: Omit<ExpiredSnapshots, 'kin
   const value = encodeRecord(transactionRecord, { kind: 'expired', ...expired })
   return { kind: 'put', key: keys.txn(expired.id), value }
 }
+
+const isUnknown = (error: unknown): error is SqlError =>
+  error instanceof SqlError && error.error === 'commit_outcome_unknown'
+
+/** A record alone does nothing. */
+const notBegun = (cause: SqlError): SqlError =>
+  new SqlError('metastore_unavailable', `the write could not begin: ${cause.message}`, {
+    hint: 'nothing was written: send the statement again once a majority of the etcd members answers',
+    cause,
+  })
 
 const foundOutcome = (item: KeyValue): FoundOutcome => ({
   ...decodeStored(statementRecord, item),

@@ -132,3 +132,24 @@ t.test('a COMMIT that did not arrive never will once it was asked again', async 
   t.ok(world.catalog.snapshot().relation('default', 't0'))
   await world.catalog.close()
 })
+
+t.test(
+  'a write whose record was not heard of is not begun, and its record is aborted',
+  async (t) => {
+    const { runs, set, writeLog, catalog } = await openWorld()
+    set('does, and is not heard')
+    const request = {
+      ...{ identity: { id: 'writing', fingerprint: 'f' }, command: 'INSERT', locations: [] },
+      context: contextOf('writing', {}),
+    }
+    const work = (): Promise<never> => Promise.reject(new Error('it must not be run'))
+    await t.rejects(runs.staged(request, work), {
+      ...{ code: '57P05', message: /the write could not begin/, hint: /nothing was written/ },
+    })
+    set('answers')
+    t.match(await writeLog.transactions(), [{ record: { kind: 'pending' } }], 'it is there')
+    await runs.settle()
+    t.match(await writeLog.transactions(), [{ record: { kind: 'aborted' } }])
+    await catalog.close()
+  },
+)

@@ -43,7 +43,7 @@ export interface AppendQueueOptions {
   readonly keys: Keys
   readonly writeLog: WriteLog
   readonly decisions: Pick<WriteLog, 'decide'>
-  readonly writes: Pick<WriteRuns, 'giveUp'>
+  readonly writes: Pick<WriteRuns, 'giveUp' | 'mayHaveBegun'>
   readonly owner: Owner
   readonly clock: Clock
   /** From 0 to below 1. */
@@ -214,12 +214,16 @@ export class AppendQueue {
     const ahead = this.#ahead
     this.#ahead = undefined
     if (ahead !== undefined) return { ...encoded, write: ahead }
-    const { writeLog, owner, clock, newWriteId } = this.#options
+    const { writeLog, writes, owner, clock, newWriteId } = this.#options
     const [first, ...others] = encoded.group
     if (first === undefined) return undefined
     const start = { id: newWriteId(), locations: [this.#table.location], startedAt: clock.wall() }
     const { id: statementId } = first.append.identity
-    const begun = await writeLog.begin(start, owner, { statementId, signal: undefined })
+    const options = { statementId, signal: undefined }
+    const begun = await writeLog.begin(start, owner, options).catch((error: unknown) => {
+      writes.mayHaveBegun(start.id)
+      throw error
+    })
     if (begun.kind === 'begun') return { ...encoded, write: begun.write }
     repeated(first, begun.outcome, begun.outcome.revision)
     const again = await this.#encode(this.#newest().record, others)

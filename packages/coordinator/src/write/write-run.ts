@@ -173,7 +173,11 @@ export class WriteRuns {
     const start = { id, locations, startedAt: clock.wall() }
     const { signal } = context
     const { identity } = request
-    const first = await writeLog.begin(start, owner, { statementId: identity.id, signal })
+    const options = { statementId: identity.id, signal }
+    const first = await writeLog.begin(start, owner, options).catch((error: unknown) => {
+      this.mayHaveBegun(id)
+      throw error
+    })
     if (first.kind === 'done') return this.#repeated(first.outcome, request)
     const begun = first.write
     const attempt = new Attempt(this.#options, request, begun)
@@ -187,6 +191,11 @@ export class WriteRuns {
     const { outcome, revision } = done
     const rows = outcome.rows === null ? {} : { rows: outcome.rows }
     return { command: outcome.command, ...rows, revision, ...more }
+  }
+
+  /** The record of a write that was not begun may be there all the same: it is aborted when the store answers. */
+  mayHaveBegun(id: string): void {
+    this.#unsettled.add(id)
   }
 
   /** Tries again to abort writes that have failed. */

@@ -126,6 +126,8 @@ export class AppendSimulation {
             return 'unsettled'
           }
         },
+        // Here nobody looks for records that are left.
+        mayHaveBegun: () => undefined,
       },
       random: () => this.#prng.next(),
       newWriteId: () => `w${this.#writes++}`,
