@@ -109,21 +109,23 @@ async function work(cluster: LocalCluster, links: Links, options: RunOptions): P
   const breaking = breakThings({ ...parts, prng: new Prng(seed + 1) }, isOver)
   const compacting = compact(db, { clock, tell, isOver, done: () => count })
   try {
-    const working = Promise.all(clients.map((client) => client.work(isOver)))
-    // Whatever fails ends the others.
-    const all = [working, breaking, compacting].map((one) =>
-      one.catch((error: unknown) => {
-        stop.now = true
-        throw error
-      }),
+    const working = Promise.all(clients.map((client) => client.work(isOver))).then(
+      () => (1000 * count) / (clock.now() - began),
     )
-    await working
-    const perSecond = (1000 * count) / (clock.now() - began)
-    await Promise.all(all)
+    // Whatever fails ends the others.
+    const ending = (error: unknown): never => {
+      stop.now = true
+      throw error
+    }
+    const [perSecond, counts] = await Promise.all([
+      working.catch(ending),
+      breaking.catch(ending),
+      compacting.catch(ending),
+    ])
     await untilWhole(parts)
     const token = Math.max(...clients.map((client) => client.token))
     await readAll(addresses, { token, written: [...written] }, { clock, onTransaction })
-    return { ended: { perSecond }, counts: await breaking, problems: await left(target, clock) }
+    return { ended: { perSecond }, counts, problems: await left(target, clock) }
   } finally {
     await Promise.all(clients.map((client) => client.close()))
   }

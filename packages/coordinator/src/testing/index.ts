@@ -31,6 +31,7 @@ export type { BoundQuery } from '../bind/bind-query.ts'
 export type { LogicalPlan } from '../plan/logical/relation.ts'
 export { toQuery } from '../plan/to-sql/to-query.ts'
 export { renderQuery } from '../sql/renderer.ts'
+export type { SimulatedTransaction } from '../txn/testing/simulated-tables.ts'
 export {
   TRANSACTION_MUTANTS,
   type TransactionMutant,

@@ -45,3 +45,28 @@ export function contextOf(
   }
   return context as unknown as StatementContext
 }
+
+/** What a client did and was shown in one transaction, by the ids of those that had put something into a table. */
+export interface SimulatedTransaction {
+  readonly id: string
+  readonly client: string
+  /** Milliseconds of the simulated clock. */
+  readonly began: number
+  ended: number
+  /** The revision that the client had seen before, and after. */
+  readonly token: number
+  revision: number
+  end: 'committed' | 'aborted' | 'unknown'
+  /** What tables had in them before it put something in. */
+  readonly reads: { readonly table: string; readonly ids: readonly string[] }[]
+  /** Tables that it puts its id into. */
+  readonly puts: string[]
+}
+
+export const newTransaction = (
+  id: string,
+  of: Pick<SimulatedTransaction, 'client' | 'began' | 'token'>,
+): SimulatedTransaction => ({
+  ...{ id, ...of, ended: of.began, revision: of.token },
+  ...{ end: 'unknown', reads: [], puts: [] },
+})

@@ -10,7 +10,14 @@ import { WriteRuns } from '../../write/write-run.ts'
 import { Transactions } from '../transactions.ts'
 import { mutantKv } from './mutant-kv.ts'
 import { SimulatedExecutors } from './simulated-executors.ts'
-import { contextOf, type Entry, entriesOf, withEntry } from './simulated-tables.ts'
+import {
+  contextOf,
+  type Entry,
+  entriesOf,
+  newTransaction,
+  type SimulatedTransaction,
+  withEntry,
+} from './simulated-tables.ts'
 
 export const TRANSACTION_MUTANTS = [
   /** COMMIT does not compare that its statement has no outcome. */
@@ -47,13 +54,14 @@ interface Process {
 }
 
 /** A transaction as its client knows it. */
-interface Told {
-  readonly id: string
+interface Told extends SimulatedTransaction {
   session: SessionTransaction | undefined
   answer: 'committed' | 'failed' | 'unknown' | undefined
 }
 
 export interface TransactionReport {
+  /** What each client did, one after another, and was shown. */
+  readonly history: readonly SimulatedTransaction[]
   readonly violations: readonly string[]
   readonly story: readonly string[]
   readonly committed: number
@@ -79,6 +87,7 @@ export class TransactionSimulation {
   readonly #executors: SimulatedExecutors
   readonly #processes: Process[] = []
   readonly #told: Told[] = []
+  readonly #looked: SimulatedTransaction[] = []
   readonly #violations: string[] = []
   readonly #story: string[] = []
   readonly #counts = { asked: 0, crashes: 0 }
@@ -128,6 +137,7 @@ export class TransactionSimulation {
     return {
       violations: this.#violations,
       story: this.#story,
+      history: [...this.#told, ...this.#looked],
       ...{ committed: count('committed'), failed: count('failed'), ...this.#counts },
     }
   }
@@ -160,28 +170,55 @@ export class TransactionSimulation {
   }
 
   async #client(name: string): Promise<void> {
+    let token = 0
     for (let i = 0; i < TRANSACTIONS; i++) {
-      await this.#clock.sleep(this.#prng.below(300))
-      const told: Told = { id: `${name}.${i}`, session: undefined, answer: undefined }
+      await this.#clock.sleep(1 + this.#prng.below(300))
+      const done = newTransaction(`${name}.${i}`, { client: name, began: this.#clock.now(), token })
+      const told: Told = { ...done, session: undefined, answer: undefined }
       this.#told.push(told)
-      const process = this.#anyProcess()
-      const sender = `client ${told.id}`
-      try {
-        await this.#body(told, process, sender)
-      } catch (error) {
-        if (!(error instanceof SqlError)) throw error
-        told.answer = 'failed'
-        this.#tell(`${told.id} fails at ${process.name}: ${error.message}`)
-        process.transactions.clientGone(sender)
-        continue
-      }
-      await this.#commit(told, process, sender)
+      await this.#transaction(told)
+      told.ended = this.#clock.now()
+      if (told.answer === 'committed') told.end = 'committed'
+      if (told.answer === 'failed') told.end = 'aborted'
+      token = Math.max(token, told.revision)
+      token = await this.#readElsewhere(`${name}.${i} read`, name, token)
     }
+  }
+
+  async #transaction(told: Told): Promise<void> {
+    const process = this.#anyProcess()
+    const sender = `client ${told.id}`
+    try {
+      await this.#body(told, process, sender)
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error
+      told.answer = 'failed'
+      this.#tell(`${told.id} fails at ${process.name}: ${error.message}`)
+      process.transactions.clientGone(sender)
+      return
+    }
+    await this.#commit(told, process, sender)
+  }
+
+  /** What a client is shown next, at whatever coordinator. */
+  async #readElsewhere(id: string, client: string, token: number): Promise<number> {
+    const { catalog, isDead } = this.#anyProcess()
+    if (isDead) return token
+    const read = newTransaction(id, { client, began: this.#clock.now(), token })
+    const snapshot = await catalog.atLeast(token).catch(() => undefined)
+    if (snapshot === undefined) return token
+    for (const name of TABLES) {
+      read.reads.push({ table: name, ids: entriesOf(tableIn(snapshot, name)).map((one) => one.id) })
+    }
+    const { revision } = snapshot
+    this.#looked.push({ ...read, end: 'committed', ended: this.#clock.now(), revision })
+    return Math.max(token, revision)
   }
 
   /** BEGIN and the statements; what it reads must be the same in both tables. */
   async #body(told: Told, process: Process, sender: string): Promise<void> {
-    const begin = contextOf(`begin ${told.id}`, { catalog: process.catalog.snapshot(), sender })
+    const catalog = await process.catalog.atLeast(told.token)
+    const begin = contextOf(`begin ${told.id}`, { catalog, sender })
     await process.transactions.run({ kind: 'begin' }, begin)
     const { current } = begin.transaction
     told.session = current?.inSession
@@ -210,6 +247,8 @@ export class TransactionSimulation {
     transaction.checkOpen()
     if (!('catalog' in transaction)) return
     const base = tableIn(transaction.catalog, name)
+    told.reads.push({ table: name, ids: entriesOf(base).map((one) => one.id) })
+    told.puts.push(name)
     const context = contextOf(`${told.id}/${number}`, { transaction })
     const identity = { id: context.statementId, fingerprint: 'f' }
     await transaction.stage(
@@ -262,6 +301,7 @@ export class TransactionSimulation {
       const { command, revision = 0 } = outcome
       this.#tell(`${told.id}: ${command} at ${process.name}`)
       if (command === 'COMMIT') await this.#checkRevision(told, revision)
+      told.revision = Math.max(told.revision, revision)
       return command === 'COMMIT' ? 'committed' : 'failed'
     } catch (error) {
       if (!(error instanceof SqlError)) throw error
