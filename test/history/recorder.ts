@@ -108,7 +108,8 @@ export class Recorder {
       ...{ ended: this.#clock.now(), token, revision: token },
       ...how,
     })
-    this.#token = Math.max(this.#token, how.revision ?? 0)
+    // What was read by one that failed was seen, too.
+    this.#token = Math.max(this.#token, token, how.revision ?? 0)
     return how.end
   }
 }
