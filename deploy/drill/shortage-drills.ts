@@ -34,11 +34,19 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'divided'],
     bounds: { stallMs: 3_000 },
     run: async (round) => {
-      const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
-      const directory = join(pathsOf(round.options.target.dir).data, 'exchange', victim)
-      round.began(victim)
-      renameSync(directory, `${directory}-lost`)
-      writeFileSync(directory, '')
+      const root = join(pathsOf(round.options.target.dir).data, 'exchange')
+      const executors = round.options.prng.shuffle(await round.ids('executor'))
+      let directory = ''
+      // What is there is about to be read.
+      await round.until('errors', MOVED_MS, () => {
+        const victim = executors.find((id) => segmentsIn(join(root, id)) > 0)
+        if (victim === undefined) return 'no executor has a segment'
+        directory = join(root, victim)
+        round.began(victim)
+        renameSync(directory, `${directory}-lost`)
+        writeFileSync(directory, '')
+        return undefined
+      })
       try {
         await round.loadRecovered()
       } finally {
@@ -102,6 +110,16 @@ async function fillExchange(round: Round): Promise<void> {
 }
 /** Room for directories, not for rows: a page. */
 const FULL_BYTES = 4096
+
+/** Executors make and delete what is in there all the time. */
+function segmentsIn(directory: string): number {
+  try {
+    const names = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    return names.filter((name) => name.endsWith('.parquet')).length
+  } catch {
+    return 0
+  }
+}
 
 /** The soft limit of a process that runs. It has what it has open, and gets EMFILE for more. */
 async function limitDescriptors(pid: number, limit: number): Promise<void> {

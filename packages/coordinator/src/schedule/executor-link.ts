@@ -32,7 +32,8 @@ export interface TaskEvents {
   progress(progress: TaskProgress): void
   /** All frames of the task have been given to `frame`. */
   finished(result: TaskFinished): void
-  failed(error: SqlError): void
+  /** `unreadable`: the executor of whose segments one was found to be gone or damaged. */
+  failed(error: SqlError, unreadable?: string): void
 }
 
 export interface RunningTask {
@@ -260,8 +261,8 @@ export class ExecutorLink {
       case 'taskFailed': {
         if (message.unreached !== undefined) this.#options.onUnreached(this, message.unreached)
         const found = this.#find(message)
-        if (found !== undefined) this.#fail(found[0], found[1], fromErrorBody(message.error))
-        return
+        if (found === undefined) return
+        return this.#fail(...found, fromErrorBody(message.error), message.unreadable)
       }
       case 'queryTaken':
         this.#takings.get(`${message.queryId}/${message.epoch}`)?.resolve(message.tasks)
@@ -425,10 +426,10 @@ export class ExecutorLink {
     task.events.finished(task.finished)
   }
 
-  #fail(call: number, task: Task, error: SqlError): void {
+  #fail(call: number, task: Task, error: SqlError, unreadable?: string): void {
     if (!this.#end(call)) return
     task.streaming?.stop()
-    task.events.failed(error)
+    task.events.failed(error, unreadable)
   }
 
   #onClose(code: number, reason: string): void {

@@ -1,30 +1,21 @@
-import {
-  assert,
-  type Clock,
-  type Deferred,
-  deferred,
-  failpoint,
-  isMutant,
-  type Log,
-} from '@nyala/client/base'
+import { assert, type Deferred, deferred, failpoint, isMutant } from '@nyala/client/base'
 import { type Column, SqlError } from '@nyala/client/protocol'
 import type { ResultSoFar, TaskSpec } from '@nyala/executor/protocol'
 import { type Fragment, type PhysicalPlan, taskAffinity } from '../plan/physical-plan.ts'
 import { expectedTasks, partsOf, type Produced } from '../plan/fragment/tasks.ts'
 import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
-import type { Executors } from './executors.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import { failureError, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
-import { isSameAgain, loseOutputs, lostToCuts } from './repair.ts'
-import { type FrameSource, type ResultRelay, TASK_WINDOW_BYTES } from './result-relay.ts'
+import type { QueryRunOptions } from './query-run-options.ts'
+import { Complaints, isSameAgain, loseOutputs, lostToCuts } from './repair.ts'
+import { type FrameSource, TASK_WINDOW_BYTES } from './result-relay.ts'
 import {
   adaptedPlan,
   lostProducers,
   producedBy,
   producersOf,
   type StageReport,
-  type TableOutputOf,
 } from './run-exchanges.ts'
 import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
 import * as stages from './stage.ts'
@@ -35,32 +26,6 @@ import { taskSpecOf } from './task-spec.ts'
 export const EPOCH = 1
 /** Times that stages run again because an executor was lost with their output. */
 const REPAIRS_MAX = 5
-
-export interface QueryRunOptions {
-  readonly clock: Clock
-  readonly log: Log
-  readonly executors: Executors
-  readonly queryId: string
-  /** Who sent it, whose turns it takes. */
-  readonly session: string
-  readonly plan: PhysicalPlan
-  readonly relay: ResultRelay
-  /** Tasks that can run at once, and the bytes from which a task is worth being one of its own. */
-  readonly slots: number
-  readonly taskBytesMin: number
-  readonly memoryLimitBytes: number
-  /** Bytes of disk on each executor; absent or 0: what the executor has. */
-  readonly spillLimitBytes?: number
-  readonly profile: boolean
-  readonly kernelSettings: Readonly<Record<string, string>>
-  readonly rowsMax: number
-  /** The rows become files of a table instead of a result: where the files of an attempt go. */
-  readonly table?: TableOutputOf | undefined
-  readonly signal: AbortSignal
-  onColumns(columns: readonly Column[]): void
-  /** Resolves when nothing is on its way that has to do with the delivery of the result. */
-  readonly delivered?: (() => Promise<void>) | undefined
-}
 
 type Report = { -readonly [K in keyof StageReport]: StageReport[K] }
 
@@ -90,8 +55,9 @@ export class QueryRun {
   /** The plan as it is now: what has run, and what is left as it is thought of since. */
   #plan: PhysicalPlan
   #repairs = 0
-  /** Executors whose output is to be made again, though they live: nobody reaches all that the running stage reads. */
+  /** Executors whose output is to be made again, though they live: it cannot be read where the running stage reads it. */
   #severed: ReadonlySet<string> = new Set()
+  readonly #complaints = new Complaints()
   #columns: readonly Column[] | undefined
   #rows = 0
   /** There is a record of it: others may go on with it. */
@@ -398,9 +364,10 @@ export class QueryRun {
         end()
         this.#onFinished(report, index, result, control)
       },
-      failed: (error) => {
+      failed: (error, unreadable) => {
         end()
-        this.#onFailed(report, index, { error, delivered: this.#isStuck(live) }, control)
+        const failure = { error, unreadable, delivered: this.#isStuck(live) }
+        this.#onFailed(report, index, failure, control)
       },
     })
     const source: FrameSource = {
@@ -458,12 +425,17 @@ export class QueryRun {
   #onFailed(
     report: Report,
     index: number,
-    failure: { readonly error: SqlError; readonly delivered: boolean },
+    failure: {
+      readonly error: SqlError
+      readonly unreadable: string | undefined
+      readonly delivered: boolean
+    },
     control: { readonly ended: Deferred<undefined>; readonly advance: () => void },
   ): void {
     if (this.#options.signal.aborted) return
     // Whatever a task says of inputs that are gone, the cause is that they are gone.
     this.#checkInputs(report, control.ended, failure.error.retryable && !failure.delivered)
+    if (this.#isUnreadable(failure)) return control.ended.reject(failure.error)
     const outcome = stages.onTaskFailed(report.state, index, failure)
     if (outcome.kind === 'fail')
       return control.ended.reject(failureError(outcome.why, failure.error))
@@ -476,6 +448,19 @@ export class QueryRun {
     this.#restart(numberOf(report.fragment, index))
     report.state = outcome.stage
     control.advance()
+  }
+
+  /** Tasks have not found what an executor wrote, though it lives, and it may be made again. */
+  #isUnreadable(failure: {
+    readonly unreadable: string | undefined
+    readonly delivered: boolean
+  }): boolean {
+    const { unreadable, delivered } = failure
+    if (unreadable === undefined || delivered || !this.#complaints.add(unreadable)) return false
+    const lost = new Set([unreadable])
+    if (!this.#mayMakeAgain(lost)) return false
+    this.#severed = lost
+    return true
   }
 
   #spec(report: Report, assignment: stages.Assignment, number: number): TaskSpec {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isSameAgain, loseOutputs, lostToCuts, type RepairedStage } from './repair.ts'
+import { Complaints, isSameAgain, loseOutputs, lostToCuts, type RepairedStage } from './repair.ts'
 import { newStage, type StageState, type TaskResult, toFinished, toRunning } from './stage.ts'
 
 const result: TaskResult = {
@@ -96,4 +96,12 @@ t.test('after rows that were chosen anew everything runs again', async (t) => {
   t.match(states[1]?.tasks, [{ kind: 'pending' }, { kind: 'pending' }])
   t.notOk(isSameAgain(reports, new Set(['a'])), 'and nothing of it may have been delivered')
   t.ok(isSameAgain(reports, new Set(['c'])))
+})
+
+t.test('what an executor wrote is made again when a second task could not read it', async (t) => {
+  const complaints = new Complaints()
+  t.notOk(complaints.add('a'), 'the reader may be the cause')
+  t.notOk(complaints.add('b'))
+  t.ok(complaints.add('a'))
+  t.notOk(complaints.add('a'), 'what was made since is given the same chance')
 })

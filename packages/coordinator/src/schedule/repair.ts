@@ -80,3 +80,19 @@ const tasksOn = (reports: readonly RepairedStage[], executors: ReadonlySet<strin
       state.tasks.filter((task) => task.kind === 'finished' && executors.has(task.executor)).length,
     0,
   )
+
+/** Complaints about one executor after which what it wrote is made again: the first may be the reader's or the link's. */
+const COMPLAINTS_MAX = 2
+
+/** Counts tasks that found segments of an executor that lives to be gone or damaged. */
+export class Complaints {
+  readonly #counts = new Map<string, number>()
+
+  /** True where there are enough of them; they are counted anew then. */
+  add(executor: string): boolean {
+    const count = (this.#counts.get(executor) ?? 0) + 1
+    this.#counts.set(executor, count)
+    if (count < COMPLAINTS_MAX) return false
+    return this.#counts.delete(executor)
+  }
+}

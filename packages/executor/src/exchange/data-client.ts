@@ -1,5 +1,10 @@
 import { type Clock, type Deferred, deferred, isMutant, type Log } from '@nyala/client/base'
-import { fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
+import {
+  fromErrorBody,
+  PROTOCOL_VERSION,
+  SqlError,
+  type SqlErrorOptions,
+} from '@nyala/client/protocol'
 import {
   CLOSE,
   Connection,
@@ -39,6 +44,16 @@ export class PullError extends SqlError {
 
   constructor(producer: string, message: string) {
     super('executor_lost', message)
+    this.producer = producer
+  }
+}
+
+/** A producer answers, but what it wrote is gone or damaged. */
+export class UnreadableError extends SqlError {
+  readonly producer: string
+
+  constructor(producer: string, message: string, options: SqlErrorOptions = {}) {
+    super('executor_lost', message, options)
     this.producer = producer
   }
 }
@@ -148,7 +163,7 @@ export class DataClient {
       case 'ended':
         return this.#onEnded(message.call, message.frames)
       case 'failed':
-        return this.#fail(message.call, fromErrorBody(message.error))
+        return this.#fail(message.call, this.#refused(fromErrorBody(message.error)))
     }
   }
 
@@ -182,6 +197,11 @@ export class DataClient {
 
   #failAll(reason: string): void {
     for (const call of this.#fetches.keys()) this.#fail(call, this.#lost(reason))
+  }
+
+  #refused(cause: SqlError): SqlError {
+    if (cause.error !== 'executor_lost') return cause
+    return new UnreadableError(this.#options.producer, cause.message, { cause })
   }
 
   #lost(reason: string): SqlError {

@@ -122,6 +122,8 @@ t.test('a segment that vanishes is lost, which is no fault of the statement', as
   await rm(path)
   const gone = await world.coordinator.run(reader(segments, { attempt: 2 }))
   t.match(gone.error, { error: 'executor_lost', message: /is gone/, retryable: true })
+  const producers = [damaged, cut, gone].map(({ unreadable }) => unreadable)
+  t.same(producers, ['e1', 'e1', 'e1'], 'and whoever wrote it is told of')
 })
 
 t.test(

@@ -7,7 +7,7 @@ import { type Clock, deferred, isMutant, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Frame } from '@nyala/client/wire'
 import type { Segment, TaskSpec } from '../protocol/index.ts'
-import { DataClient, GapError } from './data-client.ts'
+import { DataClient, GapError, UnreadableError } from './data-client.ts'
 import type { SegmentStore } from './segment-store.ts'
 
 /** Segments pulled at once for one task; more would only fill buffers. */
@@ -260,11 +260,8 @@ class SegmentFile {
 
   #corrupted(detail: string): SqlError {
     const { path, executor } = this.#segment
-    return new SqlError(
-      'executor_lost',
-      `segment "${path}" of executor "${executor}" came damaged`,
-      { detail },
-    )
+    const what = `segment "${path}" of executor "${executor}" came damaged`
+    return new UnreadableError(executor, what, { detail })
   }
 
   #notWritten(cause: unknown): SqlError {

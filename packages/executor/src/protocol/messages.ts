@@ -96,6 +96,8 @@ export const fromExecutor = s.union({
     error: errorBody,
     /** The executor whose segments could not be pulled from here. */
     unreached: s.optional(s.string),
+    /** The executor of whose segments one was found to be gone or damaged. */
+    unreadable: s.optional(s.string),
   }),
   /** The results that this executor has of a query, the newest attempt of each task. */
   queryTaken: s.object({

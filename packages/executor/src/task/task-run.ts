@@ -2,7 +2,7 @@ import { assert, type Clock, failpoint, type Log } from '@nyala/client/base'
 import { type Column, SqlError, toErrorBody } from '@nyala/client/protocol'
 import { chainCrc, crc32, setFrameCall, setFrameOrigin } from '@nyala/client/wire'
 import { type SegmentStore, spillLimitError } from '../exchange/segment-store.ts'
-import { PullError } from '../exchange/data-client.ts'
+import { PullError, UnreadableError } from '../exchange/data-client.ts'
 import type { PulledInputs, SegmentPuller } from '../exchange/segment-puller.ts'
 import { fromSystemError } from '../kernel/kernel-errors.ts'
 import type { KernelListener } from '../kernel/kernel-handle.ts'
@@ -82,7 +82,8 @@ export class TaskRun {
   #running: RunningTask | undefined
   #canceled = false
   #pulledBytes = 0
-  #inputPaths: readonly string[] = []
+  /** Of each segment that the kernel reads: its path here, and who wrote it. */
+  #inputs: readonly { readonly path: string; readonly producer: string }[] = []
   /** Rows were here at the last report of progress. */
   #rowsWait = false
   /** The first look at the files is over, and found them as they should be. */
@@ -188,7 +189,12 @@ export class TaskRun {
     }
     const { spec } = this
     const paths = new Map(inputs.map((input) => [input.exchange, input.paths]))
-    this.#inputPaths = inputs.flatMap((input) => input.paths)
+    this.#inputs = inputs.flatMap((input, i) =>
+      input.paths.map((path, j) => ({
+        path,
+        producer: spec.inputs[i]?.segments[j]?.executor ?? '',
+      })),
+    )
     this.#pulledBytes = inputs.reduce((sum, input) => sum + input.pulledBytes, 0)
     this.#state = { kind: 'running', delivery: 'held' }
     this.#running = this.#context.kernels.start(
@@ -378,7 +384,8 @@ export class TaskRun {
       kind: 'taskFailed',
       ...this.#ref,
       error: toErrorBody(error),
-      ...(reason instanceof PullError ? { unreached: reason.producer } : {}),
+      ...(error instanceof PullError ? { unreached: error.producer } : {}),
+      ...(error instanceof UnreadableError ? { unreadable: error.producer } : {}),
     }
     this.#state = { kind: 'failed', message }
     this.#buffer?.fail(error)
@@ -390,12 +397,10 @@ export class TaskRun {
   /** A segment that vanished or is damaged can be made again by its producer; a file of a table cannot. */
   #inputLost(error: SqlError): SqlError | undefined {
     if (!FILE_ERRORS.has(error.error)) return undefined
-    const path = this.#inputPaths.find((input) => error.message.includes(input))
-    if (path === undefined) return undefined
-    return new SqlError('executor_lost', `segment "${path}" cannot be read any more`, {
-      detail: error.message,
-      cause: error,
-    })
+    const input = this.#inputs.find(({ path }) => error.message.includes(path))
+    if (input === undefined) return undefined
+    const what = `segment "${input.path}" of executor "${input.producer}" cannot be read any more`
+    return new UnreadableError(input.producer, what, { detail: error.message, cause: error })
   }
 
   /** An error of the kernel that a limit of the query is the cause of. */

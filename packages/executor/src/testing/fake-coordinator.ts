@@ -29,6 +29,7 @@ export interface TaskOutcome {
   readonly inline: readonly Uint8Array[]
   readonly finished: Finished | undefined
   readonly error: SqlError | undefined
+  readonly unreadable: string | undefined
 }
 
 interface Watched {
@@ -204,6 +205,7 @@ export class FakeCoordinator {
       inline: watched.inline,
       finished: message.kind === 'taskFinished' ? message : undefined,
       error: message.kind === 'taskFailed' ? fromErrorBody(message.error) : undefined,
+      unreadable: message.kind === 'taskFailed' ? message.unreadable : undefined,
     })
   }
 
