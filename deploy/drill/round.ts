@@ -160,9 +160,9 @@ export class Round {
 
   async run(): Promise<RoundResult> {
     const { drill, clock } = this.options
-    await this.#whole()
-    await this.#startLoad()
     try {
+      await this.#whole()
+      await this.#startLoad()
       await drill.run(this)
       this.load.gate.open()
       await this.loadRecovered()
@@ -180,7 +180,8 @@ export class Round {
       this.#failures.push({ claim: error.claim, failure: error.message })
     } finally {
       await this.options.links?.set([])
-      await this.load.close()
+      // What clients still try would keep the process alive.
+      await this.#load?.close()
     }
     return this.#result()
   }
@@ -322,7 +323,7 @@ export class Round {
   }
 
   #result(): RoundResult {
-    const { calls, clients } = this.load
+    const { calls = [], clients = [] } = this.#load ?? {}
     const seen = this.logged()
     const { drill } = this.options
     const first = (test: (line: LogLine) => boolean): number | undefined => {
@@ -337,7 +338,7 @@ export class Round {
       drill.bounds.leaderMs === undefined
         ? undefined
         : first((line) => line.member !== this.#victim && line.event === 'elected')
-    const worstStallMs = Math.max(...clients.map((client) => client.worstStallMs))
+    const worstStallMs = Math.max(0, ...clients.map((client) => client.worstStallMs))
     return {
       checks: [
         ...this.#failures,

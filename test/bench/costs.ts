@@ -52,11 +52,18 @@ const ROWS: readonly Probe[] = [
     count: `SELECT 2 * count(*) FROM lineitem`,
   },
   {
-    cost: 'scanValue',
-    what: 'text of many values in a file',
-    sql: 'SELECT bit_xor(o_orderkey), max(strlen(o_comment)), max(strlen(o_clerk)) FROM orders',
+    cost: 'scanText',
+    what: 'text of as many values as rows in a file',
+    sql: 'SELECT bit_xor(o_orderkey), max(strlen(o_comment)) FROM orders',
     without: 'SELECT bit_xor(o_orderkey) FROM orders',
-    count: `SELECT 2 * count(*) FROM orders`,
+    count: `SELECT count(*) FROM orders`,
+  },
+  {
+    cost: 'pattern',
+    what: 'row and LIKE with two pieces',
+    sql: `SELECT bit_xor(o_orderkey), max(strlen(o_comment)) FROM orders WHERE o_comment NOT LIKE '%special%requests%'`,
+    without: 'SELECT bit_xor(o_orderkey), max(strlen(o_comment)) FROM orders',
+    count: `SELECT count(*) FROM orders`,
   },
   {
     cost: 'filter',

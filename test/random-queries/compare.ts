@@ -19,9 +19,10 @@ export function difference(wanted: Rows, got: Rows, expectation: Expectation): s
   if (wanted.rows.length !== got.rows.length) {
     return `want ${wanted.rows.length} rows, got ${got.rows.length}\n${sample(wanted, got)}`
   }
+  const ordered = comparable(wanted, got, expectation.ordered)
   for (const [i, row] of wanted.rows.entries()) {
     const other = got.rows[i] ?? []
-    const column = expectation.ordered.find((c) => !sameValue(row[c], other[c]))
+    const column = ordered.find((c) => !sameValue(row[c], other[c]))
     if (column !== undefined) {
       return `row ${i} is out of order in column ${column + 1}: want ${text(row[column])}, got ${text(other[column])}\n${sample(wanted, got)}`
     }
@@ -29,6 +30,19 @@ export function difference(wanted: Rows, got: Rows, expectation: Expectation): s
   if (!expectation.complete) return undefined
   const missing = unmatched(wanted, got)
   return missing === undefined ? undefined : `no row like ${missing}\n${sample(wanted, got)}`
+}
+
+/**
+ * The columns of an order up to the first one with floats that are not the same to the last bit: rows that are equal there
+ * in one answer may not be in the other, and what is next in the order does not decide between them.
+ */
+function comparable(wanted: Rows, got: Rows, ordered: readonly number[]): readonly number[] {
+  const first = ordered.findIndex((c) =>
+    wanted.rows.some(
+      (row, i) => typeof row[c] === 'number' && !Object.is(row[c], got.rows[i]?.[c]),
+    ),
+  )
+  return first < 0 ? ordered : ordered.slice(0, first + 1)
 }
 
 /** A row of `wanted` that has no partner among `got`; each row is the partner of one only. */

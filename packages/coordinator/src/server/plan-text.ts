@@ -156,7 +156,7 @@ function howRead(fragment: Fragment, scan: number): string {
   return isAlone ? 'read whole' : 'read whole by every task'
 }
 
-const sizeText = ({ rows, bytes }: { readonly rows: number; readonly bytes: number }): string =>
+export const sizeText = ({ rows, bytes }: { readonly rows: number; readonly bytes: number }): string =>
   `${countText(rows)}, ${formatBytes(bytes)}`
 
 /** `1.2 M rows`: what is estimated is not known to the last digit. */

@@ -1,5 +1,8 @@
 import t from 'tap'
+import type { TaskPart } from '../plan/fragment/tasks.ts'
+import type { Fragment, PhysicalPlan } from '../plan/physical-plan.ts'
 import { profileText, type QueryProfile } from './profile.ts'
+import { bucketUse, executorShares, skewOf } from './stage-profile.ts'
 
 const profileWith = (operators: unknown): QueryProfile => ({
   reason: 'one fragment',
@@ -8,7 +11,10 @@ const profileWith = (operators: unknown): QueryProfile => ({
     {
       fragment: 0,
       output: 'result to the client',
+      plannedAgain: false,
       elapsedMs: 10,
+      skew: 1,
+      executors: [],
       tasks: [
         {
           task: 0,
@@ -21,6 +27,7 @@ const profileWith = (operators: unknown): QueryProfile => ({
           peakMemoryBytes: 0,
           spillBytes: 0,
           pulledBytes: 0,
+          writtenBytes: 0,
           operators,
         },
       ],
@@ -96,3 +103,60 @@ t.test(
     t.end()
   },
 )
+
+t.test('a stage says why it is as it is, what became of its buckets, and who did what', (t) => {
+  const [plain] = profileWith(null).stages
+  const [task] = plain?.tasks ?? []
+  if (plain === undefined || task === undefined) throw new Error('there is a stage with a task')
+  const tasks = [
+    { ...task, writtenBytes: 1024, peakMemoryBytes: 2048 },
+    { ...task, task: 1, rows: 4, elapsedMs: 27, writtenBytes: 1024, peakMemoryBytes: 1024 },
+    { ...task, task: 2, executor: 'e0' },
+  ]
+  const stage = {
+    ...plain,
+    plannedAgain: true,
+    because: 'broadcast: 1 kB ≤ 64 MB',
+    expected: { rows: 100, bytes: 4096 },
+    buckets: { all: 8, empty: 3, joined: 4, cut: 1 },
+    skew: skewOf(tasks),
+    executors: executorShares(tasks),
+    tasks,
+  }
+  const lines = profileText({ reason: 'distributed', planMs: 1, stages: [stage] })
+  t.strictSame(lines.slice(3, 9), [
+    'stage 0 → result to the client: 3 tasks, 10.0 ms, skew 1.80',
+    '  planned again, by what the stages before had written',
+    '  because broadcast: 1 kB ≤ 64 MB',
+    '  expected 100 rows, 4.1 kB, has made 6 rows',
+    '  8 buckets, 3 empty, 4 put together with others, 1 cut',
+    '  executor e0: 1 task, 1 rows, cpu 8.0 ms, input 0 bytes, pulled 0 bytes, written 0 bytes, memory 0 bytes, spill 0 bytes',
+  ])
+  t.match(
+    lines[9],
+    /executor e1: 2 tasks, 5 rows, cpu 16.0 ms, .* written 2.* memory 2.* spill 0 bytes$/,
+  )
+  t.end()
+})
+
+t.test('buckets are counted by what their tasks read', (t) => {
+  const input = { exchange: 5, use: 'buckets', columns: [] } as const
+  const reader = { inputs: [input], output: { kind: 'result' } } as unknown as Fragment
+  const output = { kind: 'exchange', exchange: 4, keys: ['k'], buckets: 8 } as const
+  const writer = { output } as unknown as Fragment
+  const plan = { exchanges: new Map([[5, { sameAs: 4 }]]) } as unknown as PhysicalPlan
+  const cut = { exchange: 5, producers: new Set(['1/0']) }
+  const parts: readonly TaskPart[] = [
+    { kind: 'buckets', buckets: new Set([2]), cut },
+    { kind: 'buckets', buckets: new Set([2]), cut },
+    { kind: 'buckets', buckets: new Set([0, 1, 5]) },
+    { kind: 'buckets', buckets: new Set([7]) },
+  ]
+  const all = [{ fragment: writer }, { fragment: reader, parts }]
+  t.strictSame(bucketUse(plan, { fragment: reader, parts }, all), {
+    ...{ all: 8, empty: 3 },
+    ...{ joined: 3, cut: 1 },
+  })
+  t.equal(bucketUse(plan, { fragment: { ...reader, inputs: [] }, parts: [] }, all), undefined)
+  t.end()
+})

@@ -1,9 +1,17 @@
 import { formatBytes } from '../plan/format.ts'
 import { type PhysicalPlan, taskBytes } from '../plan/physical-plan.ts'
 import type { QueryRun } from '../schedule/query-run.ts'
+import type { StageReport } from '../schedule/run-exchanges.ts'
 import { TASKS_PER_FRAGMENT_MAX } from '../schedule/task-numbers.ts'
 import type { ResumedRun } from '../schedule/resumed-run.ts'
-import { outputText } from './plan-text.ts'
+import { countText, outputText, sizeText } from './plan-text.ts'
+import {
+  type BucketUse,
+  bucketUse,
+  executorShares,
+  type ExecutorShare,
+  skewOf,
+} from './stage-profile.ts'
 
 /** What a query did, stage by stage; JSON as it stands, text by {@link profileText}. */
 export interface QueryProfile {
@@ -15,7 +23,18 @@ export interface QueryProfile {
 export interface StageProfile {
   readonly fragment: number
   readonly output: string
+  /** Why its rows went where they went. */
+  readonly because?: string | undefined
+  /** It is not of the first plan: what earlier stages wrote was found to be other than expected. */
+  readonly plannedAgain: boolean
+  /** What was expected to come out of it. */
+  readonly expected?: { readonly rows: number; readonly bytes: number } | undefined
+  /** What became of the buckets that it read, where it read any. */
+  readonly buckets?: BucketUse | undefined
   readonly elapsedMs: number
+  /** The longest task's time divided by the mean. */
+  readonly skew: number
+  readonly executors: readonly ExecutorShare[]
   readonly tasks: readonly TaskProfile[]
 }
 
@@ -30,6 +49,8 @@ export interface TaskProfile {
   readonly peakMemoryBytes: number
   readonly spillBytes: number
   readonly pulledBytes: number
+  /** Of segments; a result is not written. */
+  readonly writtenBytes: number
   /** The kernel's operator tree. */
   readonly operators: unknown
 }
@@ -42,30 +63,47 @@ export function profileOf(
   return {
     reason: plan.reason,
     planMs,
-    stages: run.reports.map(({ fragment, parts, state, startedMs, endedMs }) => ({
-      fragment: fragment.id,
-      output: outputText(fragment),
-      elapsedMs: (endedMs ?? startedMs) - startedMs,
-      tasks: state.tasks.flatMap((task, index): readonly TaskProfile[] => {
-        if (task.kind !== 'finished') return []
-        const { statistics } = task
-        return [
-          {
-            task: index,
-            attempt: task.attempt,
-            executor: task.executor,
-            inputBytes: taskBytes(plan, fragment, parts[index] ?? { kind: 'all' }),
-            rows: task.rows,
-            elapsedMs: statistics.elapsedMs,
-            cpuMs: statistics.cpuMs,
-            peakMemoryBytes: statistics.peakMemoryBytes,
-            spillBytes: statistics.spillBytes,
-            pulledBytes: statistics.pulledBytes,
-            operators: parseOperators(task.profile),
-          },
-        ]
-      }),
-    })),
+    stages: run.reports.map((report) => stageProfile(plan, report, run.reports)),
+  }
+}
+
+function stageProfile(
+  plan: PhysicalPlan,
+  report: StageReport,
+  reports: readonly StageReport[],
+): StageProfile {
+  const { fragment, parts, state, startedMs, endedMs } = report
+  const tasks = state.tasks.flatMap((task, index): readonly TaskProfile[] => {
+    if (task.kind !== 'finished') return []
+    const { statistics } = task
+    return [
+      {
+        task: index,
+        attempt: task.attempt,
+        executor: task.executor,
+        inputBytes: taskBytes(plan, fragment, parts[index] ?? { kind: 'all' }),
+        rows: task.rows,
+        elapsedMs: statistics.elapsedMs,
+        cpuMs: statistics.cpuMs,
+        peakMemoryBytes: statistics.peakMemoryBytes,
+        spillBytes: statistics.spillBytes,
+        pulledBytes: statistics.pulledBytes,
+        writtenBytes: task.segments.reduce((sum, { bytes }) => sum + bytes, 0),
+        operators: parseOperators(task.profile),
+      },
+    ]
+  })
+  return {
+    fragment: fragment.id,
+    output: outputText(fragment),
+    because: fragment.why,
+    plannedAgain: !plan.fragments.includes(fragment),
+    expected: fragment.expected,
+    buckets: bucketUse(plan, report, reports),
+    elapsedMs: (endedMs ?? startedMs) - startedMs,
+    skew: skewOf(tasks),
+    executors: executorShares(tasks),
+    tasks,
   }
 }
 
@@ -82,13 +120,22 @@ export function resumedProfileOf(run: ResumedRun, elapsedMs: number): QueryProfi
     peakMemoryBytes: result.statistics.peakMemoryBytes,
     spillBytes: result.statistics.spillBytes,
     pulledBytes: result.statistics.pulledBytes,
+    writtenBytes: 0,
     operators: parseOperators(result.profile),
   }))
   const fragment = Math.floor((run.endedHere[0]?.result.task ?? 0) / TASKS_PER_FRAGMENT_MAX)
   return {
     reason: 'the query was begun at another coordinator; this is what went on here',
     planMs: 0,
-    stages: tasks.length === 0 ? [] : [{ fragment, output: 'result', elapsedMs, tasks }],
+    stages:
+      tasks.length === 0
+        ? []
+        : [
+            {
+              ...{ fragment, output: 'result', plannedAgain: false, elapsedMs, tasks },
+              ...{ skew: skewOf(tasks), executors: executorShares(tasks) },
+            },
+          ],
   }
 }
 
@@ -105,17 +152,15 @@ function parseOperators(profile: string | undefined): unknown {
 export function profileText(profile: QueryProfile): readonly string[] {
   const lines = [profile.reason, `planned in ${ms(profile.planMs)}`]
   for (const stage of profile.stages) {
-    const times = stage.tasks.map((t) => t.elapsedMs)
-    const mean = times.reduce((a, b) => a + b, 0) / Math.max(1, times.length)
-    const skew = mean > 0 ? Math.max(...times) / mean : 1
     lines.push(
       '',
-      `stage ${stage.fragment} → ${stage.output}: ${stage.tasks.length} tasks, ${ms(stage.elapsedMs)}, skew ${skew.toFixed(2)}`,
+      `stage ${stage.fragment} → ${stage.output}: ${stage.tasks.length} tasks, ${ms(stage.elapsedMs)}, skew ${stage.skew.toFixed(2)}`,
+      ...decisionLines(stage),
+      ...stage.executors.map(shareLine),
     )
     for (const t of stage.tasks) {
       lines.push(
-        `  task ${t.task} on ${t.executor}${t.attempt > 0 ? ` (attempt ${t.attempt})` : ''}: ${t.rows} rows, ${ms(t.elapsedMs)}, cpu ${ms(t.cpuMs)}, ` +
-          `input ${formatBytes(t.inputBytes)}, pulled ${formatBytes(t.pulledBytes)}, memory ${formatBytes(t.peakMemoryBytes)}, spill ${formatBytes(t.spillBytes)}`,
+        `  task ${t.task} on ${t.executor}${t.attempt > 0 ? ` (attempt ${t.attempt})` : ''}: ${t.rows} rows, ${ms(t.elapsedMs)}, ${workText(t)}`,
       )
     }
     const widest = stage.tasks.toSorted((a, b) => b.elapsedMs - a.elapsedMs)[0]
@@ -125,6 +170,49 @@ export function profileText(profile: QueryProfile): readonly string[] {
   }
   return lines
 }
+
+/** What was decided of the stage, some of it only once the stages before had ended. */
+function decisionLines({
+  plannedAgain,
+  because,
+  expected,
+  buckets,
+  tasks,
+}: StageProfile): readonly string[] {
+  const lines: string[] = []
+  if (plannedAgain) lines.push('  planned again, by what the stages before had written')
+  if (because !== undefined) lines.push(`  because ${because}`)
+  if (expected !== undefined) {
+    const rows = tasks.reduce((sum, task) => sum + task.rows, 0)
+    lines.push(`  expected ${sizeText(expected)}, has made ${countText(rows)}`)
+  }
+  if (buckets !== undefined) {
+    const { all, empty, joined, cut } = buckets
+    const told = [`${all} buckets`, `${empty} empty`, `${joined} put together with others`]
+    lines.push(`  ${[...told, `${cut} cut`].join(', ')}`)
+  }
+  return lines
+}
+
+function shareLine(share: ExecutorShare): string {
+  const tasks = `${share.tasks} task${share.tasks === 1 ? '' : 's'}`
+  return `  executor ${share.executor}: ${tasks}, ${share.rows} rows, ${workText(share)}`
+}
+
+const workText = (
+  work: Pick<
+    TaskProfile,
+    'cpuMs' | 'inputBytes' | 'pulledBytes' | 'writtenBytes' | 'peakMemoryBytes' | 'spillBytes'
+  >,
+): string =>
+  [
+    `cpu ${ms(work.cpuMs)}`,
+    `input ${formatBytes(work.inputBytes)}`,
+    `pulled ${formatBytes(work.pulledBytes)}`,
+    `written ${formatBytes(work.writtenBytes)}`,
+    `memory ${formatBytes(work.peakMemoryBytes)}`,
+    `spill ${formatBytes(work.spillBytes)}`,
+  ].join(', ')
 
 interface Operator {
   readonly operator_name?: string

@@ -1,3 +1,6 @@
+import type { Expression } from '../../sql/ir.ts'
+import { visitTree } from '../../sql/ir/tree.ts'
+import type { SqlType } from '../../sql/sql-types.ts'
 import { estimate, type EstimateWorld, type ExchangeSize } from '../estimate/estimate.ts'
 import { columnsOf, inputsOf, type JoinType, type Relation } from '../logical/relation.ts'
 import { divideApart } from '../apart.ts'
@@ -17,7 +20,11 @@ export type Estimate = (relation: Relation) => Size
  * moving them: the kernel copies each into the partition that it belongs to before it writes.
  */
 const SCAN_VALUE_NS = 8
+/** A text that is hardly ever the same: it is in no dictionary, and all of it is copied. */
+const SCAN_TEXT_NS = 50
 const FILTER_NS = 3
+/** Looking for a pattern in a text. */
+const PATTERN_NS = 45
 const PROJECT_NS = 3
 export const BUILD_NS = 70
 const PROBE_NS = 20
@@ -51,7 +58,9 @@ export const PLAN_LEAF_NS = 600_000
 /** All of them, for those who measure them again. */
 export const COST_NS = {
   scanValue: SCAN_VALUE_NS,
+  scanText: SCAN_TEXT_NS,
   filter: FILTER_NS,
+  pattern: PATTERN_NS,
   project: PROJECT_NS,
   build: BUILD_NS,
   probe: PROBE_NS,
@@ -201,13 +210,13 @@ export class Costs {
       inputsOf(relation).reduce((sum, input) => sum + this.size(input).rows, 0)
     switch (relation.kind) {
       case 'scan':
-        return rows * Math.max(1, relation.columns.length) * SCAN_VALUE_NS
+        return rows * this.#scanning(relation)
       case 'exchange': {
         const ranged = relation.range === undefined ? 0 : RANGE_NS
         return rows * (Math.max(1, relation.columns.length) * READ_VALUE_NS + ranged)
       }
       case 'filter':
-        return before() * relation.conjuncts.length * FILTER_NS
+        return before() * relation.conjuncts.reduce((sum, e) => sum + filteringOf(e), 0)
       case 'project':
         return rows * PROJECT_NS
       case 'join':
@@ -246,10 +255,34 @@ export class Costs {
     }
   }
 
+  /** Reading one row of a table. */
+  #scanning(relation: Relation): number {
+    const { rows, columns } = estimate(relation, this.#world)
+    let sum = 0
+    for (const { type, distinct } of columns.values())
+      sum += isText(type) && distinct * 2 > rows ? SCAN_TEXT_NS : SCAN_VALUE_NS
+    return Math.max(SCAN_VALUE_NS, sum)
+  }
+
   /** Columns that an exchange of the relation carries. */
   width(relation: Relation, needed: ReadonlySet<string>): number {
     return columnsOf(relation).filter((c) => needed.has(c.name)).length
   }
+}
+
+const isText = (type: SqlType): boolean => type.kind === 'simple' && type.name === 'VARCHAR'
+
+/** Functions of DuckDB that look at the whole of a text: LIKE and its kin, and regular expressions. */
+const PATTERNS = /^(!?~~\*?|(not_)?i?like(_escape)?|contains|regexp_(full_match|matches))$/
+
+/** Asking one row for one condition. */
+function filteringOf(condition: Expression): number {
+  let patterns = 0
+  visitTree(condition, (node) => {
+    if (node.kind === 'function' && 'name' in node && PATTERNS.test(String(node.name))) patterns++
+    return undefined
+  })
+  return FILTER_NS + patterns * PATTERN_NS
 }
 
 /** True for what looks at each row of one table by itself. */

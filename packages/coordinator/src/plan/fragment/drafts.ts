@@ -19,7 +19,10 @@ export interface Draft {
   readonly id: number
   readonly stream: Stream
   readonly columns: readonly PlanColumn[]
-  /** Columns that the stream has besides. Other names that are needed are no columns: those of a lambda's parameters. */
+  /**
+   * Columns that the stream has besides, or the relation where the stream is one of its columns alone. Other names that
+   * are needed are no columns: those of a lambda's parameters.
+   */
   readonly lacking: readonly PlanColumn[]
   /** Expressions over `columns` whose hash says the bucket; none for an exchange that is not in buckets. */
   readonly keys: readonly Expression[]
@@ -174,15 +177,16 @@ export class Drafts {
     if (unfit !== undefined)
       throw new NotDistributable(`a value of type ${unfit} cannot be exchanged without loss`)
     const id = this.#drafts.length
+    const { content = 'rows' } = input
     const expected = input.expected ?? this.#ownSize(input, carried)
     this.#drafts.push({
       id,
       stream,
       columns: carried,
-      lacking: made.filter((c) => !carried.includes(c)),
+      lacking: lackingOf([...made, ...(isOfColumns(content) ? columnsOf(of) : [])], carried),
       keys: input.keys ?? [],
       of,
-      content: input.content ?? 'rows',
+      content,
       why: input.why,
       expected,
     })
@@ -213,6 +217,17 @@ export class Drafts {
     }
     return streamOf(exchange, source)
   }
+}
+
+/** What is carried has the columns of its relation; parts of an aggregation, and bounds, have others. */
+const isOfColumns = (content: Content): boolean => content !== 'partial' && content !== 'bounds'
+
+function lackingOf(
+  all: readonly PlanColumn[],
+  carried: readonly PlanColumn[],
+): readonly PlanColumn[] {
+  const names = new Set(carried.map(({ name }) => name))
+  return all.filter(({ name }) => !names.has(name))
 }
 
 interface Wanted {
