@@ -156,8 +156,13 @@ function howRead(fragment: Fragment, scan: number): string {
   return isAlone ? 'read whole' : 'read whole by every task'
 }
 
-export const sizeText = ({ rows, bytes }: { readonly rows: number; readonly bytes: number }): string =>
-  `${countText(rows)}, ${formatBytes(bytes)}`
+export const sizeText = ({
+  rows,
+  bytes,
+}: {
+  readonly rows: number
+  readonly bytes: number
+}): string => `${countText(rows)}, ${formatBytes(bytes)}`
 
 /** `1.2 M rows`: what is estimated is not known to the last digit. */
 export function countText(rows: number): string {
