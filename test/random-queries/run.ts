@@ -89,7 +89,7 @@ const CLAIM_CHANCE = 0.5
 const LOSS_CHANCE = 0.15
 const ENOUGH_CHANCE = 0.7
 /** More often than any query here has exchanges: what has been written is then written again and again. */
-const PLANS_MAX = 60
+const PLANS_MAX = 200
 
 interface Stage {
   readonly fragment: Fragment
