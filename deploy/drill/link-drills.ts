@@ -1,5 +1,5 @@
 import type { Fault } from './fault-proxy.ts'
-import { CLIENT } from './links.ts'
+import { CLIENT, type LinkFault } from './links.ts'
 import type { Drill, Round } from './round.ts'
 import {
   busyExecutor,
@@ -104,10 +104,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     run: async (round) => {
       const victim = await streaming(round)
       round.began(victim)
-      await round.links.set([
-        { from: 'any', to: victim, fault: BLACKHOLE },
-        { from: victim, to: 'any', fault: BLACKHOLE },
-      ])
+      await round.links.set(cutBetween('any', victim))
       round.load.gate.open()
       await round.loadRecovered()
       await round.links.set([])
@@ -141,16 +138,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     bounds: { stallMs: 8_000 },
     links: true,
     apart: true,
-    run: async (round) => {
-      const [one = '', other = ''] = round.options.prng.shuffle(await round.ids('executor'))
-      round.began(`${one} and ${other}`)
-      await round.links.set([
-        { from: one, to: other, fault: BLACKHOLE },
-        { from: other, to: one, fault: BLACKHOLE },
-      ])
-      await round.loadRecovered()
-      await round.links.set([])
-    },
+    run: cutPair,
     notices: ({ event }) => event === 'executorsCut',
     mutant: { name: 'patient-pulls', fails: ['stall'] },
   },
@@ -162,16 +150,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     links: true,
     apart: true,
     executors: 2,
-    run: async (round) => {
-      const [one = '', other = ''] = await round.ids('executor')
-      round.began(`${one} and ${other}`)
-      await round.links.set([
-        { from: one, to: other, fault: BLACKHOLE },
-        { from: other, to: one, fault: BLACKHOLE },
-      ])
-      await round.loadRecovered()
-      await round.links.set([])
-    },
+    run: cutPair,
     notices: ({ event }) => event === 'executorsCut',
     mutant: { name: 'no-one-side', fails: ['errors', 'stall'] },
   },
@@ -291,10 +270,22 @@ const CUT_OFF_MS = 5_000
 async function cutFromExecutors(round: Round, victim: string): Promise<void> {
   const executors = await round.ids('executor')
   round.began(victim)
-  await round.links.set([
-    { from: executors, to: victim, fault: BLACKHOLE },
-    { from: victim, to: executors, fault: BLACKHOLE },
-  ])
+  await round.links.set(cutBetween(executors, victim))
+}
+
+/** Whoever dials the other: no byte passes. */
+const cutBetween = (one: LinkFault['from'], other: LinkFault['from']): readonly LinkFault[] => [
+  { from: one, to: other, fault: BLACKHOLE },
+  { from: other, to: one, fault: BLACKHOLE },
+]
+
+/** Two executors that do not reach each other, any two where there are more. */
+async function cutPair(round: Round): Promise<void> {
+  const [one = '', other = ''] = round.options.prng.shuffle(await round.ids('executor'))
+  round.began(`${one} and ${other}`)
+  await round.links.set(cutBetween(one, other))
+  await round.loadRecovered()
+  await round.links.set([])
 }
 
 /** Control sockets, results and segments, each way: what is doubled is dropped, what is missing is asked for again. */

@@ -23,12 +23,7 @@ export const MOMENT_DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'stream', 'stream'],
     bounds: { stallMs: 3_000 },
     failpoints: true,
-    run: async (round) => {
-      for (const [i, name] of COORDINATOR_MOMENTS.entries()) {
-        if (i > 0) await round.whole()
-        await strikeAt(round, name, i === 0)
-      }
-    },
+    run: (round) => strikeAtAll(round, COORDINATOR_MOMENTS),
     mutant: { name: 'no-hold', fails: ['errors'] },
   },
   {
@@ -37,18 +32,24 @@ export const MOMENT_DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'slow', 'slow'],
     bounds: { stallMs: 3_000 },
     failpoints: true,
-    run: (round) => strikeAt(round, 'task.ending', true),
+    run: (round) => strikeAtAll(round, ['task.ending']),
     mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
   },
 ]
 
-/** Arms a failpoint and waits until somebody was struck there; the first strike is when time begins to count. */
-export async function strikeAt(round: Round, name: Failpoint, isFirst: boolean): Promise<void> {
-  await struckAt(round, name, { isFirst })
-  await round.loadRecovered()
+/** Kills whoever comes first to each of these, one after another, each time that all is well again. */
+export async function strikeAtAll(round: Round, moments: readonly Failpoint[]): Promise<void> {
+  for (const [i, name] of moments.entries()) {
+    if (i > 0) await round.whole()
+    await struckAt(round, name, { isFirst: i === 0 })
+    await round.loadRecovered()
+  }
 }
 
-/** The same, without waiting for the clients; resolves with who was struck. */
+/**
+ * Arms a failpoint and waits until somebody was struck there; the first strike is when time begins to count. Resolves with
+ * who was struck.
+ */
 export async function struckAt(
   round: Round,
   name: Failpoint,

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { pathsOf } from '../local/layout.ts'
 import type { Drill, Round } from './round.ts'
 import { busyExecutor, MOVED_MS } from './strikes.ts'
+import { mountTmpfs, unlessRoot } from './tmpfs.ts'
 
 /** Drills of what machines run short of: room and directories on disks, descriptors, bytes that stay as they are. */
 export const SHORTAGE_DRILLS: readonly Drill[] = [
@@ -61,7 +62,7 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     summary: 'the file system that an executor writes segments to is full: its tasks go elsewhere',
     load: ['small', 'divided', 'divided'],
     bounds: { stallMs: 3_000 },
-    cannotRun: () => (process.getuid?.() === 0 ? undefined : 'only root can mount a file system'),
+    cannotRun: unlessRoot,
     run: fillExchange,
     mutant: { name: 'no-room-elsewhere', fails: ['errors'] },
   },
@@ -94,8 +95,7 @@ async function fillExchange(round: Round): Promise<void> {
   const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
   const directory = join(pathsOf(round.options.target.dir).data, 'exchange', victim)
   round.began(victim)
-  const run = promisify(execFile)
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${FULL_BYTES}`, 'tmpfs', directory])
+  const unmount = await mountTmpfs(directory, FULL_BYTES)
   try {
     await round.until('errors', round.bound(MOVED_MS), () =>
       round.logged().some(({ fields }) => fields['error'] === 'disk_full')
@@ -104,10 +104,10 @@ async function fillExchange(round: Round): Promise<void> {
     )
     await round.loadRecovered()
   } finally {
-    // Lazily: a kernel may have a file open there.
-    await run('umount', ['-l', directory])
+    await unmount()
   }
 }
+
 /** Room for directories, not for rows: a page. */
 const FULL_BYTES = 4096
 

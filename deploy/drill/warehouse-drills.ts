@@ -1,7 +1,17 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, readdirSync, readSync, rmSync, statSync } from 'node:fs'
-import { statfsSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { connect, SqlError } from '@nyala/client'
@@ -9,10 +19,24 @@ import { pathsOf } from '../local/layout.ts'
 import type { Call } from './load.ts'
 import type { Drill, Round } from './round.ts'
 import { MOVED_MS } from './strikes.ts'
+import { mountTmpfs, unlessRoot } from './tmpfs.ts'
 
 /** Places in data files that are changed, one after another. */
 const FLIPS = 8
-const WAREHOUSE_BYTES = 96 * 1024 * 1024
+
+/** What writers may be told: typed, and nothing is half done. */
+const NO_ROOM: ReadonlySet<string> = new Set(['disk_full', 'io_error'])
+const isRefused = ({ error }: Call): boolean => error !== undefined && NO_ROOM.has(error.error)
+
+/** Of drills in which nothing can be written where managed tables lie. */
+const REFUSING = {
+  load: ['append', 'fill', 'transfer', 'small'],
+  bounds: { stallMs: 10_000 },
+  warehouseBytes: 96 * 1024 * 1024,
+  cannotRun: unlessRoot,
+  allows: isRefused,
+  mutant: { name: 'no-staged-removal', fails: ['tidy'] },
+} as const satisfies Partial<Drill>
 
 /** Drills of the disk that managed tables lie on: it is full, it is read-only, it does not give back what was written. */
 export const WAREHOUSE_DRILLS: readonly Drill[] = [
@@ -27,33 +51,16 @@ export const WAREHOUSE_DRILLS: readonly Drill[] = [
   {
     name: 'warehouse-full',
     summary: 'there is no room left where managed tables lie',
-    load: ['append', 'fill', 'transfer', 'small'],
-    bounds: { stallMs: 10_000 },
-    warehouseBytes: WAREHOUSE_BYTES,
-    cannotRun: withoutRoot,
-    run: (round) => withoutRoom(round),
-    allows: ({ error }) => error !== undefined && NO_ROOM.has(error.error),
-    mutant: { name: 'no-staged-removal', fails: ['tidy'] },
+    ...REFUSING,
+    run: fillWarehouse,
   },
   {
     name: 'warehouse-read-only',
     summary: 'where managed tables lie nothing can be written',
-    load: ['append', 'fill', 'transfer', 'small'],
-    bounds: { stallMs: 10_000 },
-    warehouseBytes: WAREHOUSE_BYTES,
-    cannotRun: withoutRoot,
+    ...REFUSING,
     run: readOnly,
-    allows: ({ error }) => error !== undefined && NO_ROOM.has(error.error),
-    mutant: { name: 'no-staged-removal', fails: ['tidy'] },
   },
 ]
-
-function withoutRoot(): string | undefined {
-  return process.getuid?.() === 0 ? undefined : 'only root can mount a file system'
-}
-
-/** What writers may be told: typed, and nothing is half done. */
-const NO_ROOM: ReadonlySet<string> = new Set(['disk_full', 'io_error'])
 
 export const warehouseOf = (dir: string): string => join(pathsOf(dir).data, 'warehouse')
 
@@ -70,12 +77,12 @@ async function flipBits(round: Round): Promise<void> {
   round.began(path)
   for (let flip = 0; flip < FLIPS; flip++) {
     const offset = prng.below(statSync(path).size)
-    flipBit(path, offset, prng.below(8))
+    const restore = flipBit(path, offset, prng.below(8))
     const told = await db.query(read).then(
       ({ rows }) => `rows: ${JSON.stringify(rows, (_, value: unknown) => String(value))}`,
       (error: unknown) => error,
     )
-    flipBack(path)
+    restore()
     const isNamed =
       told instanceof SqlError && told.error === 'data_corrupted' && told.message.includes(path)
     const what = told instanceof SqlError ? `${told.error}: ${told.message}` : String(told)
@@ -89,28 +96,27 @@ async function flipBits(round: Round): Promise<void> {
   await round.loadRecovered()
 }
 
-let flipped: { readonly offset: number; readonly byte: number } | undefined
+/** Changes a bit of a file, and returns what makes it right again. */
+function flipBit(path: string, offset: number, bit: number): () => void {
+  const right = Buffer.alloc(1)
+  const file = openSync(path, 'r')
+  try {
+    readSync(file, right, 0, 1, offset)
+  } finally {
+    closeSync(file)
+  }
+  writeByte(path, offset, (right[0] ?? 0) ^ (1 << bit))
+  return () => writeByte(path, offset, right[0] ?? 0)
+}
 
-function flipBit(path: string, offset: number, bit: number): void {
-  const byte = Buffer.alloc(1)
+function writeByte(path: string, offset: number, byte: number): void {
   const file = openSync(path, 'r+')
   try {
-    readSync(file, byte, 0, 1, offset)
-    flipped = { offset, byte: byte[0] ?? 0 }
-    byte[0] = (byte[0] ?? 0) ^ (1 << bit)
-    writeSync(file, byte, 0, 1, offset)
+    writeSync(file, Buffer.from([byte]), 0, 1, offset)
     fsyncSync(file)
   } finally {
     closeSync(file)
   }
-}
-
-function flipBack(path: string): void {
-  if (flipped === undefined) return
-  const file = openSync(path, 'r+')
-  writeSync(file, Buffer.from([flipped.byte]), 0, 1, flipped.offset)
-  closeSync(file)
-  flipped = undefined
 }
 
 function dataFilesOf(dir: string, database: string, table: string): readonly string[] {
@@ -123,7 +129,7 @@ function dataFilesOf(dir: string, database: string, table: string): readonly str
     })
 }
 
-async function withoutRoom(round: Round): Promise<void> {
+async function fillWarehouse(round: Round): Promise<void> {
   const directory = warehouseOf(round.options.target.dir)
   const ballast = join(directory, 'ballast')
   round.began(directory)
@@ -153,7 +159,6 @@ function fill(directory: string, ballast: string): void {
 /** Every client that writes has been told so. */
 async function refused(round: Round): Promise<void> {
   const writers = round.load.clients.filter(({ kind }) => kind !== 'small')
-  const isRefused = ({ error }: Call): boolean => error !== undefined && NO_ROOM.has(error.error)
   await round.until('errors', round.bound(MOVED_MS), () => {
     const missing = writers.find(({ calls }) => !calls.some(isRefused))
     return missing === undefined ? undefined : `${missing.name} was told nothing`
@@ -185,11 +190,6 @@ async function remounted(directory: string, how: 'ro' | 'rw'): Promise<string | 
 /** Puts a file system in memory where managed tables will lie; the returned function takes it away. */
 export async function mountWarehouse(dir: string, bytes: number): Promise<() => Promise<void>> {
   const directory = warehouseOf(dir)
-  const run = promisify(execFile)
-  await run('mkdir', ['-p', directory])
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'nyala-drill', directory])
-  return async () => {
-    // Executors that are gone may hold it for a moment; the mount then goes with them.
-    await run('umount', ['-l', directory])
-  }
+  mkdirSync(directory, { recursive: true })
+  return mountTmpfs(directory, bytes)
 }

@@ -1,5 +1,5 @@
 import type { Failpoint } from '@nyala/client/base'
-import { strikeAt, struckAt } from './moment-drills.ts'
+import { strikeAtAll, struckAt } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
 import { etcdLeader, MOVED_MS, seesCoordinatorGo } from './strikes.ts'
 import { statusAt } from './target.ts'
@@ -106,13 +106,6 @@ export const WRITE_DRILLS: readonly Drill[] = [
   },
 ]
 
-async function strikeAtAll(round: Round, moments: readonly Failpoint[]): Promise<void> {
-  for (const [i, name] of moments.entries()) {
-    if (i > 0) await round.whole()
-    await strikeAt(round, name, i === 0)
-  }
-}
-
 /** Its lease is over: no other coordinator takes it for alive. */
 async function gone(round: Round, id: string): Promise<void> {
   const others = (await round.options.target.processes()).filter(
@@ -130,9 +123,8 @@ async function gone(round: Round, id: string): Promise<void> {
 
 /** The write of a transaction: its coordinator is paused with the files on disk and the commit not yet sent. */
 async function stopAtDecision(round: Round): Promise<void> {
-  let victim = ''
+  const victim = await struckAt(round, 'transaction.committing', { isFirst: true, what: 'stop' })
   try {
-    victim = await struckAt(round, 'transaction.committing', { isFirst: true, what: 'stop' })
     await round.loadRecovered()
     await gone(round, victim)
   } finally {

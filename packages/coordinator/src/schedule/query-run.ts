@@ -333,6 +333,11 @@ export class QueryRun {
       producers,
       missedBy: (id) => executors.missedBy(id),
     })
+    return this.#sever(lost)
+  }
+
+  /** What these have written is to be made again, though they live; false where there is nothing, or it may not be. */
+  #sever(lost: ReadonlySet<string>): boolean {
     if (lost.size === 0 || !this.#mayMakeAgain(lost)) return false
     this.#severed = lost
     return true
@@ -457,10 +462,7 @@ export class QueryRun {
   }): boolean {
     const { unreadable, delivered } = failure
     if (unreadable === undefined || delivered || !this.#complaints.add(unreadable)) return false
-    const lost = new Set([unreadable])
-    if (!this.#mayMakeAgain(lost)) return false
-    this.#severed = lost
-    return true
+    return this.#sever(new Set([unreadable]))
   }
 
   #spec(report: Report, assignment: stages.Assignment, number: number): TaskSpec {

@@ -1,5 +1,6 @@
 import { formatBytes } from '../plan/format.ts'
 import { type PhysicalPlan, taskBytes } from '../plan/physical-plan.ts'
+import type { TaskFinished } from '../schedule/executor-link.ts'
 import type { QueryRun } from '../schedule/query-run.ts'
 import type { StageReport } from '../schedule/run-exchanges.ts'
 import { TASKS_PER_FRAGMENT_MAX } from '../schedule/task-numbers.ts'
@@ -75,23 +76,8 @@ function stageProfile(
   const { fragment, parts, state, startedMs, endedMs } = report
   const tasks = state.tasks.flatMap((task, index): readonly TaskProfile[] => {
     if (task.kind !== 'finished') return []
-    const { statistics } = task
-    return [
-      {
-        task: index,
-        attempt: task.attempt,
-        executor: task.executor,
-        inputBytes: taskBytes(plan, fragment, parts[index] ?? { kind: 'all' }),
-        rows: task.rows,
-        elapsedMs: statistics.elapsedMs,
-        cpuMs: statistics.cpuMs,
-        peakMemoryBytes: statistics.peakMemoryBytes,
-        spillBytes: statistics.spillBytes,
-        pulledBytes: statistics.pulledBytes,
-        writtenBytes: task.segments.reduce((sum, { bytes }) => sum + bytes, 0),
-        operators: parseOperators(task.profile),
-      },
-    ]
+    const inputBytes = taskBytes(plan, fragment, parts[index] ?? { kind: 'all' })
+    return [taskProfile(task, { task: index, executor: task.executor, inputBytes })]
   })
   return {
     fragment: fragment.id,
@@ -107,22 +93,32 @@ function stageProfile(
   }
 }
 
+function taskProfile(
+  ended: Pick<TaskFinished, 'attempt' | 'rows' | 'segments' | 'statistics'> & {
+    readonly profile?: string | undefined
+  },
+  about: Pick<TaskProfile, 'task' | 'executor' | 'inputBytes'>,
+): TaskProfile {
+  const { attempt, rows, segments, statistics, profile } = ended
+  return {
+    ...about,
+    attempt,
+    rows,
+    elapsedMs: statistics.elapsedMs,
+    cpuMs: statistics.cpuMs,
+    peakMemoryBytes: statistics.peakMemoryBytes,
+    spillBytes: statistics.spillBytes,
+    pulledBytes: statistics.pulledBytes,
+    writtenBytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
+    operators: parseOperators(profile),
+  }
+}
+
 /** Of a query that went on here: the tasks of its result that had not ended before. Earlier stages died with their coordinator. */
 export function resumedProfileOf(run: ResumedRun, elapsedMs: number): QueryProfile {
-  const tasks = run.endedHere.map(({ executor, result }): TaskProfile => ({
-    task: result.task % TASKS_PER_FRAGMENT_MAX,
-    attempt: result.attempt,
-    executor,
-    inputBytes: 0,
-    rows: result.rows,
-    elapsedMs: result.statistics.elapsedMs,
-    cpuMs: result.statistics.cpuMs,
-    peakMemoryBytes: result.statistics.peakMemoryBytes,
-    spillBytes: result.statistics.spillBytes,
-    pulledBytes: result.statistics.pulledBytes,
-    writtenBytes: 0,
-    operators: parseOperators(result.profile),
-  }))
+  const tasks = run.endedHere.map(({ executor, result }) =>
+    taskProfile(result, { task: result.task % TASKS_PER_FRAGMENT_MAX, executor, inputBytes: 0 }),
+  )
   const fragment = Math.floor((run.endedHere[0]?.result.task ?? 0) / TASKS_PER_FRAGMENT_MAX)
   return {
     reason: 'the query was begun at another coordinator; this is what went on here',
