@@ -59,8 +59,8 @@ export async function runningTarget(dir: string): Promise<Target> {
   }
 }
 
-/** A coordinator that has not answered by then says nothing. */
-const STATUS_TIMEOUT_MS = 1_500
+/** A coordinator that has not answered by then says nothing; one that waits for others itself does so for a second. */
+const STATUS_TIMEOUT_MS = 5_000
 
 /** What one coordinator says of the cluster; undefined where it does not answer. */
 export async function statusAt(address: string): Promise<ClusterStatus | undefined> {

@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { type FaultRow, isMet, lineOf, readRows, withTable } from './failover-results.ts'
+import {
+  circumstancesOf,
+  type FaultRow,
+  isMet,
+  lineOf,
+  readRows,
+  withTable,
+} from './failover-results.ts'
 
 const README = new URL('../../../README.md', import.meta.url)
 
@@ -15,6 +22,7 @@ const row: FaultRow = {
   secondsPerInjection: 2,
   measuredAt: '2026-11-22',
   machine: 'a machine',
+  load: 1.5,
 }
 
 t.test('the README shows the rows that were measured, and no others', async (t) => {
@@ -36,4 +44,16 @@ t.test('a row tells its percentiles, and whether the goal was met', async (t) =>
 
 t.test('a README without a place for the table is refused', async (t) => {
   t.throws(() => withTable('# Nyala', [row]), /has no/)
+})
+
+t.test('a machine is named once, and days only where they differ', async (t) => {
+  const other = { ...row, fault: 'leader SIGSTOP', load: 3 }
+  t.equal(
+    circumstancesOf([row, row, other]),
+    'Measured on 2026-11-22, loads of 1.5 to 3.0 before: a machine.',
+  )
+  t.equal(
+    circumstancesOf([row, { ...other, measuredAt: '2026-11-23', load: 1.5 }]),
+    'Measured on 2026-11-22 (leader SIGKILL), 2026-11-23 (leader SIGSTOP), a load of 1.5 before: a machine.',
+  )
 })

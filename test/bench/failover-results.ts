@@ -20,6 +20,8 @@ export interface FaultRow {
   /** Day, UTC. */
   readonly measuredAt: string
   readonly machine: string
+  /** How many processes wanted to run in the minute before. */
+  readonly load: number
 }
 
 const REPOSITORY = new URL('../../../', import.meta.url)
@@ -54,11 +56,18 @@ export function lineOf(row: FaultRow): string {
 export const tableOf = (rows: readonly FaultRow[]): string =>
   [...HEAD, ...rows.map(lineOf)].join('\n')
 
-/** What the README says of where and when the rows were measured. */
+/** What the README says of where and when the rows were measured: the day of each only where they differ. */
 export function circumstancesOf(rows: readonly FaultRow[]): string {
+  const machines = [...new Set(rows.map(({ machine }) => machine))].join('; ')
   const days = [...new Set(rows.map(({ measuredAt }) => measuredAt))].toSorted()
-  const machines = [...new Set(rows.map(({ machine }) => machine))]
-  return `Measured on ${days.join(' and ')}: ${machines.join('; ')}.`
+  const faultsOf = (day: string): string =>
+    [...new Set(rows.filter((row) => row.measuredAt === day).map(({ fault }) => fault))].join(', ')
+  const when =
+    days.length === 1 ? days[0] : days.map((day) => `${day} (${faultsOf(day)})`).join(', ')
+  const loads = rows.map(({ load }) => load)
+  const [least, most] = [Math.min(...loads), Math.max(...loads)].map((one) => one.toFixed(1))
+  const load = least === most ? `a load of ${least}` : `loads of ${least} to ${most}`
+  return `Measured on ${when}, ${load} before: ${machines}.`
 }
 
 export async function readRows(): Promise<readonly FaultRow[]> {

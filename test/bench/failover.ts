@@ -7,7 +7,7 @@ import { type Facts, gatherFacts } from '@nyala/deploy/drill'
 import { type FaultRow, isMet, lineOf, readRows, tableOf, writeRows } from './failover-results.ts'
 import { type Fault, FAULTS } from './faults.ts'
 import { Campaign } from './injections.ts'
-import { loadText, machineText } from './report.ts'
+import { loadBefore, machineText } from './report.ts'
 
 const USAGE = `usage: node test/dist/bench/failover.js [--rounds N] [--only NAME…] [--clusters N] [--seed N] [--json] [--write] [--print]
 
@@ -94,7 +94,7 @@ async function measure(
   },
 ): Promise<readonly FaultRow[]> {
   const { rounds, clusters, seed } = how
-  const machine = `${machineText()}, ${loadText()}`
+  const load = Math.round(loadBefore() * 10) / 10
   const share = (i: number): number => Math.floor((rounds + i) / clusters)
   const running = Array.from({ length: clusters }, (_, i) =>
     runCampaign(fault, share(i), { ...how, seed: seed + i }),
@@ -117,7 +117,8 @@ async function measure(
     calls: outcomes.reduce((sum, one) => sum + one.calls, 0),
     secondsPerInjection: Math.round((slowest / clusters) * 10) / 10,
     measuredAt: new Date(clock.wall()).toISOString().slice(0, 10),
-    machine,
+    machine: machineText(),
+    load,
   }))
 }
 

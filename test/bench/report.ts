@@ -23,7 +23,9 @@ export const machineText = (): string =>
   `${Math.round(totalmem() / 1024 ** 3)} GiB, ${process.platform}`
 
 /** How many processes wanted to run in the last minute, before anything of ours did. */
-export const loadText = (): string => `load ${(loadavg()[0] ?? 0).toFixed(1)}`
+export const loadText = (): string => `load ${loadBefore().toFixed(1)}`
+
+export const loadBefore = (): number => loadavg()[0] ?? 0
 
 /** One line of the table that is printed while it is measured. */
 export function lineText(measurement: Measurement): string {

@@ -30,6 +30,7 @@ import { Resumption } from './failover/resumption.ts'
 import { AdmissionControl, QUEUED_MAX } from './schedule/admission-driver.ts'
 import { Executors } from './schedule/executors.ts'
 import { ClientLink } from './server/client-link.ts'
+import { EtcdStatus } from './server/etcd-status.ts'
 import { QueryRegistry } from './server/query-registry.ts'
 import type { Services } from './server/services.ts'
 import { Statements } from './server/statements.ts'
@@ -161,7 +162,7 @@ export class Coordinator {
       id,
       cluster,
       version: options.version,
-      etcdEndpoints: options.etcdEndpoints,
+      etcdStatus: new EtcdStatus(options.etcdEndpoints),
       catalog,
       membership,
       election,

@@ -100,16 +100,19 @@ export class Coordinators {
   }
 
   /**
-   * At random, so that clients spread; those that drain or have failed lately come last, as a dial to a coordinator that
-   * hangs takes its whole time-out.
+   * At random, so that clients spread; those that have failed lately come last, and of these the last to fail comes last,
+   * as a dial to a coordinator that hangs takes its whole time-out. One that drains is as one that fails now.
    */
   #dialOrder(): readonly string[] {
     const now = this.#platform.clock.now()
     const draining = new Set([...this.#links].map((link) => link.address))
-    const doubtful = (address: string): boolean =>
-      draining.has(address) || now - (this.#failedAt.get(address) ?? -Infinity) < DOUBT_MS
-    const addresses = shuffled(this.addresses(), this.#prng)
-    return [...addresses.filter((a) => !doubtful(a)), ...addresses.filter(doubtful)]
+    const failedAt = (address: string): number => {
+      const at = draining.has(address) ? now : (this.#failedAt.get(address) ?? -Infinity)
+      return now - at < DOUBT_MS ? at : -Infinity
+    }
+    return shuffled(this.addresses(), this.#prng).toSorted((a, b) =>
+      failedAt(a) === failedAt(b) ? 0 : failedAt(a) - failedAt(b),
+    )
   }
 
   #unreachable(last: unknown): SqlError {

@@ -21,11 +21,11 @@ async function playBadly(call: FakeCall, prng: Prng, executed: string[]): Promis
   if (fault()) return call.coordinator.cutClients()
   const { statementId } = call.statement
   const isKept = call.sql.startsWith('insert')
-  if (isKept || call.sql.startsWith('alter')) {
+  if (isKept || call.sql.startsWith('kill')) {
     // The outcome of an INSERT is kept: sent again, it is but told again.
     if (!isKept || !executed.includes(statementId)) executed.push(statementId)
     if (prng.chance(isKept ? 0.3 : 0.15)) return call.coordinator.cutClients()
-    return call.finish({ command: isKept ? 'INSERT' : 'ALTER TABLE', rows: 1 })
+    return call.finish({ command: isKept ? 'INSERT' : 'KILL QUERY', rows: 1 })
   }
   call.columns(ANSWER.columns ?? [])
   for (const [i, message] of (ANSWER.messages ?? []).entries()) {
@@ -75,7 +75,7 @@ t.test(
         readAll(db),
         readAll(db),
         db
-          .execute(round % 2 === 0 ? 'insert into t values (1)' : 'alter table t rename to u')
+          .execute(round % 2 === 0 ? 'insert into t values (1)' : "kill query 'q1'")
           .catch((error: unknown) => error),
       ])
       for (const { rows, error } of [first, second]) {

@@ -69,6 +69,46 @@ t.test('the repeated statement carries the same id', async (t) => {
   t.equal(ids[0], ids[1])
 })
 
+t.test('what a coordinator loses does not come back to it while there is another', async (t) => {
+  const asked: string[] = []
+  const { db } = await setUpTwo(t, async (call, attempt) => {
+    asked.push(call.coordinator.id)
+    if (attempt % 2 === 1) return call.answer(numbersAnswer(1, 1))
+    // Where a new connection goes is left to chance, so that once proves nothing.
+    return call.coordinator.cutClients()
+  })
+  for (let i = 0; i < 20; i++) await db.query('select 1')
+  for (let i = 0; i < asked.length; i += 2) t.not(asked[i], asked[i + 1], `statement ${i / 2}`)
+  t.equal(asked.length, 40)
+})
+
+t.test(
+  'of coordinators that have all failed lately the first to fail is dialled first',
+  async (t) => {
+    const asked: string[] = []
+    const fakes = await Promise.all(
+      ['c1', 'c2', 'c3'].map((id) =>
+        FakeCoordinator.start({
+          id,
+          onStatement: (call) =>
+            asked.push(id) % 2 === 0
+              ? call.answer(numbersAnswer(1, 1))
+              : call.coordinator.cutClients(),
+        }),
+      ),
+    )
+    t.teardown(() => Promise.all(fakes.map((fake) => fake.close())))
+    const endpoints = fakes.map((fake) => fake.address)
+    await using db = await connect({ endpoints, discover: false, retry: { minDelay: 1 } })
+    // Each loses its connection once; from then on all are in doubt.
+    for (let i = 0; i < 12; i++) await db.query('select 1')
+    const losers = asked.filter((_, i) => i % 2 === 0)
+    for (let i = 2; i < losers.length; i++) {
+      t.equal(new Set(losers.slice(i - 2, i + 1)).size, 3, losers.slice(i - 2, i + 1).join())
+    }
+  },
+)
+
 t.test(
   'a read that is cut after rows were handed out says how many, and repeats none',
   async (t) => {
@@ -102,7 +142,7 @@ t.test('a write whose connection is lost has an unknown outcome and is not repea
     call.accept()
     call.coordinator.cutClients()
   })
-  await t.rejects(db.execute('alter table t rename to u'), {
+  await t.rejects(db.execute("kill query 'q1'"), {
     name: 'CommitUnknownError',
     code: '40003',
     hint: /look whether it did/,

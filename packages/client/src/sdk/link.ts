@@ -88,9 +88,10 @@ export class Link {
       onClose(code, reason) {
         const error = closedError(address, code, reason)
         opening.reject(error)
+        // First: those whose calls are lost look for another coordinator at once, and are not to come back to this one.
+        if (link !== undefined) options.events.onClosed(link, error.message)
         for (const handler of [...calls.values()]) handler.onLost(error)
         calls.clear()
-        if (link !== undefined) options.events.onClosed(link, error.message)
       },
     })
     connection.send(hello(platform.client, options.application))

@@ -4,7 +4,7 @@ export type StatementKind =
   | 'read'
   /** Changes only the session: may be sent again, and later statements of the session must see it. */
   | 'session'
-  /** Changes tables, once under its id however often it is sent: may be sent again after a lost connection. */
+  /** Changes tables or the catalog, once under its id however often it is sent: may be sent again after a lost connection. */
   | 'once'
   /** As `once`, and later statements of the session must see that it ends the transaction. */
   | 'commit'
@@ -31,9 +31,24 @@ const COMMIT = /^(?:commit|end)\b/i
 const WRITES =
   /\b(insert|upsert|update|delete|merge|create|drop|alter|truncate|copy|call|execute)\b/i
 
-/** Statements whose outcome coordinators keep under the id that the client gave them. */
-const ONCE =
-  /^(?:insert|update|delete|merge|truncate|optimize|create\s+table|drop\s+(?:table|database|schema))\b/i
+/**
+ * Coordinators keep the outcomes of these under the id that the client gave them; or doing them twice is as doing them
+ * once, as with REFRESH.
+ */
+const ONCE = new Set([
+  'insert',
+  'update',
+  'delete',
+  'merge',
+  'truncate',
+  'optimize',
+  'create',
+  'drop',
+  'alter',
+  'refresh',
+  'invalidate',
+  'compute',
+])
 
 /** Told from the first word, with comments and brackets before it skipped. In doubt it is a write, which is never repeated. */
 export function statementKind(sql: string): StatementKind {
@@ -42,7 +57,7 @@ export function statementKind(sql: string): StatementKind {
   if (SESSION.has(word)) return 'session'
   if (COMMIT.test(text)) return 'commit'
   if (READS.has(word)) return 'read'
-  if (ONCE.test(text)) return 'once'
+  if (ONCE.has(word)) return 'once'
   // A common table expression or EXPLAIN ANALYZE may have a write in it; a word in a text only makes us careful.
   if (word === 'with' || word === 'explain') return WRITES.test(text) ? 'write' : 'read'
   return 'write'

@@ -1,4 +1,5 @@
 import { positionAt, SqlError } from '@nyala/client/protocol'
+import { planCreateDatabase, planDropRelation, planRenameRelation } from '@nyala/metastore'
 import { didYouMean } from '../bind/nearest.ts'
 import { parseSetting, settingOf } from '../bind/settings.ts'
 import type {
@@ -10,34 +11,39 @@ import type {
   SetSetting,
   UseDatabase,
 } from '../sql/statement.ts'
+import { changeCatalog } from '../write/catalog-change.ts'
 import type { Services } from './services.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import type { TableVerbs } from './table-verbs.ts'
 
-/** Statements that only change what the catalog or the session says; each change is one guarded write. */
+/**
+ * Statements that only change what the catalog or the session says; each change is one guarded write, done once by its
+ * statement's id.
+ */
 export class CatalogVerbs {
-  readonly #services: Services
-  readonly #tables: TableVerbs
+  readonly #services: Pick<Services, 'writes'>
+  readonly #tables: Pick<TableVerbs, 'target'>
 
-  constructor(services: Services, tables: TableVerbs) {
+  constructor(services: Pick<Services, 'writes'>, tables: Pick<TableVerbs, 'target'>) {
     this.#services = services
     this.#tables = tables
   }
 
-  async createDatabase(
+  createDatabase(
     { database, ifNotExists, comment, location }: CreateDatabase,
     context: StatementContext,
   ): Promise<StatementOutcome> {
-    const done = await this.#services.catalog.createDatabase(
-      {
-        name: database.name,
-        ...(comment === undefined ? {} : { comment }),
-        ...(location === undefined ? {} : { location }),
-      },
-      { ifNotExists, signal: context.signal },
-    )
-    if (!done.created) context.notices.push(`database "${database.name}" already exists, skipping`)
-    return { command: 'CREATE DATABASE', revision: done.revision }
+    const wanted = {
+      name: database.name,
+      ...(comment === undefined ? {} : { comment }),
+      ...(location === undefined ? {} : { location }),
+    }
+    return changeCatalog({
+      ...{ runs: this.#services.writes, context, command: 'CREATE DATABASE' },
+      plan: (plan) => planCreateDatabase(plan, wanted, { ifNotExists }),
+      notice: ({ created }) =>
+        created ? undefined : `database "${database.name}" already exists, skipping`,
+    })
   }
 
   use({ database }: UseDatabase, context: StatementContext): StatementOutcome {
@@ -50,22 +56,17 @@ export class CatalogVerbs {
     })
   }
 
-  async dropView(
-    { view, ifExists }: DropView,
-    context: StatementContext,
-  ): Promise<StatementOutcome> {
-    const done = await this.#services.catalog.dropRelation(this.#tables.target(view, context), {
-      expect: 'view',
-      ifExists,
-      signal: context.signal,
+  dropView({ view, ifExists }: DropView, context: StatementContext): Promise<StatementOutcome> {
+    const target = this.#tables.target(view, context)
+    return changeCatalog({
+      ...{ runs: this.#services.writes, context, command: 'DROP VIEW' },
+      plan: (plan) => planDropRelation(plan, target, { expect: 'view', ifExists }),
+      notice: ({ dropped }) =>
+        dropped === undefined ? `view "${view.name}" does not exist, skipping` : undefined,
     })
-    if (done.dropped === undefined) {
-      context.notices.push(`view "${view.name}" does not exist, skipping`)
-    }
-    return { command: 'DROP VIEW', revision: done.revision }
   }
 
-  async rename(
+  rename(
     statement: RenameTable | RenameView,
     context: StatementContext,
   ): Promise<StatementOutcome> {
@@ -75,9 +76,10 @@ export class CatalogVerbs {
         : ([statement.view, 'view'] as const)
     const from = this.#tables.target(name, context)
     const to = { database: statement.to.database ?? from.database, name: statement.to.name }
-    const options = { expect, signal: context.signal }
-    const done = await this.#services.catalog.renameRelation(from, to, options)
-    return { command: `ALTER ${expect.toUpperCase()}`, revision: done.revision }
+    return changeCatalog({
+      ...{ runs: this.#services.writes, context, command: `ALTER ${expect.toUpperCase()}` },
+      plan: (plan) => planRenameRelation(plan, from, to, { expect }),
+    })
   }
 }
 

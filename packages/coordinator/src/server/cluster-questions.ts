@@ -4,7 +4,6 @@ import {
   SqlError,
   type Up,
 } from '@nyala/client/protocol'
-import { etcdStatus } from './etcd-status.ts'
 import { askPeers } from './peers.ts'
 import type { Services } from './services.ts'
 import { clusterStatusOf } from './status.ts'
@@ -18,7 +17,7 @@ export async function clusterStatus(
 ): Promise<ClusterStatus> {
   if (message.local === true) return clusterStatusOf(services, [])
   const [etcd, others] = await Promise.all([
-    etcdStatus(services.etcdEndpoints),
+    services.etcdStatus.members(),
     askPeers(services, { ...message, local: true }),
   ])
   const own = clusterStatusOf(services, etcd)

@@ -1,27 +1,53 @@
 import { request } from 'node:http'
 import type { ClusterStatus } from '@nyala/client/protocol'
-import { listeningPid } from './listening-pid.ts'
+import { ListeningPids } from './listening-pid.ts'
+import { SharedInquiry } from './shared-inquiry.ts'
 
 const TIMEOUT_MS = 1_000
 
+type EtcdMember = ClusterStatus['etcd'][number]
+
 /** What the members of etcd say of themselves; one that does not answer in time is unhealthy. For people only. */
-export function etcdStatus(endpoints: readonly string[]): Promise<ClusterStatus['etcd']> {
-  return Promise.all(endpoints.map(memberStatus))
+export class EtcdStatus {
+  readonly #endpoints: readonly string[]
+  readonly #pids = new ListeningPids()
+  readonly #inquiry = new SharedInquiry(() => this.#ask())
+
+  /** `endpoints`: URLs for clients of etcd. */
+  constructor(endpoints: readonly string[]) {
+    this.#endpoints = endpoints
+  }
+
+  /** As they are now, however many ask at once. Never rejects. */
+  members(): Promise<readonly EtcdMember[]> {
+    return this.#inquiry.ask()
+  }
+
+  async #ask(): Promise<readonly EtcdMember[]> {
+    const addresses = this.#endpoints.map((endpoint) => endpoint.replace(/^https?:\/\//, ''))
+    const [said, pids] = await Promise.all([
+      Promise.all(this.#endpoints.map(statusOf)),
+      this.#pids.at(addresses),
+    ])
+    return addresses.map((address, i) => {
+      const { id = address, leader = false, healthy = false } = said[i] ?? {}
+      return { id, address, pid: pids[i] ?? null, leader, healthy }
+    })
+  }
 }
 
-async function memberStatus(endpoint: string): Promise<ClusterStatus['etcd'][number]> {
-  const address = endpoint.replace(/^https?:\/\//, '')
+/** Undefined where it does not answer. */
+async function statusOf(
+  endpoint: string,
+): Promise<(Pick<EtcdMember, 'leader' | 'healthy'> & { readonly id?: string }) | undefined> {
   try {
-    const [status, pid] = await Promise.all([
-      post(`${endpoint}/v3/maintenance/status`),
-      listeningPid(address),
-    ])
+    const status = await post(`${endpoint}/v3/maintenance/status`)
     const header = (status['header'] ?? {}) as Readonly<Record<string, unknown>>
-    const id = String(header['member_id'] ?? address)
-    const leader = status['leader'] !== undefined && status['leader'] === header['member_id']
-    return { id, address, pid, leader, healthy: true }
+    const member = header['member_id']
+    const leader = status['leader'] !== undefined && status['leader'] === member
+    return { ...(member === undefined ? {} : { id: String(member) }), leader, healthy: true }
   } catch {
-    return { id: address, address, pid: await listeningPid(address), leader: false, healthy: false }
+    return undefined
   }
 }
 

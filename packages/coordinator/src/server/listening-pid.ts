@@ -1,21 +1,82 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
 
 /** Hexadecimal state of a listening socket in /proc/net/tcp. */
 const LISTENING = '0A'
 
 /**
- * The pid of the process of this machine that listens at `host:port`; null where it is another machine, where the
- * system does not tell (anything but Linux), or where this user may not see it. For people only.
+ * Which processes of this machine listen at addresses. For people only.
+ *
+ * Finding the owner of a socket takes a look at every descriptor of every process, which on a busy machine is seconds of
+ * work; so it is done once for each socket, and its owner kept for as long as the socket listens.
  */
-export async function listeningPid(address: string): Promise<number | null> {
-  const [host = '', port = ''] = address.split(':')
-  if (!isOwnAddress(host)) return null
-  try {
-    const inode = await listeningInode(Number(port))
-    return inode === undefined ? null : await ownerOf(`socket:[${inode}]`)
-  } catch {
-    return null
+export class ListeningPids {
+  readonly #proc: string
+  /** By the inode of the listening socket; null where this user may not see whose it is. */
+  #owners: ReadonlyMap<string, number | null> = new Map()
+
+  /** `proc`: the directory that Linux shows its processes in. */
+  constructor(proc = '/proc') {
+    this.#proc = proc
+  }
+
+  /**
+   * The pids at these addresses (`host:port`), in their order; null where it is another machine, where nobody listens,
+   * where the system does not tell (anything but Linux), or where this user may not see it. Never rejects.
+   */
+  async at(addresses: readonly string[]): Promise<readonly (number | null)[]> {
+    const listening = await this.#listening()
+    const inodes = addresses.map((address) => {
+      const [host = '', port = ''] = address.split(':')
+      return isOwnAddress(host) ? listening.get(Number(port)) : undefined
+    })
+    const wanted = inodes.filter((inode) => inode !== undefined)
+    const unknown = wanted.filter((inode) => !this.#owners.has(inode))
+    const found = unknown.length === 0 ? new Map<string, number>() : await this.#ownersOf(unknown)
+    const before = this.#owners
+    // Of sockets that listen no more nothing is kept: their numbers may come again.
+    this.#owners = new Map(
+      wanted.map((inode) => [inode, before.get(inode) ?? found.get(inode) ?? null]),
+    )
+    return inodes.map((inode) => (inode === undefined ? null : (this.#owners.get(inode) ?? null)))
+  }
+
+  /** Inodes of the sockets that listen, by port. */
+  async #listening(): Promise<ReadonlyMap<number, string>> {
+    const found = new Map<number, string>()
+    for (const table of ['net/tcp', 'net/tcp6']) {
+      const text = await readFile(join(this.#proc, table), 'utf8').catch(() => '')
+      for (const line of text.split('\n').slice(1)) {
+        const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
+        const port = Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)
+        if (state === LISTENING && inode !== undefined && !found.has(port)) found.set(port, inode)
+      }
+    }
+    return found
+  }
+
+  /** One process after another, until all are found: the threads that read files have other work, too. */
+  async #ownersOf(inodes: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const wanted = new Map(inodes.map((inode) => [`socket:[${inode}]`, inode]))
+    const found = new Map<string, number>()
+    const names = await readdir(this.#proc).catch(() => [])
+    for (const pid of names.filter((name) => /^\d+$/.test(name))) {
+      if (wanted.size === 0) break
+      // A process that ends meanwhile, or that belongs to another user, shows nothing.
+      const directory = join(this.#proc, pid, 'fd')
+      const descriptors = await readdir(directory).catch(() => [])
+      const targets = await Promise.all(
+        descriptors.map((name) => readlink(join(directory, name)).catch(() => '')),
+      )
+      for (const target of targets) {
+        const inode = wanted.get(target)
+        if (inode === undefined) continue
+        found.set(inode, Number(pid))
+        wanted.delete(target)
+      }
+    }
+    return found
   }
 }
 
@@ -23,30 +84,3 @@ const isOwnAddress = (host: string): boolean =>
   host === 'localhost' ||
   host.startsWith('127.') ||
   Object.values(networkInterfaces()).some((list) => list?.some((i) => i.address === host))
-
-async function listeningInode(port: number): Promise<string | undefined> {
-  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
-  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    const text = await readFile(table, 'utf8').catch(() => '')
-    for (const line of text.split('\n').slice(1)) {
-      const fields = line.trim().split(/\s+/)
-      if (fields[1]?.endsWith(wanted) === true && fields[3] === LISTENING) return fields[9]
-    }
-  }
-  return undefined
-}
-
-async function ownerOf(socket: string): Promise<number | null> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const owners = await Promise.all(
-    pids.map(async (pid) => {
-      // A process that ends meanwhile, or that belongs to another user, shows nothing.
-      const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => [])
-      const targets = await Promise.all(
-        descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')),
-      )
-      return targets.includes(socket) ? Number(pid) : undefined
-    }),
-  )
-  return owners.find((pid) => pid !== undefined) ?? null
-}

@@ -23,6 +23,7 @@ export async function askPeers(
 async function ask(address: string, question: Question, services: Services): Promise<unknown> {
   const { clock, log, id } = services
   const answer = deferred<unknown>()
+  const endMs = clock.now() + PEER_TIMEOUT_MS
   const transport = await dial(address, '/client', { timeoutMs: PEER_TIMEOUT_MS })
   const connection = new Connection<Down, Up>(transport, {
     schema: down,
@@ -35,7 +36,7 @@ async function ask(address: string, question: Question, services: Services): Pro
     },
     onClose: (code, reason) => answer.reject(new Error(`closed with ${code} ${reason}`)),
   })
-  const stop = clock.after(PEER_TIMEOUT_MS, () =>
+  const stop = clock.after(Math.max(0, endMs - clock.now()), () =>
     answer.reject(new SqlError('connection_failure', `coordinator at ${address} does not answer`)),
   )
   connection.send({ kind: 'hello', protocol: PROTOCOL_VERSION, client: `coordinator ${id}` })

@@ -14,6 +14,7 @@ import type { Transactions } from '../txn/transactions.ts'
 import type { AppendQueues } from '../write/append-queues.ts'
 import type { ReadHolds } from '../write/read-holds.ts'
 import type { WriteRuns } from '../write/write-run.ts'
+import type { EtcdStatus } from './etcd-status.ts'
 import type { QueryRegistry } from './query-registry.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -24,7 +25,7 @@ export interface Services {
   readonly id: string
   readonly cluster: string
   readonly version: string
-  readonly etcdEndpoints: readonly string[]
+  readonly etcdStatus: EtcdStatus
   readonly catalog: Catalog
   readonly membership: Membership
   readonly election: Election

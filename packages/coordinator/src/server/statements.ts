@@ -1,5 +1,6 @@
 import { unreachable } from '@nyala/client/base'
 import { positionAt, SqlError } from '@nyala/client/protocol'
+import { planCreateRelation, type PlanContext, planReplaceView } from '@nyala/metastore'
 import { bindParameters } from '../bind/parameters.ts'
 import type {
   CreateViewStatement,
@@ -21,6 +22,8 @@ import { Listings } from './show.ts'
 import { AppendStatement } from '../write/append-statement.ts'
 import { killQuery, showQueries } from './show-queries.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
+import { executeChange } from '../write/catalog-change.ts'
+import type { StatementIdentity } from '../write/committer.ts'
 import { checkInTransaction } from '../txn/statements.ts'
 import { TableVerbs } from './table-verbs.ts'
 import { Maintenance } from '../write/maintenance.ts'
@@ -92,7 +95,9 @@ export class Statements {
       case 'describeQuery':
         return this.#describeQuery(statement, context)
       case 'createView':
-        return this.#createView(statement, context)
+        return this.#services.writes.once(context, (identity) =>
+          this.#createView(statement, context, identity),
+        )
       case 'createTableAs':
         return this.#writes.createTableAs(statement, context)
       case 'insert':
@@ -161,6 +166,7 @@ export class Statements {
   async #createView(
     statement: CreateViewStatement,
     context: StatementContext,
+    identity: StatementIdentity,
   ): Promise<StatementOutcome> {
     const target = this.#tables.target(statement.view, context)
     const { columns: found, views } = await this.#queries.bind(statement, context)
@@ -200,17 +206,15 @@ export class Statements {
       dialect: context.settings.dialect,
       columns,
     }
-    const { catalog } = this.#services
-    const done = statement.orReplace
-      ? await catalog.replaceView(view, { signal: context.signal })
-      : await catalog.createRelation(view, {
-          ifNotExists: statement.ifNotExists,
-          signal: context.signal,
-        })
-    if (!done.created && !statement.orReplace) {
-      context.notices.push(`relation "${target.name}" already exists, skipping`)
+    const { orReplace, ifNotExists } = statement
+    const change = {
+      ...{ runs: this.#services.writes, context, command: 'CREATE VIEW' },
+      plan: (plan: PlanContext) =>
+        orReplace ? planReplaceView(plan, view) : planCreateRelation(plan, view, { ifNotExists }),
+      notice: ({ created }: { readonly created: boolean }) =>
+        created || orReplace ? undefined : `relation "${target.name}" already exists, skipping`,
     }
-    return { command: 'CREATE VIEW', revision: done.revision }
+    return executeChange(change, identity)
   }
 
   async #plain(statement: PlainStatement, context: StatementContext): Promise<StatementOutcome> {

@@ -1,6 +1,13 @@
 import { positionAt, SqlError } from '@nyala/client/protocol'
 import type { Listing } from '@nyala/executor/protocol'
-import type { ColumnRecord, RelationRecord, TableRecord } from '@nyala/metastore'
+import {
+  type ColumnRecord,
+  type NewTable,
+  planCreateRelation,
+  type PlanContext,
+  type RelationRecord,
+  type TableRecord,
+} from '@nyala/metastore'
 import { requireDatabase } from '../bind/bind-query.ts'
 import { didYouMean } from '../bind/nearest.ts'
 import { columnsOf } from '../iceberg/history.ts'
@@ -9,6 +16,8 @@ import type { CreateExternalTable, ObjectName } from '../sql/statement.ts'
 import { typeText } from '../sql/sql-types.ts'
 import { checkDistinct, checkSchemas, inferColumns, locationPath } from '../table/external-table.ts'
 import { dataColumns, manifestOf } from '../table/manifest.ts'
+import { executeChange } from '../write/catalog-change.ts'
+import type { StatementIdentity } from '../write/committer.ts'
 import {
   metadataDirectory,
   metadataPath,
@@ -29,9 +38,16 @@ export class TableVerbs {
     this.#services = services
   }
 
-  async create(
+  create(statement: CreateExternalTable, context: StatementContext): Promise<StatementOutcome> {
+    return this.#services.writes.once(context, (identity) =>
+      this.#create(statement, context, identity),
+    )
+  }
+
+  async #create(
     statement: CreateExternalTable,
     context: StatementContext,
+    identity: StatementIdentity,
   ): Promise<StatementOutcome> {
     const command = 'CREATE TABLE'
     const target = this.target(statement.table, context)
@@ -43,7 +59,7 @@ export class TableVerbs {
       context.notices.push(`relation "${target.name}" already exists, skipping`)
       return { command }
     }
-    if (statement.format === 'iceberg') return this.#register(statement, context)
+    if (statement.format === 'iceberg') return this.#register(statement, context, identity)
     const listing = await this.#list(locationPath(statement.location), context)
     const partitionColumns = statement.partitionColumns.map(columnRecord)
     const columns = await this.#columns(statement, listing, partitionColumns, context)
@@ -78,19 +94,36 @@ export class TableVerbs {
         `location "${listing.location}" holds no Parquet files: the table is empty`,
       )
     }
-    const options = { ifNotExists: statement.ifNotExists, signal: context.signal }
-    const done = await this.#services.catalog.createRelation(table, options)
-    if (!done.created) context.notices.push(`relation "${target.name}" already exists, skipping`)
-    return { command, revision: done.revision }
+    return this.#add(table, { statement, context, identity })
+  }
+
+  #add(
+    table: NewTable,
+    how: {
+      readonly statement: CreateExternalTable
+      readonly context: StatementContext
+      readonly identity: StatementIdentity
+    },
+  ): Promise<StatementOutcome> {
+    const { statement, context, identity } = how
+    const { ifNotExists } = statement
+    const change = {
+      ...{ runs: this.#services.writes, context, command: 'CREATE TABLE' },
+      plan: (plan: PlanContext) => planCreateRelation(plan, table, { ifNotExists }),
+      notice: ({ created }: { readonly created: boolean }) =>
+        created ? undefined : `relation "${table.name}" already exists, skipping`,
+    }
+    return executeChange(change, identity)
   }
 
   /** A table of Iceberg's that another engine keeps: it is read as its metadata says, and never written to. */
   async #register(
     statement: CreateExternalTable,
     context: StatementContext,
+    identity: StatementIdentity,
   ): Promise<StatementOutcome> {
     const target = this.target(statement.table, context)
-    const { catalog, manifests, clock } = this.#services
+    const { manifests, clock } = this.#services
     const path = await metadataPath({
       location: statement.location === '' ? undefined : statement.location,
       properties: statement.properties,
@@ -113,10 +146,7 @@ export class TableVerbs {
     }
     // What cannot be read is told now, not when somebody asks for its rows.
     await manifests.read({ ...table, id: '', createdAt: 0, recentWrites: [] })
-    const options = { ifNotExists: statement.ifNotExists, signal: context.signal }
-    const done = await catalog.createRelation(table, options)
-    if (!done.created) context.notices.push(`relation "${target.name}" already exists, skipping`)
-    return { command: 'CREATE TABLE', revision: done.revision }
+    return this.#add(table, { statement, context, identity })
   }
 
   /** Fails where a file is not below one of the directories that executors may read. */

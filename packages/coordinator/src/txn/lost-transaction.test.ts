@@ -1,55 +1,17 @@
-import { type Clock, silentLog, systemClock } from '@nyala/client/base'
+import { silentLog, systemClock } from '@nyala/client/base'
 import type { MemberId } from '@nyala/client/protocol'
-import {
-  Catalog,
-  Keys,
-  type Kv,
-  KvError,
-  openCluster,
-  planDropRelation,
-  WriteLog,
-} from '@nyala/metastore'
-import { MemoryEtcd } from '@nyala/metastore/memory'
+import { Catalog, Keys, openCluster, planDropRelation, WriteLog } from '@nyala/metastore'
 import t from 'tap'
 import { Committer } from '../write/committer.ts'
 import { tableOf } from '../write/testing/simulated-world.ts'
+import { hurriedClock, type StoreMood, unheardStore } from '../write/testing/unheard-store.ts'
 import { WriteRuns } from '../write/write-run.ts'
 import { contextOf } from './testing/simulated-tables.ts'
 import { Transactions } from './transactions.ts'
 
-/** How the store answers commits: as it should; not at all, with the commit done or not. */
-type Store = 'answers' | 'does, and is not heard' | 'is not reached'
-
-/** Sleeps take no time, so that whoever asks again and again for seconds is done at once. */
-function hurriedClock(): Clock {
-  let ms = 0
-  return {
-    ...systemClock,
-    now: () => ms,
-    sleep: (forMs) => {
-      ms += forMs
-      return Promise.resolve()
-    },
-  }
-}
-
 async function openWorld() {
   const clock = hurriedClock()
-  const etcd = new MemoryEtcd(systemClock).connect()
-  let store: Store = 'answers'
-  const commitIf: Kv['commitIf'] = async (request, options) => {
-    if (store === 'is not reached') throw new KvError('unknownOutcome', 'no answer')
-    const result = await etcd.commitIf(request, options)
-    if (store !== 'answers') throw new KvError('unknownOutcome', 'no answer')
-    return result
-  }
-  const kv = new Proxy<Kv>(etcd, {
-    get(target, name) {
-      if (name === 'commitIf') return commitIf
-      const value: unknown = Reflect.get(target, name)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
+  const { kv, set } = unheardStore()
   const keys = new Keys('test')
   const log = silentLog
   await openCluster({ kv, keys, clock })
@@ -63,11 +25,11 @@ async function openWorld() {
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
   const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
   const at = (coordinator: string) => new Transactions({ runs, coordinator, clock, log })
-  return { catalog, runs, at, set: (how: Store) => (store = how), keys, kv, writeLog }
+  return { catalog, runs, at, set, keys, kv, writeLog }
 }
 
 /** A transaction that drops a table, whose COMMIT nobody could tell the end of, and its session then. */
-async function unknownCommit(how: Store) {
+async function unknownCommit(how: StoreMood) {
   const world = await openWorld()
   const { runs, catalog, at, set } = world
   const begun = contextOf('begin', { catalog: catalog.snapshot(), sender: 'x' })

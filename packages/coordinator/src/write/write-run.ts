@@ -234,6 +234,9 @@ export class WriteRuns {
     const { identity, context, command } = statement
     const transaction = context.transaction.current
     if (transaction !== undefined) return transaction.execute(plan, { context, more })
+    context.signal.throwIfAborted()
+    // From here on it may be done: the client is told how it ended, not that it was cancelled.
+    context.commit.begun = true
     const outcome = { command, rows: null, notices: [] }
     const request = { statement: identity, writeId: newWriteId(), outcome }
     return this.#options.committer.execute(request, plan, more)
