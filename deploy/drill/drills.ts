@@ -4,6 +4,7 @@ import type { Call } from './load.ts'
 import { MOMENT_DRILLS } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
 import { SHORTAGE_DRILLS } from './shortage-drills.ts'
+import { SLOW_DRILLS } from './slow-drills.ts'
 import {
   busyExecutor,
   etcdLeader,
@@ -201,6 +202,7 @@ export const DRILLS: readonly Drill[] = [
   ...MOMENT_DRILLS,
   ...LINK_DRILLS,
   ...SHORTAGE_DRILLS,
+  ...SLOW_DRILLS,
   ...WRITE_DRILLS,
   ...WAREHOUSE_DRILLS,
 ]

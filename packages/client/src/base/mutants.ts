@@ -38,6 +38,10 @@ export const MUTANTS = [
   'no-hold',
   /** A coordinator that misses an executor ends its queries, also those that others could go on with. */
   'no-second-opinion',
+  /** A task that does not get on where it runs is waited for. */
+  'no-speculation',
+  /** Executors wait for kernels that say nothing any more. */
+  'no-kernel-watch',
   /** A coordinator that alone reaches no executor keeps its statements. */
   'no-handing-on',
   /** Executors wait for as long as it takes for what they pull from each other. */

@@ -5,6 +5,7 @@ import { CutPairs } from './cut-pairs.ts'
 import { cutOff } from './executor-watch.ts'
 import { ExecutorLink } from './executor-link.ts'
 import { type ExecutorState, Placement } from './placement.ts'
+import { SlowExecutors } from './slow-executors.ts'
 import { inTurn, tasksOf, type Turn } from './turns.ts'
 
 /** Tasks an executor may run at once for each of its threads, so that one that waits for input leaves no core idle. */
@@ -40,12 +41,14 @@ export class Executors {
   readonly #links = new Map<string, ExecutorLink>()
   readonly #listeners = new Map<() => void, Turn | undefined>()
   readonly #cutPairs: CutPairs
+  readonly #slow: SlowExecutors
   /** All of them by their load. */
   readonly placement: Placement = new Placement()
 
   constructor(options: ExecutorsOptions) {
     this.#options = options
     this.#cutPairs = new CutPairs(options)
+    this.#slow = new SlowExecutors(options)
   }
 
   /** Those that did not reach one of these lately, or were not reached from there. */
@@ -107,11 +110,19 @@ export class Executors {
     this.#changed()
   }
 
-  /** On probation, and not the only one left. */
+  /** A task was through sooner elsewhere, though it began later there: for a while it is given none. */
+  noteSlow(executor: string): void {
+    this.#slow.note(executor, () => this.refresh())
+    const link = this.#links.get(executor)
+    if (link !== undefined) this.#place(link)
+  }
+
+  /** On probation or slow, and not the only one left. */
   #isAvoided(executor: ExecutorLink): boolean {
-    const isOnProbation = this.#options.isOnProbation ?? (() => false)
-    if (!isOnProbation(executor.id)) return false
-    return this.links().some((link) => link.load?.draining !== true && !isOnProbation(link.id))
+    const { isOnProbation } = this.#options
+    const isBad = (id: string): boolean => isOnProbation?.(id) === true || this.#slow.has(id)
+    if (!isBad(executor.id)) return false
+    return this.links().some((link) => link.load?.draining !== true && !isBad(link.id))
   }
 
   /** Some executor, for work that is no task; the least loaded. Fails with `no_executors`, or `cannot_connect_now`. */

@@ -3,7 +3,8 @@ import { type Column, SqlError } from '@nyala/client/protocol'
 import type { ResultSoFar, TaskSpec } from '@nyala/executor/protocol'
 import { type Fragment, type PhysicalPlan, taskAffinity } from '../plan/physical-plan.ts'
 import { expectedTasks, partsOf, type Produced } from '../plan/fragment/tasks.ts'
-import type { ExecutorLink, RunningTask, TaskFinished } from './executor-link.ts'
+import { Attempts, type Live } from './attempts.ts'
+import type { ExecutorLink, TaskFinished } from './executor-link.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import { failureError, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
@@ -17,7 +18,8 @@ import {
   producersOf,
   type StageReport,
 } from './run-exchanges.ts'
-import { type LiveTask, type RunProgress, runProgress } from './run-progress.ts'
+import { type RunProgress, runProgress } from './run-progress.ts'
+import { every, LOOK_MS, Pace } from './speculation.ts'
 import * as stages from './stage.ts'
 import { attemptKey, numberOf, TASKS_PER_FRAGMENT_MAX } from './task-numbers.ts'
 import { taskSpecOf } from './task-spec.ts'
@@ -27,13 +29,13 @@ export const EPOCH = 1
 /** Times that stages run again because an executor was lost with their output. */
 const REPAIRS_MAX = 5
 
-type Report = { -readonly [K in keyof StageReport]: StageReport[K] }
-
-interface Live extends LiveTask {
-  readonly task: RunningTask
-  /** Its number in the query. */
-  readonly number: number
+/** Of the stage that runs: it is over, or may have room for more. */
+interface Control {
+  readonly ended: Deferred<undefined>
+  readonly advance: () => void
 }
+
+type Report = { -readonly [K in keyof StageReport]: StageReport[K] }
 
 /**
  * Drives one query: runs its stages in order, hands tasks to executors as they have room, runs transient failures
@@ -45,7 +47,7 @@ interface Live extends LiveTask {
  */
 export class QueryRun {
   readonly #options: QueryRunOptions
-  readonly #live = new Map<number, Live>()
+  readonly #live: Attempts
   readonly #used = new Set<string>()
   readonly #reports: Report[] = []
   /** The life of the executor to which each attempt of a task was given; segments do not outlive it. */
@@ -68,6 +70,7 @@ export class QueryRun {
   constructor(options: QueryRunOptions) {
     this.#options = options
     this.#plan = options.plan
+    this.#live = new Attempts(options)
   }
 
   get reports(): readonly StageReport[] {
@@ -119,20 +122,19 @@ export class QueryRun {
   /** Leaves everything as it is for whoever goes on with it; to be aborted then. */
   leave(): void {
     this.#isLeft = true
-    for (const live of this.#live.values()) live.task.leave()
+    for (const live of this.#live.all()) live.task.leave()
   }
 
   /** Where the query stands. */
   progress(): RunProgress {
-    return runProgress(this.#plan, this.#reports, this.#live.values())
+    return runProgress(this.#plan, this.#reports, this.#live.all())
   }
 
   async run(): Promise<void> {
     const { signal, relay } = this.#options
     const onAbort = (): void => {
       relay.stop()
-      if (this.#isLeft) return
-      for (const live of this.#live.values()) live.task.cancel()
+      if (!this.#isLeft) this.#live.cancel()
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
@@ -148,7 +150,7 @@ export class QueryRun {
         this.leave()
         throw notHere(this.#options.queryId, error)
       }
-      for (const live of this.#live.values()) live.task.cancel()
+      this.#live.cancel()
       this.#release()
       throw error
     } finally {
@@ -229,7 +231,7 @@ export class QueryRun {
   #hasDelivered(): boolean {
     // A range that was found to be empty would not be, were its bounds others.
     const isBound = this.#reports.some(({ state }) => stages.isOrderBegun(state))
-    return isBound || this.#rows > 0 || [...this.#live.values()].some((live) => this.#hasSent(live))
+    return isBound || this.#rows > 0 || this.#live.all().some((live) => this.#hasSent(live))
   }
 
   /** What was lost may be made again, where rows were delivered that were made of it: it will be the same rows. */
@@ -255,12 +257,7 @@ export class QueryRun {
   }
 
   #abandonTasks({ fragment }: Report): void {
-    for (const [number, live] of [...this.#live]) {
-      if (live.fragment !== fragment) continue
-      this.#live.delete(number)
-      live.task.abandon()
-      this.#restart(number)
-    }
+    for (const number of this.#live.abandon(fragment)) this.#restart(number)
   }
 
   #restart(number: number): void {
@@ -280,6 +277,7 @@ export class QueryRun {
       this.#dispatch(report, ended, advance)
     }
     const running = (): number => this.#live.size
+    const stopLooking = every(clock, LOOK_MS, () => this.#startTwins(report, { ended, advance }))
     const stopWatching = executors.onChange(advance, { session: this.#options.session, running })
     const onAbort = (): void => ended.reject(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
@@ -290,6 +288,7 @@ export class QueryRun {
       report.endedMs = clock.now()
     } finally {
       watch.stop()
+      stopLooking()
       stopWatching()
       signal.removeEventListener('abort', onAbort)
     }
@@ -323,6 +322,19 @@ export class QueryRun {
     }
   }
 
+  /** Files of a table are written once, as they would have to be removed where they are not needed. */
+  #startTwins(report: Report, control: Control): void {
+    const { signal, table, executors, log, queryId } = this.#options
+    if (signal.aborted || (table !== undefined && report.fragment.output.kind === 'result')) return
+    for (const twin of this.#live.twins(report)) {
+      const link = executors.get(twin.executor)
+      if (link === undefined) continue
+      report.state = stages.toTwin(report.state, twin)
+      log.info('twinStarted', { query: queryId, ...twin })
+      this.#start(report, twin, link, control)
+    }
+  }
+
   /** Nobody can run what is left of a stage as its inputs lie now, and they may be made again where somebody can. */
   #isSevered(report: Report, producers: ReadonlySet<string>): boolean {
     const { executors } = this.#options
@@ -347,31 +359,33 @@ export class QueryRun {
     report: Report,
     assignment: stages.Assignment,
     link: ExecutorLink,
-    control: { readonly ended: Deferred<undefined>; readonly advance: () => void },
+    control: Control,
   ): void {
-    const { task: index } = assignment
-    const key = attemptKey(report.fragment, index, assignment.attempt)
+    const { clock, relay, signal } = this.#options
+    const { task: index, attempt } = assignment
+    const key = attemptKey(report.fragment, index, attempt)
     this.#incarnations.set(key, link.hello.incarnation)
     const number = numberOf(report.fragment, index)
     this.#used.add(link.id)
-    const end = (): void => {
-      this.#live.delete(number)
-    }
     const task = link.startTask(this.#spec(report, assignment, number), EPOCH, {
       columns: (columns) => this.#onColumns(report.fragment, columns),
       frame: (frame, message) => {
-        if (!this.#options.signal.aborted) this.#options.relay.push(frame, message, source)
+        if (signal.aborted) return
+        this.#live.settle(report, live)
+        relay.push(frame, message, source)
       },
       progress: (progress) => {
         live.progress = progress
+        live.pace.tick(clock.now())
       },
       finished: (result) => {
-        end()
+        this.#live.remove(live)
+        this.#live.settle(report, live)
         this.#onFinished(report, index, result, control)
       },
       failed: (error, unreadable) => {
-        end()
-        const failure = { error, unreadable, delivered: this.#isStuck(live) }
+        this.#live.remove(live)
+        const failure = { error, unreadable, delivered: this.#isStuck(live), attempt }
         this.#onFailed(report, index, failure, control)
       },
     })
@@ -386,9 +400,11 @@ export class QueryRun {
       part: report.parts[index] ?? { kind: 'all' },
       fragment: report.fragment,
       number,
+      attempt,
+      pace: new Pace(clock.now()),
       progress: undefined,
     }
-    this.#live.set(number, live)
+    this.#live.add(live)
     failpoint('query.running')
     if (report.fragment.output.kind === 'result') task.grant(TASK_WINDOW_BYTES)
   }
@@ -399,12 +415,7 @@ export class QueryRun {
     if (!this.#options.signal.aborted) this.#options.onColumns(columns)
   }
 
-  #onFinished(
-    report: Report,
-    index: number,
-    result: TaskFinished,
-    control: { readonly ended: Deferred<undefined>; readonly advance: () => void },
-  ): void {
+  #onFinished(report: Report, index: number, result: TaskFinished, control: Control): void {
     report.state = stages.toFinished(report.state, index, {
       rows: result.rows,
       segments: result.segments,
@@ -434,8 +445,9 @@ export class QueryRun {
       readonly error: SqlError
       readonly unreadable: string | undefined
       readonly delivered: boolean
+      readonly attempt: number
     },
-    control: { readonly ended: Deferred<undefined>; readonly advance: () => void },
+    control: Control,
   ): void {
     if (this.#options.signal.aborted) return
     // Whatever a task says of inputs that are gone, the cause is that they are gone.
@@ -450,7 +462,7 @@ export class QueryRun {
       error: failure.error.error,
       message: failure.error.message,
     })
-    this.#restart(numberOf(report.fragment, index))
+    if (!this.#live.hasRival(report, index)) this.#restart(numberOf(report.fragment, index))
     report.state = outcome.stage
     control.advance()
   }

@@ -159,6 +159,11 @@ export class ResultRelay {
     if (this.#isOpen) this.#flush()
   }
 
+  /** Something of the task has come. */
+  hasBegun(task: number): boolean {
+    return this.#streams.has(task)
+  }
+
   /** True when a row of the task has left: it cannot be run again. */
   hasSentRows(task: number): boolean {
     return (this.#streams.get(task)?.toSend ?? 0) > 1

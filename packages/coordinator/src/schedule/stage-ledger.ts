@@ -53,8 +53,10 @@ function count(ledger: Ledger, index: number, task: TaskState): void {
   const { pending, running, done } = ledger
   if (task.kind === 'pending') pending.splice(placeOf(pending, index), 0, index)
   if (task.kind === 'running') {
-    ledger.tasksRunning++
-    running.set(task.executor, (running.get(task.executor) ?? 0) + 1)
+    for (const { executor } of attemptsOf(task)) {
+      ledger.tasksRunning++
+      running.set(executor, (running.get(executor) ?? 0) + 1)
+    }
   }
   if (task.kind !== 'finished') return
   const { elapsedMs } = task.statistics
@@ -70,10 +72,12 @@ function discount(ledger: Ledger, index: number, task: TaskState): void {
   const { pending, running, done } = ledger
   if (task.kind === 'pending') pending.splice(placeOf(pending, index), 1)
   if (task.kind === 'running') {
-    ledger.tasksRunning--
-    const left = (running.get(task.executor) ?? 0) - 1
-    if (left > 0) running.set(task.executor, left)
-    else running.delete(task.executor)
+    for (const { executor } of attemptsOf(task)) {
+      ledger.tasksRunning--
+      const left = (running.get(executor) ?? 0) - 1
+      if (left > 0) running.set(executor, left)
+      else running.delete(executor)
+    }
   }
   if (task.kind !== 'finished') return
   const sum = done.get(task.executor)
@@ -82,6 +86,11 @@ function discount(ledger: Ledger, index: number, task: TaskState): void {
   sum.ms -= task.statistics.elapsedMs
   if (sum.tasks === 0) done.delete(task.executor)
 }
+
+const attemptsOf = (
+  task: Extract<TaskState, { kind: 'running' }>,
+): readonly { readonly executor: string }[] =>
+  task.twin === undefined ? [task] : [task, task.twin]
 
 /** Where a number is, or belongs, in an ascending list. */
 function placeOf(list: readonly number[], value: number): number {

@@ -15,6 +15,9 @@ import { stragglers } from './straggler.ts'
  *   pending, running ──enough──► skipped  (the others have made all the rows that are wanted)
  *   finished ──lose──► pending    (its segments went with their executor)
  *   running ──restart──► pending  (what it reads is being made again)
+ *
+ * A running task may have two attempts, where the first does not get on (`speculation.ts`): the one that is through first
+ * counts, and where one fails the other is what runs.
  */
 export type TaskState =
   | { readonly kind: 'pending'; readonly attempt: number; readonly avoid: ReadonlySet<string> }
@@ -23,10 +26,14 @@ export type TaskState =
       readonly attempt: number
       readonly avoid: ReadonlySet<string>
       readonly executor: string
+      readonly twin?: { readonly attempt: number; readonly executor: string } | undefined
+      /** The last attempt that was begun, where that is a later one. */
+      readonly last?: number | undefined
     }
   | {
       readonly kind: 'finished'
       readonly attempt: number
+      readonly last?: number | undefined
       readonly executor: string
       readonly rows: number
       readonly segments: readonly Segment[]
@@ -63,6 +70,10 @@ export function newStage(
     inOrder,
   }
 }
+
+/** Numbers of attempts are not used again. */
+export const lastAttempt = (task: TaskState): number =>
+  (task.kind === 'running' || task.kind === 'finished' ? task.last : undefined) ?? task.attempt
 
 const isOver = (task: TaskState): boolean => task.kind === 'finished' || task.kind === 'skipped'
 
@@ -158,7 +169,7 @@ function othersThan(
 }
 
 /** What one query has at once leaves it free: an executor has more slots than threads. */
-const isLastSlot = (state: ExecutorState | undefined): boolean =>
+export const isLastSlot = (state: ExecutorState | undefined): boolean =>
   state !== undefined && state.slots > state.threads && state.tasksRunning >= state.slots - 1
 
 const threadsOf = (placement: Placement, id: string): number => placement.get(id)?.threads ?? 0
@@ -177,6 +188,34 @@ export function toRunning(stage: StageState, assignment: Assignment): StageState
   })
 }
 
+/** Another attempt of a running task begins. */
+export function toTwin(
+  stage: StageState,
+  { task: index, attempt, executor }: Assignment,
+): StageState {
+  const task = taskAt(stage, index)
+  assert(
+    task.kind === 'running' && task.twin === undefined && attempt > lastAttempt(task),
+    'a running task may have one more attempt',
+  )
+  return replace(stage, index, { ...task, twin: { attempt, executor }, last: attempt })
+}
+
+/** Of two attempts this is the one that goes on, or that is through. */
+export function toSole(stage: StageState, index: number, attempt: number): StageState {
+  const task = taskAt(stage, index)
+  assert(task.kind === 'running', 'only a running task has two attempts')
+  const { twin } = task
+  if (twin === undefined) return stage
+  const sole = twin.attempt === attempt ? twin : task
+  return replace(stage, index, {
+    ...task,
+    attempt: sole.attempt,
+    executor: sole.executor,
+    twin: undefined,
+  })
+}
+
 export interface TaskResult {
   readonly rows: number
   readonly segments: readonly Segment[]
@@ -192,6 +231,7 @@ export function toFinished(stage: StageState, index: number, result: TaskResult)
   return replace(stage, index, {
     kind: 'finished',
     attempt: task.attempt,
+    last: lastAttempt(task),
     executor: task.executor,
     ...result,
   })
@@ -199,12 +239,16 @@ export function toFinished(stage: StageState, index: number, result: TaskResult)
 
 /**
  * What follows from the failure of a running task: another attempt, or the end of the query with this error.
- * `delivered`: rows of it were, and no other attempt can go on after them.
+ * `delivered`: rows of it were, and no other attempt can go on after them. `attempt`: which of two has failed.
  */
 export function onTaskFailed(
   stage: StageState,
   index: number,
-  failure: { readonly error: SqlError; readonly delivered: boolean },
+  failure: {
+    readonly error: SqlError
+    readonly delivered: boolean
+    readonly attempt?: number | undefined
+  },
 ):
   | { readonly kind: 'retry'; readonly stage: StageState }
   | { readonly kind: 'fail'; readonly why: FailReason } {
@@ -218,11 +262,16 @@ export function onTaskFailed(
   const isRetryable = failure.error.retryable || isFullDisk(failure.error, task)
   if (!isRetryable || isOther || isMutant('no-retry-elsewhere'))
     return { kind: 'fail', why: 'error' }
+  const { twin, attempt } = task
+  if (twin !== undefined) {
+    const other = failure.attempt === twin.attempt ? attempt : twin.attempt
+    return { kind: 'retry', stage: { ...toSole(stage, index, other), crashes } }
+  }
   if (failure.delivered) return { kind: 'fail', why: 'delivered' }
-  if (task.attempt + 1 >= ATTEMPTS_MAX) return { kind: 'fail', why: 'attempts' }
+  if (lastAttempt(task) + 1 >= ATTEMPTS_MAX) return { kind: 'fail', why: 'attempts' }
   const next: TaskState = {
     kind: 'pending',
-    attempt: task.attempt + 1,
+    attempt: lastAttempt(task) + 1,
     avoid: new Set([...task.avoid, task.executor]),
   }
   return { kind: 'retry', stage: { ...replace(stage, index, next), crashes } }
@@ -244,7 +293,7 @@ export const rowsOf = (stage: StageState): number =>
 export const toEnough = (stage: StageState): StageState => ({
   ...stage,
   tasks: stage.tasks.map((task): TaskState =>
-    task.kind === 'finished' ? task : { kind: 'skipped', attempt: task.attempt },
+    task.kind === 'finished' ? task : { kind: 'skipped', attempt: lastAttempt(task) },
   ),
 })
 
@@ -254,7 +303,7 @@ export function onExecutorsLost(stage: StageState, executors: ReadonlySet<string
     ...stage,
     tasks: stage.tasks.map((task): TaskState => {
       if (task.kind !== 'finished' || !executors.has(task.executor)) return task
-      return { kind: 'pending', attempt: task.attempt + 1, avoid: executors }
+      return { kind: 'pending', attempt: lastAttempt(task) + 1, avoid: executors }
     }),
   }
 }
@@ -262,9 +311,9 @@ export function onExecutorsLost(stage: StageState, executors: ReadonlySet<string
 /** Everything runs again, under new attempts: what it read has been chosen anew. */
 export const toBeginning = (stage: StageState): StageState => ({
   ...stage,
-  tasks: stage.tasks.map(({ attempt }): TaskState => ({
+  tasks: stage.tasks.map((task): TaskState => ({
     kind: 'pending',
-    attempt: attempt + 1,
+    attempt: lastAttempt(task) + 1,
     avoid: new Set(),
   })),
 })
@@ -279,7 +328,7 @@ export function toRestarted(stage: StageState): StageState {
     tasks: stage.tasks.map((task): TaskState => {
       if (task.kind === 'pending') return { ...task, avoid: new Set() }
       if (task.kind !== 'running') return task
-      return { kind: 'pending', attempt: task.attempt + 1, avoid: new Set() }
+      return { kind: 'pending', attempt: lastAttempt(task) + 1, avoid: new Set() }
     }),
   }
 }

@@ -7,6 +7,7 @@ import {
   DecodeError,
   type Deferred,
   deferred,
+  isMutant,
   type Log,
   unreachable,
 } from '@nyala/client/base'
@@ -20,6 +21,7 @@ import {
   type KernelResult,
   type KernelSettings,
   type KernelTask,
+  PROGRESS_INTERVAL_MS,
   type ToKernel,
 } from './kernel-protocol.ts'
 
@@ -27,6 +29,10 @@ import {
 const KERNEL_POOL_THREADS = 32
 /** Not every statement can be interrupted: a kernel that has not ended a task this long after its cancel is killed. */
 export const CANCEL_GRACE_MS = 2_000
+/** A kernel tells of each task every {@link PROGRESS_INTERVAL_MS}: one that has tasks and is silent for so long is hung. */
+export const KERNEL_SILENCE_MS = 6_000
+/** It is looked at this often, and by looks is counted: an executor that was stopped itself has not heard it either. */
+const SILENT_LOOKS_MAX = 12
 /** What of a dying kernel's last words is kept for the log. */
 const STDERR_BYTES_MAX = 8 * 1024
 
@@ -60,8 +66,9 @@ export interface KernelHandleOptions {
  *       └───────────exit, kill──────────────────┘
  * ```
  *
+ * One that has tasks and says nothing for {@link KERNEL_SILENCE_MS} is killed: its loop hangs, or it was stopped.
  * A task that was cancelled ends within {@link CANCEL_GRACE_MS}, if need be with the whole process; its neighbours then
- * fail with `kernel_crashed` and are run again.
+ * fail with `executor_lost`, as it was not their doing, and are run again.
  */
 export class KernelHandle {
   readonly #options: KernelHandleOptions
@@ -75,6 +82,8 @@ export class KernelHandle {
   #state: 'starting' | 'ready' | 'dead' = 'starting'
   #version = ''
   #request = 0
+  #isWatched = false
+  #wasHeard = false
   #stderr = ''
 
   constructor(options: KernelHandleOptions) {
@@ -88,9 +97,15 @@ export class KernelHandle {
     const stream = this.#process.stdio[3]
     assert(stream !== null && stream !== undefined, 'the kernel has no pipe')
     const events: PipeEvents = {
-      onMessage: (message) => this.#decode(message),
+      onMessage: (message) => {
+        this.#wasHeard = true
+        this.#decode(message)
+      },
       onDamage: (reason) => this.kill(`it sent a ${reason}`),
-      onFrame: (task, frame) => this.#listeners.get(task)?.onFrame(frame),
+      onFrame: (task, frame) => {
+        this.#wasHeard = true
+        this.#listeners.get(task)?.onFrame(frame)
+      },
       // Without its pipe it is of no use; how it ended is told by its exit.
       onClose: () => this.#process.kill('SIGKILL'),
     }
@@ -133,6 +148,7 @@ export class KernelHandle {
     assert(!this.#listeners.has(spec.task), () => `task ${spec.task} was started twice`)
     this.#listeners.set(spec.task, listener)
     this.#send({ kind: 'start', spec })
+    this.#watch()
   }
 
   credit(task: number, bytes: number): void {
@@ -146,7 +162,8 @@ export class KernelHandle {
     this.#send({ kind: 'cancel', task })
     const stop = this.#options.clock.after(CANCEL_GRACE_MS, () => {
       this.#deadlines.delete(task)
-      this.kill(`task ${task} did not stop within ${CANCEL_GRACE_MS} ms of its cancel`)
+      const reason = `task ${task} did not stop within ${CANCEL_GRACE_MS} ms of its cancel`
+      if (!isMutant('no-kernel-watch')) this.kill(reason, ended(this.pid, reason))
     })
     this.#deadlines.set(task, stop)
   }
@@ -161,12 +178,27 @@ export class KernelHandle {
     return answer.promise
   }
 
-  /** Ends the process at once; tasks fail with `kernel_crashed`. Idempotent. */
-  kill(reason: string): void {
+  /** Ends the process at once; tasks fail with `kernel_crashed` unless told otherwise. Idempotent. */
+  kill(reason: string, error?: SqlError): void {
     if (this.#state === 'dead') return
     this.#options.log.info('kernelKilled', { kernel: this.pid, reason })
     this.#process.kill('SIGKILL')
-    this.#onExit(reason)
+    this.#onExit(reason, error)
+  }
+
+  /** From the first task on until there is none. */
+  #watch(silentLooks = 0): void {
+    if (this.#isWatched || isMutant('no-kernel-watch')) return
+    this.#isWatched = true
+    this.#wasHeard = false
+    this.#options.clock.after(KERNEL_SILENCE_MS / SILENT_LOOKS_MAX, () => {
+      this.#isWatched = false
+      if (this.#state === 'dead' || this.#listeners.size === 0) return
+      const silent = this.#wasHeard ? 0 : silentLooks + 1
+      if (silent < SILENT_LOOKS_MAX) return this.#watch(silent)
+      const reason = `it has said nothing of its tasks for ${KERNEL_SILENCE_MS} ms`
+      this.kill(reason, ended(this.pid, reason))
+    })
   }
 
   #send(message: ToKernel): void {
@@ -224,12 +256,11 @@ export class KernelHandle {
     return answer
   }
 
-  #onExit(reason: string): void {
+  #onExit(reason: string, error: SqlError = this.#crashed(reason)): void {
     if (this.#state === 'dead') return
     this.#state = 'dead'
     if (this.#stderr !== '')
       this.#options.log.warn('kernelSaid', { kernel: this.pid, text: this.#stderr })
-    const error = this.#crashed(reason)
     this.#ready.reject(error)
     for (const task of [...this.#listeners.keys()]) {
       const wanted = this.#canceled.has(task)
@@ -246,5 +277,11 @@ export class KernelHandle {
     })
   }
 }
+
+/** A task that ran beside the cause is not to blame for the end of its kernel. */
+const ended = (kernel: number, reason: string): SqlError =>
+  new SqlError('executor_lost', `the kernel process ${kernel} was ended: ${reason}`, {
+    hint: 'the task is run again by itself',
+  })
 
 const canceledError = (): SqlError => new SqlError('query_canceled', 'the task was canceled')

@@ -11,6 +11,7 @@ import {
   type FromKernel,
   type KernelSettings,
   type KernelTask as Spec,
+  PROGRESS_INTERVAL_MS,
   type ToKernel,
   toKernel,
 } from './kernel-protocol.ts'
@@ -18,7 +19,6 @@ import { KernelTask } from './kernel-task.ts'
 
 /** The pipe to the executor, beside stdin, stdout and stderr. */
 const PIPE_DESCRIPTOR = 3
-const PROGRESS_INTERVAL_MS = 100
 
 /**
  * The kernel process: queries run on the pool of libuv, everything else on this one loop. It owns nothing that another

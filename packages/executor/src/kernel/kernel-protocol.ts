@@ -17,6 +17,9 @@ import { resultSoFar } from '../protocol/fragment.ts'
  * The kernel ends itself when the pipe closes, whatever it is doing.
  */
 
+/** A kernel tells of each of its tasks this often, whatever it does. */
+export const PROGRESS_INTERVAL_MS = 100
+
 export const kernelSettings = s.object({
   threads: s.natural,
   memoryLimitBytes: s.natural,

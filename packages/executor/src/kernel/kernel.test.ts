@@ -120,7 +120,11 @@ t.test(
     const elapsedMs = clock.now() - canceledAt
     t.ok(elapsedMs >= CANCEL_GRACE_MS - 5, `${elapsedMs} ms`)
     t.ok(elapsedMs < CANCEL_GRACE_MS + 2_000, `${elapsedMs} ms`)
-    t.match((await neighbour.outcome).error, { error: 'kernel_crashed', retryable: true })
+    t.match(
+      (await neighbour.outcome).error,
+      { error: 'executor_lost', retryable: true },
+      'it is not to blame for the death of the kernel',
+    )
     t.not(world.kernels.pids[0], pid)
     t.equal((await world.table('SELECT 1 AS a')).numRows, 1)
   },
@@ -141,6 +145,21 @@ t.test(
     t.equal(world.kernels.deaths, 1)
   },
 )
+
+t.test('a kernel that says nothing of its tasks is killed, and no task is blamed', async (t) => {
+  const hurried: typeof clock = {
+    ...clock,
+    after: (ms, action, options) => clock.after(ms / 10, action, options),
+  }
+  await using world = await KernelWorld.start({ clock: hurried })
+  const run = world.start(ENDLESS)
+  await run.started
+  const [pid = 0] = world.kernels.pids
+  process.kill(pid, 'SIGSTOP')
+  t.match((await run.outcome).error, { error: 'executor_lost', message: /said nothing/ })
+  t.notOk(isAlive(pid) && world.kernels.pids.includes(pid), 'it is none of the kernels any more')
+  t.equal((await world.table('SELECT 1 AS a')).numRows, 1)
+})
 
 t.test('a task waits for a kernel that is still starting', async (t) => {
   await using world = await KernelWorld.start()

@@ -6,6 +6,7 @@ import { PullError, UnreadableError } from '../exchange/data-client.ts'
 import type { PulledInputs, SegmentPuller } from '../exchange/segment-puller.ts'
 import { fromSystemError } from '../kernel/kernel-errors.ts'
 import type { KernelListener } from '../kernel/kernel-handle.ts'
+import { PROGRESS_INTERVAL_MS } from '../kernel/kernel-protocol.ts'
 import type { KernelOutput, KernelProgress, KernelResult } from '../kernel/kernel-protocol.ts'
 import type { KernelSet, RunningTask } from '../kernel/kernel-set.ts'
 import {
@@ -140,10 +141,35 @@ export class TaskRun {
   start(): void {
     if (this.spec.inputs.length === 0) return this.#startKernel([])
     const { puller } = this.#context
-    puller.pull(this.spec, { signal: this.#abort.signal }).then(
-      (inputs) => this.#startKernel(inputs),
-      (error: unknown) => this.#onFailed(asSqlError(error)),
-    )
+    const stopTelling = this.#tellThatItPulls()
+    puller
+      .pull(this.spec, { signal: this.#abort.signal })
+      .finally(stopTelling)
+      .then(
+        (inputs) => this.#startKernel(inputs),
+        (error: unknown) => this.#onFailed(asSqlError(error)),
+      )
+  }
+
+  /** Until the kernel tells how far it is: who hears nothing of a task takes it for one that does not get on. */
+  #tellThatItPulls(): () => void {
+    const { clock, owner } = this.#context
+    const told = {
+      kind: 'taskProgress',
+      ...this.#ref,
+      fraction: null,
+      rowsRead: 0,
+      memoryBytes: 0,
+    } as const
+    let stop: () => void
+    const wait = (): void => {
+      stop = clock.after(PROGRESS_INTERVAL_MS, () => {
+        wait()
+        owner().send(told)
+      })
+    }
+    wait()
+    return () => stop()
   }
 
   /** Asks the task to end; it still ends in `taskFailed`, or `taskFinished` where that came first. Idempotent. */

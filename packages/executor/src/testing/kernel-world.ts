@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { deferred, type Log, silentLog, systemClock as clock } from '@nyala/client/base'
+import { type Clock, deferred, type Log, silentLog, systemClock } from '@nyala/client/base'
 import type { Column, SqlError } from '@nyala/client/protocol'
 import type { Table } from 'apache-arrow'
 import type { KernelListener } from '../kernel/kernel-handle.ts'
@@ -45,7 +45,11 @@ export class KernelWorld implements AsyncDisposable {
   }
 
   static async start(
-    options: { readonly log?: Log; readonly spillLimitBytes?: number } = {},
+    options: {
+      readonly log?: Log
+      readonly spillLimitBytes?: number
+      readonly clock?: Clock
+    } = {},
   ): Promise<KernelWorld> {
     const directory = await temporaryDirectory()
     await mkdir(join(directory, 'data'))
@@ -57,7 +61,7 @@ export class KernelWorld implements AsyncDisposable {
         spillLimitBytes: options.spillLimitBytes ?? 1024 ** 3,
         directories: [join(directory, 'data')],
       },
-      clock,
+      clock: options.clock ?? systemClock,
       log: options.log ?? silentLog,
     })
     await kernels.ready
