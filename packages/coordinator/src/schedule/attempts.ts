@@ -4,7 +4,7 @@ import type { RunningTask } from './executor-link.ts'
 import type { Executors } from './executors.ts'
 import type { ResultRelay } from './result-relay.ts'
 import type { LiveTask } from './run-progress.ts'
-import { Pace, planTwins } from './speculation.ts'
+import { type Pace, planTwins } from './speculation.ts'
 import * as stages from './stage.ts'
 import { attemptKey } from './task-numbers.ts'
 

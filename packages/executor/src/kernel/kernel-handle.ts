@@ -21,7 +21,6 @@ import {
   type KernelResult,
   type KernelSettings,
   type KernelTask,
-  PROGRESS_INTERVAL_MS,
   type ToKernel,
 } from './kernel-protocol.ts'
 
@@ -29,7 +28,7 @@ import {
 const KERNEL_POOL_THREADS = 32
 /** Not every statement can be interrupted: a kernel that has not ended a task this long after its cancel is killed. */
 export const CANCEL_GRACE_MS = 2_000
-/** A kernel tells of each task every {@link PROGRESS_INTERVAL_MS}: one that has tasks and is silent for so long is hung. */
+/** A kernel tells of each task ten times a second: one that has tasks and is silent for so long is hung. */
 export const KERNEL_SILENCE_MS = 6_000
 /** It is looked at this often, and by looks is counted: an executor that was stopped itself has not heard it either. */
 const SILENT_LOOKS_MAX = 12
