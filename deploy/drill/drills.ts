@@ -1,3 +1,5 @@
+import { CANCEL_DRILLS } from './cancel-drills.ts'
+import { CLIENT_DRILLS } from './client-drills.ts'
 import { revokeAllLeases } from './etcd-leases.ts'
 import { LINK_DRILLS } from './link-drills.ts'
 import type { Call } from './load.ts'
@@ -205,6 +207,8 @@ export const DRILLS: readonly Drill[] = [
   ...SLOW_DRILLS,
   ...WRITE_DRILLS,
   ...WAREHOUSE_DRILLS,
+  ...CLIENT_DRILLS,
+  ...CANCEL_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */

@@ -22,12 +22,38 @@ export async function leftInCluster(target: Target): Promise<string | undefined>
   }
   const [segment] = filesBelow(join(pathsOf(target.dir).data, 'exchange'))
   if (segment !== undefined) return `the segment ${segment} is still there`
-  return leftInEtcd(target)
+  return leftInEtcd(target, (keys) => [keys.queries, keys.txns])
 }
 
-const leftInEtcd = (target: Target): Promise<string | undefined> =>
+/**
+ * What executors still do for queries or keep of them, and records of queries: what has to be gone at once with a query
+ * that is cancelled, where no other one runs.
+ */
+export async function leftOfQueries(target: Target): Promise<string | undefined> {
+  for (const { id, role, address } of await target.processes()) {
+    if (role !== 'executor') continue
+    const load = await executorLoad(address)
+    const busy = ['tasksRunning', 'queuedBytes', 'exchangeBytes'].find((name) => load[name] !== 0)
+    if (busy !== undefined) return `${id} has ${busy} ${String(load[busy])}`
+  }
+  return leftInEtcd(target, (keys) => [keys.queries])
+}
+
+async function executorLoad(address: string): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const response = await fetch(`http://${address}/health`)
+    return (await response.json()) as Readonly<Record<string, unknown>>
+  } catch {
+    return {}
+  }
+}
+
+const leftInEtcd = (
+  target: Target,
+  prefixes: (keys: Keys) => readonly string[],
+): Promise<string | undefined> =>
   askEtcd(target, async (kv, keys) => {
-    for (const prefix of [keys.queries, keys.txns]) {
+    for (const prefix of prefixes(keys)) {
       const [item] = (await kv.range(prefix)).items
       if (item !== undefined) return `the key ${item.key} is still there`
     }

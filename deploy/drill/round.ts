@@ -105,6 +105,8 @@ export interface RoundOptions {
   readonly links: Links | undefined
   /** Times that what writes have left goes sooner than elsewhere. */
   readonly haste: number
+  /** The environment of members, which clients that are processes of their own share. */
+  readonly variables: Readonly<Record<string, string | undefined>>
   /** The file that members look into at failpoints. */
   readonly failpointFile: string | undefined
 }

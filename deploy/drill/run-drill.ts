@@ -98,6 +98,13 @@ async function onOwnCluster(
   const { warehouseBytes } = drill
   const unmount =
     warehouseBytes === undefined ? undefined : await mountWarehouse(dir, warehouseBytes)
+  const drillVariables = {
+    ...variables,
+    NYALA_DRILL: '1',
+    NYALA_MUTANT: mutant ? drill.mutant.name : '',
+    NYALA_FAILPOINTS: failpointFile ?? '',
+    NYALA_HASTE: String(HASTE),
+  }
   let cluster: LocalCluster | undefined
   let rounds: readonly RoundResult[]
   let members: readonly RunningProcess[]
@@ -112,13 +119,7 @@ async function onOwnCluster(
       threads: 1,
       memoryBytes: EXECUTOR_MEMORY_BYTES,
       restart: true,
-      variables: {
-        ...variables,
-        NYALA_DRILL: '1',
-        NYALA_MUTANT: mutant ? drill.mutant.name : '',
-        NYALA_FAILPOINTS: failpointFile ?? '',
-        NYALA_HASTE: String(HASTE),
-      },
+      variables: drillVariables,
       signal,
     })
     const started = cluster
@@ -126,7 +127,7 @@ async function onOwnCluster(
     links?.watch(() => started.processes)
     const target = ownTarget(cluster)
     const struck = { target, database: 'default', links, failpointFile, haste: HASTE }
-    rounds = await strike(drill, struck, options)
+    rounds = await strike(drill, struck, { ...options, variables: drillVariables })
   } finally {
     await links?.set([])
     if (cluster !== undefined) await stop(cluster, signal)

@@ -62,6 +62,12 @@ export const MUTANTS = [
   'no-record-check',
   /** The leader does not look after the writes of others. */
   'no-sweeps',
+  /** A query is cancelled only where it runs, not by whoever is asked, nor when its owner is gone. */
+  'no-cancel-elsewhere',
+  /** A result is kept for its client however long that stays away. */
+  'no-idle-end',
+  /** Clients that lost their coordinator dial others at once, in the order in which they know them. */
+  'no-spread',
   /** Data files are read as they are, whatever their names say. */
   'no-data-checksum',
 ] as const

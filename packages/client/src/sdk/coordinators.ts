@@ -1,3 +1,5 @@
+import { deferred } from '../base/deferred.ts'
+import { isMutant } from '../base/mutants.ts'
 import { Prng } from '../base/prng.ts'
 import { SqlError } from '../protocol/errors.ts'
 import type { Endpoint } from '../protocol/messages.ts'
@@ -10,6 +12,12 @@ import type { Platform } from './platform.ts'
 
 /** The first connection is given up after this many rounds: where nothing listens, nobody wants to wait. */
 export const FIRST_CONNECT_ROUNDS = 3
+
+/** Clients that lose their coordinator together do not dial the others in one moment, but within so long. */
+export const RECONNECT_SPREAD_MS = 100
+
+/** What is said last has so long to be heard before the connections are closed. */
+const LAST_WORDS_MS = 2_000
 
 /** After a failure an address is dialled after the others for so long. */
 const DOUBT_MS = 10_000
@@ -27,9 +35,13 @@ export class Coordinators {
   readonly #links = new Set<Link>()
   readonly #linkEvents: LinkEvents
   readonly #closing = new AbortController()
+  /** Cancels that nobody waits for. */
+  readonly #said = new Set<Promise<unknown>>()
   #discovered: readonly Endpoint[] = []
   #current: Link | undefined
   #opening: Promise<Link> | undefined
+  /** There was a link, which is gone or going: as it may be for many others. */
+  #isStruck = false
 
   constructor(options: ResolvedOptions, platform: Platform, events: EventHub) {
     this.#options = options
@@ -81,8 +93,11 @@ export class Coordinators {
 
   async #search(rounds: number): Promise<Link> {
     let last: unknown
+    let refusal: SqlError | undefined
+    if (this.#isStruck && !isMutant('no-spread')) await this.spread(RECONNECT_SPREAD_MS)
     for (let round = 0; round < rounds; round++) {
       if (round > 0) await this.backoff(round)
+      let isSilent = false
       for (const address of this.#dialOrder()) {
         if (this.#closing.signal.aborted) throw closedDatabase()
         try {
@@ -90,13 +105,16 @@ export class Coordinators {
         } catch (error) {
           if (!(error instanceof SqlError)) throw error
           last = typedError(error)
+          if (error.error === 'connection_exception') refusal = typedError(error)
+          else isSilent = true
           this.#failedAt.set(address, this.#platform.clock.now())
           this.#events.emit({ kind: 'unreachable', address, reason: error.message })
         }
       }
-      if (last instanceof SqlError && last.error === 'connection_exception') throw last
+      // While a cluster is upgraded some may speak another version; where all do, waiting does not help.
+      if (refusal !== undefined && !isSilent) throw refusal
     }
-    throw this.#unreachable(last)
+    throw refusal ?? this.#unreachable(last)
   }
 
   /**
@@ -110,7 +128,9 @@ export class Coordinators {
       const at = draining.has(address) ? now : (this.#failedAt.get(address) ?? -Infinity)
       return now - at < DOUBT_MS ? at : -Infinity
     }
-    return shuffled(this.addresses(), this.#prng).toSorted((a, b) =>
+    const known = this.addresses()
+    const inOrder = isMutant('no-spread') ? known : shuffled(known, this.#prng)
+    return inOrder.toSorted((a, b) =>
       failedAt(a) === failedAt(b) ? 0 : failedAt(a) - failedAt(b),
     )
   }
@@ -135,6 +155,7 @@ export class Coordinators {
     }
     this.#links.add(link)
     this.#current = link
+    this.#isStruck = false
     const { coordinator, cluster } = link.welcome
     this.#events.emit({ kind: 'connected', coordinator, address, cluster })
     this.#onMembers(link.welcome.coordinators)
@@ -178,17 +199,43 @@ export class Coordinators {
   }
 
   #onDraining(link: Link): void {
-    if (this.#current === link) this.#current = undefined
+    this.#leave(link)
     this.#events.emit({ kind: 'draining', coordinator: link.coordinator })
   }
 
   #onClosed(link: Link, reason: string): void {
     this.#links.delete(link)
     this.#failedAt.set(link.address, this.#platform.clock.now())
-    if (this.#current === link) this.#current = undefined
+    this.#leave(link)
     if (this.#closing.signal.aborted) return
     const { coordinator, address } = link
     this.#events.emit({ kind: 'disconnected', coordinator, address, reason })
+  }
+
+  /** Has whatever coordinator can be reached cancel a query. Nobody waits for that but {@link heard}. */
+  cancelQuery(queryId: string): void {
+    const said = this.acquire()
+      .then((link) => link.request({ kind: 'cancelQuery', queryId }))
+      // It has ended, or goes when its time is over.
+      .catch(() => undefined)
+      .finally(() => this.#said.delete(said))
+    this.#said.add(said)
+  }
+
+  /** Resolves when what was said last was heard, or has not been in time. */
+  async heard(): Promise<void> {
+    if (this.#said.size === 0) return
+    const late = deferred<void>()
+    const stopTimer = this.#platform.clock.after(LAST_WORDS_MS, () => late.resolve())
+    await Promise.race([Promise.all(this.#said), late.promise])
+    stopTimer()
+  }
+
+  /** The next statement is for another coordinator. */
+  #leave(link: Link): void {
+    if (this.#current !== link) return
+    this.#current = undefined
+    this.#isStruck = true
   }
 
   close(): void {

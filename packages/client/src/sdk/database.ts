@@ -158,6 +158,7 @@ export class Database extends Session {
   override async close(): Promise<void> {
     for (const session of [...this.#sessions]) await session.close()
     await super.close()
+    await this.context.coordinators.heard()
     this.context.coordinators.close()
     this.context.events.end()
   }

@@ -221,3 +221,21 @@ t.test('cancelling while nobody serves tells another coordinator', async (t) => 
   while (!isTold()) await systemClock.sleep(5)
   t.pass('the one that was asked to go on is told')
 })
+
+t.test('a cancel that its coordinator did not live to hear is told to another one', async (t) => {
+  const { db, fakes, events } = await setUp(t, {
+    onStatement: async (call) => {
+      call.accept()
+      await call.untilStopped()
+      await call.coordinator.close()
+    },
+    onAttach: () => undefined,
+  })
+  const stream = db.stream('select 1')
+  while (stream.id === undefined) await systemClock.sleep(5)
+  await stream.cancel()
+  while (!events.some(({ kind }) => kind === 'disconnected')) await systemClock.sleep(5)
+  await db.close()
+  const told = fakes.flatMap((fake) => fake.receivedOf('cancelQuery'))
+  t.match(told, [{ queryId: stream.id }], 'also when the client closes right after')
+})

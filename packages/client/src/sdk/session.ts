@@ -281,8 +281,8 @@ export class Session implements AsyncDisposable {
 
   /**
    * Goes on with the result of a query that streams, begun by whatever client at whatever coordinator; whoever read it
-   * before is told that it is read here now (`task_superseded`). The result begins anew, so it fails with
-   * `executor_lost` once a reader has been given some of it, and with `undefined_object` where the query has ended, or
+   * before is told that it is read here now (`task_superseded`). The result begins anew, also where a reader
+   * was given some of it: tasks whose rows are gone run again. Fails with `undefined_object` where the query has ended, or
    * where its result was small enough to be sent in one go.
    */
   attach<R = Row>(queryId: string, options: StreamOptions = {}): QueryStream<R> {

@@ -30,8 +30,6 @@ import { changesTables, isOnce, type StatementKind } from './statement-kind.ts'
 export const STATEMENT_ATTEMPTS_MAX = 5
 /** Times that a result is asked for without a frame of it coming; with the pauses of `backoff` longer than a takeover. */
 export const RESUMES_MAX = 12
-/** Streams that lose their coordinator together do not ask for their results in one moment. */
-const SPREAD_MS = 40
 
 export interface Statement {
   readonly id: StatementId
@@ -190,13 +188,7 @@ export class StatementRun {
 
   /** Whoever has the query now is told, as far as anybody can be reached. */
   #cancelElsewhere(): void {
-    const queryId = this.#queryId
-    if (queryId === undefined) return
-    this.#context.coordinators
-      .acquire()
-      .then((link) => link.request({ kind: 'cancelQuery', queryId }))
-      // It has ended, or goes when its time is over.
-      .catch(() => undefined)
+    if (this.#queryId !== undefined) this.#context.coordinators.cancelQuery(this.#queryId)
   }
 
   /** The next frame to read, from whichever attempt serves; undefined after the last. */
@@ -319,7 +311,6 @@ export class StatementRun {
       if (queryId === undefined) throw new Error('a result that streams has a query')
       const { signal } = this.#stop
       if (this.#resumes > 0) await coordinators.backoff(this.#resumes)
-      else if (from !== undefined) await coordinators.spread(SPREAD_MS)
       this.#resumes++
       if (this.#ended) return
       const link = await coordinators.acquire({ signal })
@@ -432,8 +423,8 @@ export class StatementRun {
 
   #onLost(attempt: Attempt, error: SqlError): void {
     if (this.#attempt !== attempt) return
-    // It may wait for this client to come back.
-    if (this.#isCancelled && attempt.resumable) return this.#cancelElsewhere()
+    // Its coordinator may not have heard of it: a result waits for this client, or tasks for their coordinator.
+    if (this.#isCancelled) return this.#cancelElsewhere()
     if (this.#ended) return
     if (attempt.resumable && this.#resumes < RESUMES_MAX) {
       const { coordinator } = attempt.link

@@ -1,5 +1,5 @@
 import type { Clock, Deferred, Log } from '@nyala/client/base'
-import { deferred, failpoint } from '@nyala/client/base'
+import { deferred, failpoint, isMutant } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { ClaimReason, LoggedQuery, NewQuery, Owner, QueryLog } from '@nyala/metastore'
 import type { Executors } from '../schedule/executors.ts'
@@ -157,15 +157,15 @@ export class Resumption implements QueryRunner {
   }
 
   /**
-   * Ends a query that has a record: its owner is told by it, or where that is gone it is ended here. False where there
-   * is none. Fails as {@link attach}.
+   * Ends a query that has a record: its owner is told by it, or where that is gone, or is not among those that have
+   * `answered` just now, it is ended here. False where there is none. Fails as {@link attach}.
    */
-  async cancelRecorded(id: string): Promise<boolean> {
+  async cancelRecorded(id: string, answered: ReadonlySet<string>): Promise<boolean> {
     const asked = await this.#options.queryLog.requestCancel(id)
     failpoint('query.cancelling')
     if (asked === undefined) return false
     const { owner, ownerStartedAt: startedAt } = asked.record
-    if (this.#options.isLiving({ id: owner, startedAt })) return true
+    if (answered.has(owner) && this.#options.isLiving({ id: owner, startedAt })) return true
     const serving: Serving = { leave: () => undefined }
     try {
       await this.attach(id, serving)
@@ -247,6 +247,7 @@ export class Resumption implements QueryRunner {
 
   #wait(id: string, owned: Owned): void {
     owned.stopWaiting?.()
+    if (isMutant('no-idle-end')) return
     owned.stopWaiting = this.#options.clock.after(CLIENT_GRACE_MS, () => {
       this.#options.log.info('queryNotAskedFor', { query: id, graceMs: CLIENT_GRACE_MS })
       this.#giveUp(id)

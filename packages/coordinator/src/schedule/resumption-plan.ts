@@ -20,7 +20,7 @@ export type TaskResumption =
     }
   /** Nothing of it is to be had: another attempt begins, or goes on after the rows that the client has. */
   | { readonly kind: 'runAgain'; readonly spec: TaskSpec }
-  /** Another reader has rows of it, which this one is not to miss. */
+  /** Without what makes tasks run again whose rows have left. */
   | { readonly kind: 'lost'; readonly spec: TaskSpec }
 
 /** Attempts under one owner epoch; far more than a task is tried. */
@@ -70,7 +70,8 @@ export function planResumption({
         const { executor, attempt } = whole
         return { kind: 'resume', spec, executor, attempt, fromFrame: whole.firstFrame }
       }
-      // Rows that somebody else was given are not given again: this client would have but a part of the result.
-      return results.length > 0 ? { kind: 'lost', spec } : { kind: 'runAgain', spec }
+      // Rows that somebody else was given come from a new attempt: this client has none of any.
+      const isGiven = results.length > 0
+      return { kind: isGiven && isMutant('no-rerun-after-rows') ? 'lost' : 'runAgain', spec }
     })
 }

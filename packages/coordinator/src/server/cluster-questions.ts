@@ -1,9 +1,11 @@
+import { isMutant } from '@nyala/client/base'
 import {
   type ClusterStatus,
   clusterStatus as statusSchema,
   SqlError,
   type Up,
 } from '@nyala/client/protocol'
+import { EPOCH } from '../schedule/query-run.ts'
 import { askPeers } from './peers.ts'
 import type { Services } from './services.ts'
 import { clusterStatusOf } from './status.ts'
@@ -21,7 +23,7 @@ export async function clusterStatus(
     askPeers(services, { ...message, local: true }),
   ])
   const own = clusterStatusOf(services, etcd)
-  const theirs = others.map((other) => statusSchema.decode(other, 'status of a coordinator'))
+  const theirs = others.map(({ body }) => statusSchema.decode(body, 'status of a coordinator'))
   // Only its own load is known to a coordinator.
   const loads = new Map(
     theirs.flatMap((status) =>
@@ -36,23 +38,33 @@ export async function clusterStatus(
   }
 }
 
-/** Cancels a query wherever it runs. Fails with `undefined_object` where it runs nowhere. */
+/**
+ * Cancels a query wherever it runs; also where its owner hangs or is dead, whose work is released here then. Fails with
+ * `undefined_object` where it runs nowhere.
+ */
 export async function cancelQuery(
   services: Services,
   message: Message<'cancelQuery'>,
 ): Promise<{ readonly canceled: boolean }> {
-  if (services.queries.cancel(message.queryId)) return { canceled: true }
+  const { queryId } = message
+  if (services.queries.cancel(queryId)) return { canceled: true }
   if (message.local === true) return { canceled: false }
-  const answers = await askPeers(services, { ...message, local: true })
-  if (answers.some((a) => (a as { readonly canceled?: unknown } | null)?.canceled === true)) {
-    return { canceled: true }
+  if (!isMutant('no-cancel-elsewhere')) {
+    const answers = await askPeers(services, { ...message, local: true })
+    if (answers.some(({ body }) => hasCanceled(body))) return { canceled: true }
+    const answered = new Set([services.id, ...answers.map(({ id }) => id)])
+    // Its owner may be gone, or wait for a client that does not come.
+    if (await services.resumption.cancelRecorded(queryId, answered)) return { canceled: true }
+    // Without a record it was never another owner's: what is left of it are tasks that wait for one who does not come.
+    for (const link of services.executors.links()) link.releaseQuery(queryId, EPOCH)
   }
-  // Its owner may be gone, or wait for a client that does not come.
-  if (await services.resumption.cancelRecorded(message.queryId)) return { canceled: true }
-  throw new SqlError('undefined_object', `query "${message.queryId}" does not run`, {
+  throw new SqlError('undefined_object', `query "${queryId}" does not run`, {
     hint: 'it may have ended; `nyala status` lists the queries that run',
   })
 }
+
+const hasCanceled = (reply: unknown): boolean =>
+  (reply as { readonly canceled?: unknown } | null)?.canceled === true
 
 /** The profile of a query that ended not long ago, from the coordinator that ran it. */
 export async function queryProfile(
@@ -63,7 +75,7 @@ export async function queryProfile(
   if (profile !== undefined) return profile
   const answers =
     message.local === true ? [] : await askPeers(services, { ...message, local: true })
-  if (answers.length > 0) return answers[0]
+  if (answers[0] !== undefined) return answers[0].body
   throw new SqlError('undefined_object', `no profile of query "${message.queryId}" is kept`, {
     hint: 'a coordinator keeps the profiles of its last queries, and only while it lives',
   })

@@ -8,14 +8,20 @@ const PEER_TIMEOUT_MS = 1_000
 
 type Question = Extract<Up, { kind: 'status' | 'cancelQuery' | 'profile' }>
 
+/** What a coordinator replied. */
+export interface PeerAnswer {
+  readonly id: string
+  readonly body: unknown
+}
+
 /** What each other coordinator replies to a question about itself, asked as a client would; those that fail are left out. */
 export async function askPeers(
   services: Services,
   question: Question,
-): Promise<readonly unknown[]> {
+): Promise<readonly PeerAnswer[]> {
   const peers = services.membership.coordinators().filter((member) => member.id !== services.id)
   const answers = await Promise.allSettled(
-    peers.map((peer) => ask(peer.address, question, services)),
+    peers.map(async ({ id, address }) => ({ id, body: await ask(address, question, services) })),
   )
   return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
 }
