@@ -130,9 +130,7 @@ export class Coordinators {
     }
     const known = this.addresses()
     const inOrder = isMutant('no-spread') ? known : shuffled(known, this.#prng)
-    return inOrder.toSorted((a, b) =>
-      failedAt(a) === failedAt(b) ? 0 : failedAt(a) - failedAt(b),
-    )
+    return inOrder.toSorted((a, b) => (failedAt(a) === failedAt(b) ? 0 : failedAt(a) - failedAt(b)))
   }
 
   #unreachable(last: unknown): SqlError {
