@@ -17,7 +17,7 @@ Runs clients of a cluster of 3 coordinators, 2 executors and 3 members of etcd w
 transactions must not have seen, for what is lost, doubled or never refused, and compares every file with the catalog.
 
   --faults      ${FAULTS.join(', ')} (default: all)
-  --realtime    reads of a session are to see what other sessions had been told, too
+  --realtime    with read_consistency = strong: reads are to see what any session had been told before they began
   --check FILE  checks a history that was kept
 
 Exit codes: 0 nothing found, 1 anomalies, 3 usage. The history of a run with anomalies is kept.`
@@ -73,6 +73,7 @@ async function main(): Promise<number> {
   const { ended, counts, problems } = await runHistory({
     ...{ dir: join(dir, 'cluster'), variables: process.env, clock: systemClock },
     ...{ transactions: transactions ?? 0, seed: seed ?? 0, clients: clients ?? 0, faults },
+    set: { read_consistency: values.realtime ? 'strong' : 'available' },
     tell: (line) => print(`${((systemClock.now() - began) / 1000).toFixed(1)} s  ${line}`),
     onTransaction: (one) => {
       history.push(one)

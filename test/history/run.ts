@@ -24,6 +24,7 @@ import {
   setsIn,
   setsSql,
 } from './tables.ts'
+import { Times, untilOneWaits } from './waiting.ts'
 import { HistoryClient, Keys } from './workload.ts'
 
 const MEMBERS = { coordinators: 3, executors: 2, etcd: 3 } as const
@@ -43,6 +44,8 @@ export interface RunOptions {
   readonly seed: number
   readonly clients: number
   readonly faults: readonly FaultName[]
+  /** Settings of the clients' sessions. */
+  readonly set: Readonly<Record<string, string>>
   readonly tell: (line: string) => void
   readonly onTransaction: (transaction: Transaction) => void
 }
@@ -95,11 +98,13 @@ async function work(cluster: LocalCluster, links: Links, options: RunOptions): P
   }
   await using db = await connect({ endpoints: addresses })
   await makeTables(db, LIST_VALUES + Math.ceil(transactions / LIST_VALUES))
-  const [keys, began] = [new Keys(), clock.now()]
+  const [keys, began, times] = [new Keys(), clock.now(), new Times()]
+  const onAct = (what: string, ms: number): void => times.add(what, ms)
   const clients = await Promise.all(
     Array.from({ length: options.clients }, (_, i) =>
       HistoryClient.open(`c${i}`, {
         ...{ addresses, keys, clock, prng: new Prng(prng.below(2 ** 31)), tell: onTransaction },
+        ...{ set: options.set, onAct },
       }),
     ),
   )
@@ -117,11 +122,14 @@ async function work(cluster: LocalCluster, links: Links, options: RunOptions): P
       stop.now = true
       throw error
     }
+    const waiting = untilOneWaits(clients, { clock, isOver })
     const [perSecond, counts] = await Promise.all([
       working.catch(ending),
       breaking.catch(ending),
       compacting.catch(ending),
+      waiting.catch(ending),
     ])
+    for (const line of times.lines()) tell(line)
     await untilWhole(parts)
     const token = Math.max(...clients.map((client) => client.token))
     await readAll(addresses, { token, written: [...written] }, { clock, onTransaction })

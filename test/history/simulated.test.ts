@@ -5,7 +5,12 @@ import { simulatedAnomalies } from './simulated.ts'
 const MUTANT_SEEDS = 150
 
 /** What of a run without this guard its clients can see. */
-const MUTANTS: readonly TransactionMutant[] = ['blind-heads', 'torn-commit', 'rebased-rewrite']
+const MUTANTS: readonly TransactionMutant[] = [
+  'blind-heads',
+  'torn-commit',
+  'rebased-rewrite',
+  'old-snapshots',
+]
 
 for (const mutant of MUTANTS) {
   t.test(`clients see that a guard is missing: ${mutant}`, async (t) => {

@@ -25,7 +25,7 @@ export function simulatedAnomalies(
 ): readonly Anomaly[] {
   const history = historyOf(transactions)
   return [
-    ...checkIsolation(history, 'strong session snapshot'),
+    ...checkIsolation(history, 'strong snapshot'),
     ...checkElements(history),
     ...checkSessions(history),
     ...checkLongFork(history),

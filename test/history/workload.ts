@@ -84,6 +84,8 @@ export class HistoryClient {
   readonly #prng: Prng
   readonly #clock: Clock
   readonly #recorder: Recorder
+  readonly #onAct: (what: string, ms: number) => void
+  #acts: { readonly what: Action; readonly since: number } | undefined
   #range = { database: 'default' as DatabaseName, number: 0, next: RANGE_VALUES }
 
   private constructor(
@@ -93,6 +95,7 @@ export class HistoryClient {
       readonly prng: Prng
       readonly clock: Clock
       readonly recorder: Recorder
+      readonly onAct: (what: string, ms: number) => void
     },
   ) {
     this.#databases = databases
@@ -100,6 +103,7 @@ export class HistoryClient {
     this.#prng = parts.prng
     this.#clock = parts.clock
     this.#recorder = parts.recorder
+    this.#onAct = parts.onAct
   }
 
   static async open(
@@ -110,11 +114,15 @@ export class HistoryClient {
       readonly prng: Prng
       readonly clock: Clock
       readonly tell: (transaction: Transaction) => void
+      /** Settings of its sessions. */
+      readonly set: Readonly<Record<string, string>>
+      /** Told how many milliseconds each thing took that it has done. */
+      readonly onAct: (what: string, ms: number) => void
     },
   ): Promise<HistoryClient> {
-    const { addresses, clock, tell } = options
+    const { addresses, clock, tell, set } = options
     const databases = await Promise.all(
-      addresses.map((address) => connect({ endpoints: [address], application: 'history' })),
+      addresses.map((address) => connect({ endpoints: [address], application: 'history', set })),
     )
     return new HistoryClient(databases, {
       ...options,
@@ -126,10 +134,20 @@ export class HistoryClient {
     return this.#recorder.token
   }
 
+  /** What it waits for, and since when on the clock's own scale. */
+  get acts(): { readonly what: string; readonly since: number } | undefined {
+    return this.#acts
+  }
+
   /** Works until it is told to stop. */
   async work(isOver: () => boolean): Promise<void> {
     while (!isOver()) {
-      const end = await this.#act(this.#prng.pick(ACTIONS), this.#prng.pick(this.#databases))
+      const what = this.#prng.pick(ACTIONS)
+      const since = this.#clock.now()
+      this.#acts = { what, since }
+      const end = await this.#act(what, this.#prng.pick(this.#databases))
+      this.#acts = undefined
+      this.#onAct(what, this.#clock.now() - since)
       if (end !== 'committed') await this.#clock.sleep(AFTER_FAILURE_MS)
     }
   }

@@ -10,6 +10,7 @@ import {
   type Member,
   type MemberRecord,
   Membership,
+  NewestRevision,
   openCluster,
   type Owner,
   QueryLog,
@@ -157,13 +158,10 @@ export class Coordinator {
     const registration = openRegistration(options, { ...store, candidate })
     const manifests = new ManifestStore(options.metadataDirectory)
     const services: Services = {
-      clock,
-      log,
-      id,
-      cluster,
-      version: options.version,
+      ...{ clock, log, id, cluster, version: options.version },
       etcdStatus: new EtcdStatus(options.etcdEndpoints),
       catalog,
+      newest: new NewestRevision({ kv, keys, clock }),
       membership,
       election,
       failover,

@@ -22,6 +22,7 @@ import { resolveWrite, type Versioned } from './catalog-guard.ts'
 import { type CatalogSnapshot, CatalogState } from './catalog-snapshot.ts'
 import type { Keys } from './keys.ts'
 import type { CommitResult, Compare, KeyValue, Kv } from './kv.ts'
+import { marked } from './newest-revision.ts'
 import { PrefixView } from './prefix-view.ts'
 import { type DatabaseRecord, type RelationRecord, type TableRecord } from './records.ts'
 import { repeatCommit } from './retry.ts'
@@ -243,7 +244,7 @@ export class Catalog implements AsyncDisposable {
       { kv: this.#kv, clock: this.#clock, signal },
       {
         compares: planned.compares,
-        success: planned.kind === 'write' ? planned.operations : [],
+        success: planned.kind === 'write' ? marked(this.#keys, planned.operations) : [],
         failure: guards.map((key) => ({ kind: 'get', key })),
       },
     )

@@ -23,6 +23,7 @@ export const foldName = (name: string): string =>
  *                    /catalog/databases/<database>   record, and guard of the database's set of names
  *                    /catalog/names/<database>/<name> → id
  *                    /catalog/tables/<database>/<id> head
+ *                    /catalog-mark                   put by each commit that changes the catalog
  *                    /queries/<id>  /statements/<id>  /txns/<id>
  *                    /readers/<coordinator>/<started at>          below which revision it reads nothing any more
  *                    /board/suspicions/<role>s/<id>/<by>          who doubts whom
@@ -63,6 +64,11 @@ export class Keys {
 
   get catalog(): string {
     return `${this.root}catalog/`
+  }
+
+  /** Outside of the catalog: its revision is that of the newest change of it, and nobody needs to be told. */
+  get catalogMark(): string {
+    return `${this.root}catalog-mark`
   }
 
   get catalogRoot(): string {

@@ -9,6 +9,7 @@ import {
 import { SqlError } from '@nyala/client/protocol'
 import type { Keys } from './keys.ts'
 import type { CommitResult, Compare, KeyValue, Kv, Operation } from './kv.ts'
+import { marked } from './newest-revision.ts'
 import type { Owner } from './query-log.ts'
 import { decodeRecord, encodeRecord } from './records.ts'
 import { repeatCommit, repeatRead } from './retry.ts'
@@ -244,7 +245,7 @@ export class WriteLog {
             return { kind: 'put', key: keys.statement(id), value }
           }),
           ...pending.map((key): Operation => ({ kind: 'delete', key })),
-          ...operations,
+          ...marked(keys, operations),
         ],
         failure: [...outcomes, ...pending, ...guards].map((key) => ({ kind: 'get', key })),
       },

@@ -60,6 +60,8 @@ export const MUTANTS = [
   'no-staged-removal',
   /** A commit does not compare that its write has not been aborted. */
   'no-record-check',
+  /** Statements read what their coordinator has seen, however old that is. */
+  'old-snapshots',
   /** The leader does not look after the writes of others. */
   'no-sweeps',
   /** A query is cancelled only where it runs, not by whoever is asked, nor when its owner is gone. */

@@ -29,6 +29,17 @@ const natural = (name: string, max: number, description: string): Setting => ({
     /^\d{1,16}$/.test(text) && Number(text) <= max ? String(Number(text)) : undefined,
 })
 
+/**
+ * What a statement sees of what others have done:
+ *
+ * `available`  all that anybody was told to be done before it began; while etcd does not answer, what this coordinator and
+ *              the session have seen, and a notice says so
+ * `strong`     all of it, or the statement fails with `metastore_unavailable`
+ * `session`    what this coordinator has seen, and at the least what the session has; etcd is not asked
+ */
+export const READ_CONSISTENCIES = ['available', 'strong', 'session'] as const
+export type ReadConsistency = (typeof READ_CONSISTENCIES)[number]
+
 /** About three weeks: a timer that is told to wait longer than 2^31 ms does not wait at all. */
 const TIMEOUT_MAX_S = 2_000_000
 
@@ -109,6 +120,11 @@ export const SETTINGS: readonly Setting[] = [
     'max_rows',
     Number.MAX_SAFE_INTEGER,
     'a query with more rows fails, at the latest when each of its tasks has made as many; 0 no limit',
+  ),
+  choice(
+    'read_consistency',
+    READ_CONSISTENCIES,
+    'what of others a statement sees: available all that was committed before it, and what was seen while etcd does not answer, with a notice; strong all, or it fails; session what its session has seen',
   ),
   choice(
     'profile',
@@ -213,6 +229,10 @@ export class SessionSettings {
 
   get distribution(): 'auto' | 'force' | 'single' {
     return this.get('distribution') as 'auto' | 'force' | 'single'
+  }
+
+  get readConsistency(): ReadConsistency {
+    return this.get('read_consistency') as ReadConsistency
   }
 
   get dialect(): 'ansi' | 'impala' {

@@ -27,6 +27,7 @@ import { CallTracker } from './call-tracker.ts'
 import { completionsOf } from './completions.ts'
 import { cancelQuery, clusterStatus, queryProfile } from './cluster-questions.ts'
 import type { QueryEnd, RunningQuery } from './query-registry.ts'
+import { StatementRead } from './read-consistency.ts'
 import { pushOwnFrames } from './own-frames.ts'
 import { localFrames } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
@@ -38,8 +39,6 @@ import { IncomingParts } from './uploads.ts'
 const PROGRESS_INTERVAL_MS = 100
 /** Statements that one connection may have under way. */
 export const CALLS_MAX = 256
-/** How long a statement waits for this coordinator to see what its session has seen. */
-const CATCH_UP_TIMEOUT_MS = 5_000
 
 /** A client that has all of a result says so at once; one that does not say it has gone, or soon will have. */
 const RECEIPT_TIMEOUT_MS = 10_000
@@ -396,28 +395,31 @@ export class ClientLink {
     const { signal } = call.controller
     const { transaction = { current: undefined } } = call
     const own = transaction.current instanceof Transaction ? transaction.current.catalog : undefined
-    const wait = { signal, timeoutMs: CATCH_UP_TIMEOUT_MS }
-    const catalog = own ?? (await services.catalog.atLeast(message.session.revision, wait))
-    const { revision } = catalog
-    call.release = services.holds.hold(revision)
+    const settings = new SessionSettings(message.session.settings, services.defaultSettings)
+    const notices: string[] = []
+    const { revision } = message.session
+    const asked = { sql: message.sql, revision, settings, signal, notices }
+    const read = new StatementRead(services, asked, own)
+    call.release = () => read.release()
+    await read.open()
     return {
       queryId,
-      statementId: message.statementId,
-      commit: { begun: false },
-      transaction,
-      sender: this.#sender,
-      sql: message.sql,
-      parameters: message.parameters,
+      ...{ statementId: message.statementId, commit: { begun: false }, transaction },
+      ...{ sender: this.#sender, sql: message.sql, parameters: message.parameters },
       session: message.session,
-      settings: new SessionSettings(message.session.settings, services.defaultSettings),
-      catalog,
+      settings,
+      get catalog() {
+        return read.catalog
+      },
+      newest: () => read.newest(),
       startedAt: services.clock.now(),
       relay: call.relay,
       serving: call.serving,
       signal,
-      notices: [],
+      notices,
       onColumns: (columns) => {
         track.state = 'streaming'
+        const { revision } = read.catalog
         this.#connection.send({ kind: 'columns', call: message.call, columns, revision })
       },
       onQueued: (why) => {

@@ -1,6 +1,6 @@
 import type { Clock, Log } from '@nyala/client/base'
 import type { ConstantKernel } from '@nyala/executor/kernel'
-import type { Catalog, Election, Membership } from '@nyala/metastore'
+import type { Catalog, Election, Membership, NewestRevision } from '@nyala/metastore'
 import type { KernelFunctions } from '../bind/functions.ts'
 import type { Mirror } from '../bind/mirror.ts'
 import type { SettingValues } from '../bind/settings.ts'
@@ -27,6 +27,8 @@ export interface Services {
   readonly version: string
   readonly etcdStatus: EtcdStatus
   readonly catalog: Catalog
+  /** How new the catalog is, as etcd says. */
+  readonly newest: NewestRevision
   readonly membership: Membership
   readonly election: Election
   readonly failover: Failover

@@ -26,6 +26,8 @@ export interface StatementContext {
   readonly transaction: TransactionSlot
   /** Not older than what the session has seen; in a transaction as that sees it. */
   readonly catalog: CatalogSnapshot
+  /** The newest that its setting `read_consistency` asks for, which the statement reads from then on. */
+  newest(): Promise<CatalogSnapshot>
   /** When work on the statement began, on the clock's own scale. */
   readonly startedAt: number
   readonly relay: ResultRelay

@@ -20,6 +20,7 @@ import { type LocalResult, text } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import { Listings } from './show.ts'
 import { AppendStatement } from '../write/append-statement.ts'
+import { isPerhapsBlind } from './read-consistency.ts'
 import { killQuery, showQueries } from './show-queries.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
 import { executeChange } from '../write/catalog-change.ts'
@@ -36,6 +37,8 @@ type ListingStatement = Extract<
   PlainStatement,
   { readonly kind: `show${string}` | `describe${'Database' | 'Table'}` }
 >
+
+const UNSEEN: ReadonlySet<string> = new Set(['undefined_table', 'undefined_database'])
 
 /** Tables that INVALIDATE METADATA lists again at the same time. */
 const REFRESHES_AT_ONCE = 4
@@ -69,13 +72,16 @@ export class Statements {
 
   async run(context: StatementContext): Promise<StatementOutcome> {
     const bound = bindParameters(context.sql, context.parameters, context.settings.dialect)
-    const inner = { ...context, sql: bound.sql }
+    let inner = { ...context, sql: bound.sql }
     try {
       const isInTransaction = inner.transaction.current !== undefined
+      if (isPerhapsBlind(context.sql)) {
+        const appended = isInTransaction ? undefined : await this.#appendRows(inner)
+        if (appended !== undefined) return appended
+        inner = { ...inner, catalog: await context.newest() }
+      }
       const cached = isInTransaction ? undefined : this.#queries.cachedPlan(bound.sql, inner)
       if (cached !== undefined) return await this.#queries.run(cached, inner)
-      const appended = isInTransaction ? undefined : await this.#appendRows(inner)
-      if (appended !== undefined) return appended
       const statement = await this.#services.frontEnd.parse(bound.sql, {
         dialect: context.settings.dialect,
       })
@@ -116,7 +122,14 @@ export class Statements {
   async #appendRows(context: StatementContext): Promise<StatementOutcome | undefined> {
     const { dialect } = context.settings
     const insert = this.#services.frontEnd.literalInsert(context.sql, { dialect })
-    return insert === undefined ? undefined : this.#append.insert(insert, context)
+    if (insert === undefined) return undefined
+    try {
+      return await this.#append.insert(insert, context)
+    } catch (error) {
+      // The table may be newer than what this coordinator has seen.
+      if (error instanceof SqlError && UNSEEN.has(error.error)) return undefined
+      throw error
+    }
   }
 
   async #query(statement: QueryStatement, context: StatementContext): Promise<StatementOutcome> {

@@ -1,6 +1,14 @@
 import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, type SessionTransaction, SqlError } from '@nyala/client/protocol'
-import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
+import {
+  Catalog,
+  type CatalogSnapshot,
+  Keys,
+  NewestRevision,
+  openCluster,
+  type TableRecord,
+  WriteLog,
+} from '@nyala/metastore'
 import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { StagedHead, TableChange } from '../../write/change.ts'
 import { Committer } from '../../write/committer.ts'
@@ -32,6 +40,8 @@ export const TRANSACTION_MUTANTS = [
   'rebased-rewrite',
   /** Files go of transactions that are taken for dead, without a word in their records. */
   'clean-unaborted',
+  /** Coordinators show what they have seen, however old that is. */
+  'old-snapshots',
   /** Participants say yes before what they write is on disk. */
   'early-vote',
 ] as const
@@ -48,6 +58,7 @@ interface Process {
   readonly name: string
   readonly kv: MemoryKv
   readonly catalog: Catalog
+  readonly newest: NewestRevision
   readonly runs: WriteRuns
   readonly transactions: Transactions
   isDead: boolean
@@ -73,7 +84,7 @@ export interface TransactionReport {
 
 /**
  * Transactions over two tables at several coordinators and one simulated etcd, while requests and replies are lost, come
- * late or twice, coordinators and executors die, and somebody aborts what it takes for dead. It runs what runs in
+ * late or twice, coordinators and executors die or are cut off, and somebody aborts what it takes for dead. It runs what runs in
  * production: transactions, their commit, the machines of the coordinator's and the participants' side. Instead of files
  * there are names in a set, and instead of metadata the comment of a table lists what is in it. The same seed gives the
  * same run.
@@ -122,9 +133,10 @@ export class TransactionSimulation {
     const faults = { stopped: false }
     const reaping = this.#reap(faults)
     const crashing = this.#crash(faults)
+    const cutting = this.#cut(faults)
     await Promise.all(Array.from({ length: CLIENTS }, (_, i) => this.#client(`x${i}`)))
     faults.stopped = true
-    await Promise.all([reaping, crashing])
+    await Promise.all([reaping, crashing, cutting])
     this.#isFaulty = false
     // What is late comes at last.
     await this.#clock.sleep(60_000)
@@ -166,7 +178,8 @@ export class TransactionSimulation {
       ...{ runs, coordinator: name, clock, log },
       newId: () => `w${this.#begun++}-`,
     })
-    return { name, kv, catalog, runs, transactions, isDead: false }
+    const newest = new NewestRevision({ kv, keys, clock })
+    return { name, kv, catalog, newest, runs, transactions, isDead: false }
   }
 
   async #client(name: string): Promise<void> {
@@ -202,10 +215,10 @@ export class TransactionSimulation {
 
   /** What a client is shown next, at whatever coordinator. */
   async #readElsewhere(id: string, client: string, token: number): Promise<number> {
-    const { catalog, isDead } = this.#anyProcess()
-    if (isDead) return token
+    const process = this.#anyProcess()
+    if (process.isDead) return token
     const read = newTransaction(id, { client, began: this.#clock.now(), token })
-    const snapshot = await catalog.atLeast(token).catch(() => undefined)
+    const snapshot = await this.#snapshotOf(process, token).catch(() => undefined)
     if (snapshot === undefined) return token
     for (const name of TABLES) {
       read.reads.push({ table: name, ids: entriesOf(tableIn(snapshot, name)).map((one) => one.id) })
@@ -215,9 +228,15 @@ export class TransactionSimulation {
     return Math.max(token, revision)
   }
 
+  /** All that was committed before it was asked for. */
+  async #snapshotOf({ catalog, newest }: Process, token: number): Promise<CatalogSnapshot> {
+    const revision = this.#mutant === 'old-snapshots' ? 0 : await newest.read()
+    return catalog.atLeast(Math.max(token, revision))
+  }
+
   /** BEGIN and the statements; what it reads must be the same in both tables. */
   async #body(told: Told, process: Process, sender: string): Promise<void> {
-    const catalog = await process.catalog.atLeast(told.token)
+    const catalog = await this.#snapshotOf(process, told.token)
     const begin = contextOf(`begin ${told.id}`, { catalog, sender })
     await process.transactions.run({ kind: 'begin' }, begin)
     const { current } = begin.transaction
@@ -338,6 +357,17 @@ export class TransactionSimulation {
       await process.kv.close()
       this.#counts.crashes++
       this.#tell(`${process.name} dies`)
+    }
+  }
+
+  /** Coordinators that etcd does not tell anything for a moment, and clients ask. */
+  async #cut(until: { readonly stopped: boolean }): Promise<void> {
+    while (!until.stopped) {
+      await this.#clock.sleep(this.#prng.below(600))
+      const { kv } = this.#anyProcess()
+      kv.cut()
+      await this.#clock.sleep(this.#prng.below(300))
+      kv.heal()
     }
   }
 
