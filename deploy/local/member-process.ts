@@ -28,8 +28,12 @@ export interface MemberProcessOptions {
   readonly onProcess: () => Promise<void>
 }
 
-/** A member that does not serve by then is not going to. */
+/**
+ * A member that does not serve by then is started anew, and has twice as long: on a machine that is very busy it would
+ * else be killed each time shortly before it served.
+ */
 const READY_TIMEOUT_MS = 30_000
+const READY_TIMEOUT_MAX_MS = 240_000
 /** Time to finish what is being written; an etcd member under load takes longest. */
 const STOP_TIMEOUT_MS = 10_000
 /** Restarts wait this long at first, twice as long each time, up to the maximum. */
@@ -63,6 +67,7 @@ export class MemberProcess {
   #supervised = false
   #stopping = new AbortController()
   #backoffMs = BACKOFF_MIN_MS
+  #readyTimeoutMs = READY_TIMEOUT_MS
   #startedAt = 0
   #cancelRestart: (() => void) | undefined
 
@@ -80,9 +85,11 @@ export class MemberProcess {
   async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     this.#stopping = new AbortController()
     const timeout = new AbortController()
-    const cancel = this.#options.clock.after(READY_TIMEOUT_MS, () =>
-      timeout.abort(new Error(`not ready after ${READY_TIMEOUT_MS} ms`)),
-    )
+    const limitMs = this.#readyTimeoutMs
+    const cancel = this.#options.clock.after(limitMs, () => {
+      this.#readyTimeoutMs = Math.min(READY_TIMEOUT_MAX_MS, 2 * limitMs)
+      timeout.abort(new Error(`not ready after ${limitMs} ms`))
+    })
     const signals = [timeout.signal, this.#stopping.signal, options.signal]
     const signal = AbortSignal.any(signals.filter((one) => one !== undefined))
     try {
@@ -90,6 +97,7 @@ export class MemberProcess {
       await this.#record(child)
       const exit = this.#exited.then((how) => Promise.reject(new Error(how)))
       await Promise.race([this.spec.ready(child, { signal }), exit])
+      this.#readyTimeoutMs = READY_TIMEOUT_MS
       this.#options.log.info('memberReady', { id: this.spec.id, pid: child.pid })
     } catch (error) {
       timeout.abort(error)

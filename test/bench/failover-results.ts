@@ -22,6 +22,8 @@ export interface FaultRow {
   readonly machine: string
   /** How many processes wanted to run in the minute before. */
   readonly load: number
+  /** So many were struck at once. */
+  readonly clusters?: number
 }
 
 const REPOSITORY = new URL('../../../', import.meta.url)
@@ -67,7 +69,9 @@ export function circumstancesOf(rows: readonly FaultRow[]): string {
   const loads = rows.map(({ load }) => load)
   const [least, most] = [Math.min(...loads), Math.max(...loads)].map((one) => one.toFixed(1))
   const load = least === most ? `a load of ${least}` : `loads of ${least} to ${most}`
-  return `Measured on ${when}, ${load} before: ${machines}.`
+  const many = Math.max(...rows.map(({ clusters = 1 }) => clusters))
+  const parallel = many > 1 ? ` Where members hang ${many} clusters were struck at once.` : ''
+  return `Measured on ${when}, ${load} before: ${machines}.${parallel}`
 }
 
 export async function readRows(): Promise<readonly FaultRow[]> {

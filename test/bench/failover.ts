@@ -16,11 +16,13 @@ the README for each kind of fault.
 
   --rounds N    injections of each (default 20)
   --only NAME   ${Object.keys(FAULTS).join(', ')}; repeatable
-  --clusters N  divides the injections of each kind among so many clusters at once (default 1)
+  --clusters N  strikes so many clusters at once where members hang, which is mostly waiting (default 1)
   --seed N      who is struck, and when (default 1)
   --json        one JSON object a row, with every sample
   --write       puts each fault, as soon as it is measured, into test/bench/failover.json and the README
-  --print       prints the rows of test/bench/failover.json, and measures nothing`
+  --print       prints the rows of test/bench/failover.json, and measures nothing
+
+SIGINT and SIGTERM end all that it has started; faults that were measured before stay written.`
 
 /** An injection that strikes nobody is made again; a campaign that does so all the time has ended. */
 const VAIN_MAX = 100
@@ -32,16 +34,20 @@ interface Outcome {
   readonly secondsPerInjection: number
 }
 
+interface How {
+  readonly facts: Facts
+  readonly seed: number
+  readonly tell: (line: string) => void
+  readonly signal: AbortSignal
+}
+
 /** One cluster, broken `rounds` times. What was measured until something failed is kept, and the failure told. */
-async function runCampaign(
-  fault: Fault,
-  rounds: number,
-  given: { readonly facts: Facts; readonly seed: number; readonly tell: (line: string) => void },
-): Promise<Outcome> {
+async function runCampaign(fault: Fault, rounds: number, given: How): Promise<Outcome> {
   const { load, executors, etcd } = fault
+  const { signal } = given
   const campaign = await Campaign.open({
     ...{ load, executors, etcd, clock, variables: process.env },
-    ...{ facts: given.facts, seed: given.seed },
+    ...{ facts: given.facts, seed: given.seed, signal },
   })
   const samples: Readonly<Record<string, number>>[] = []
   let bad: readonly string[] = []
@@ -66,6 +72,7 @@ async function runCampaign(
       if (vain > VAIN_MAX) bad = [`${vain} injections struck nobody`]
       await campaign.green()
     } catch (error) {
+      signal.throwIfAborted()
       bad = [`ended after ${samples.length} of ${rounds}: ${(error as Error).message}`]
     }
     const secondsPerInjection = (clock.now() - beganMs) / 1_000 / Math.max(1, samples.length)
@@ -85,21 +92,17 @@ const describe = (sample: Readonly<Record<string, number>>): string =>
 async function measure(
   name: string,
   fault: Fault,
-  how: {
-    readonly rounds: number
-    readonly clusters: number
-    readonly facts: Facts
-    readonly seed: number
-    readonly tell: (line: string) => void
-  },
+  how: How & { readonly rounds: number; readonly clusters: number },
 ): Promise<readonly FaultRow[]> {
-  const { rounds, clusters, seed } = how
+  const { rounds, seed, signal } = how
+  const clusters = fault.isIdle === true ? Math.min(how.clusters, rounds) : 1
   const load = Math.round(loadBefore() * 10) / 10
   const share = (i: number): number => Math.floor((rounds + i) / clusters)
   const running = Array.from({ length: clusters }, (_, i) =>
     runCampaign(fault, share(i), { ...how, seed: seed + i }),
   )
   const settled = await Promise.allSettled(running)
+  signal.throwIfAborted()
   const outcomes = settled.map((one): Outcome => {
     if (one.status === 'fulfilled') return one.value
     const bad = [`a cluster did not begin: ${(one.reason as Error).message}`]
@@ -118,7 +121,7 @@ async function measure(
     secondsPerInjection: Math.round((slowest / clusters) * 10) / 10,
     measuredAt: new Date(clock.wall()).toISOString().slice(0, 10),
     machine: machineText(),
-    load,
+    ...{ load, clusters },
   }))
 }
 
@@ -156,15 +159,16 @@ async function main(): Promise<number> {
   }
   const tell = (line: string): void => void process.stderr.write(`${line}\n`)
   const dir = mkdtempSync(join(tmpdir(), 'nyala-failover-data-'))
+  const { signal } = interruptions()
   let missed = 0
   try {
-    const facts = await gatherFacts({ dir, variables: process.env })
+    const facts = await gatherFacts({ dir, variables: process.env, signal })
     if (!values.json) print(tableOf([]))
     for (const name of names) {
       const fault = FAULTS[name]
       if (fault === undefined) continue
       tell(`${name}: ${fault.fault}`)
-      const rows = await measure(name, fault, { rounds, clusters, facts, seed, tell })
+      const rows = await measure(name, fault, { rounds, clusters, facts, seed, tell, signal })
       tell(`  ${rows[0]?.secondsPerInjection} s an injection`)
       for (const row of rows) {
         if (!isMet(row)) missed++
@@ -172,10 +176,25 @@ async function main(): Promise<number> {
       }
       if (values.write) await writeRows(rows, Object.keys(FAULTS))
     }
+  } catch (error) {
+    if (!signal.aborted) throw error
+    tell(`ended by ${(signal.reason as Error).message}`)
+    return INTERRUPTED
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
   return missed === 0 ? 0 : 1
+}
+
+/** As shells say that a program was interrupted. */
+const INTERRUPTED = 130
+
+function interruptions(): AbortController {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => controller.abort(new Error(name)))
+  }
+  return controller
 }
 
 process.exitCode = await main()

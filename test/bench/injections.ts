@@ -29,6 +29,8 @@ export interface CampaignOptions {
   readonly seed: number
   readonly clock: Clock
   readonly variables: Readonly<Record<string, string | undefined>>
+  /** Ends it at once; what it has started goes. */
+  readonly signal: AbortSignal
 }
 
 /** The first wait of a supervisor before it starts a member again. */
@@ -54,6 +56,7 @@ export class Campaign {
   readonly load: Load
   readonly #members: readonly string[]
   readonly #dir: string
+  readonly signal: AbortSignal
   readonly #restarts = new Set<Promise<void>>()
   #greenMs = 0
   #strikeMs = 0
@@ -73,16 +76,17 @@ export class Campaign {
     this.target = ownTarget(cluster)
     this.load = load
     this.#dir = dir
+    this.signal = options.signal
     this.#members = cluster.processes.map(({ id }) => id)
   }
 
   static async open(options: CampaignOptions): Promise<Campaign> {
-    const { facts, variables, executors, etcd } = options
+    const { facts, variables, executors, etcd, signal } = options
     const dir = realpathSync(mkdtempSync(join(tmpdir(), 'nyala-failover-')))
     let cluster: LocalCluster | undefined
     try {
       cluster = await startLocalCluster({
-        ...{ dir, variables, executors, etcd, coordinators: 3, threads: 1 },
+        ...{ dir, variables, executors, etcd, coordinators: 3, threads: 1, signal },
         roots: [facts.sample.dir],
         memoryBytes: EXECUTOR_MEMORY_BYTES,
       })
@@ -94,6 +98,7 @@ export class Campaign {
       )
       return campaign
     } catch (error) {
+      if (signal.aborted) cluster?.killNow()
       await cluster?.stop()
       rmSync(dir, { recursive: true, force: true })
       throw error
@@ -203,7 +208,7 @@ export class Campaign {
     const client = this.prng.pick(clients)
     const took = client.calls.slice(-USUAL_CALLS).map((one) => one.endedMs - one.startedMs)
     const delayMs = median(took) * (from + (to - from) * this.prng.next())
-    const skipped = this.prng.below(2)
+    const skipped = this.prng.chance(SKIP_CHANCE) ? 1 : 0
     const isDue = (): boolean => {
       const { busySinceMs = Infinity, calls } = client
       const since = calls.filter(({ startedMs }) => startedMs >= this.#greenMs).length
@@ -235,6 +240,7 @@ export class Campaign {
   ): Promise<void> {
     const endMs = this.clock.now() + LIMIT_MS
     while (!(await holds())) {
+      this.signal.throwIfAborted()
       if (this.clock.now() > endMs) throw new Error(`not within ${LIMIT_MS} ms: ${what}`)
       await this.clock.sleep(pollMs)
     }
@@ -254,6 +260,7 @@ export class Campaign {
 
   /** Ends all of it, whatever it is at. */
   async close(): Promise<void> {
+    if (this.signal.aborted) this.cluster.killNow()
     await this.load.close()
     await Promise.allSettled(this.#restarts)
     await this.cluster.stop()
@@ -261,6 +268,8 @@ export class Campaign {
   }
 }
 
+/** That not the first call is struck that begins when all is green, but the one after it. */
+const SKIP_CHANCE = 0.2
 /** What a call usually takes is the median of so many. */
 const USUAL_CALLS = 20
 
