@@ -1,6 +1,8 @@
+import { revokeAllLeases } from '../local/etcd-calls.ts'
 import { CANCEL_DRILLS } from './cancel-drills.ts'
 import { CLIENT_DRILLS } from './client-drills.ts'
-import { revokeAllLeases } from './etcd-leases.ts'
+import { ETCD_DRILLS } from './etcd-drills.ts'
+import { ETCD_MEMBER_DRILLS } from './etcd-member-drills.ts'
 import { LINK_DRILLS } from './link-drills.ts'
 import type { Call } from './load.ts'
 import { MOMENT_DRILLS } from './moment-drills.ts'
@@ -209,6 +211,8 @@ export const DRILLS: readonly Drill[] = [
   ...WAREHOUSE_DRILLS,
   ...CLIENT_DRILLS,
   ...CANCEL_DRILLS,
+  ...ETCD_DRILLS,
+  ...ETCD_MEMBER_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */

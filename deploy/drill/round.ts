@@ -64,6 +64,10 @@ export interface Drill {
   readonly cannotRun?: () => string | undefined
   /** Members are struck at failpoints. */
   readonly failpoints?: boolean
+  /** How etcd is run, where it is not as for all: answers once it is on disk; with so much room only. */
+  readonly etcd?: { readonly fsync?: boolean; readonly quotaBytes?: number }
+  /** What must hold once the load has ended and nothing is left of it. */
+  readonly afterwards?: (round: Round) => Promise<void>
   /** Managed tables lie in a file system of their own, of this many bytes, in memory. Needs root. */
   readonly warehouseBytes?: number
   /** A line of another member that shows that it has noticed. */
@@ -177,6 +181,7 @@ export class Round {
       if (this.#writes) {
         await this.until('tidy', 0, () => leftInWarehouse(this.options.target))
       }
+      await drill.afterwards?.(this)
     } catch (error) {
       if (!(error instanceof ClaimFailed)) throw error
       this.#failures.push({ claim: error.claim, failure: error.message })

@@ -115,6 +115,8 @@ async function onOwnCluster(
       dir,
       ...(links === undefined ? {} : { advertise: (member) => links.open(member) }),
       apart: drill.apart === true,
+      fsync: drill.etcd?.fsync === true,
+      etcdQuotaBytes: drill.etcd?.quotaBytes,
       roots: [facts.sample.dir],
       threads: 1,
       memoryBytes: EXECUTOR_MEMORY_BYTES,
@@ -149,8 +151,8 @@ async function onRunningCluster(
   clusterDir: string,
   options: DrillOptions,
 ): Promise<DrillReport> {
-  const { links, failpoints, executors, warehouseBytes } = drill
-  const isAsOthers = executors === undefined && warehouseBytes === undefined
+  const { links, failpoints, executors, warehouseBytes, etcd } = drill
+  const isAsOthers = executors === undefined && warehouseBytes === undefined && etcd === undefined
   if (links === true || failpoints === true || !isAsOthers) {
     throw new LauncherError(`the drill "${drill.name}" needs a cluster that is made for it`, {
       hint: 'leave out --dir',

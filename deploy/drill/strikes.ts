@@ -70,3 +70,18 @@ export async function etcdLeader(round: Round): Promise<string> {
   })
   return found as string
 }
+
+/** Its lease is over: no other coordinator takes it for alive. */
+export async function gone(round: Round, id: string): Promise<void> {
+  const others = (await round.options.target.processes()).filter(
+    (one) => one.role === 'coordinator' && one.id !== id,
+  )
+  await round.until('whole', round.bound(MOVED_MS), async () => {
+    for (const { address } of others) {
+      const status = await statusAt(address)
+      const isAlive = status?.members.some((one) => one.id === id && one.state === 'alive')
+      if (isAlive !== false) return `${id} hangs and is still taken for alive`
+    }
+    return undefined
+  })
+}

@@ -91,6 +91,8 @@ export async function missingFrom(
     if (status === undefined) return `${id} does not answer`
     const unhealthy = status.etcd.find((member) => !member.healthy)
     if (unhealthy !== undefined) return `etcd at ${unhealthy.address} is not healthy`
+    const alarms = status.etcd.flatMap((member) => member.alarms ?? [])
+    if (alarms.length > 0) return `etcd raises the alarm ${alarms.join(', ')}`
     for (const { id: member, pid, role } of processes) {
       if (role === 'etcd') continue
       const known = status.members.find((one) => one.id === member)

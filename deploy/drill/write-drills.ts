@@ -1,8 +1,7 @@
 import type { Failpoint } from '@nyala/client/base'
 import { strikeAtAll, struckAt } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
-import { etcdLeader, MOVED_MS, seesCoordinatorGo } from './strikes.ts'
-import { statusAt } from './target.ts'
+import { etcdLeader, gone, seesCoordinatorGo } from './strikes.ts'
 
 /** Moments of a write at which its coordinator can die: before the commit nothing was done, after it everything. */
 const COMMIT_MOMENTS: readonly Failpoint[] = [
@@ -105,21 +104,6 @@ export const WRITE_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-commit-retry', fails: ['errors'] },
   },
 ]
-
-/** Its lease is over: no other coordinator takes it for alive. */
-async function gone(round: Round, id: string): Promise<void> {
-  const others = (await round.options.target.processes()).filter(
-    (one) => one.role === 'coordinator' && one.id !== id,
-  )
-  await round.until('whole', round.bound(MOVED_MS), async () => {
-    for (const { address } of others) {
-      const status = await statusAt(address)
-      const isAlive = status?.members.some((one) => one.id === id && one.state === 'alive')
-      if (isAlive !== false) return `${id} hangs and is still taken for alive`
-    }
-    return undefined
-  })
-}
 
 /** The write of a transaction: its coordinator is paused with the files on disk and the commit not yet sent. */
 async function stopAtDecision(round: Round): Promise<void> {

@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises'
+import { statSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { type Clock, type Log, silentLog, systemClock } from '@nyala/client/base'
 import type { LaunchAnswer } from '@nyala/coordinator/failover'
@@ -6,6 +7,7 @@ import { clusterUrl, engineMembers, installedPrograms, type Programs } from './e
 import { etcdHealthy, etcdMembers, etcdUrls } from './etcd-member.ts'
 import { configurationError, LauncherError } from './launcher-error.ts'
 import { type Layout, pathsOf, settleLayout } from './layout.ts'
+import { hasLostData, saysUnreadable } from './lost-etcd-member.ts'
 import { membersJoined } from './membership.ts'
 import { MemberProcess, type MemberRole, type MemberSpec } from './member-process.ts'
 import { LOOPBACK, requireFreePorts } from './ports.ts'
@@ -41,6 +43,8 @@ export interface LocalClusterOptions {
   readonly portBase: number
   /** False lets etcd answer before its writes are on disk: for tests. */
   readonly fsync: boolean
+  /** Bytes that etcd may keep before it refuses writes; default its own, 2 GiB. */
+  readonly etcdQuotaBytes?: number | undefined
   /** Starts a member again whenever its process ends. */
   readonly restart: boolean
   readonly etcdProgram: string
@@ -101,7 +105,7 @@ export class LocalCluster implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock
     const log = options.log ?? silentLog
     const onProcess = (): Promise<void> => this.#saveState({})
-    this.#members = memberSpecs(layout, advertised, { ...options, clock: this.#clock }).map(
+    this.#members = memberSpecs(layout, advertised, { ...options, clock: this.#clock, log }).map(
       (spec) => new MemberProcess(spec, { clock: this.#clock, log, onProcess }),
     )
   }
@@ -171,15 +175,33 @@ export class LocalCluster implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const signal = this.#options.signal
-    const etcd = this.#members.filter((member) => member.spec.role === 'etcd')
-    for (const member of etcd) await member.start({ signal })
-    await this.#etcdHealthy()
+    await this.#startEtcd()
     const engine = this.#members.filter((member) => member.spec.role !== 'etcd')
     await Promise.all(engine.map((member) => member.start({ signal })))
     // Programs that stand in for the engine do not know of one another.
     if (this.#options.programs === undefined) await this.joined()
     if (this.#options.restart) this.#supervise()
     await this.#saveState({ state: 'ready' })
+  }
+
+  /** One after another; a member without its data needs the others to join. */
+  async #startEtcd(): Promise<void> {
+    const { signal } = this.#options
+    const late: MemberProcess[] = []
+    for (const member of this.#members.filter(({ spec }) => spec.role === 'etcd')) {
+      const { id, logPath } = member.spec
+      const from = statSync(logPath, { throwIfNoEntry: false })?.size ?? 0
+      if (hasLostData(this.dir, id)) late.push(member)
+      else {
+        await member.start({ signal }).catch((error: unknown) => {
+          if (!saysUnreadable(logPath, from)) throw error
+          late.push(member)
+        })
+      }
+    }
+    for (const member of late) await member.start({ signal })
+    await this.#etcdHealthy()
+    await writeFile(pathsOf(this.dir).etcdServed, '')
   }
 
   #supervise(): void {
@@ -309,7 +331,7 @@ const ETCD_HEALTHY_TIMEOUT_MS = 20_000
 function memberSpecs(
   layout: Layout,
   advertised: ReadonlyMap<string, string>,
-  options: LocalClusterOptions & { readonly clock: Clock },
+  options: LocalClusterOptions & { readonly clock: Clock; readonly log: Log },
 ): readonly MemberSpec[] {
   const { dir, variables } = options
   const programs = options.programs ?? installedPrograms()

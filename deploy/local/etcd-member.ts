@@ -1,7 +1,9 @@
 import { get } from 'node:http'
 import { join } from 'node:path'
-import type { Clock } from '@nyala/client/base'
+import { statSync } from 'node:fs'
+import type { Clock, Log, Mutant } from '@nyala/client/base'
 import { type Layout, pathsOf } from './layout.ts'
+import { hasLostData, joinAnew, saysUnreadable } from './lost-etcd-member.ts'
 import type { MemberSpec } from './member-process.ts'
 import { LOOPBACK } from './ports.ts'
 
@@ -25,8 +27,11 @@ export interface EtcdOptions {
   readonly program: string
   /** False gives up durability for speed: tests only. */
   readonly fsync: boolean
+  /** As of `LocalClusterOptions`. */
+  readonly etcdQuotaBytes?: number | undefined
   readonly variables: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
+  readonly log: Log
 }
 
 /** For clients of etcd; `advertised` as for the other members. */
@@ -48,12 +53,33 @@ export function etcdMembers(options: EtcdOptions): readonly MemberSpec[] {
     command: [options.program, ...memberArguments(member, options)],
     variables: withoutEtcdVariables(options.variables),
     logPath: join(pathsOf(options.dir).logs, `${member.id}.log`),
+    prepare: preparation(member, options),
     stopSignal: ETCD_STOP_SIGNAL,
     // Its peers are not there yet, so it cannot be asked for more than to serve.
     ready: (_child, { signal }) =>
       waitFor(`http://${LOOPBACK}:${member.peerPort}/version`, () => true, options.clock, signal),
   }))
 }
+
+/** Before each start: a member that has lost what it had, or cannot read it, joins the others anew. */
+function preparation(
+  member: Layout['etcd'][number],
+  options: EtcdOptions,
+): NonNullable<MemberSpec['prepare']> {
+  const { dir, variables } = options
+  const logPath = join(pathsOf(dir).logs, `${member.id}.log`)
+  /** Where the log of the last process begins. */
+  let from: number | undefined
+  return ({ signal }) => {
+    const isUnreadable = from !== undefined && saysUnreadable(logPath, from)
+    from = statSync(logPath, { throwIfNoEntry: false })?.size ?? 0
+    const isLost = isUnreadable || hasLostData(dir, member.id)
+    if (!isLost || variables['NYALA_MUTANT'] === NOT_REPLACED) return Promise.resolve([])
+    return joinAnew(member, { ...options, signal })
+  }
+}
+/** The supervisor of a drill is no member: what it is to do without, it sees in what they are given. */
+const NOT_REPLACED: Mutant = 'no-member-replaced'
 
 /** Resolves when every member sees a leader. */
 export async function etcdHealthy(
@@ -91,6 +117,9 @@ function memberArguments(member: Layout['etcd'][number], options: EtcdOptions): 
     `--auto-compaction-retention=${REVISIONS_KEPT}`,
     ...['--logger=zap', '--log-level=warn', '--log-outputs=stderr'],
     ...(options.fsync ? [] : ['--unsafe-no-fsync']),
+    ...(options.etcdQuotaBytes === undefined
+      ? []
+      : [`--quota-backend-bytes=${options.etcdQuotaBytes}`]),
   ]
 }
 

@@ -17,6 +17,8 @@ export const pathsOf = (dir: string) => ({
   startLock: join(dir, 'start.lock'),
   logs: join(dir, 'logs'),
   etcd: join(dir, 'etcd'),
+  /** There once etcd has served from the directory. */
+  etcdServed: join(dir, 'etcd', 'served'),
   data: join(dir, 'data'),
 })
 

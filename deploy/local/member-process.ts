@@ -6,7 +6,7 @@ import { type ProcessIdentity, processBirth, sendSignal } from './process-identi
 
 export type MemberRole = 'etcd' | 'coordinator' | 'executor'
 
-/** What a member is started with, the same at every start. */
+/** What a member is started with. */
 export interface MemberSpec {
   readonly id: string
   readonly role: MemberRole
@@ -15,6 +15,11 @@ export interface MemberSpec {
   readonly command: readonly string[]
   readonly variables: Readonly<Record<string, string | undefined>>
   readonly logPath: string
+  /**
+   * Called before each process is made; resolves with what that one is given beyond the command. Rejects with the signal's
+   * reason when aborted.
+   */
+  readonly prepare?: (options: { readonly signal: AbortSignal }) => Promise<readonly string[]>
   /** What ends it; a paused process that is killed needs no waking. */
   readonly stopSignal: 'SIGTERM' | 'SIGKILL'
   /** Resolves once the member serves; rejects with the signal's reason when aborted. */
@@ -93,7 +98,9 @@ export class MemberProcess {
     const signals = [timeout.signal, this.#stopping.signal, options.signal]
     const signal = AbortSignal.any(signals.filter((one) => one !== undefined))
     try {
-      const child = this.#spawn()
+      const more = (await this.spec.prepare?.({ signal })) ?? []
+      signal.throwIfAborted()
+      const child = this.#spawn(more)
       await this.#record(child)
       const exit = this.#exited.then((how) => Promise.reject(new Error(how)))
       await Promise.race([this.spec.ready(child, { signal }), exit])
@@ -160,10 +167,10 @@ export class MemberProcess {
     if (pid !== undefined) sendSignal(-pid, 'SIGKILL')
   }
 
-  #spawn(): ChildProcess {
+  #spawn(more: readonly string[]): ChildProcess {
     setAsideLargeLog(this.spec.logPath)
     const log = openSync(this.spec.logPath, 'a')
-    const [program, ...args] = [...endWithSupervisor(), ...this.spec.command]
+    const [program, ...args] = [...endWithSupervisor(), ...this.spec.command, ...more]
     // A session of its own: the terminal's Ctrl-C reaches the supervisor only, which stops its members in order.
     this.#startedAt = this.#options.clock.now()
     let child: ChildProcess

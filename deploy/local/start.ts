@@ -25,6 +25,8 @@ export interface StartOptions {
   readonly portBase?: number
   /** Default false: etcd answers before its writes are on disk. */
   readonly fsync?: boolean
+  /** Bytes that etcd may keep; default its own, 2 GiB. */
+  readonly etcdQuotaBytes?: number | undefined
   /** Starts a member again whenever its process ends; default false, so that a test decides. */
   readonly restart?: boolean
   readonly cluster?: string

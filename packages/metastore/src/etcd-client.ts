@@ -1,4 +1,4 @@
-import { type Clock } from '@nyala/client/base'
+import { type Clock, isMutant } from '@nyala/client/base'
 import type { Interceptor } from '@grpc/grpc-js'
 import type { Etcd3, IOptions } from 'etcd3'
 import { CALL_TIMEOUT_MS, KvError, type KvErrorKind } from './kv.ts'
@@ -85,7 +85,9 @@ const MESSAGES: readonly (readonly [RegExp, KvErrorKind])[] = [
 export function toKvError(cause: unknown, what: string, access: 'read' | 'write'): KvError {
   if (cause instanceof KvError) return cause
   const text = cause instanceof Error ? cause.message : String(cause)
-  const kind = MESSAGES.find(([pattern]) => pattern.test(text))?.[1] ?? unsure(text, access)
+  const known = MESSAGES.find(([pattern]) => pattern.test(text))?.[1]
+  const isHidden = known === 'noSpace' && isMutant('no-alarm-told')
+  const kind = known === undefined || isHidden ? unsure(text, access) : known
   return new KvError(kind, `${what}: ${text}`, { cause })
 }
 

@@ -1,4 +1,4 @@
-import { type Clock, deferred, type Log } from '@nyala/client/base'
+import { type Clock, deferred, type Deferred, isMutant, type Log } from '@nyala/client/base'
 import { type KeyValue, type Kv, KvError, type WatchEvent } from './kv.ts'
 
 /** Pause before a broken view tries again; grows so that an absent etcd is not hammered. */
@@ -195,7 +195,7 @@ export class PrefixView {
     try {
       stop = this.#kv.watch(this.#prefix, this.#revision, {
         events: (events) => this.#apply(events),
-        compacted: () => over.resolve('relist'),
+        compacted: () => this.#onCompacted(over),
         disconnected: (error) => over.reject(error),
       })
       this.#restart = () => over.resolve('relist')
@@ -207,6 +207,12 @@ export class PrefixView {
       signal.removeEventListener('abort', onAbort)
       stop()
     }
+  }
+
+  #onCompacted(over: Deferred<'relist' | 'stopped'>): void {
+    this.#log.info('viewCompacted', { prefix: this.#prefix, revision: this.#revision })
+    if (isMutant('no-relisting')) return over.reject(new KvError('unavailable', 'not listed anew'))
+    over.resolve('relist')
   }
 
   #apply(events: readonly WatchEvent[]): void {

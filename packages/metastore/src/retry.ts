@@ -98,10 +98,14 @@ export function toSqlError(error: KvError, ambiguous: boolean): SqlError {
   }
   switch (error.kind) {
     case 'noSpace':
-      return new SqlError('disk_full', `metastore is full: ${error.message}`, {
-        hint: 'compact and defragment etcd, then disarm its alarm, or raise --quota-backend-bytes',
-        cause: error,
-      })
+      return new SqlError(
+        'disk_full',
+        `the metastore has no room left (etcd's alarm NOSPACE): ${error.message}`,
+        {
+          hint: 'compact and defragment etcd, then disarm its alarm, or raise --quota-backend-bytes',
+          cause: error,
+        },
+      )
     case 'tooLarge':
       return new SqlError('program_limit_exceeded', error.message, { cause: error })
     case 'invalid':

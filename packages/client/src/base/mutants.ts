@@ -72,6 +72,12 @@ export const MUTANTS = [
   'no-spread',
   /** Data files are read as they are, whatever their names say. */
   'no-data-checksum',
+  /** A view that falls behind what etcd has forgotten is not read anew. */
+  'no-relisting',
+  /** An etcd without room is taken for one that does not answer. */
+  'no-alarm-told',
+  /** A member of etcd without its data is started as if it had never been. */
+  'no-member-replaced',
 ] as const
 
 export type Mutant = (typeof MUTANTS)[number]

@@ -192,6 +192,8 @@ export const clusterStatus = s.object({
       pid: s.nullable(s.natural),
       leader: s.boolean,
       healthy: s.boolean,
+      /** What it complains of, such as `NOSPACE`: writes are refused until that is disarmed. */
+      alarms: s.optional(s.array(s.string)),
     }),
   ),
   /** Those that run. */

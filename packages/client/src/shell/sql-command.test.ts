@@ -316,7 +316,16 @@ t.test(
           load: {},
         },
       ],
-      etcd: [{ id: 'm1', address: '127.0.0.1:2379', pid: null, leader: true, healthy: true }],
+      etcd: [
+        {
+          id: 'm1',
+          address: '127.0.0.1:2379',
+          pid: null,
+          leader: true,
+          healthy: true,
+          alarms: ['NOSPACE'],
+        },
+      ],
       queries: [],
       transactions: [],
     }
@@ -327,7 +336,10 @@ t.test(
     t.strictSame(JSON.parse(json.stdout.text), status)
     const text = new FakeShell()
     t.equal(await runCommand(['status', '--url', fake.url], text.io), 0)
-    t.match(text.stdout.text, /cluster fake {3}leader c1 {3}epoch 7 {3}e1 suspect\n/)
+    t.match(
+      text.stdout.text,
+      /cluster fake {3}leader c1 {3}epoch 7 {3}e1 suspect, etcd alarm NOSPACE\n/,
+    )
     t.match(text.stdout.text, /c1 {2}coordinator {2}127.0.0.1:7701 {2}vm {4}12 {3}5/)
   },
 )

@@ -48,6 +48,7 @@ function healthText({ leader, members, etcd }: ClusterStatus): string {
     ...(leader === null ? ['no leader'] : []),
     ...members.filter((m) => m.state !== 'alive').map((m) => `${m.id} ${m.state}`),
     ...etcd.filter((e) => !e.healthy).map((e) => `etcd ${e.id} down`),
+    ...new Set(etcd.flatMap(({ alarms = [] }) => alarms.map((alarm) => `etcd alarm ${alarm}`))),
   ]
   return troubles.length === 0 ? 'healthy' : troubles.join(', ')
 }
@@ -83,7 +84,7 @@ const etcdText = (etcd: ClusterStatus['etcd']): string =>
       e.address,
       e.pid === null ? '' : String(e.pid),
       e.leader ? 'yes' : '',
-      e.healthy ? 'yes' : 'no',
+      e.healthy ? (e.alarms ?? ['yes']).join(', ') : 'no',
     ]),
   )
 

@@ -30,25 +30,34 @@ export class EtcdStatus {
       this.#pids.at(addresses),
     ])
     return addresses.map((address, i) => {
-      const { id = address, leader = false, healthy = false } = said[i] ?? {}
-      return { id, address, pid: pids[i] ?? null, leader, healthy }
+      const { id = address, leader = false, healthy = false, ...more } = said[i] ?? {}
+      return { id, address, pid: pids[i] ?? null, leader, healthy, ...more }
     })
   }
 }
 
+type Answer = Pick<EtcdMember, 'leader' | 'healthy' | 'alarms'> & { readonly id?: string }
+
 /** Undefined where it does not answer. */
-async function statusOf(
-  endpoint: string,
-): Promise<(Pick<EtcdMember, 'leader' | 'healthy'> & { readonly id?: string }) | undefined> {
+async function statusOf(endpoint: string): Promise<Answer | undefined> {
   try {
     const status = await post(`${endpoint}/v3/maintenance/status`)
     const header = (status['header'] ?? {}) as Readonly<Record<string, unknown>>
     const member = header['member_id']
     const leader = status['leader'] !== undefined && status['leader'] === member
-    return { ...(member === undefined ? {} : { id: String(member) }), leader, healthy: true }
+    const alarms = alarmsIn(status['errors'])
+    const id = member === undefined ? {} : { id: String(member) }
+    return { ...id, leader, healthy: true, ...alarms }
   } catch {
     return undefined
   }
+}
+
+/** A member lists as errors the alarms of all, as `memberID:1 alarm:NOSPACE `. */
+function alarmsIn(errors: unknown): { readonly alarms?: string[] } {
+  const texts = Array.isArray(errors) ? errors.map(String) : []
+  const alarms = texts.flatMap((text) => /alarm:(\w+)/.exec(text)?.[1] ?? [])
+  return alarms.length === 0 ? {} : { alarms: [...new Set(alarms)] }
 }
 
 function post(url: string): Promise<Readonly<Record<string, unknown>>> {

@@ -1,0 +1,223 @@
+import { connect, type Database, SqlError } from '@nyala/client'
+import { silentLog, systemClock } from '@nyala/client/base'
+import { connectKv, Keys, WriteLog } from '@nyala/metastore'
+import { callEtcd, compactEtcd, disarmEtcd } from '../local/etcd-calls.ts'
+import type { Call, LoadClient } from './load.ts'
+import { struckAt } from './moment-drills.ts'
+import type { Drill, Round } from './round.ts'
+import { follower, gone, MOVED_MS } from './strikes.ts'
+import type { Target } from './target.ts'
+
+const WRITERS = ['append', 'append', 'transfer', 'transfer', 'small'] as const
+
+/** Drills of etcd beyond the loss of one member: what it forgets, has no room for, and loses. */
+export const ETCD_DRILLS: readonly Drill[] = [
+  {
+    name: 'etcd-compacted',
+    summary:
+      'etcd forgets all but the present while a coordinator hangs: woken, it reads everything anew',
+    load: ['small', 'divided', 'write', 'append'],
+    bounds: { stallMs: 4_000 },
+    begin: (round) => round.leader(),
+    run: compactBehind,
+    mutant: { name: 'no-relisting', fails: ['exact', 'whole'] },
+  },
+  {
+    name: 'etcd-no-space',
+    summary: 'etcd has no room left: reads go on, writes are refused by the name of its alarm',
+    load: ['small', 'divided', 'stream', 'write', 'append', 'transfer'],
+    bounds: { stallMs: 5_000 },
+    etcd: { quotaBytes: 16 * 1024 * 1024 },
+    run: fillEtcd,
+    allows: isToldOfAlarm,
+    mutant: { name: 'no-alarm-told', fails: ['errors'] },
+  },
+  {
+    name: 'power-cut',
+    summary: 'SIGKILL of everything at once, etcd too, with a transaction about to be committed',
+    load: [...WRITERS, 'pair', 'divided'],
+    bounds: { stallMs: 30_000 },
+    etcd: { fsync: true },
+    failpoints: true,
+    run: cutPower,
+    allows: isLostOnTheWay,
+    mutant: { name: 'no-sweeps', fails: ['tidy'] },
+  },
+]
+
+/** A view that falls behind reads anew within so long. */
+const RELISTED_MS = 5_000
+const VIEWS = 3
+
+/** Views are dropped and made while a coordinator hangs; etcd then forgets that they were. */
+async function compactBehind(round: Round): Promise<void> {
+  const { target } = round.options
+  const victim = await follower(round)
+  await using db = await connectTo(round, await round.leader())
+  const name = (age: string, i: number): string => `compacted_${age}_${i}`
+  const each = async (make: (i: number) => string): Promise<void> => {
+    for (let i = 1; i <= VIEWS; i++) await db.execute(make(i))
+  }
+  await each((i) => `CREATE VIEW ${name('old', i)} AS SELECT ${i} AS n`)
+  await round.strike(victim, 'SIGSTOP')
+  try {
+    await gone(round, victim)
+    await each((i) => `DROP VIEW ${name('old', i)}`)
+    await each((i) => `CREATE VIEW ${name('new', i)} AS SELECT ${i} AS n`)
+    await compactEtcd(target.etcdEndpoints)
+  } finally {
+    await round.signal(victim, 'SIGCONT')
+  }
+  const expected = Array.from({ length: VIEWS }, (_, i) => name('new', i + 1)).join(', ')
+  await round.until('exact', round.bound(RELISTED_MS), async () => {
+    for (const id of await round.ids('coordinator')) {
+      const seen = await viewsAt(round, id)
+      if (seen !== expected) return `${id} has the views ${seen}, and not ${expected}`
+    }
+    return undefined
+  })
+  const wasBehind = round
+    .logged()
+    .some(({ member, event }) => member === victim && event === 'viewCompacted')
+  await round.until('whole', 0, () => (wasBehind ? undefined : `${victim} was not behind`))
+  await each((i) => `DROP VIEW ${name('new', i)}`)
+}
+
+/** What the drill's own views are called at one coordinator, in order; why it does not say so, where it does not. */
+async function viewsAt(round: Round, id: string): Promise<string> {
+  try {
+    await using db = await connectTo(round, id)
+    const { rows } = await db.query<{ name: string }>('SHOW VIEWS')
+    const names = rows.map(({ name }) => name).filter((one) => one.startsWith('compacted_'))
+    return names.toSorted().join(', ')
+  } catch (error) {
+    if (error instanceof SqlError) return `(${error.message})`
+    throw error
+  }
+}
+
+async function connectTo(round: Round, id: string): Promise<Database> {
+  const { address = '' } = (await round.process(id)) ?? {}
+  const { database } = round.options
+  const signal = AbortSignal.timeout(round.bound(MOVED_MS))
+  return connect({ url: `nyala://${address}`, database, discover: false, signal })
+}
+
+const FILLER_BYTES = 1024 * 1024
+const FILLERS_MAX = 64
+const FILLER_PREFIX = '/filler/'
+
+/** Fills etcd beside the cluster's keys until it raises its alarm; takes all away again and disarms it. */
+async function fillEtcd(round: Round): Promise<void> {
+  const { etcdEndpoints } = round.options.target
+  const [endpoint = ''] = etcdEndpoints
+  round.began(etcdEndpoints.join(' and '))
+  try {
+    await round.until('errors', round.bound(MOVED_MS), () => raiseAlarm(endpoint))
+    const isWriter = ({ kind }: LoadClient): boolean =>
+      ['write', 'append', 'transfer'].includes(kind)
+    const writers = round.load.clients.filter(isWriter)
+    const readers = round.load.clients.filter((client) => !isWriter(client))
+    await round.until('errors', round.bound(MOVED_MS), () => {
+      const waiting = writers.find(({ calls }) => !calls.some(isToldOfAlarm))
+      return waiting === undefined ? undefined : `${waiting.name} was not told of the alarm`
+    })
+    await round.until('errors', round.bound(MOVED_MS), () => unnamedAlarm(round))
+    // From here on, not before: what they began may have been under way when the alarm was raised.
+    const before = readers.map(({ calls }) => calls.length)
+    await round.until('stall', round.bound(MOVED_MS), () => {
+      const waiting = readers.find(({ calls }, i) => calls.length < (before[i] ?? 0) + 2)
+      return waiting === undefined ? undefined : `${waiting.name} reads nothing during the alarm`
+    })
+  } finally {
+    const range = { key: base64(FILLER_PREFIX), range_end: base64(afterAll(FILLER_PREFIX)) }
+    await callEtcd(endpoint, 'kv/deleterange', range)
+    await compactEtcd(etcdEndpoints)
+    await disarmEtcd(endpoint)
+  }
+}
+
+/** Puts values until there is no room for another one. */
+async function raiseAlarm(endpoint: string): Promise<string | undefined> {
+  const value = base64('x'.repeat(FILLER_BYTES))
+  for (let i = 0; i < FILLERS_MAX; i++) {
+    try {
+      await callEtcd(endpoint, 'kv/put', { key: base64(`${FILLER_PREFIX}${i}`), value })
+    } catch (error) {
+      if (String(error).includes('database space exceeded')) return undefined
+      throw error
+    }
+  }
+  return `${FILLERS_MAX} values of ${FILLER_BYTES} bytes found room`
+}
+
+/** A coordinator whose status does not name the alarm. */
+async function unnamedAlarm(round: Round): Promise<string | undefined> {
+  for (const id of await round.ids('coordinator')) {
+    await using db = await connectTo(round, id)
+    const { etcd } = await db.status()
+    const isNamed = etcd.some(({ alarms = [] }) => alarms.includes('NOSPACE'))
+    if (!isNamed) return `the status of ${id} does not name the alarm: ${JSON.stringify(etcd)}`
+  }
+  return undefined
+}
+
+function isToldOfAlarm({ error }: Call): boolean {
+  return error?.error === 'disk_full' && error.message.includes('NOSPACE')
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64')
+
+/** The first key after all that begin with the prefix, whose last character is no letter of the highest codes. */
+const afterAll = (prefix: string): string =>
+  prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)
+
+/** What was pending when everything went is not any more. From the cut on: elections, and the grace of owners. */
+const RESOLVED_MS = 30_000
+
+/** A transaction is held right before its commit, so that there is something to be found afterwards. */
+async function cutPower(round: Round): Promise<void> {
+  const { target } = round.options
+  await struckAt(round, 'transaction.committing', { isFirst: true, what: 'stop' })
+  const pending = await pendingIn(target)
+  await round.until('tidy', 0, () => (pending.length > 0 ? undefined : 'no write was under way'))
+  const before = await target.processes()
+  round.began('everything')
+  for (const { id } of before) await round.signal(id, 'SIGKILL')
+  await round.whole()
+  const pids = new Set(before.map(({ pid }) => pid))
+  const left = (await target.processes()).find(({ pid }) => pids.has(pid))
+  await round.until('whole', 0, () =>
+    left === undefined ? undefined : `${left.id} was not killed`,
+  )
+  await round.until('tidy', round.bound(RESOLVED_MS), async () => {
+    const still = (await pendingIn(target)).find((id) => pending.includes(id))
+    return still === undefined ? undefined : `the write ${still} is still pending`
+  })
+}
+
+/** Ids of writes that are pending. */
+async function pendingIn(target: Target): Promise<readonly string[]> {
+  const { etcdEndpoints: endpoints, cluster } = target
+  const clock = systemClock
+  const kv = await connectKv({ endpoints, clock, log: silentLog })
+  try {
+    const writes = await new WriteLog({ kv, keys: new Keys(cluster), clock }).transactions()
+    return writes.flatMap(({ record }) => (record.kind === 'pending' ? [record.id] : []))
+  } finally {
+    await kv.close()
+  }
+}
+
+/** Of a cluster that is gone altogether: typed, and nothing else than that it is. */
+function isLostOnTheWay({ error }: Call): boolean {
+  return error !== undefined && (LOST.has(error.error) || error.code.startsWith('08'))
+}
+const LOST: ReadonlySet<string> = new Set([
+  'metastore_unavailable',
+  'commit_outcome_unknown',
+  'cannot_connect_now',
+  'no_executors',
+  'executor_lost',
+  'result_lost',
+])
