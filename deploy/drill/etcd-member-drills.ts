@@ -1,4 +1,12 @@
-import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { differenceInEtcd } from '../local/etcd-calls.ts'
 import { pathsOf } from '../local/layout.ts'
@@ -33,7 +41,9 @@ export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
       'the directory of a member of etcd is gone: it joins anew, and has what the others have',
     load: WRITERS,
     bounds: { stallMs: 6_000 },
-    run: (round) => spoilMember(round, (data) => rmSync(data, { recursive: true })),
+    run: async (round) => {
+      await spoilMember(round, (data) => rmSync(data, { recursive: true }))
+    },
     afterwards: sameEverywhere,
     mutant: { name: 'no-member-replaced', fails: ['whole'] },
   },
@@ -42,7 +52,7 @@ export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
     summary: 'a bit of the log of a member of etcd is another: it joins anew without it',
     load: WRITERS,
     bounds: { stallMs: 6_000 },
-    run: (round) => spoilMember(round, flipBitOfLog),
+    run: damageMember,
     afterwards: sameEverywhere,
     mutant: { name: 'no-member-replaced', fails: ['whole'] },
   },
@@ -111,13 +121,25 @@ function clientsGoOn(round: Round): Promise<void> {
 }
 
 /** Does something to what a member of etcd has on disk while it cannot notice, and kills it. */
-async function spoilMember(round: Round, spoil: (data: string) => void): Promise<void> {
+async function spoilMember(round: Round, spoil: (data: string) => void): Promise<string> {
   const victim = round.options.prng.pick(await round.ids('etcd'))
   await round.strike(victim, 'SIGSTOP')
-  spoil(join(pathsOf(round.options.target.dir).etcd, victim))
+  const data = join(pathsOf(round.options.target.dir).etcd, victim)
+  spoil(data)
   await round.signal(victim, 'SIGKILL')
   await round.loadRecovered()
+  return data
 }
+
+/** What cannot be read is kept beside: that it was noticed, and not only repaired. */
+async function damageMember(round: Round): Promise<void> {
+  const data = await spoilMember(round, flipBitOfLog)
+  await round.until('whole', round.bound(REPLACED_MS), () =>
+    existsSync(`${data}.damaged`) ? undefined : `nobody has set "${data}" aside`,
+  )
+}
+/** It is started, ends, and is started anew; the others may have to be connected for 5 s first. */
+const REPLACED_MS = 20_000
 
 /** In the midst of what was written there: of what comes last, etcd takes a part for not written yet. */
 function flipBitOfLog(data: string): void {

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { type Log, silentLog, systemClock } from '@nyala/client/base'
 import t from 'tap'
 import type { LocalCluster } from './cluster.ts'
+import { callEtcd, differenceInEtcd, isEtcdHealthy, membersOfEtcd } from './etcd-calls.ts'
 import { LauncherError } from './launcher-error.ts'
 import { isPortFree } from './ports.ts'
 import { isAlive, processBirth } from './process-identity.ts'
@@ -190,6 +191,44 @@ t.test('a supervised member comes back by itself, etcd too', async (t) => {
       return pid !== undefined && pid !== before?.pid && pid === find()?.pid
     })
   }
+})
+
+t.test(
+  'a member of etcd that has lost its data joins anew, and has what the others have',
+  async (t) => {
+    const dir = await temporaryDirectory(t)
+    const data = join(dir, 'etcd', 'etcd1')
+    const lose = (): Promise<void> => rm(data, { recursive: true })
+    const first = await start(dir, { etcd: 3, restart: true })
+    const [own = ''] = first.etcdEndpoints
+    const idOf = async (name: string): Promise<string | undefined> =>
+      (await membersOfEtcd(own)).find((one) => one.name === name)?.ID
+    const ids = [await idOf('etcd1'), await idOf('etcd2')]
+    await callEtcd(own, 'kv/put', { key: btoa('kept'), value: btoa('yes') })
+    // So that it notices nothing before it is gone.
+    first.kill('etcd1', 'SIGSTOP')
+    await lose()
+    first.kill('etcd1', 'SIGKILL')
+    await until(async () => (await isEtcdHealthy(own)) && (await idOf('etcd1')) !== undefined)
+    t.not(await idOf('etcd1'), ids[0], 'it has another id')
+    t.equal(await idOf('etcd2'), ids[1], 'the others have theirs')
+    t.equal(await differenceInEtcd(first.etcdEndpoints), undefined)
+    await first.stop()
+
+    // It would be the first to be started.
+    await lose()
+    await using second = await start(dir, { etcd: 3 })
+    const serializable = { key: btoa('kept'), serializable: true }
+    t.match(await callEtcd(own, 'kv/range', serializable), { kvs: [{ value: btoa('yes') }] })
+    t.equal(await differenceInEtcd(second.etcdEndpoints), undefined)
+  },
+)
+
+t.test('the only member of etcd does not start without what it had', async (t) => {
+  const dir = await temporaryDirectory(t)
+  await (await start(dir)).stop()
+  await rm(join(dir, 'etcd', 'etcd1'), { recursive: true })
+  await t.rejects(start(dir), { message: /the data of etcd's only member "etcd1" is gone/ })
 })
 
 t.test('of several clusters opened in one directory at once one starts', async (t) => {
