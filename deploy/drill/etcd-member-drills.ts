@@ -10,31 +10,13 @@ import {
 import { join } from 'node:path'
 import { differenceInEtcd } from '../local/etcd-calls.ts'
 import { pathsOf } from '../local/layout.ts'
-import { type Call, isTableWrite } from './load.ts'
 import type { Drill, Round } from './round.ts'
-import { etcdLeader, MOVED_MS } from './strikes.ts'
+import { MOVED_MS } from './strikes.ts'
 
 const WRITERS = ['append', 'append', 'transfer', 'transfer', 'small'] as const
 
-/** Drills of etcd's members under clients that write: they die in a row, are too few, and lose what they have on disk. */
+/** Drills of etcd's members that lose what they have on disk, under clients that write. */
 export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
-  {
-    name: 'etcd-quorum-lost-under-writes',
-    summary: 'two of three members of etcd hang while clients write: each is told within 5 s',
-    load: WRITERS,
-    bounds: { stallMs: 5_000 },
-    run: loseQuorumUnderWrites,
-    allows: isToldOfQuorum,
-    mutant: { name: 'no-outcome-check', fails: ['exact'] },
-  },
-  {
-    name: 'etcd-leader-kills',
-    summary: `SIGKILL of the leader of etcd ten times in a row while clients write`,
-    load: WRITERS,
-    bounds: { stallMs: 6_000 },
-    run: killLeaders,
-    mutant: { name: 'no-commit-retry', fails: ['errors'] },
-  },
   {
     name: 'etcd-member-wiped',
     summary:
@@ -57,68 +39,6 @@ export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-member-replaced', fails: ['whole'] },
   },
 ]
-
-/** What writers may be told while etcd cannot answer: nothing was done, or nobody can tell yet. */
-function isToldOfQuorum({ error }: Call): boolean {
-  return error !== undefined && WITHOUT_QUORUM.has(error.error)
-}
-const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
-  'metastore_unavailable',
-  'commit_outcome_unknown',
-  'cannot_connect_now',
-])
-const WRITE_TOLD_MS = 10_000
-
-async function loseQuorumUnderWrites(round: Round): Promise<void> {
-  const hung = round.options.prng.shuffle(await round.ids('etcd')).slice(1)
-  round.began(hung.join(' and '))
-  for (const id of hung) await round.signal(id, 'SIGSTOP')
-  try {
-    const writers = round.load.clients.filter(({ kind }) => isTableWrite(kind))
-    await round.until('errors', round.bound(WRITE_TOLD_MS), () => {
-      const waiting = writers.find(({ calls }) => !calls.some(isToldOfQuorum))
-      return waiting === undefined ? undefined : `${waiting.name} was neither served nor refused`
-    })
-  } finally {
-    for (const id of hung) await round.signal(id, 'SIGCONT')
-  }
-}
-
-const KILLS = 10
-
-/** Each time the clients write again, and the member is back: a majority is there at any time. */
-async function killLeaders(round: Round): Promise<void> {
-  const executors = await processesOf(round, 'executor')
-  for (let kill = 1; kill <= KILLS; kill++) {
-    const victim = await etcdLeader(round)
-    if (kill === 1) await round.strike(victim, 'SIGKILL')
-    else await round.signal(victim, 'SIGKILL')
-    await clientsGoOn(round)
-    await round.whole()
-  }
-  const givenUp = round.logged().find(({ event }) => event === 'executorLinkClosed')
-  const after = await processesOf(round, 'executor')
-  await round.until('whole', 0, () => {
-    if (givenUp !== undefined) return `${givenUp.member} gave an executor up`
-    return after === executors ? undefined : `executors were ${executors}, and are ${after}`
-  })
-}
-
-async function processesOf(round: Round, role: 'executor'): Promise<string> {
-  const processes = await round.options.target.processes()
-  const those = processes.filter((one) => one.role === role)
-  return those.map(({ id, pid }) => `${id} of pid ${pid}`).join(', ')
-}
-
-/** Every client does something well that it begins from now on. */
-function clientsGoOn(round: Round): Promise<void> {
-  const sinceMs = round.options.clock.now()
-  const isWell = (call: Call): boolean => call.error === undefined && call.startedMs > sinceMs
-  return round.until('stall', round.bound(MOVED_MS), () => {
-    const waiting = round.load.clients.find(({ calls }) => !calls.some(isWell))
-    return waiting === undefined ? undefined : `${waiting.name} did nothing well since`
-  })
-}
 
 /** Does something to what a member of etcd has on disk while it cannot notice, and kills it. */
 async function spoilMember(round: Round, spoil: (data: string) => void): Promise<string> {
