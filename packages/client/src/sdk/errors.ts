@@ -129,6 +129,21 @@ export const unknownOutcome = (cause: SqlError): SqlError =>
     { hint: 'look whether it did before you run it again', cause },
   )
 
+/**
+ * The end of a statement that was sent before, and may have been done then. An error of its own says what became of it; one
+ * of what it met on the way, such as an etcd that does not answer, says nothing of that.
+ */
+export function stillUnknown(error: SqlError): SqlError {
+  const isOnTheWay = error.category === 'transient' || error.category === 'resources'
+  const isDecided = error.code === '40001' || error.error === 'commit_outcome_unknown'
+  if (!isOnTheWay || isDecided) return error
+  return new CommitUnknownError(
+    'commit_outcome_unknown',
+    `the statement may have taken effect when it was first sent, which could not be looked up: ${error.message}`,
+    { hint: 'look whether it did before you run it again', cause: error },
+  )
+}
+
 export const isSqlError = (error: unknown): error is SqlError => error instanceof SqlError
 
 /** Whatever is not an error of ours is a bug, and says so. */

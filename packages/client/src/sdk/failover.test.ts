@@ -137,6 +137,33 @@ t.test(
   },
 )
 
+t.test(
+  'a write that may have been done is not told as refused by who could not look',
+  async (t) => {
+    for (const first of ['unknown', 'lost'] as const) {
+      const { db } = await setUpTwo(t, async (call, attempt) => {
+        if (attempt > 0) return call.fail({ error: 'metastore_unavailable', message: 'no leader' })
+        if (first === 'lost') return call.coordinator.close()
+        return call.fail({ error: 'commit_outcome_unknown', message: 'no answer' })
+      })
+      const statementId = `my-insert-${first}`
+      await t.rejects(db.execute('insert into t values (1)', [], { statementId }), {
+        ...{ name: 'CommitUnknownError', code: '40003', statementId, message: /no leader/ },
+      })
+    }
+    const { db } = await setUpTwo(t, (call, attempt) =>
+      attempt > 0
+        ? call.fail({ error: 'undefined_table', message: 'no table' })
+        : call.fail({ error: 'commit_outcome_unknown', message: 'no answer' }),
+    )
+    await t.rejects(
+      db.execute('insert into t values (1)'),
+      { code: '42P01' },
+      'what it says of itself',
+    )
+  },
+)
+
 t.test('a write whose connection is lost has an unknown outcome and is not repeated', async (t) => {
   const { db, fakes } = await setUpTwo(t, (call) => {
     call.accept()

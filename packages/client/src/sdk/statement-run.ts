@@ -16,6 +16,7 @@ import {
   abortError,
   ASK_AGAIN,
   asSqlError,
+  stillUnknown,
   SUPERSEDED,
   typedError,
   unknownOutcome,
@@ -116,6 +117,8 @@ export class StatementRun {
   #resumes = 0
   #rowsDelivered = 0
   #isCancelled = false
+  /** It was sent before, and nobody has said since what became of that. */
+  #mayBeDone = false
   #ended = false
   #columnsKnown: readonly Column[] | undefined
   #sessionBefore: SessionContext | undefined
@@ -402,6 +405,7 @@ export class StatementRun {
     // What is done once under its id tells how it ended when it is asked again.
     const isUnknown = error.error === 'commit_outcome_unknown'
     if (isUnknown && isOnce(this.#statement.kind) && this.#mayRepeat()) {
+      this.#mayBeDone = true
       return this.#repeat(attempt, error.message)
     }
     this.#end(error)
@@ -434,6 +438,7 @@ export class StatementRun {
     const { kind } = this.#statement
     const isUndone = this.#sessionBefore?.transaction !== undefined && kind !== 'commit'
     if ((kind !== 'write' || isUndone) && !attempt.buffer.started && this.#mayRepeat()) {
+      this.#mayBeDone ||= isOnce(kind) && !isUndone
       return this.#repeat(attempt, error.message)
     }
     this.#end(changesTables(kind) && !isUndone ? unknownOutcome(error) : error)
@@ -469,7 +474,7 @@ export class StatementRun {
   #end(error: SqlError): void {
     if (this.#ended) return
     this.#ended = true
-    const told = this.#described(error)
+    const told = this.#described(this.#mayBeDone ? stillUnknown(error) : error)
     this.#stop.abort(told)
     this.#columns.reject(told)
     this.#finished.reject(told)
