@@ -6,6 +6,8 @@ import { ETCD_MEMBER_DRILLS } from './etcd-member-drills.ts'
 import { LINK_DRILLS } from './link-drills.ts'
 import type { Call } from './load.ts'
 import { MOMENT_DRILLS } from './moment-drills.ts'
+import { POISON_DRILLS } from './poison-drills.ts'
+import { READER_DRILLS } from './reader-drills.ts'
 import type { Drill, Round } from './round.ts'
 import { SHORTAGE_DRILLS } from './shortage-drills.ts'
 import { SLOW_DRILLS } from './slow-drills.ts'
@@ -207,6 +209,8 @@ export const DRILLS: readonly Drill[] = [
   ...LINK_DRILLS,
   ...SHORTAGE_DRILLS,
   ...SLOW_DRILLS,
+  ...READER_DRILLS,
+  ...POISON_DRILLS,
   ...WRITE_DRILLS,
   ...WAREHOUSE_DRILLS,
   ...CLIENT_DRILLS,

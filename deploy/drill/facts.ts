@@ -34,6 +34,14 @@ const SLOW = [
   WHERE b.o_orderkey < 6000 AND a.o_orderkey + b.o_orderkey = 4001`,
 ]
 
+/** More than {@link SPILL_MEMORY} holds of lineitem has to be sorted. */
+const SPILL = [
+  `SELECT CAST(sum(n * (l_orderkey % 97)) AS VARCHAR) AS answer FROM (
+    SELECT l_orderkey, row_number() OVER (ORDER BY l_comment, l_orderkey, l_linenumber) AS n FROM lineitem)`,
+]
+/** Memory of a task that is to spill. */
+export const SPILL_MEMORY = '24MB'
+
 export interface Question {
   readonly sql: string
   /** The one text column of the answer, sorted. */
@@ -46,6 +54,7 @@ export interface Facts {
   readonly small: readonly Question[]
   readonly divided: readonly Question[]
   readonly slow: readonly Question[]
+  readonly spill: readonly Question[]
   readonly stream: { readonly rows: number; readonly idMax: number; readonly checksum: number }
 }
 
@@ -81,6 +90,7 @@ export async function gatherFacts(options: {
       small: await answers(SMALL),
       divided: await answers(DIVIDED),
       slow: await answers(SLOW),
+      spill: await answers(SPILL),
       stream: { rows: streamed.rows, idMax: streamed.idMax, checksum: streamed.checksum },
     }
   } finally {

@@ -1,17 +1,18 @@
 import { connect, type Database, SqlError } from '@nyala/client'
 import { type Clock, deferred, type Deferred, Prng } from '@nyala/client/base'
-import { type Facts, type Question, STREAM_SQL, StreamTally } from './facts.ts'
+import { type Facts, type Question, SPILL_MEMORY, STREAM_SQL, StreamTally } from './facts.ts'
 import type { Ledger } from './ledger.ts'
 
 /**
  * What a client of the load does over and over: a small query, one that is divided among executors, one that computes
- * for a second, a large result, the same from one executor, a view that is made, read and dropped, a row that is added to
+ * for a second, one that sorts more than its memory holds, a large result, the same from one executor, a view that is made, read and dropped, a row that is added to
  * a table, many rows that executors add, two rows in one transaction, or a transaction over two tables.
  */
 export type LoadKind =
   | 'small'
   | 'divided'
   | 'slow'
+  | 'spill'
   | 'stream'
   | 'scan'
   | 'write'
@@ -203,7 +204,7 @@ export class LoadClient {
     this.#db = await connect({
       ...(prefer === undefined ? { url } : { endpoints: [prefer] }),
       database,
-      set: { distribution },
+      set: { distribution, ...(kind === 'spill' ? { mem_limit: SPILL_MEMORY } : {}) },
       onEvent: (event) => {
         if (event.kind === 'statementMoved') this.moves++
       },
@@ -288,6 +289,7 @@ export class LoadClient {
       case 'small':
       case 'divided':
       case 'slow':
+      case 'spill':
         return this.#ask(prng.pick(facts[kind]))
     }
   }

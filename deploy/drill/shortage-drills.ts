@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { pathsOf } from '../local/layout.ts'
+import { childrenOf } from './kernels.ts'
 import type { Drill, Round } from './round.ts'
 import { busyExecutor, MOVED_MS } from './strikes.ts'
 import { mountTmpfs, unlessRoot } from './tmpfs.ts'
@@ -67,6 +68,37 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-room-elsewhere', fails: ['errors'] },
   },
   {
+    name: 'spill-disk-full',
+    summary: 'the file system that an executor spills to is full: what spills goes elsewhere',
+    load: ['small', 'spill', 'spill'],
+    bounds: { stallMs: 3_000 },
+    cannotRun: unlessRoot,
+    run: fillSpill,
+    mutant: { name: 'no-room-elsewhere', fails: ['errors'] },
+  },
+  {
+    name: 'spill-disks-full',
+    summary:
+      'no executor has room to spill to: what spills is refused by the name of the directory',
+    load: ['small', 'divided', 'spill'],
+    bounds: { stallMs: 3_000 },
+    cannotRun: unlessRoot,
+    run: fillAllSpills,
+    allows: ({ kind, error }) =>
+      kind === 'spill' &&
+      (error?.error === 'disk_full' || error?.error === 'io_error') &&
+      error.message.includes('/spill/'),
+    mutant: { name: 'no-spill-errors', fails: ['errors'] },
+  },
+  {
+    name: 'spill-directory-lost',
+    summary: 'the directory that an executor spills to is gone, and cannot be made anew',
+    load: ['small', 'spill', 'spill'],
+    bounds: { stallMs: 3_000 },
+    run: loseSpill,
+    mutant: { name: 'no-retry-elsewhere', fails: ['errors'] },
+  },
+  {
     name: 'descriptors-short',
     summary: 'an executor and its kernels can open no file and no socket more',
     load: ['small', 'divided', 'divided', 'slow'],
@@ -108,6 +140,73 @@ async function fillExchange(round: Round): Promise<void> {
   }
 }
 
+const spillOf = (round: Round, executor: string): string =>
+  join(pathsOf(round.options.target.dir).data, 'spill', executor)
+
+/** The same for what kernels spill. */
+async function fillSpill(round: Round): Promise<void> {
+  const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
+  round.began(victim)
+  const unmount = await mountTmpfs(spillOf(round, victim), FULL_BYTES)
+  try {
+    await untilLogged(round, 'disk_full')
+    await round.loadRecovered()
+  } finally {
+    await unmount()
+  }
+}
+
+/** Until somebody was told so, while others are answered; then there is room again. */
+async function fillAllSpills(round: Round): Promise<void> {
+  const unmounts: (() => Promise<void>)[] = []
+  round.began('')
+  try {
+    for (const id of await round.ids('executor')) {
+      unmounts.push(await mountTmpfs(spillOf(round, id), FULL_BYTES))
+    }
+    await round.until('errors', round.bound(MOVED_MS), () => {
+      const refused = round.load.calls.some(({ error }) => error?.error === 'disk_full')
+      return refused ? undefined : 'nobody was told that there is no room'
+    })
+    await othersRecovered(round)
+  } finally {
+    for (const unmount of unmounts) await unmount()
+  }
+}
+
+/** Clients that need no room to spill. */
+async function othersRecovered(round: Round): Promise<void> {
+  await round.until('stall', round.bound(MOVED_MS), () => {
+    const others = round.load.clients.filter(({ kind }) => kind !== 'spill')
+    const waiting = others.find((client) => !client.recovered)
+    return waiting === undefined ? undefined : `${waiting.name} did nothing well since`
+  })
+}
+
+/** A file is where the directory was: nothing can be made in it. */
+async function loseSpill(round: Round): Promise<void> {
+  const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
+  const directory = spillOf(round, victim)
+  round.began(victim)
+  renameSync(directory, `${directory}-lost`)
+  writeFileSync(directory, '')
+  try {
+    await untilLogged(round, 'io_error')
+    await round.loadRecovered()
+  } finally {
+    rmSync(directory)
+    renameSync(`${directory}-lost`, directory)
+  }
+}
+
+async function untilLogged(round: Round, error: string): Promise<void> {
+  await round.until('errors', round.bound(MOVED_MS), () =>
+    round.logged().some(({ fields }) => fields['error'] === error)
+      ? undefined
+      : `no task of ${round.victim} ended with ${error}`,
+  )
+}
+
 /** Room for directories, not for rows: a page. */
 const FULL_BYTES = 4096
 
@@ -138,15 +237,4 @@ function firstFree(pid: number): number {
   let free = 0
   while (open.has(free)) free++
   return free
-}
-
-/** Processes whose parent it is. */
-function childrenOf(pid: number): readonly number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8')
-      .trim()
-      .split(' ')
-      .filter(Boolean)
-      .map(Number),
-  )
 }

@@ -40,6 +40,14 @@ export const MUTANTS = [
   'no-second-opinion',
   /** A task that does not get on where it runs is waited for. */
   'no-speculation',
+  /** A query under which kernels die is tried again and again. */
+  'no-quarantine',
+  /** Results wait for clients that do not read them. */
+  'no-reader-watch',
+  /** Tasks take memory and disk beyond the limits of their query. */
+  'no-memory-limit',
+  /** What is wrong with the disk that kernels spill to is told as if files of the query were wrong. */
+  'no-spill-errors',
   /** Executors wait for kernels that say nothing any more. */
   'no-kernel-watch',
   /** A coordinator that alone reaches no executor keeps its statements. */

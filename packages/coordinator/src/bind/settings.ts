@@ -115,6 +115,14 @@ export const SETTINGS: readonly Setting[] = [
     ),
     default: '300',
   },
+  {
+    ...natural(
+      'idle_result_timeout_s',
+      TIMEOUT_MAX_S,
+      'seconds after which a result is given up whose client reads nothing of it; 0 never',
+    ),
+    default: '300',
+  },
   natural('query_timeout_s', TIMEOUT_MAX_S, 'seconds after which a query is canceled; 0 never'),
   natural(
     'max_rows',

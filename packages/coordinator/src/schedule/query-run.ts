@@ -488,6 +488,7 @@ export class QueryRun {
       number,
       attempt: assignment.attempt,
       after: this.#after.get(number),
+      alone: (report.state.crashes[assignment.task] ?? 0) > 0,
       produced: (exchange) => this.#produced(exchange),
     })
   }

@@ -121,6 +121,11 @@ export class ResultRelay {
     return this.#isOpen
   }
 
+  /** What waits may leave as soon as the client asks for more. */
+  get isBlocked(): boolean {
+    return this.#isOpen && this.#waiting.length > 0 && !(this.#credit > 0)
+  }
+
   /** Called with the bytes that wait whenever a frame comes while nothing may leave. */
   onHeld(listener: (bytes: number) => void): void {
     this.#onHeld = listener

@@ -23,6 +23,8 @@ export interface TaskAttempt {
   readonly attempt: number
   /** What the client has of an attempt that was lost. */
   readonly after: ResultSoFar | undefined
+  /** A kernel died under it: no other task is to run beside it. */
+  readonly alone?: boolean
   readonly produced: (exchange: number) => readonly Produced[]
 }
 
@@ -36,7 +38,7 @@ export function taskSpecOf(options: SpecOptions, task: TaskAttempt): TaskSpec {
     profile,
     kernelSettings,
   } = options
-  const { plan, fragment, part, number, attempt, after, produced } = task
+  const { plan, fragment, part, number, attempt, after, alone, produced } = task
   const inputs = fragment.inputs.map((input) => ({
     exchange: input.exchange,
     segments: segmentsOf(input, part, produced(input.exchange)),
@@ -55,6 +57,7 @@ export function taskSpecOf(options: SpecOptions, task: TaskAttempt): TaskSpec {
     profile,
     kernelSettings,
     ...(after === undefined ? {} : { after }),
+    ...(alone === true ? { alone } : {}),
     ...(fragment.rowsMax === undefined ? {} : { rowsMax: fragment.rowsMax }),
     ...(rowsMax > 0 && fragment.output.kind === 'result' ? { rowsLimit: rowsMax } : {}),
   }

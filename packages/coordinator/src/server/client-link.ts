@@ -31,6 +31,7 @@ import { StatementRead } from './read-consistency.ts'
 import { pushOwnFrames } from './own-frames.ts'
 import { localFrames } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
+import { watchLimits } from './time-limits.ts'
 import type { StatementContext, StatementOutcome, TransactionSlot } from './statement-context.ts'
 import type { Statements } from './statements.ts'
 import { IncomingParts } from './uploads.ts'
@@ -270,7 +271,7 @@ export class ClientLink {
     }
     queries.add(query)
     const leave = services.transactions.enter(message.session.transaction?.id ?? '')
-    const stop = this.#watch(message, { track, started, signal })
+    const stop = this.#watch(message, { track, started, relay: call.relay })
     let profile: unknown
     let end: Omit<QueryEnd, 'profile'> = {}
     try {
@@ -457,7 +458,7 @@ export class ClientLink {
   /** Progress messages at intervals, and the statement's time limit. The result stops both. */
   #watch(
     message: StatementMessage | AttachMessage,
-    what: { readonly track: CallTracker; readonly started: number; readonly signal: AbortSignal },
+    what: { readonly track: CallTracker; readonly started: number; readonly relay: ResultRelay },
   ): () => void {
     const { clock, defaultSettings } = this.#options.services
     const stops: (() => void)[] = []
@@ -472,16 +473,8 @@ export class ClientLink {
       stops.push(() => stopTick())
     }
     const settings = { ...defaultSettings, ...message.session.settings }
-    const seconds = Number(settings['query_timeout_s'] ?? 0)
-    if (seconds > 0) {
-      const expire = (): void =>
-        this.#calls.get(message.call)?.controller.abort(
-          new SqlError('statement_timeout', `the statement ran longer than ${seconds} s`, {
-            hint: 'raise the setting query_timeout_s, or SET query_timeout_s = 0',
-          }),
-        )
-      stops.push(clock.after(seconds * 1000, expire))
-    }
+    const end = (error: SqlError): void => this.#calls.get(message.call)?.controller.abort(error)
+    stops.push(watchLimits(settings, { relay: what.relay, clock }, end))
     return () => {
       for (const stop of stops) stop()
     }

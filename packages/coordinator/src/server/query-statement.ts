@@ -20,6 +20,7 @@ import type { QueryBody } from '../sql/statement.ts'
 import { totalBytes } from '../table/manifest.ts'
 import type { Dialect } from '../sql/token.ts'
 import { profileOf, type QueryProfile } from './profile.ts'
+import { Quarantine } from './quarantine.ts'
 import type { Services } from './services.ts'
 import type { OutcomeStatistics, StatementContext, StatementOutcome } from './statement-context.ts'
 
@@ -57,9 +58,11 @@ const TASK_BYTES_MIN = 4 * 1024 * 1024
 export class Queries {
   readonly #services: Services
   readonly #plans = new KeptPlans<PlannedQuery>(PLANS_BYTES_MAX)
+  readonly #quarantine: Quarantine
 
   constructor(services: Services) {
     this.#services = services
+    this.#quarantine = new Quarantine(services.clock)
   }
 
   /** The plan of an earlier statement of the same text in the same circumstances. */
@@ -198,6 +201,7 @@ export class Queries {
   ): Promise<T> {
     const { admission, clock } = this.#services
     const { settings, signal, sender } = context
+    this.#quarantine.check(context)
     const since = clock.now()
     const leave = await admission.enter({
       ...admissionRequest(planned.plan, settings.bytes('mem_limit'), this.#slots()),
@@ -208,6 +212,9 @@ export class Queries {
     })
     try {
       return await work(clock.now() - since)
+    } catch (error) {
+      this.#quarantine.note(context, error)
+      throw error
     } finally {
       leave()
     }

@@ -1,6 +1,6 @@
 import { SqlError } from '@nyala/client/protocol'
 import t from 'tap'
-import { endsKernel, toSqlError } from './kernel-errors.ts'
+import { endsKernel, toSpillError, toSqlError } from './kernel-errors.ts'
 
 const json = (type: string, message: string, more: object = {}): Error =>
   new Error(JSON.stringify({ exception_type: type, exception_message: message, ...more }))
@@ -117,3 +117,25 @@ t.test('only a fatal error ends the kernel', async (t) => {
   t.notOk(endsKernel(json('Out of Memory', 'failed')))
   t.notOk(endsKernel(new SqlError('kernel_crashed', 'x')))
 })
+
+t.test(
+  'what is wrong with the directory to spill to is the fault of no file of the query',
+  async (t) => {
+    const spill = '/data/spill/e1/kernel-0'
+    const gone = toSqlError(
+      new Error(
+        `IO Error: Failed to create directory "${spill}/task-5": No such file or directory`,
+      ),
+    )
+    t.equal(gone.error, 'undefined_file')
+    t.match(toSpillError(gone, spill), { error: 'io_error', retryable: true, message: spill })
+    const full = toSqlError(
+      new Error(`IO Error: Could not write file "${spill}/task-5/x.tmp": No space left on device`),
+    )
+    t.match(toSpillError(full, spill), { error: 'disk_full', message: spill })
+    const other = toSqlError(
+      new Error('IO Error: No files found that match "/data/orders/*.parquet"'),
+    )
+    t.equal(toSpillError(other, spill), other)
+  },
+)

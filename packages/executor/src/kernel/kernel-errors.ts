@@ -1,3 +1,4 @@
+import { isMutant } from '@nyala/client/base'
 import { type ErrorName, SqlError } from '@nyala/client/protocol'
 
 /** What the kernel said: its class of error and its message without that prefix. */
@@ -18,7 +19,8 @@ export function toSqlError(error: unknown): SqlError {
   const text = error instanceof Error ? error.message : String(error)
   const complaint = parseComplaint(text)
   const [first = '', ...rest] = complaint.message.split('\n')
-  const name = nameOf(complaint)
+  const known = nameOf(complaint)
+  const name = known === 'disk_full' && isMutant('no-spill-errors') ? 'io_error' : known
   const hint = HINTS[name]
   // Where we have advice of our own, the kernel's would only name settings that cannot be reached.
   const detail = hint === undefined ? rest.join('\n').trim() : ''
@@ -34,6 +36,23 @@ export function fromSystemError(error: unknown): SqlError | undefined {
   if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return undefined
   const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT'
   return new SqlError(isFull ? 'disk_full' : 'io_error', error.message, { cause: error })
+}
+
+/**
+ * An error of the directory that this kernel spills to is one of its machine: another executor may do better. To the kernel
+ * it is a file like those that queries read.
+ */
+export function toSpillError(error: SqlError, directory: string): SqlError {
+  const isOther = !error.message.includes(directory) || error.error === 'disk_full'
+  if (isOther || isMutant('no-spill-errors')) return error
+  return new SqlError(
+    'io_error',
+    `what was too much for memory cannot be spilled: ${error.message}`,
+    {
+      hint: 'see to the directory of the executor (--dir), or raise SET mem_limit to spill less',
+      cause: error,
+    },
+  )
 }
 
 /** True where the kernel refuses all further work after this error and must be replaced. */

@@ -4,7 +4,7 @@ import { assert, systemClock as clock, unreachable } from '@nyala/client/base'
 import { toErrorBody } from '@nyala/client/protocol'
 import { columnsOf } from './columns.ts'
 import { FramePool } from './frame-pool.ts'
-import { endsKernel, toSqlError } from './kernel-errors.ts'
+import { endsKernel, toSpillError, toSqlError } from './kernel-errors.ts'
 import { KernelInstance, quoteText } from './kernel-instance.ts'
 import { KernelPipe, type PipeEvents } from './kernel-pipe.ts'
 import {
@@ -83,7 +83,8 @@ class Kernel {
       const result = await task.run()
       this.#send({ kind: 'finished', task: spec.task, result })
     } catch (error) {
-      this.#send({ kind: 'failed', task: spec.task, error: toErrorBody(toSqlError(error)) })
+      const reason = toSpillError(toSqlError(error), this.#opened().settings.spillDirectory)
+      this.#send({ kind: 'failed', task: spec.task, error: toErrorBody(reason) })
       if (endsKernel(error)) throw error
     } finally {
       this.#tasks.delete(spec.task)

@@ -39,6 +39,8 @@ export class KernelSet {
   readonly #pool = new FramePool()
   #active: KernelHandle
   #spare: KernelHandle | undefined
+  /** Kernels that were started for one task each. */
+  readonly #alone = new Set<KernelHandle>()
   #stopped = false
   #task = 0
   #failures = 0
@@ -77,15 +79,19 @@ export class KernelSet {
     )
   }
 
-  /** Hands a task to the active kernel. `spec.task` is given here. */
-  start(spec: Omit<KernelTask, 'task'>, listener: KernelListener): RunningTask {
+  /**
+   * Hands a task to the active kernel, or `alone` to one that is started for it and ended with it. `spec.task` is given
+   * here.
+   */
+  start(spec: Omit<KernelTask, 'task'>, listener: KernelListener, alone = false): RunningTask {
     const task = this.#task++
+    if (alone) return this.#startAlone({ ...spec, task }, listener)
     const kernel = this.#active
     if (kernel.state === 'ready') {
       kernel.start({ ...spec, task }, listener)
       return { credit: (bytes) => kernel.credit(task, bytes), cancel: () => kernel.cancel(task) }
     }
-    return this.#startLater({ ...spec, task }, listener)
+    return this.#startLater(() => this.#active, { ...spec, task }, listener)
   }
 
   /** Takes the buffer of a frame back, once nobody will read it any more. */
@@ -104,22 +110,54 @@ export class KernelSet {
     this.#cancelRestart?.()
     this.#active.kill('the executor stops')
     this.#spare?.kill('the executor stops')
+    for (const kernel of this.#alone) kernel.kill('the executor stops')
+  }
+
+  /** What dies with it is nobody else's task, and its death is nobody else's doing. */
+  #startAlone(spec: KernelTask, listener: KernelListener): RunningTask {
+    let ended = false
+    const kernel = this.#launchAs((dead) => {
+      this.#alone.delete(dead)
+      if (!ended && !this.#stopped) this.#deaths++
+    })
+    this.#alone.add(kernel)
+    const end = (): void => {
+      ended = kernel.state !== 'dead'
+      kernel.kill('the task that it was started for has ended')
+    }
+    return this.#startLater(() => kernel, spec, {
+      onColumns: (columns) => listener.onColumns(columns),
+      onFrame: (frame) => listener.onFrame(frame),
+      onProgress: (progress) => listener.onProgress(progress),
+      onFinished: (result) => {
+        end()
+        listener.onFinished(result)
+      },
+      onFailed: (error) => {
+        end()
+        listener.onFailed(error)
+      },
+    })
   }
 
   /** The kernel is still starting: the task waits for it and can be cancelled meanwhile. */
-  #startLater(spec: KernelTask, listener: KernelListener): RunningTask {
+  #startLater(
+    kernelOf: () => KernelHandle,
+    spec: KernelTask,
+    listener: KernelListener,
+  ): RunningTask {
     let canceled = false
     let kernel: KernelHandle | undefined
     let creditBytes = 0
     const begin = (): void => {
       if (canceled)
         return listener.onFailed(new SqlError('query_canceled', 'the task was canceled'))
-      if (this.#active.state !== 'ready') return listener.onFailed(notReady())
-      kernel = this.#active
+      if (kernelOf().state !== 'ready') return listener.onFailed(notReady())
+      kernel = kernelOf()
       kernel.start(spec, listener)
       if (creditBytes > 0) kernel.credit(spec.task, creditBytes)
     }
-    this.ready.then(begin, (error: unknown) =>
+    kernelOf().ready.then(begin, (error: unknown) =>
       listener.onFailed(error instanceof SqlError ? error : notReady()),
     )
     return {
@@ -135,22 +173,26 @@ export class KernelSet {
   }
 
   #launch(): KernelHandle {
-    // What a kernel that was killed has left must not be taken for its own by the next one.
-    const spillDirectory = join(this.#options.settings.spillDirectory, `kernel-${this.#launched++}`)
-    const kernel = new KernelHandle({
-      ...this.#options,
-      settings: { ...this.#options.settings, spillDirectory },
-      pool: this.#pool,
-      onExit: (dead) => {
-        this.#clear(spillDirectory)
-        this.#onExit(dead)
-      },
-    })
+    const kernel = this.#launchAs((dead) => this.#onExit(dead))
     kernel.ready.then(
       () => this.#onReady(kernel),
       () => undefined,
     )
     return kernel
+  }
+
+  #launchAs(onExit: (dead: KernelHandle) => void): KernelHandle {
+    // What a kernel that was killed has left must not be taken for its own by the next one.
+    const spillDirectory = join(this.#options.settings.spillDirectory, `kernel-${this.#launched++}`)
+    return new KernelHandle({
+      ...this.#options,
+      settings: { ...this.#options.settings, spillDirectory },
+      pool: this.#pool,
+      onExit: (dead) => {
+        this.#clear(spillDirectory)
+        onExit(dead)
+      },
+    })
   }
 
   #clear(spillDirectory: string): void {

@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import duckdb from '@duckdb/node-bindings'
-import { type Clock } from '@nyala/client/base'
+import { type Clock, isMutant } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import { runExchangeTask } from './exchange-task.ts'
 import type { FramePool } from './frame-pool.ts'
@@ -125,7 +125,7 @@ export class KernelTask {
 
   async #open(): Promise<KernelConnection> {
     const { memoryLimitBytes, spillLimitBytes, threads, settings, profile } = this.#spec
-    const limited = memoryLimitBytes > 0 || spillLimitBytes > 0
+    const limited = (memoryLimitBytes > 0 || spillLimitBytes > 0) && !isMutant('no-memory-limit')
     const own = limited || threads > 0 || needsOwnInstance(settings)
     if (own) this.#instance = await this.#openInstance()
     const instance = this.#instance ?? this.#context.shared

@@ -146,21 +146,6 @@ t.test(
   },
 )
 
-t.test('a kernel that says nothing of its tasks is killed, and no task is blamed', async (t) => {
-  const hurried: typeof clock = {
-    ...clock,
-    after: (ms, action, options) => clock.after(ms / 10, action, options),
-  }
-  await using world = await KernelWorld.start({ clock: hurried })
-  const run = world.start(ENDLESS)
-  await run.started
-  const [pid = 0] = world.kernels.pids
-  process.kill(pid, 'SIGSTOP')
-  t.match((await run.outcome).error, { error: 'executor_lost', message: /said nothing/ })
-  t.notOk(isAlive(pid) && world.kernels.pids.includes(pid), 'it is none of the kernels any more')
-  t.equal((await world.table('SELECT 1 AS a')).numRows, 1)
-})
-
 t.test('a task waits for a kernel that is still starting', async (t) => {
   await using world = await KernelWorld.start()
   for (const pid of world.kernels.pids) process.kill(pid, 'SIGKILL')

@@ -143,6 +143,8 @@ export const taskSpec = s.object({
    * answers sooner: it is run in one piece instead of as a stream. More rows than said are not cut off.
    */
   rowsMax: s.optional(s.natural),
+  /** A kernel of its own, so that its death is the doing of this task, and no other dies with it. */
+  alone: s.optional(s.boolean),
   /** Frames of a result that are not sent again; where they would be others the task fails with `result_lost`. */
   after: s.optional(resultSoFar),
   /** More rows of a result fail the task (`max_rows`); absent: any number. Those before may have been sent. */

@@ -234,6 +234,7 @@ export class TaskRun {
         settings: spec.kernelSettings,
       },
       this.#listener(),
+      spec.alone,
     )
     this.#checkFiles()
     // Of a result whose beginning is not here nothing can be sent in one go.

@@ -32,6 +32,7 @@ export interface RunOptions {
   readonly threads?: number
   readonly profile?: boolean
   readonly settings?: Readonly<Record<string, string>>
+  readonly alone?: boolean
 }
 
 /** Kernel processes in a temporary directory, without an executor. */
@@ -114,6 +115,7 @@ export class KernelWorld implements AsyncDisposable {
         settings: options.settings ?? {},
       },
       listener,
+      options.alone,
     )
     const framesReach = (count: number): Promise<void> =>
       new Promise((resolve) => {
