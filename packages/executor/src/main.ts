@@ -165,6 +165,12 @@ async function openEtcd(endpoints: readonly string[], signal: AbortSignal): Prom
   }
 }
 
+/** Of a drill: what this process runs without, its kernels do without, too. */
+function mutantVariables(variables: NodeJS.ProcessEnv): Readonly<Record<string, string>> {
+  const { NYALA_DRILL: drill, NYALA_MUTANT: mutant = '' } = variables
+  return drill === undefined || mutant === '' ? {} : { NYALA_DRILL: drill, NYALA_MUTANT: mutant }
+}
+
 async function run(flags: Flags): Promise<void> {
   const stop = new AbortController()
   let executor: Executor | undefined
@@ -183,7 +189,10 @@ async function run(flags: Flags): Promise<void> {
     kv: openEtcd(flags.etcd, stop.signal),
     spillLimitBytes: flags.spillLimitBytes ?? diskShare,
     exchangeLimitBytes: flags.exchangeLimitBytes ?? diskShare,
-    kernelVariables: failpointVariables(flags.executor.id, process.env),
+    kernelVariables: {
+      ...failpointVariables(flags.executor.id, process.env),
+      ...mutantVariables(process.env),
+    },
     onSuperseded: () =>
       fail(new Error(`another process registered as executor "${flags.executor.id}"`)),
   }

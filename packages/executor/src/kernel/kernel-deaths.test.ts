@@ -2,6 +2,8 @@ import { systemClock as clock } from '@nyala/client/base'
 import t from 'tap'
 import { KernelWorld } from '../testing/kernel-world.ts'
 
+t.setTimeout(90_000)
+
 /** Runs until it is interrupted. */
 const ENDLESS = 'SELECT sum(sqrt(i) * sin(i)) FROM range(1000000000000) t(i)'
 
