@@ -120,16 +120,18 @@ async function whileTakenOver(round: Round, { home }: Places): Promise<void> {
 }
 
 async function whileHung(round: Round, { home, elsewhere }: Places): Promise<void> {
-  await using query = await Cancellable.ask(round, home, { sql: STREAM_SQL })
-  await query.begin()
-  await round.signal(home, 'SIGSTOP')
-  try {
-    await query.cancelAt(elsewhere)
-    await query.isOver()
-  } finally {
-    await round.signal(home, 'SIGCONT')
+  for (const from of ['client', 'elsewhere'] as const) {
+    await using query = await Cancellable.ask(round, home, { sql: STREAM_SQL })
+    await query.begin()
+    await round.signal(home, 'SIGSTOP')
+    try {
+      await (from === 'client' ? query.cancel() : query.cancelAt(elsewhere))
+      await query.isOver()
+    } finally {
+      await round.signal(home, 'SIGCONT')
+    }
+    await round.whole()
   }
-  await round.whole()
 }
 
 /** Of one that streams there is a record; of one that runs only its tasks are left. */

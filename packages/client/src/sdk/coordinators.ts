@@ -16,6 +16,9 @@ export const FIRST_CONNECT_ROUNDS = 3
 /** Clients that lose their coordinator together do not dial the others in one moment, but within so long. */
 export const RECONNECT_SPREAD_MS = 100
 
+/** A coordinator that has not answered a cancel by then is taken to hang. */
+const CANCEL_ANSWER_MS = 500
+
 /** What is said last has so long to be heard before the connections are closed. */
 const LAST_WORDS_MS = 2_000
 
@@ -220,12 +223,30 @@ export class Coordinators {
     this.#said.add(said)
   }
 
+  /** Waits a moment for the answer to a cancel, and where none comes does what is given. */
+  unlessHeard(answered: Promise<void>, unheard: () => void): void {
+    const waited = deferred<void>()
+    const stopTimer = this.#platform.clock.after(CANCEL_ANSWER_MS, () => {
+      if (!this.#closing.signal.aborted) unheard()
+      waited.resolve()
+    })
+    const said = Promise.race([answered, waited.promise]).finally(() => {
+      stopTimer()
+      this.#said.delete(said)
+    })
+    this.#said.add(said)
+  }
+
   /** Resolves when what was said last was heard, or has not been in time. */
   async heard(): Promise<void> {
     if (this.#said.size === 0) return
     const late = deferred<void>()
     const stopTimer = this.#platform.clock.after(LAST_WORDS_MS, () => late.resolve())
-    await Promise.race([Promise.all(this.#said), late.promise])
+    const all = async (): Promise<void> => {
+      // One that was not heard is said again, to somebody else.
+      while (this.#said.size > 0) await Promise.all(this.#said)
+    }
+    await Promise.race([all(), late.promise])
     stopTimer()
   }
 

@@ -47,5 +47,5 @@ export {
   type StreamOptions,
 } from './session.ts'
 export type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
-export type { Move } from './statement-run.ts'
+export type { Move } from './statement.ts'
 export { CLIENT_VERSION } from './version.ts'

@@ -239,3 +239,22 @@ t.test('a cancel that its coordinator did not live to hear is told to another on
   const told = fakes.flatMap((fake) => fake.receivedOf('cancelQuery'))
   t.match(told, [{ queryId: stream.id }], 'also when the client closes right after')
 })
+
+t.test('a cancel that its coordinator hangs over is told to another one', async (t) => {
+  const { db, fakes } = await setUp(t, {
+    onStatement: async (call) => {
+      call.accept()
+      await call.untilStopped()
+    },
+    onAttach: () => undefined,
+  })
+  const stream = db.stream('select 1')
+  while (stream.id === undefined) await systemClock.sleep(5)
+  const hung = fakes.find((fake) => fake.receivedOf('statement').length > 0)
+  hung?.hang()
+  await stream.cancel()
+  await db.close()
+  t.same(hung?.receivedOf('cancelQuery'), [])
+  const told = fakes.flatMap((fake) => fake.receivedOf('cancelQuery'))
+  t.match(told, [{ queryId: stream.id }], 'also when the client closes right after')
+})

@@ -26,7 +26,8 @@ import {
 } from './sql-template.ts'
 import { type StandardSchema, validated } from './standard-schema.ts'
 import { statementKind } from './statement-kind.ts'
-import { type Move, type Statement, StatementRun } from './statement-run.ts'
+import type { Move, Statement } from './statement.ts'
+import { StatementRun } from './statement-run.ts'
 
 /** A buffered result beyond this many rows should have been streamed. */
 export const QUERY_ROWS_MAX = 10_000_000

@@ -1,17 +1,13 @@
-import { deferred } from '../base/deferred.ts'
+import { deferred, type Deferred } from '../base/deferred.ts'
 import { SqlError } from '../protocol/errors.ts'
-import type { StatementId } from '../protocol/ids.ts'
 import {
   type Column,
   type Down,
   type FinishedMessage,
   fromErrorBody,
-  type Parameter,
-  type ProgressMessage,
   type SessionContext,
 } from '../protocol/messages.ts'
 import { INITIAL_CREDIT_BYTES } from '../wire/limits.ts'
-import type { Coordinators } from './coordinators.ts'
 import {
   abortError,
   ASK_AGAIN,
@@ -21,52 +17,15 @@ import {
   typedError,
   unknownOutcome,
 } from './errors.ts'
-import type { EventHub } from './events.ts'
 import { FrameBuffer, type HeldFrame } from './frame-buffer.ts'
 import type { CallMessage, Link } from './link.ts'
-import type { Platform } from './platform.ts'
-import { changesTables, isOnce, type StatementKind } from './statement-kind.ts'
+import type { Move, RunContext, RunEvents, Statement } from './statement.ts'
+import { changesTables, isOnce } from './statement-kind.ts'
 
 /** A statement is sent at most this often; a cluster that loses it each time has another trouble. */
 export const STATEMENT_ATTEMPTS_MAX = 5
 /** Times that a result is asked for without a frame of it coming; with the pauses of `backoff` longer than a takeover. */
 export const RESUMES_MAX = 12
-
-export interface Statement {
-  readonly id: StatementId
-  /** Goes on with this query instead of sending a statement. */
-  readonly attachTo?: string | undefined
-  readonly sql: string
-  readonly parameters: readonly Parameter[]
-  readonly kind: StatementKind
-  readonly progress: boolean
-}
-
-export interface RunContext {
-  readonly coordinators: Coordinators
-  readonly platform: Platform
-  readonly events: EventHub
-}
-
-export interface RunEvents {
-  onProgress(message: ProgressMessage): void
-  /** Another coordinator serves from now on. */
-  onMoved?(move: Move): void
-  /** The session's context now; asked for when the statement is first sent. */
-  session(): SessionContext
-  /** The context that the statement was sent with, and what it made of it, from `finished` or `failed`. */
-  onSession(before: SessionContext, after: SessionContext): void
-}
-
-/** A statement went to another coordinator, to run there anew or, where `resumed`, to go on with its result. */
-export interface Move {
-  readonly from: string | undefined
-  readonly to: string
-  readonly reason: string
-  readonly resumed: boolean
-  /** Rows handed out before. */
-  readonly rows: number
-}
 
 /** A call at one coordinator. A result that moves goes on in the same buffer. */
 interface Attempt {
@@ -74,6 +33,8 @@ interface Attempt {
   readonly call: number
   readonly buffer: FrameBuffer
   readonly serving: Serving
+  /** Nothing more comes for the call. */
+  readonly over: Deferred<void>
   accepted: boolean
   /** With its connection lost, the result goes on elsewhere from where it is. */
   resumable: boolean
@@ -186,7 +147,16 @@ export class StatementRun {
     const attempt = this.#attempt
     attempt?.link.send({ kind: 'cancel', call: attempt.call })
     if (attempt?.resumable === true && !attempt.link.usable) this.#cancelElsewhere()
+    else if (attempt !== undefined) this.#awaitCancelled(attempt)
     this.#end(error)
+  }
+
+  /** A coordinator that hangs does not hear of the cancel: then somebody else is told. */
+  #awaitCancelled({ link, over }: Attempt): void {
+    this.#context.coordinators.unlessHeard(over.promise, () => {
+      this.#context.coordinators.avoid(link)
+      this.#cancelElsewhere()
+    })
   }
 
   /** Whoever has the query now is told, as far as anybody can be reached. */
@@ -286,17 +256,32 @@ export class StatementRun {
 
   /** A call whose frames go into the buffer. Nothing has been sent for it yet. */
   #call(link: Link, buffer: FrameBuffer, serving: Serving): Attempt {
+    const over = deferred<void>()
     const call = link.begin({
-      onMessage: (message) => this.#onMessage(attempt, message),
+      onMessage: (message) => {
+        if (message.kind === 'finished' || message.kind === 'failed') over.resolve()
+        this.#onMessage(attempt, message)
+      },
       onFrame: (frame) => {
         if (this.#attempt !== attempt || this.#ended) return
         this.#resumes = 0
         const broken = attempt.buffer.push(frame)
         if (broken !== undefined) this.#onBroken(attempt, broken)
       },
-      onLost: (error) => this.#onLost(attempt, error),
+      onLost: (error) => {
+        over.resolve()
+        this.#onLost(attempt, error)
+      },
     })
-    const attempt: Attempt = { link, call, buffer, serving, accepted: false, resumable: false }
+    const attempt: Attempt = {
+      link,
+      call,
+      buffer,
+      serving,
+      over,
+      accepted: false,
+      resumable: false,
+    }
     serving.attempt = attempt
     this.#attempt = attempt
     this.#nextAttempt.resolve(attempt)

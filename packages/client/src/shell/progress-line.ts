@@ -1,5 +1,5 @@
 import type { Progress } from '../sdk/query-stream.ts'
-import type { Move } from '../sdk/statement-run.ts'
+import type { Move } from '../sdk/statement.ts'
 import type { ShellIo } from './shell-io.ts'
 
 const BAR_COLUMNS = 20
