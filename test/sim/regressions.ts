@@ -13,3 +13,13 @@ export const OWNERSHIP_REGRESSIONS: Readonly<Record<number, string>> = {
   207790590: 'a query was taken over before its client had heard of it',
   151: 'the same, and its next owner had the owner epoch of the last one',
 }
+
+export const SCHEDULE_REGRESSIONS: Readonly<Record<number, string>> = {
+  50: 'a small result whose end came before its last frame never ended',
+  112: 'a full disk ended a query that had lost an executor before',
+  190: 'a copy of a segment that had vanished was taken to be there by every attempt that read it',
+}
+
+export const EXCHANGE_REGRESSIONS: Readonly<Record<number, string>> = {
+  207800271: 'a pull of which frames had been cut short waited for ever, as no more was asked for than had come',
+}

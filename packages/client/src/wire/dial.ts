@@ -7,6 +7,13 @@ import { nodeTransport } from './node-transport.ts'
 /** How long a dial may take before the address counts as unreachable. */
 export const DIAL_TIMEOUT_MS = 2_000
 
+/** Opens a socket: {@link dial}, or that of a simulation. */
+export type Dial = (
+  address: string,
+  path: string,
+  options?: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number },
+) => Promise<Transport>
+
 /** Opens a WebSocket to `ws://address/path`. Rejects with `connection_failure` naming the address. */
 export function dial(
   address: string,

@@ -3,7 +3,8 @@ import { fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/client/protoco
 import {
   CLOSE,
   Connection,
-  dial,
+  dial as dialSocket,
+  type Dial,
   type Frame,
   PING_INTERVAL_MS,
   PING_MISSES_MAX,
@@ -46,6 +47,7 @@ interface Options {
   readonly log: Log
   readonly cluster: string
   readonly member: string
+  readonly dial?: Dial | undefined
 }
 
 /**
@@ -105,6 +107,7 @@ export class DataLink {
 
   async #open(): Promise<Connection<FromDataPort, ToDataPort>> {
     try {
+      const { dial = dialSocket } = this.#options
       const transport = await dial(this.#address, '/data', { timeoutMs: DIAL_TIMEOUT_MS })
       const connection = new Connection<FromDataPort, ToDataPort>(transport, {
         schema: fromDataPort,

@@ -4,6 +4,7 @@ import { type Column, fromErrorBody, PROTOCOL_VERSION, SqlError } from '@nyala/c
 import {
   CLOSE,
   Connection,
+  type Dial,
   type Frame,
   PING_INTERVAL_MS,
   PING_MISSES_MAX,
@@ -76,6 +77,8 @@ interface Options {
   readonly log: Log
   readonly cluster: string
   readonly coordinator: string
+  /** How its data port is dialled, where that is not by a real socket. */
+  readonly dial?: Dial | undefined
   onReady(link: ExecutorLink): void
   onLoad(link: ExecutorLink): void
   /** A task was given to it from here, or has ended. */
@@ -282,7 +285,7 @@ export class ExecutorLink {
   #onHello(hello: Hello): void {
     // It has come before.
     if (this.#hello?.incarnation === hello.incarnation) return
-    const { cluster, coordinator } = this.#options
+    const { cluster, coordinator, dial } = this.#options
     if (hello.protocol !== PROTOCOL_VERSION) {
       return this.#connection.close(
         CLOSE.versionRefused,
@@ -301,6 +304,7 @@ export class ExecutorLink {
       log: this.#options.log,
       cluster,
       member: coordinator,
+      dial,
     })
     this.#connection.send({ kind: 'welcome', protocol: PROTOCOL_VERSION, cluster, coordinator })
     this.#options.onReady(this)
@@ -354,6 +358,8 @@ export class ExecutorLink {
     task.deliveredBytes += message.byteLength
     task.fetches = 0
     task.events.frame(frame, message)
+    // Of a small result the end may have come before; of one that streams `ended` says so.
+    if (task.streaming === undefined) this.#settle(call, task)
   }
 
   #onStreaming(ref: {

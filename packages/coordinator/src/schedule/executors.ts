@@ -1,6 +1,6 @@
 import { type Clock, isMutant, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import type { Transport } from '@nyala/client/wire'
+import type { Dial, Transport } from '@nyala/client/wire'
 import { CutPairs } from './cut-pairs.ts'
 import { cutOff } from './executor-watch.ts'
 import { ExecutorLink } from './executor-link.ts'
@@ -18,6 +18,7 @@ export interface ExecutorsOptions {
   readonly cluster: string
   /** Id of this coordinator. */
   readonly coordinator: string
+  readonly dial?: Dial | undefined
   /** Told when the socket of an executor opens or closes; `code` as in `CLOSE` or RFC 6455. */
   readonly onLink?: (event: ExecutorLinkEvent) => void
   /** To be given tasks only where no other executor is left: it fails again and again. */

@@ -180,6 +180,12 @@ t.test('a task for which there is no room on the disk is tried once more, elsewh
   })
 })
 
+t.test('so is one that another executor was lost with before', async (t) => {
+  const full = new SqlError('disk_full', 'no space left')
+  const again = retried(running('b', retried(running('a'), lost)), full)
+  t.match(again.tasks[0], { kind: 'pending', attempt: 2 })
+})
+
 t.test('a task that no other attempt can go on with is not run again', async (t) => {
   t.same(onTaskFailed(running('a'), 0, { error: lost, delivered: true }), {
     kind: 'fail',

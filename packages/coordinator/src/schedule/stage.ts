@@ -49,6 +49,8 @@ export interface StageState {
   readonly affinities: readonly (string | undefined)[]
   /** Deaths of kernels under each task. */
   readonly crashes: readonly number[]
+  /** Tasks for which some executor had no room on its disk. */
+  readonly fullDisks: ReadonlySet<number>
   /** What the tasks make is read in their order: those behind the first that is not over wait for it. */
   readonly inOrder?: boolean | undefined
 }
@@ -67,6 +69,7 @@ export function newStage(
     tasks: affinities.map(() => pending),
     affinities,
     crashes: affinities.map(() => 0),
+    fullDisks: new Set(),
     inOrder,
   }
 }
@@ -260,7 +263,8 @@ export function onTaskFailed(
     return { kind: 'fail', why: 'quarantined' }
   // Another attempt has been compared with what was delivered, and a third would be like it.
   const isOther = failure.error.error === 'result_lost'
-  const isRetryable = failure.error.retryable || isFullDisk(failure.error, task)
+  const isFull = failure.error.error === 'disk_full'
+  const isRetryable = failure.error.retryable || (isFull && mayHaveRoomElsewhere(stage, index))
   if (!isRetryable || isOther || isMutant('no-retry-elsewhere'))
     return { kind: 'fail', why: 'error' }
   const { twin, attempt } = task
@@ -275,14 +279,13 @@ export function onTaskFailed(
     attempt: lastAttempt(task) + 1,
     avoid: new Set([...task.avoid, task.executor]),
   }
-  return { kind: 'retry', stage: { ...replace(stage, index, next), crashes } }
+  const fullDisks = isFull ? new Set([...stage.fullDisks, index]) : stage.fullDisks
+  return { kind: 'retry', stage: { ...replace(stage, index, next), crashes, fullDisks } }
 }
 
-/** Another executor may have room; where that one has none either, the query takes too much. */
-const isFullDisk = (
-  { error }: SqlError,
-  { avoid }: { readonly avoid: ReadonlySet<string> },
-): boolean => error === 'disk_full' && avoid.size === 0 && !isMutant('no-room-elsewhere')
+/** Where a second disk has no room either, the query takes too much. */
+const mayHaveRoomElsewhere = ({ fullDisks }: StageState, index: number): boolean =>
+  !fullDisks.has(index) && !isMutant('no-room-elsewhere')
 
 export type FailReason = 'error' | 'delivered' | 'attempts' | 'quarantined'
 

@@ -3,7 +3,8 @@ import { PROTOCOL_VERSION, SqlError, toErrorBody } from '@nyala/client/protocol'
 import {
   CLOSE,
   Connection,
-  dial,
+  dial as dialSocket,
+  type Dial,
   MESSAGE_BYTES_MAX,
   PING_INTERVAL_MS,
   PING_MISSES_MAX,
@@ -48,6 +49,7 @@ export interface CoordinatorLinkOptions {
   readonly clock: Clock
   readonly log: Log
   readonly prng: Prng
+  readonly dial?: Dial | undefined
   readonly tasks: TaskCommands
   /** False once the coordinator is no longer registered: its socket is kept then, but not dialled again. */
   readonly registered: () => boolean
@@ -135,7 +137,7 @@ export class CoordinatorLink {
 
   /** One life of the socket, from the dial to its close. True when the coordinator does not want us. */
   async #converse(): Promise<boolean> {
-    const { address, clock, log, id } = this.#options
+    const { address, clock, log, id, dial = dialSocket } = this.#options
     let transport
     try {
       transport = await dial(address, '/executor', { signal: this.#stopped.signal })

@@ -8,7 +8,8 @@ import {
 import {
   CLOSE,
   Connection,
-  dial,
+  dial as dialSocket,
+  type Dial,
   type Frame,
   PING_INTERVAL_MS,
   PING_MISSES_MAX,
@@ -28,6 +29,7 @@ export interface DataClientOptions {
   readonly cluster: string
   readonly clock: Clock
   readonly log: Log
+  readonly dial?: Dial | undefined
 }
 
 interface Fetch {
@@ -133,7 +135,7 @@ export class DataClient {
   }
 
   async #dial(): Promise<Connection<FromDataPort, ToDataPort>> {
-    const { address, clock, log, cluster, member } = this.#options
+    const { address, clock, log, cluster, member, dial = dialSocket } = this.#options
     const connection = new Connection<FromDataPort, ToDataPort>(
       await dial(address, '/data', PATIENCE),
       {

@@ -1,4 +1,3 @@
-import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { type Clock, type Log, unreachable } from '@nyala/client/base'
 import { PROTOCOL_VERSION, SqlError, toErrorBody } from '@nyala/client/protocol'
@@ -16,18 +15,23 @@ import { type FromDataPort, type ToDataPort, toDataPort } from '../protocol/inde
 import type { TaskManager, TaskReference } from '../task/task-manager.ts'
 import type { ResultConsumer } from '../task/result-buffer.ts'
 import { SeenCalls } from '../control/seen-calls.ts'
+import { diskFiles, type SegmentFiles, type SegmentReader } from './segment-files.ts'
 import type { SegmentStore } from './segment-store.ts'
 
 /** Streams that one consumer may have open at once. */
 const CALLS_MAX = 1_000
 
 export interface DataPortOptions {
-  readonly tasks: TaskManager
+  readonly tasks: Pick<TaskManager, 'attach' | 'pump'>
   readonly store: SegmentStore
   readonly cluster: string
   readonly executor: string
   readonly clock: Clock
   readonly log: Log
+  /** Where segments lie, if not on disk. */
+  readonly files?: SegmentFiles | undefined
+  /** Bytes of a segment in a frame. */
+  readonly frameBytes?: number | undefined
 }
 
 /** A stream to the consumer: credit comes in, `stop` ends it without a word. */
@@ -112,11 +116,12 @@ export class DataPortConnection {
   async #fetchSegment(request: Extract<ToDataPort, { kind: 'fetchSegment' }>): Promise<void> {
     const { call, queryId, path, creditBytes } = request
     if (!this.#admit(call)) return
-    const segment = new SegmentCall(call, creditBytes, this)
+    const { store, files = diskFiles, frameBytes = FRAME_BYTES_TARGET } = this.#options
+    const segment = new SegmentCall(call, { creditBytes, frameBytes }, this)
     this.#calls.set(call, segment)
     try {
-      const real = await this.#options.store.resolve(queryId, path)
-      await segment.send(real)
+      const real = await store.resolve(queryId, path)
+      await segment.send(await files.open(real))
     } catch (error) {
       this.failed(call, error instanceof SqlError ? error : gone(path, error))
     }
@@ -245,13 +250,19 @@ class ResultCall implements Call, ResultConsumer {
 class SegmentCall implements Call {
   readonly #call: number
   readonly #port: DataPortConnection
+  readonly #frameBytes: number
   #creditBytes: number
   #wake: (() => void) | undefined
   #stopped = false
 
-  constructor(call: number, creditBytes: number, port: DataPortConnection) {
+  constructor(
+    call: number,
+    how: { readonly creditBytes: number; readonly frameBytes: number },
+    port: DataPortConnection,
+  ) {
     this.#call = call
-    this.#creditBytes = creditBytes
+    this.#creditBytes = how.creditBytes
+    this.#frameBytes = how.frameBytes
     this.#port = port
   }
 
@@ -265,8 +276,8 @@ class SegmentCall implements Call {
     this.#wake?.()
   }
 
-  async send(path: string): Promise<void> {
-    const file = await open(path, 'r')
+  /** Sends all of a file, in frames of one size but for the last, and closes it. */
+  async send(file: SegmentReader): Promise<void> {
     try {
       const counts = await this.#sendAll(file)
       if (!this.#stopped) this.#port.ended(this.#call, counts)
@@ -275,15 +286,17 @@ class SegmentCall implements Call {
     }
   }
 
-  async #sendAll(file: FileHandle): Promise<{ readonly frames: number; readonly bytes: number }> {
+  async #sendAll(
+    file: SegmentReader,
+  ): Promise<{ readonly frames: number; readonly bytes: number }> {
     let sequence = 0
     let bytes = 0
     for (;;) {
       await this.#credit()
       await this.#port.whenRoomy()
       if (this.#stopped) break
-      const frame = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + FRAME_BYTES_TARGET)
-      const { bytesRead } = await file.read(frame, FRAME_HEADER_BYTES, FRAME_BYTES_TARGET, bytes)
+      const frame = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + this.#frameBytes)
+      const bytesRead = await file.read(frame.subarray(FRAME_HEADER_BYTES), bytes)
       if (bytesRead === 0) break
       const used = frame.subarray(0, FRAME_HEADER_BYTES + bytesRead)
       const crc = crc32(used.subarray(FRAME_HEADER_BYTES))

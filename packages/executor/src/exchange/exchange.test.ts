@@ -107,6 +107,19 @@ t.test('a segment that several tasks read is pulled once', async (t) => {
   for (const { frames } of outcomes) t.match(tableOf(frames).get(0)?.toJSON(), expected)
 })
 
+t.test('a copy that vanishes is pulled again by the next task', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const segments = (await write(world, 1)).map((segment) => ({ ...segment, host: 'nowhere' }))
+  const { queryId } = reader(segments)
+  await world.coordinator.fetch(reader(segments))
+  const [{ path } = { path: '' }] = segments
+  await rm(join(path.slice(0, path.indexOf(queryId)), queryId, 'pulled'), { recursive: true })
+  const { outcome, frames } = await world.coordinator.fetch(reader(segments, { task: 2 }))
+  t.match(tableOf(frames).get(0)?.toJSON(), expected)
+  t.equal(outcome.finished?.statistics.pulledBytes, segments[0]?.bytes)
+})
+
 t.test('a segment that vanishes is lost, which is no fault of the statement', async (t) => {
   await using world = await World.start()
   await world.startExecutor()

@@ -1,13 +1,11 @@
-import { createWriteStream } from 'node:fs'
-import { mkdir, open, realpath, rm } from 'node:fs/promises'
-import { once } from 'node:events'
 import { join, sep } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { type Clock, deferred, isMutant, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import type { Frame } from '@nyala/client/wire'
+import type { Dial, Frame } from '@nyala/client/wire'
 import type { Segment, TaskSpec } from '../protocol/index.ts'
 import { DataClient, GapError, UnreadableError } from './data-client.ts'
+import { diskFiles, type SegmentFiles, type SegmentWriter } from './segment-files.ts'
 import type { SegmentStore } from './segment-store.ts'
 
 /** Segments pulled at once for one task; more would only fill buffers. */
@@ -28,11 +26,17 @@ export interface SegmentPullerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly cluster: string
+  readonly dial?: Dial | undefined
+  /** Where segments lie, if not on disk. */
+  readonly files?: SegmentFiles | undefined
+  /** What may be on its way for one pull. */
+  readonly windowBytes?: number | undefined
 }
 
 /** Brings the segments of a task's inputs to this machine, or finds that they are here already. */
 export class SegmentPuller {
   readonly #options: SegmentPullerOptions
+  readonly #files: SegmentFiles
   /** One connection to each producer, shared by all pulls. */
   readonly #clients = new Map<string, DataClient>()
   /** Copies made or under way, by query and path: what is broadcast is pulled once for all tasks here. */
@@ -41,6 +45,7 @@ export class SegmentPuller {
 
   constructor(options: SegmentPullerOptions) {
     this.#options = options
+    this.#files = options.files ?? diskFiles
   }
 
   /** The query has ended: pulls still under way stop. */
@@ -101,8 +106,10 @@ export class SegmentPuller {
     const direct = await this.#directPath(segment)
     if (direct !== undefined) return { path: direct, bytes: 0 }
     const copies = this.#copiesOf(queryId)
-    const known = copies.paths.get(segment.path)
-    if (known !== undefined) return { path: await known, bytes: 0 }
+    while (copies.paths.has(segment.path)) {
+      const known = await this.#knownCopy(copies, segment)
+      if (known !== undefined) return { path: known, bytes: 0 }
+    }
     this.#options.store.add(queryId, segment.bytes, spillLimitBytes)
     const copy = this.#copyWhole(queryId, segment, copies.abort.signal)
     copies.paths.set(segment.path, copy)
@@ -116,10 +123,29 @@ export class SegmentPuller {
     }
   }
 
+  /** A copy that was made before and is still there. */
+  async #knownCopy({ paths, queryId }: QueryCopies, segment: Segment): Promise<string | undefined> {
+    for (;;) {
+      const known = paths.get(segment.path)
+      if (known === undefined) return undefined
+      const path = await known
+      const isThere = await this.#files.realPath(path).then(
+        () => true,
+        () => false,
+      )
+      if (isThere) return path
+      // Whoever else has found it gone may have begun another copy.
+      if (paths.get(segment.path) !== known) continue
+      paths.delete(segment.path)
+      this.#options.store.remove(queryId, segment.bytes)
+    }
+  }
+
   #copiesOf(queryId: string): QueryCopies {
     const known = this.#queries.get(queryId)
     if (known !== undefined) return known
-    const copies = { paths: new Map<string, Promise<string>>(), abort: new AbortController() }
+    const paths = new Map<string, Promise<string>>()
+    const copies = { queryId, paths, abort: new AbortController() }
     this.#queries.set(queryId, copies)
     return copies
   }
@@ -132,11 +158,11 @@ export class SegmentPuller {
     const { store } = this.#options
     if (segment.host !== store.place.host) return undefined
     try {
-      const real = await realpath(segment.path)
+      const real = await this.#files.realPath(segment.path)
       if (!real.startsWith(store.root + sep)) return undefined
-      const file = await open(real, 'r')
+      const file = await this.#files.open(real)
       try {
-        return (await file.stat()).size === segment.bytes ? real : undefined
+        return (await file.size()) === segment.bytes ? real : undefined
       } finally {
         await file.close()
       }
@@ -160,19 +186,20 @@ export class SegmentPuller {
 
   async #copy(queryId: string, segment: Segment, signal: AbortSignal): Promise<string> {
     const directory = this.#options.store.pulledDirectory(queryId)
-    await mkdir(directory, { recursive: true })
+    await this.#files.makeDirectory(directory)
     const path = join(directory, `${this.#copies++}.parquet`)
-    const file = new SegmentFile(path, segment)
+    const file = new SegmentFile(segment, this.#files.create(path))
     try {
+      const { windowBytes: creditBytes = PULL_WINDOW_BYTES } = this.#options
       await this.#client(segment).fetchSegment(
-        { queryId, path: segment.path, creditBytes: PULL_WINDOW_BYTES },
+        { queryId, path: segment.path, creditBytes },
         (frame) => file.write(frame),
         { signal },
       )
       await file.finish()
     } catch (error) {
       await file.abandon()
-      await rm(path, { force: true })
+      await this.#files.remove(path)
       throw error
     }
     return path
@@ -193,6 +220,7 @@ export class SegmentPuller {
 }
 
 interface QueryCopies {
+  readonly queryId: string
   readonly paths: Map<string, Promise<string>>
   readonly abort: AbortController
 }
@@ -212,23 +240,29 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
 /** A copy in the making: its size and checksum are compared at the end with those of the segment when it was written. */
 class SegmentFile {
   readonly #segment: Segment
-  readonly #stream: ReturnType<typeof createWriteStream>
+  readonly #writer: SegmentWriter
   #bytes = 0
   #crc = 0
+  /** Of every frame but the last. */
+  #frameBytes: number | undefined
+  #isLast = false
 
-  constructor(path: string, segment: Segment) {
+  constructor(segment: Segment, writer: SegmentWriter) {
     this.#segment = segment
-    this.#stream = createWriteStream(path, { flags: 'wx' })
-    // Shown by the writes that follow and by `finish`.
-    this.#stream.on('error', () => undefined)
+    this.#writer = writer
   }
 
   /** Resolves when the next frame may come. */
-  async write(frame: Frame): Promise<void> {
-    this.#crc = crc32(frame.payload, this.#crc)
-    this.#bytes += frame.payload.byteLength
-    if (this.#stream.errored !== null) throw this.#notWritten(this.#stream.errored)
-    if (!this.#stream.write(frame.payload)) await once(this.#stream, 'drain')
+  async write({ payload }: Frame): Promise<void> {
+    this.#frameBytes ??= payload.byteLength
+    // More is only sent for what has come: of frames that are cut short a pull would wait for ever.
+    if (this.#isLast || payload.byteLength > this.#frameBytes) {
+      throw this.#corrupted('a frame is shorter than those that follow')
+    }
+    this.#isLast = payload.byteLength < this.#frameBytes
+    this.#crc = crc32(payload, this.#crc)
+    this.#bytes += payload.byteLength
+    await this.#written(this.#writer.write(payload))
   }
 
   async finish(): Promise<void> {
@@ -239,23 +273,11 @@ class SegmentFile {
     if (this.#crc !== crc && !isMutant('no-segment-checksum')) {
       throw this.#corrupted(`the checksum is ${this.#crc}, expected ${crc}`)
     }
-    // A stream that has failed has closed, and will not say so again.
-    if (this.#stream.errored !== null) throw this.#notWritten(this.#stream.errored)
-    this.#stream.end()
-    try {
-      await once(this.#stream, 'close')
-    } catch (error) {
-      throw this.#notWritten(error)
-    }
+    await this.#written(this.#writer.finish())
   }
 
-  async abandon(): Promise<void> {
-    if (this.#stream.closed) return
-    // What was still to be written is an error to the stream, which is of no interest here.
-    const closed = deferred<undefined>()
-    this.#stream.once('close', () => closed.resolve(undefined))
-    this.#stream.destroy()
-    await closed.promise
+  abandon(): Promise<void> {
+    return this.#writer.abandon()
   }
 
   #corrupted(detail: string): SqlError {
@@ -264,12 +286,16 @@ class SegmentFile {
     return new UnreadableError(executor, what, { detail })
   }
 
-  #notWritten(cause: unknown): SqlError {
-    const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC'
-    return new SqlError(
-      full ? 'disk_full' : 'io_error',
-      `segment "${this.#segment.path}" cannot be written here: ${(cause as Error).message}`,
-      { cause },
-    )
+  async #written(work: Promise<void>): Promise<void> {
+    try {
+      await work
+    } catch (cause) {
+      const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC'
+      throw new SqlError(
+        full ? 'disk_full' : 'io_error',
+        `segment "${this.#segment.path}" cannot be written here: ${(cause as Error).message}`,
+        { cause },
+      )
+    }
   }
 }

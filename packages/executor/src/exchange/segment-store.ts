@@ -1,7 +1,7 @@
-import { mkdir, readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { assert } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
+import { diskFiles, type SegmentFiles } from './segment-files.ts'
 
 /** Query ids come from coordinators; as part of a path they may be nothing but a name. */
 const DIRECTORY_NAME = /^[0-9A-Za-z_-]{1,80}$/
@@ -39,17 +39,23 @@ export class SegmentStore {
   /** Directory of all executors. */
   readonly root: string
   readonly #own: string
+  readonly #files: SegmentFiles
   readonly #limitBytes: number
   /** Queries that may have a directory: most have none, and then there is nothing to delete. */
   readonly #queries = new Map<string, Usage>()
   #usedBytes = 0
 
-  private constructor(root: string, place: SegmentPlace, limitBytes: number) {
+  private constructor(
+    where: { readonly root: string; readonly files: SegmentFiles },
+    place: SegmentPlace,
+    limitBytes: number,
+  ) {
     assert(isMemberId(place.executor), () => `invalid executor id ${place.executor}`)
-    this.root = root
+    this.root = where.root
+    this.#files = where.files
     this.#limitBytes = limitBytes
     this.place = place
-    this.#own = join(root, place.executor)
+    this.#own = join(where.root, place.executor)
   }
 
   /**
@@ -60,11 +66,13 @@ export class SegmentStore {
     root: string,
     place: SegmentPlace,
     limitBytes: number = Number.POSITIVE_INFINITY,
+    files: SegmentFiles = diskFiles,
   ): Promise<SegmentStore> {
-    await mkdir(root, { recursive: true })
-    const store = new SegmentStore(await realpath(root), place, limitBytes)
-    await rm(store.#own, { recursive: true, force: true })
-    await mkdir(store.#own, { recursive: true })
+    await files.makeDirectory(root)
+    const real = await files.realPath(root)
+    const store = new SegmentStore({ root: real, files }, place, limitBytes)
+    await files.remove(store.#own)
+    await files.makeDirectory(store.#own)
     return store
   }
 
@@ -93,7 +101,7 @@ export class SegmentStore {
 
   /** What an attempt has on disk by now. */
   async measure(ref: AttemptReference): Promise<number> {
-    return await sizeOf(this.attemptDirectory(ref))
+    return await this.#files.bytesBelow(this.attemptDirectory(ref))
   }
 
   /** Says what an attempt has on disk. Fails as {@link add} does; it is counted all the same. */
@@ -123,14 +131,14 @@ export class SegmentStore {
   /** Deletes what an attempt has written; nothing writes there any more. */
   async discard(ref: AttemptReference): Promise<void> {
     if (this.#queries.get(ref.queryId) === undefined) return
-    await rm(this.attemptDirectory(ref), { recursive: true, force: true })
+    await this.#files.remove(this.attemptDirectory(ref))
     if (this.#queries.has(ref.queryId)) this.#count(ref.queryId, attemptName(ref), 0)
   }
 
   /** Where it fails, what is left still counts, and it can be tried again. */
   async deleteQuery(queryId: string): Promise<void> {
     if (!this.#queries.has(queryId)) return
-    await rm(this.#queryDirectory(queryId), { recursive: true, force: true })
+    await this.#files.remove(this.#queryDirectory(queryId))
     this.#usedBytes -= this.usedBytesOf(queryId)
     this.#queries.delete(queryId)
   }
@@ -143,7 +151,7 @@ export class SegmentStore {
     const directory = this.#queryDirectory(queryId)
     let real: string
     try {
-      real = await realpath(path)
+      real = await this.#files.realPath(path)
     } catch (cause) {
       throw new SqlError('executor_lost', `segment "${path}" is gone`, { cause })
     }
@@ -155,7 +163,7 @@ export class SegmentStore {
   }
 
   async close(): Promise<void> {
-    await rm(this.#own, { recursive: true, force: true })
+    await this.#files.remove(this.#own)
   }
 
   #usage(queryId: string): Usage {
@@ -209,17 +217,3 @@ export const spillLimitError = (what: string, limitBytes: number, cause?: SqlErr
   )
 
 const attemptName = ({ task, attempt }: AttemptReference): string => `${task}-${attempt}`
-
-/** Bytes of the files below a directory; what goes away meanwhile counts nothing. */
-async function sizeOf(directory: string): Promise<number> {
-  const entries = await readdir(directory, { withFileTypes: true, recursive: true }).catch(() => [])
-  let bytes = 0
-  for (const entry of entries) {
-    if (!entry.isFile()) continue
-    bytes += await stat(join(entry.parentPath, entry.name)).then(
-      ({ size }) => size,
-      () => 0,
-    )
-  }
-  return bytes
-}

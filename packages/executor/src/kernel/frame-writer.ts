@@ -15,8 +15,8 @@ export const FRAME_HEAD_BYTES: number = PACKET_HEADER_BYTES + FRAME_HEADER_BYTES
  */
 export class FrameWriter {
   readonly #task: number
-  readonly #pipe: KernelPipe
-  readonly #pool: FramePool
+  readonly #pipe: Pick<KernelPipe, 'sendFrame'>
+  readonly #pool: Pick<FramePool, 'allocate' | 'release'>
   #creditBytes: number
   #failed: Error | undefined
   #waiter: Deferred<void> | undefined
@@ -29,8 +29,8 @@ export class FrameWriter {
   constructor(
     task: number,
     how: { readonly creditBytes: number; readonly after: ResultSoFar | undefined },
-    pipe: KernelPipe,
-    pool: FramePool,
+    pipe: Pick<KernelPipe, 'sendFrame'>,
+    pool: Pick<FramePool, 'allocate' | 'release'>,
   ) {
     this.#task = task
     this.#creditBytes = how.creditBytes

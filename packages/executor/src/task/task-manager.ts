@@ -32,8 +32,11 @@ interface Acknowledgement {
   readonly frames: number
 }
 
+/** What runs tasks: processes, or a simulation. */
+export type Kernels = Pick<KernelSet, 'start' | 'recycle'>
+
 export interface TaskManagerOptions {
-  readonly kernels: KernelSet
+  readonly kernels: Kernels
   readonly store: SegmentStore
   readonly puller: SegmentPuller
   readonly describeWritten: DescribeWritten

@@ -32,7 +32,7 @@ export interface OwnerLink {
 }
 
 export interface TaskRunContext {
-  readonly kernels: KernelSet
+  readonly kernels: Pick<KernelSet, 'start' | 'recycle'>
   readonly store: SegmentStore
   readonly puller: SegmentPuller
   readonly describeWritten: DescribeWritten

@@ -1,0 +1,11 @@
+/** What a simulation needs to make an executor of its own: all but the kernel, the disk and the sockets. */
+export type { Segment } from '../protocol/fragment.ts'
+export { CoordinatorLinks } from '../control/coordinator-links.ts'
+export { DataPortConnection } from '../exchange/data-port.ts'
+export type { SegmentFiles, SegmentReader, SegmentWriter } from '../exchange/segment-files.ts'
+export { SegmentPuller } from '../exchange/segment-puller.ts'
+export { SegmentStore } from '../exchange/segment-store.ts'
+export { FRAME_HEAD_BYTES, FrameWriter } from '../kernel/frame-writer.ts'
+export type { KernelListener } from '../kernel/kernel-handle.ts'
+export { PACKET_HEADER_BYTES } from '../kernel/kernel-pipe.ts'
+export { type Kernels, TaskManager } from '../task/task-manager.ts'
