@@ -21,5 +21,6 @@ export const SCHEDULE_REGRESSIONS: Readonly<Record<number, string>> = {
 }
 
 export const EXCHANGE_REGRESSIONS: Readonly<Record<number, string>> = {
-  207800271: 'a pull of which frames had been cut short waited for ever, as no more was asked for than had come',
+  207800271:
+    'a pull of which frames had been cut short waited for ever, as no more was asked for than had come',
 }

@@ -109,8 +109,17 @@ inline on_frame(attempt, frame) {
 #define COMES(attempt, frame) \
   (!over && flying[AT(attempt, frame)] && (attempt != current || frame <= next || gaps > 0))
 
+#define IS_DUE_COMING (next < FRAMES && flying[AT(current, next)])
+/* An end before a frame that is still to come is a gap like others. */
+#define ENDS(attempt) \
+  (!over && ending[attempt] && (attempt != current || !IS_DUE_COMING || gaps > 0))
+
 inline on_end(attempt) {
   ending[attempt] = false;
+  if
+  :: attempt == current && IS_DUE_COMING -> gaps--
+  :: else -> skip
+  fi;
   if
 #ifdef NO_COUNT
   :: attempt == current -> done = true; assert(next == FRAMES)
@@ -158,9 +167,9 @@ proctype Reader() {
   :: atomic { COMES(1, 1) -> on_frame(1, 1) }
   :: atomic { COMES(2, 0) -> on_frame(2, 0) }
   :: atomic { COMES(2, 1) -> on_frame(2, 1) }
-  :: atomic { !over && ending[0] -> on_end(0) }
-  :: atomic { !over && ending[1] -> on_end(1) }
-  :: atomic { !over && ending[2] -> on_end(2) }
+  :: atomic { ENDS(0) -> on_end(0) }
+  :: atomic { ENDS(1) -> on_end(1) }
+  :: atomic { ENDS(2) -> on_end(2) }
   :: atomic { !over && broken && there[current] -> broken = false; ask_again() }
 #ifndef NO_RERUN
   :: atomic { !over && !there[current] -> run_again() }
