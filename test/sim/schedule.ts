@@ -1,12 +1,5 @@
 /** The running of queries: `node test/dist/sim/schedule.js --seed N`. */
-const MUTANTS = [
-  'no-retry-elsewhere',
-  'no-rerun-after-rows',
-  'no-owner-epoch-check',
-  'no-hold',
-  'no-refetch',
-  'no-pings',
-] as const
+const MUTANTS = ['no-retry-elsewhere', 'no-rerun-after-rows', 'no-hold', 'no-refetch'] as const
 
 // The guards are those of the product, which are switched off before any of it is loaded.
 const at = process.argv.indexOf('--mutant')
