@@ -10,13 +10,22 @@ import {
 import { join } from 'node:path'
 import { differenceInEtcd } from '../local/etcd-calls.ts'
 import { pathsOf } from '../local/layout.ts'
+import type { Call } from './load.ts'
 import type { Drill, Round } from './round.ts'
-import { MOVED_MS } from './strikes.ts'
+import { etcdLeader, MOVED_MS } from './strikes.ts'
 
 const WRITERS = ['append', 'append', 'transfer', 'transfer', 'small'] as const
 
-/** Drills of etcd's members that lose what they have on disk, under clients that write. */
+/** Drills of etcd's members under clients that write: they die in a row, and lose what they have on disk. */
 export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
+  {
+    name: 'etcd-leader-kills',
+    summary: 'SIGKILL of the leader of etcd ten times in a row while clients write',
+    load: WRITERS,
+    bounds: { stallMs: 6_000 },
+    run: killLeaders,
+    mutant: { name: 'no-commit-retry', fails: ['errors'] },
+  },
   {
     name: 'etcd-member-wiped',
     summary:
@@ -39,6 +48,42 @@ export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-member-replaced', fails: ['whole'] },
   },
 ]
+
+const KILLS = 10
+
+/** Each time the clients write again, and the member is back: a majority is there at any time. */
+async function killLeaders(round: Round): Promise<void> {
+  const executors = await processesOf(round, 'executor')
+  for (let kill = 1; kill <= KILLS; kill++) {
+    const victim = await etcdLeader(round)
+    if (kill === 1) await round.strike(victim, 'SIGKILL')
+    else await round.signal(victim, 'SIGKILL')
+    await clientsGoOn(round)
+    await round.whole()
+  }
+  const givenUp = round.logged().find(({ event }) => event === 'executorLinkClosed')
+  const after = await processesOf(round, 'executor')
+  await round.until('whole', 0, () => {
+    if (givenUp !== undefined) return `${givenUp.member} gave an executor up`
+    return after === executors ? undefined : `executors were ${executors}, and are ${after}`
+  })
+}
+
+async function processesOf(round: Round, role: 'executor'): Promise<string> {
+  const processes = await round.options.target.processes()
+  const those = processes.filter((one) => one.role === role)
+  return those.map(({ id, pid }) => `${id} of pid ${pid}`).join(', ')
+}
+
+/** Every client does something well that it begins from now on. */
+function clientsGoOn(round: Round): Promise<void> {
+  const sinceMs = round.options.clock.now()
+  const isWell = (call: Call): boolean => call.error === undefined && call.startedMs > sinceMs
+  return round.until('stall', round.bound(MOVED_MS), () => {
+    const waiting = round.load.clients.find(({ calls }) => !calls.some(isWell))
+    return waiting === undefined ? undefined : `${waiting.name} did nothing well since`
+  })
+}
 
 /** Does something to what a member of etcd has on disk while it cannot notice, and kills it. */
 async function spoilMember(round: Round, spoil: (data: string) => void): Promise<string> {
