@@ -95,10 +95,11 @@ export const DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'stream', 'stream'],
     bounds: { stallMs: 1_000, detectedMs: 250 },
     holdStreams: true,
+    keepsWork: true,
     begin: follower,
     run: async (round) => round.strike(await streaming(round), 'SIGKILL'),
     notices: seesCoordinatorGo,
-    mutant: { name: 'no-orphan-grace', fails: ['errors'] },
+    mutant: { name: 'no-orphan-grace', fails: ['errors', 'kept'] },
   },
   {
     name: 'coordinator-stop',
@@ -164,8 +165,9 @@ export const DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'slow', 'stream', 'stream'],
     bounds: { stallMs: 3_000 },
     holdStreams: true,
+    keepsWork: true,
     run: async (round) => round.strike(await busyExecutor(round), 'SIGTERM'),
-    mutant: { name: 'no-drain', fails: ['errors'] },
+    mutant: { name: 'no-drain', fails: ['errors', 'kept'] },
   },
   {
     name: 'coordinator-drain',
@@ -200,10 +202,10 @@ export const DRILLS: readonly Drill[] = [
     name: 'etcd-quorum-lost',
     summary: 'two of three members of etcd hang until writes have failed, then wake',
     load: ['small', 'divided', 'write'],
-    bounds: { stallMs: 15_000 },
+    bounds: { stallMs: 5_500 },
     run: loseQuorum,
     allows: ({ error }) => error !== undefined && WITHOUT_QUORUM.has(error.error),
-    mutant: { name: 'no-reregistration', fails: ['whole'] },
+    mutant: { name: 'patient-commits', fails: ['errors', 'stall'] },
   },
   ...MOMENT_DRILLS,
   ...LINK_DRILLS,
@@ -247,8 +249,8 @@ async function stopEtcdLeader(round: Round): Promise<void> {
 const OLD_NEWS_MS = 7_000
 const POLLED_MS = 1_000
 
-/** A write that etcd does not answer is given up after 8 s; the call may begin before. */
-const WRITE_GIVEN_UP_MS = 10_000
+/** A write that etcd does not answer is given up after 4.5 s, and each client has to come to one. */
+const WRITE_GIVEN_UP_MS = 7_000
 
 /** Its streams stay in their midst until it has left the membership, so that it has to wait for them. */
 async function drainCoordinator(round: Round): Promise<void> {

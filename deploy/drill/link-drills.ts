@@ -43,6 +43,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     bounds: { stallMs: 1_000 },
     links: true,
     holdStreams: true,
+    keepsWork: true,
     run: async (round) => {
       const coordinators = await round.ids('coordinator')
       const executors = await round.ids('executor')
@@ -51,7 +52,7 @@ export const LINK_DRILLS: readonly Drill[] = [
       await round.links.set([])
       round.load.gate.open()
     },
-    mutant: { name: 'no-kept-frames', fails: ['errors'] },
+    mutant: { name: 'no-kept-frames', fails: ['errors', 'kept'] },
   },
   {
     name: 'results-corrupted',
@@ -60,6 +61,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     bounds: { stallMs: 3_000 },
     links: true,
     holdStreams: true,
+    keepsWork: true,
     run: async (round) => {
       const coordinators = await round.ids('coordinator')
       const executors = await round.ids('executor')
@@ -72,7 +74,7 @@ export const LINK_DRILLS: readonly Drill[] = [
       )
       await round.loadRecovered()
     },
-    mutant: { name: 'no-kept-frames', fails: ['errors'] },
+    mutant: { name: 'no-kept-frames', fails: ['errors', 'kept'] },
   },
   {
     name: 'clients-cut',
@@ -100,6 +102,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     bounds: { stallMs: 4_000, detectedMs: 2_500 },
     links: true,
     holdStreams: true,
+    keepsWork: true,
     begin: follower,
     run: async (round) => {
       const victim = await streaming(round)
@@ -110,7 +113,7 @@ export const LINK_DRILLS: readonly Drill[] = [
       await round.links.set([])
     },
     notices: seesCoordinatorGo,
-    mutant: { name: 'no-kept-frames', fails: ['errors'] },
+    mutant: { name: 'no-kept-frames', fails: ['errors', 'kept'] },
   },
   {
     name: 'coordinator-cut-from-executors',

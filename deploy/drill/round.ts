@@ -16,6 +16,8 @@ export type Claim =
   | 'errors'
   /** Every client works again, after no longer than the drill allows. */
   | 'stall'
+  /** No task ran again: what executors had done and kept was used. */
+  | 'kept'
   /** The members noticed in time. */
   | 'detected'
   /** There is another leader in time. */
@@ -48,6 +50,8 @@ export interface Drill {
   readonly bounds: Bounds
   /** Streams are in their midst when it strikes. */
   readonly holdStreams?: boolean
+  /** Nothing that executors have done is lost by the strike, so no task may run again. */
+  readonly keepsWork?: boolean
   /** Id of the coordinator that the clients begin at. */
   readonly begin?: (round: Round) => Promise<string>
   /** The strike, and whatever heals it that the cluster cannot do itself. */
@@ -350,6 +354,7 @@ export class Round {
       checks: [
         ...this.#failures,
         ...this.#checkCalls(calls),
+        this.#checkWork(seen),
         ...this.#checkTimes({ detectedMs, leaderMs, worstStallMs }),
       ],
       victim: this.#victim,
@@ -391,6 +396,22 @@ export class Round {
     ]
   }
 
+  /** Who is struck itself may do as it likes: nobody asks it any more. */
+  #checkWork(seen: readonly LogLine[]): Check {
+    const again =
+      this.options.drill.keepsWork === true
+        ? seen.filter((line) => hasRunAgain(line) && line.member !== this.#victim)
+        : []
+    const [first] = again
+    return {
+      claim: 'kept',
+      failure:
+        first === undefined
+          ? undefined
+          : `${again.length} times tasks ran again, first by ${first.member}: ${JSON.stringify(first.fields)}`,
+    }
+  }
+
   #checkTimes(times: {
     readonly detectedMs: number | undefined
     readonly leaderMs: number | undefined
@@ -411,6 +432,12 @@ export class Round {
     ]
   }
 }
+
+/** What a coordinator logs when tasks run once more; those that an executor refused have not run. */
+const hasRunAgain = ({ event, fields }: LogLine): boolean =>
+  event === 'resultsRunAgain' ||
+  event === 'stagesRepaired' ||
+  (event === 'taskRetried' && fields['error'] !== 'cannot_connect_now')
 
 /** The longest call of the load, on a machine that is not short of anything. */
 const LONG_CALL_MS = 5_000

@@ -38,7 +38,8 @@ export async function repeatCommit(
   request: CommitRequest,
 ): Promise<RepeatedCommit> {
   const { kv, clock, signal } = options
-  const end = clock.now() + (options.budgetMs ?? COMMIT_BUDGET_MS)
+  const budgetMs = isMutant('patient-commits') ? Infinity : (options.budgetMs ?? COMMIT_BUDGET_MS)
+  const end = clock.now() + budgetMs
   let ambiguous = false
   for (let pause = PAUSE_MIN_MS; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
     signal?.throwIfAborted()

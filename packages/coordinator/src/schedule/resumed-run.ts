@@ -108,7 +108,9 @@ export class ResumedRun {
     this.#done.promise.catch(() => signal.removeEventListener('abort', onAbort))
     signal.throwIfAborted()
     this.#stopWatching = executors.onChange(() => this.#dispatch())
-    for (const task of await this.#takeAll()) this.#begin(task)
+    const plan = await this.#takeAll()
+    this.#tellLost(plan)
+    for (const task of plan) this.#begin(task)
     this.#dispatch()
   }
 
@@ -137,6 +139,16 @@ export class ResumedRun {
     this.#isLeft = true
     this.#stopWatching?.()
     for (const { running } of this.#live.values()) running?.leave()
+  }
+
+  /** Rows of these were delivered, and what comes after them is to be computed once more. */
+  #tellLost(plan: readonly TaskResumption[]): void {
+    const { log, place, queryId } = this.#options
+    const tasks = plan
+      .filter(({ kind }) => kind === 'runAgain')
+      .map(({ spec }) => spec.task)
+      .filter((task) => place.some((one) => one.task === task && one.frames > 1))
+    if (tasks.length > 0) log.warn('resultsRunAgain', { query: queryId, tasks })
   }
 
   /** What is to be done for each task, as soon as that is sure. */

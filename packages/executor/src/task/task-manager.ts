@@ -303,7 +303,7 @@ export class TaskManager {
 
   #overload(): SqlError | undefined {
     if (this.#draining) {
-      return new SqlError('executor_lost', 'the executor is draining and takes no new tasks')
+      return new SqlError('cannot_connect_now', 'the executor is draining and takes no new tasks')
     }
     if (this.#running < TASKS_MAX) return undefined
     return new SqlError(
