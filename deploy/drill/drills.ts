@@ -205,7 +205,7 @@ export const DRILLS: readonly Drill[] = [
     bounds: { stallMs: 5_500 },
     run: loseQuorum,
     allows: ({ error }) => error !== undefined && WITHOUT_QUORUM.has(error.error),
-    mutant: { name: 'patient-commits', fails: ['errors', 'stall'] },
+    mutant: { name: 'patient-metastore', fails: ['errors', 'stall'] },
   },
   ...MOMENT_DRILLS,
   ...LINK_DRILLS,

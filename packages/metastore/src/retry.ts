@@ -38,8 +38,7 @@ export async function repeatCommit(
   request: CommitRequest,
 ): Promise<RepeatedCommit> {
   const { kv, clock, signal } = options
-  const budgetMs = isMutant('patient-commits') ? Infinity : (options.budgetMs ?? COMMIT_BUDGET_MS)
-  const end = clock.now() + budgetMs
+  const end = endOf(options)
   let ambiguous = false
   for (let pause = PAUSE_MIN_MS; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
     signal?.throwIfAborted()
@@ -60,6 +59,9 @@ export async function repeatCommit(
   }
 }
 
+const endOf = ({ clock, budgetMs = COMMIT_BUDGET_MS }: RetryOptions): number =>
+  clock.now() + (isMutant('patient-metastore') ? Infinity : budgetMs)
+
 /** Resolves early where the signal is aborted: what that means is the caller's to say. */
 async function sleepUnlessAborted(
   clock: Clock,
@@ -76,7 +78,7 @@ async function sleepUnlessAborted(
 /** Repeats a read until it is answered or the budget is spent. */
 export async function repeatRead<T>(options: RetryOptions, read: () => Promise<T>): Promise<T> {
   const { clock, signal } = options
-  const end = clock.now() + (options.budgetMs ?? COMMIT_BUDGET_MS)
+  const end = endOf(options)
   for (let pause = PAUSE_MIN_MS; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
     signal?.throwIfAborted()
     try {

@@ -20,8 +20,8 @@ export const MUTANTS = [
   'no-step-down',
   /** A guarded write that was not answered is not repeated. */
   'no-commit-retry',
-  /** A guarded write is repeated for as long as it is not answered. */
-  'patient-commits',
+  /** What etcd does not answer is asked of it again and again, without an end. */
+  'patient-metastore',
   /** A statement that was sent before is done again: neither its outcome is looked at, nor does a commit compare it. */
   'no-outcome-check',
   /** What runs is ended by a planned stop, not waited for. */
