@@ -29,7 +29,7 @@ async function answerTo(request: LinksRequest): Promise<unknown> {
     case 'set':
       faults = request.faults
       processes = request.processes
-      for (const proxy of proxies.values()) proxy.update()
+      updateAll()
       return undefined
     case 'spoilt':
       return [...proxies.values()].reduce((sum, proxy) => sum + proxy.spoilt, 0)
@@ -53,41 +53,84 @@ const isMeant = (meant: string | readonly string[], id: string): boolean =>
 /** The table of sockets can be read amiss while it changes. */
 const LOOKS_MAX = 5
 
-/** The member whose process holds the socket of a connection between two ports of the loopback address, by its near end. */
-function memberAt(port: number, dialledPort: number): string | undefined {
-  const holders = [...processes, { id: CLIENT, pid: process.pid }]
-  for (let look = 0; look < LOOKS_MAX; look++) {
-    const inode = inodeOf(port, dialledPort)
-    const link = `socket:[${inode}]`
-    const found = inode === undefined ? undefined : holders.find(({ pid }) => holds(pid, link))
-    if (found !== undefined) return found.id
+/**
+ * Whose sockets there are, looked up as often as is worth it. What a look costs grows with all sockets and all files of the
+ * members, so one is shared by all connections that faults are put on at the same time: a look for each took half a
+ * minute on a busy machine, in which no byte passed anywhere.
+ */
+class Looks {
+  #left = LOOKS_MAX
+  #owners: ReadonlyMap<string, string> = new Map()
+
+  /** The member whose process holds the near end of a connection between two ports of the loopback address. */
+  memberAt(port: number, dialledPort: number): string | undefined {
+    const key = keyOf(port, dialledPort)
+    while (!this.#owners.has(key) && this.#left > 0) {
+      this.#left--
+      this.#owners = ownersOfSockets()
+    }
+    return this.#owners.get(key)
   }
-  return undefined
 }
+
+/** A port may be another's the next moment: nothing is remembered between faults, or for connections that come later. */
+let shared: Looks | undefined
+
+const memberAt = (port: number, dialledPort: number): string | undefined =>
+  (shared ?? new Looks()).memberAt(port, dialledPort)
+
+function updateAll(): void {
+  shared = new Looks()
+  try {
+    for (const proxy of proxies.values()) proxy.update()
+  } finally {
+    shared = undefined
+  }
+}
+
+/** Members by the sockets that their processes, and this one, hold. */
+function ownersOfSockets(): ReadonlyMap<string, string> {
+  const holders = [...processes, { id: CLIENT, pid: process.pid }]
+  const owners = new Map(
+    holders.flatMap(({ id, pid }) => socketsOf(pid).map((inode) => [inode, id] as const)),
+  )
+  const found = new Map<string, string>()
+  for (const [key, inode] of inodes()) {
+    const owner = owners.get(inode)
+    if (owner !== undefined) found.set(key, owner)
+  }
+  return found
+}
+
+/** As Linux names both ends, in the order local, remote. */
+const keyOf = (local: number, remote: number): string =>
+  [local, remote]
+    .map((port) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`)
+    .join(' ')
 
 /** As Linux lists sockets: both ends, then state, queues and owner. One that waits for its time to be over has no inode. */
-function inodeOf(port: number, dialledPort: number): string | undefined {
-  const [local, remote] = [port, dialledPort].map(
-    (one) => `0100007F:${one.toString(16).toUpperCase().padStart(4, '0')}`,
-  )
-  for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
-    const fields = line.trim().split(/\s+/)
-    if (fields[1] === local && fields[2] === remote && fields[9] !== '0') return fields[9]
-  }
-  return undefined
+function inodes(): readonly (readonly [key: string, inode: string])[] {
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .flatMap(({ 1: local = '', 2: remote = '', 9: inode = '0' }) =>
+      inode === '0' ? [] : [[`${local} ${remote}`, inode] as const],
+    )
 }
 
-function holds(pid: number, link: string): boolean {
+const SOCKET = /^socket:\[(\d+)\]$/
+
+function socketsOf(pid: number): readonly string[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
       try {
-        return readlinkSync(`/proc/${pid}/fd/${fd}`) === link
+        return SOCKET.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? []
       } catch {
-        return false
+        return []
       }
     })
   } catch {
     // It has ended meanwhile.
-    return false
+    return []
   }
 }
