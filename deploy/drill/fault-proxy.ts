@@ -43,20 +43,31 @@ export class FaultProxy {
   readonly #pipes = new Set<Pipe>()
   /** On connections that have ended. */
   #spoiltBefore = 0
-  readonly #faultsOf: (dialled: Dialled) => readonly Fault[]
+  readonly #options: ProxyOptions
 
   private constructor(server: Server, address: string, options: ProxyOptions) {
     this.#server = server
     this.address = address
-    this.#faultsOf = options.faultsOf
+    this.#options = options
     server.on('connection', (near) => {
       const pipe = new Pipe(near, options)
       this.#pipes.add(pipe)
       near.once('close', () => {
         if (this.#pipes.delete(pipe)) this.#spoiltBefore += pipe.spoilt
       })
-      pipe.apply(this.#faultsOf(pipe))
+      this.#begin(pipe)
     })
+  }
+
+  /** Nothing passes before it is known what is wrong. */
+  #begin(pipe: Pipe): void {
+    const { faultsOf, whenKnown } = this.#options
+    const apply = (): void => {
+      if (this.#pipes.has(pipe)) pipe.apply(faultsOf(pipe))
+    }
+    if (whenKnown === undefined) return apply()
+    pipe.apply([{ kind: 'blackhole', way: 'both' }])
+    whenKnown(apply)
   }
 
   static async open(options: ProxyOptions): Promise<FaultProxy> {
@@ -76,7 +87,7 @@ export class FaultProxy {
   }
 
   update(): void {
-    for (const pipe of [...this.#pipes]) pipe.apply(this.#faultsOf(pipe))
+    for (const pipe of [...this.#pipes]) pipe.apply(this.#options.faultsOf(pipe))
   }
 
   async close(): Promise<void> {
@@ -90,6 +101,8 @@ export interface ProxyOptions {
   readonly target: string
   readonly clock: Clock
   readonly faultsOf: (dialled: Dialled) => readonly Fault[]
+  /** Calls back when it can be said who has dialled; default: at once. */
+  readonly whenKnown?: (apply: () => void) => void
   /** Who has dialled, by the port that it dialled from and the one that it dialled; undefined while it is not known. */
   readonly whoIs: (port: number, dialledPort: number) => string | undefined
 }

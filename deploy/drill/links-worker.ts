@@ -21,6 +21,7 @@ async function answerTo(request: LinksRequest): Promise<unknown> {
         target: address,
         clock: systemClock,
         faultsOf: (dialled) => faultsOf(id, dialled),
+        whenKnown,
         whoIs: memberAt,
       })
       proxies.set(id, proxy)
@@ -52,15 +53,20 @@ const isMeant = (meant: string | readonly string[], id: string): boolean =>
 
 /** The table of sockets can be read amiss while it changes. */
 const LOOKS_MAX = 5
+/** Whoever has just dialled may have given up by now. */
+const LATER_LOOKS_MAX = 2
 
 /**
  * Whose sockets there are, looked up as often as is worth it. What a look costs grows with all sockets and all files of the
- * members, so one is shared by all connections that faults are put on at the same time: a look for each took half a
- * minute on a busy machine, in which no byte passed anywhere.
+ * members, so one is shared by all connections that faults are put on at the same time.
  */
 class Looks {
-  #left = LOOKS_MAX
+  #left: number
   #owners: ReadonlyMap<string, string> = new Map()
+
+  constructor(looksMax: number) {
+    this.#left = looksMax
+  }
 
   /** The member whose process holds the near end of a connection between two ports of the loopback address. */
   memberAt(port: number, dialledPort: number): string | undefined {
@@ -73,19 +79,32 @@ class Looks {
   }
 }
 
-/** A port may be another's the next moment: nothing is remembered between faults, or for connections that come later. */
-let shared: Looks | undefined
+/** A port may be another's the next moment: nothing is remembered. */
+let shared = new Looks(LOOKS_MAX)
 
 const memberAt = (port: number, dialledPort: number): string | undefined =>
-  (shared ?? new Looks()).memberAt(port, dialledPort)
+  shared.memberAt(port, dialledPort)
 
 function updateAll(): void {
-  shared = new Looks()
-  try {
-    for (const proxy of proxies.values()) proxy.update()
-  } finally {
-    shared = undefined
-  }
+  shared = new Looks(LOOKS_MAX)
+  for (const proxy of proxies.values()) proxy.update()
+}
+
+/**
+ * Connections that begin while something is wrong wait for each other, and are looked up together. One by one, each took
+ * half a second on a busy machine, and who waits for a second dials anew: no byte passed anywhere any more.
+ */
+const begun: (() => void)[] = []
+const TOGETHER_MS = 20
+
+function whenKnown(apply: () => void): void {
+  if (faults.length === 0) return apply()
+  begun.push(apply)
+  if (begun.length > 1) return
+  systemClock.after(TOGETHER_MS, () => {
+    shared = new Looks(LATER_LOOKS_MAX)
+    for (const one of begun.splice(0)) one()
+  })
 }
 
 /** Members by the sockets that their processes, and this one, hold. */
