@@ -44,7 +44,7 @@ async function main(): Promise<number> {
     options: {
       transactions: { type: 'string', default: '2000' },
       seed: { type: 'string', default: '1' },
-      clients: { type: 'string', default: '32' },
+      clients: { type: 'string', default: '64' },
       faults: { type: 'string', default: FAULTS.join() },
       realtime: { type: 'boolean', default: false },
       check: { type: 'string' },

@@ -30,10 +30,10 @@ import { HistoryClient, Keys } from './workload.ts'
 const MEMBERS = { coordinators: 3, executors: 2, etcd: 3 } as const
 const EXECUTOR_MEMORY_BYTES = 512 * 1024 * 1024
 /** Transactions between two times that small files are written as one. */
-const COMPACT_EVERY = 500
+const COMPACT_EVERY = 2_000
 const PROGRESS_EVERY = 1_000
-/** What an aborted write has left is removed once more after 60 s, and its record goes then. */
-const TIDY_MS = 150_000
+/** What an aborted write has left is removed once more after 60 s, and its record goes then; more on a busy machine. */
+const TIDY_MS = 400_000
 const POLL_MS = 200
 
 export interface RunOptions {

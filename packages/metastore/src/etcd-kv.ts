@@ -96,9 +96,12 @@ export class EtcdKv implements Kv, AsyncDisposable {
   async range(prefix: string, options: RangeOptions = {}): Promise<RangeResult> {
     const end = prefixEnd(prefix)
     const items: KeyValue[] = []
+    const { after, limit = Infinity } = options
     let revision = options.revision
-    for (let from = Buffer.from(prefix); ;) {
-      const request = { key: from, range_end: end, limit: PAGE_KEYS, revision: revision ?? 0 }
+    let from = after === undefined ? Buffer.from(prefix) : next(Buffer.from(after))
+    for (;;) {
+      const most = Math.min(PAGE_KEYS, limit - items.length)
+      const request = { key: from, range_end: end, limit: most, revision: revision ?? 0 }
       const page = await this.#call(`range "${prefix}"`, 'read', () =>
         this.#client.kv.range(request, this.#deadline(options, RANGE_TIMEOUT_MS)),
       )
@@ -106,8 +109,8 @@ export class EtcdKv implements Kv, AsyncDisposable {
       revision ??= parseRevision(page.header.revision)
       for (const kv of page.kvs) items.push(toKeyValue(kv))
       const last = page.kvs.at(-1)
-      if (!page.more || last === undefined) return { revision, items }
-      from = Buffer.concat([last.key, Buffer.from([0])])
+      if (!page.more || last === undefined || items.length >= limit) return { revision, items }
+      from = next(last.key)
     }
   }
 
@@ -280,3 +283,6 @@ export class EtcdKv implements Kv, AsyncDisposable {
     )
   }
 }
+
+/** The first key that there may be after this one. */
+const next = (key: Buffer): Buffer => Buffer.concat([key, Buffer.from([0])])

@@ -39,6 +39,10 @@ export interface CallOptions {
 }
 
 export interface RangeOptions extends CallOptions {
+  /** Only keys that come after this one. */
+  readonly after?: string | undefined
+  /** At most so many, the first ones; default all. */
+  readonly limit?: number | undefined
   /** Read as of this revision; fails with `compacted` where it is gone. Default: now, linearizable. */
   readonly revision?: number | undefined
 }

@@ -90,7 +90,10 @@ export class MemoryKv implements Kv {
   range(prefix: string, options: RangeOptions = {}): Promise<RangeResult> {
     return this.#read('range', options, () => {
       const revision = options.revision ?? this.#store.revision
-      return { revision, items: this.#store.range(prefix, revision) }
+      const { after, limit } = options
+      const all = this.#store.range(prefix, revision)
+      const from = after === undefined ? 0 : all.findIndex(({ key }) => isAfter(key, after))
+      return { revision, items: from < 0 ? [] : all.slice(from).slice(0, limit) }
     })
   }
 
@@ -242,3 +245,7 @@ export class MemoryKv implements Kv {
     watcher.handlers.disconnected(new KvError('unavailable', reason))
   }
 }
+
+/** In the order of bytes, as etcd has keys. */
+const isAfter = (key: string, other: string): boolean =>
+  Buffer.compare(Buffer.from(key), Buffer.from(other)) > 0

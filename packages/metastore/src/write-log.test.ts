@@ -164,6 +164,27 @@ const CLAIMS: Readonly<Record<string, (t: Test, open: () => WriteLog) => Promise
     t.equal(await log.outcomeOf('s6'), undefined)
     t.equal(await log.forgetOutcomes(6), 0)
   },
+
+  'however many outcomes there are, all that are due are forgotten, page by page': async (
+    t,
+    open,
+  ) => {
+    const log = open()
+    await log.forgetOutcomes(Infinity)
+    const total = 2_100
+    for (let first = 0; first < total; first += 50) {
+      const statements = Array.from({ length: 50 }, (_, i) => {
+        const committedAt = (first + i) % 3 === 0 ? 9 : 5
+        const id = `p${String(first + i).padStart(5, '0')}`
+        return { id, outcome: { ...outcome('w1'), committedAt } }
+      })
+      await log.decide({ writes: [], statements, compares: [], operations: [] })
+    }
+    t.equal(await log.forgetOutcomes(6), (2 * total) / 3)
+    t.ok(await log.outcomeOf('p00000'))
+    t.equal(await log.outcomeOf('p02098'), undefined)
+    t.equal(await log.forgetOutcomes(Infinity), total / 3)
+  },
 }
 
 for (const [claim, body] of Object.entries(CLAIMS)) {

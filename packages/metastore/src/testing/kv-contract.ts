@@ -166,6 +166,15 @@ const COMMITS: Readonly<Record<string, Body>> = {
     const { items } = await kv.range(prefix)
     t.equal(items.length, total)
     t.ok(items.every((item, i) => item.value === String(i)))
+    const after = items[99]?.key
+    const part = await kv.range(prefix, { after, limit: 20 })
+    t.same(
+      part.items.map(({ value }) => Number(value)),
+      Array.from({ length: 20 }, (_, i) => 100 + i),
+    )
+    const rest = await kv.range(prefix, { after: items.at(-2)?.key, limit: 20 })
+    t.same(rest.items, items.slice(-1))
+    t.same((await kv.range(prefix, { after: items.at(-1)?.key })).items, [])
   },
 }
 
