@@ -1,8 +1,5 @@
 import { currentSnapshot, type Snapshot, type TableMetadata } from './metadata.ts'
-import { withFormerFile } from './snapshot.ts'
-
-/** Snapshots that are kept however old they are, unless the table says another number. */
-const SNAPSHOTS_KEPT = 1
+import { snapshotsToKeep, withFormerFile } from './snapshot.ts'
 
 /** Snapshots younger than this do not expire, unless the statement or the table says another age: five days. */
 const SNAPSHOT_AGE_MS = 432_000_000
@@ -39,12 +36,6 @@ export function nextExpiryMs(metadata: TableMetadata): number {
 export function snapshotAgeMs({ properties = {} }: TableMetadata): number {
   const text = properties['history.expire.max-snapshot-age-ms'] ?? ''
   return /^\d{1,15}$/.test(text) ? Number(text) : SNAPSHOT_AGE_MS
-}
-
-/** How many of the newest snapshots a table's properties ask to keep. Pure. */
-export function snapshotsToKeep({ properties = {} }: TableMetadata): number {
-  const text = properties['history.expire.min-snapshots-to-keep'] ?? ''
-  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : SNAPSHOTS_KEPT
 }
 
 /**

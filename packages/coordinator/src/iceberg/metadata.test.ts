@@ -109,6 +109,17 @@ t.test('totals of a snapshot are those of the one before and its own changes', a
   })
 })
 
+t.test('a table that asks for more snapshots keeps so many, and not all', async (t) => {
+  const properties = { 'history.expire.min-snapshots-to-keep': '80' }
+  let metadata: TableMetadata = { ...empty(), properties }
+  for (let i = 1n; i <= 300n; i++) {
+    metadata = append(metadata, i)
+    const count = metadata.snapshots?.length ?? 0
+    t.ok(count >= Math.min(80, Number(i)) && count <= 130, `${count} after ${i}`)
+  }
+  t.equal(currentSnapshot(metadata)?.['snapshot-id'], 300n)
+})
+
 t.test('what the metadata remembers does not grow with the number of commits', async (t) => {
   let metadata = empty()
   let forgotten = 0

@@ -9,7 +9,7 @@ import {
 
 /**
  * Snapshots that the metadata names at the most, and as many former metadata files, so that a commit's work does not grow
- * with the number of those before it.
+ * with the number of those before it; more where the table asks for more to be kept.
  */
 export const SNAPSHOTS_MAX = 100
 /**
@@ -17,6 +17,21 @@ export const SNAPSHOTS_MAX = 100
  * files that are to go.
  */
 export const SNAPSHOTS_KEPT = 50
+
+/** Snapshots that are kept however old they are, unless the table says another number. */
+const KEPT_ANYWAY = 1
+
+/** How many of the newest snapshots a table's properties ask to keep. Pure. */
+export function snapshotsToKeep({ properties = {} }: Pick<TableMetadata, 'properties'>): number {
+  const text = properties['history.expire.min-snapshots-to-keep'] ?? ''
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : KEPT_ANYWAY
+}
+
+/** How many snapshots and former files may be named, and how many stay of more; as many as the table asks for. */
+function limits(metadata: TableMetadata): { readonly most: number; readonly kept: number } {
+  const kept = Math.max(SNAPSHOTS_KEPT, snapshotsToKeep(metadata))
+  return { most: kept + SNAPSHOTS_MAX - SNAPSHOTS_KEPT, kept }
+}
 
 export interface SnapshotChange {
   readonly id: bigint
@@ -54,8 +69,9 @@ export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): T
   const formerFiles = metadataLog(metadata, change.previousFile)
   const all = [...(metadata.snapshots ?? []), snapshot]
   // Both at once: one record for each would be twice the work.
-  const isMuch = Math.max(all.length, formerFiles.length) > SNAPSHOTS_MAX
-  const snapshots = isMuch ? all.slice(-SNAPSHOTS_KEPT) : all
+  const { most, kept } = limits(metadata)
+  const isMuch = Math.max(all.length, formerFiles.length) > most
+  const snapshots = isMuch ? all.slice(-kept) : all
   const known = new Set(snapshots.map((one) => one['snapshot-id']))
   const entry = { 'timestamp-ms': timestampMs, 'snapshot-id': change.id }
   const before = metadata['snapshot-log'] ?? []
@@ -68,7 +84,7 @@ export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): T
     'current-snapshot-id': change.id,
     snapshots,
     'snapshot-log': [...log, entry],
-    'metadata-log': isMuch ? formerFiles.slice(-SNAPSHOTS_KEPT) : formerFiles,
+    'metadata-log': isMuch ? formerFiles.slice(-kept) : formerFiles,
     refs: { ...metadata.refs, main: { 'snapshot-id': change.id, type: 'branch' } },
   }
 }
@@ -80,10 +96,11 @@ export function withFormerFile(
   nowMs: number,
 ): TableMetadata {
   const log = metadataLog(metadata, file)
+  const { most, kept } = limits(metadata)
   return {
     ...metadata,
     'last-updated-ms': Math.max(nowMs, metadata['last-updated-ms']),
-    'metadata-log': log.length > SNAPSHOTS_MAX ? log.slice(-SNAPSHOTS_KEPT) : log,
+    'metadata-log': log.length > most ? log.slice(-kept) : log,
   }
 }
 

@@ -107,7 +107,11 @@ export class Statements {
       case 'createTableAs':
         return this.#writes.createTableAs(statement, context)
       case 'insert':
-        return this.#writes.insert(statement, context)
+        try {
+          return await this.#writes.insert(statement, context)
+        } catch (error) {
+          throw await this.#append.located(error, context)
+        }
       case 'delete':
       case 'update':
         return this.#rowChanges.run(statement, context)

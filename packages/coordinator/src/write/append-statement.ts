@@ -60,7 +60,50 @@ export class AppendStatement {
         return undefined
     }
   }
+
+  /** The error of an INSERT, with the row and the column that it is about where its rows are written out. Never rejects. */
+  async located(error: unknown, context: StatementContext): Promise<unknown> {
+    if (!isOfValue(error)) return error
+    const { frontEnd, mirror } = this.#services
+    const insert = frontEnd.literalInsert(context.sql, { dialect: context.settings.dialect })
+    if (insert === undefined) return error
+    const table = this.#tables.table(insert.table, context)
+    const { rows, columns } = insert
+    const at = { table, columns, at: insert.table.at, text: context.sql }
+    const places = placesIn(rows[0]?.length ?? 0, at)
+    const timezone = context.settings.get('timezone')
+    const failureOf = (expression: string): Promise<unknown> =>
+      mirror.constant(expression, timezone).then(
+        () => undefined,
+        (failure: unknown) => failure,
+      )
+    for (const [i, row] of rows.entries()) {
+      const cells = cellsOf(row, table, places ?? [])
+      if (!isOfValue(await failureOf(`ROW(${cells.join(', ')})`))) continue
+      for (const [j, { name, type }] of table.columns.entries()) {
+        const failure = await failureOf(cells[j] ?? 'NULL')
+        if (!isOfValue(failure)) continue
+        const what = `row ${i + 1}, column "${name}" of type ${type}: ${failure.message}`
+        return new SqlError(failure.error, what, { hint: error.hint, cause: error })
+      }
+    }
+    return error
+  }
 }
+
+/** The values of a row as the table's columns have them. Pure. */
+const cellsOf = (
+  row: readonly Literal[],
+  { columns }: Pick<TableRecord, 'columns'>,
+  places: readonly (number | undefined)[],
+): readonly string[] =>
+  columns.map(({ type }, i) => {
+    const place = places[i]
+    return `CAST(${place === undefined ? 'NULL' : (row[place]?.sql ?? 'NULL')} AS ${type})`
+  })
+
+const isOfValue = (error: unknown): error is SqlError =>
+  error instanceof SqlError && error.code.startsWith('22')
 
 /** Rows of it go into one file, in any order, and are of types that can be written here. */
 function isPlain(metadata: TableMetadata): boolean {
@@ -99,11 +142,7 @@ export function rowsText(
   if (!isUniform) return undefined
   let length = 0
   const texts = rows.map((row) => {
-    const values = table.columns.map(({ type }, i) => {
-      const place = places[i]
-      return `CAST(${place === undefined ? 'NULL' : (row[place]?.sql ?? 'NULL')} AS ${type})`
-    })
-    const rendered = `(${values.join(', ')})`
+    const rendered = `(${cellsOf(row, table, places).join(', ')})`
     length += rendered.length
     return rendered
   })

@@ -2,13 +2,8 @@ import { positionAt, SqlError } from '@nyala/client/protocol'
 import type { TableRecord } from '@nyala/metastore'
 import { didYouMean } from '../bind/nearest.ts'
 import type { Snapshot, TableMetadata } from '../iceberg/metadata.ts'
-import {
-  expiredSnapshots,
-  snapshotAgeMs,
-  snapshotsToKeep,
-  withCurrentSnapshot,
-} from '../iceberg/expire.ts'
-import { isForgetful } from '../iceberg/snapshot.ts'
+import { expiredSnapshots, snapshotAgeMs, withCurrentSnapshot } from '../iceberg/expire.ts'
+import { isForgetful, snapshotsToKeep } from '../iceberg/snapshot.ts'
 import { namedSnapshots, snapshotAt, snapshotOf, timeText } from '../iceberg/history.ts'
 import { fromUri, toUri } from '../iceberg/table-files.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
