@@ -35,6 +35,8 @@ const PROGRESS_EVERY = 1_000
 /** What an aborted write has left is removed once more after 60 s, and its record goes then; more on a busy machine. */
 const TIDY_MS = 400_000
 const POLL_MS = 200
+/** What a coordinator has read that was killed is cleaned up after two minutes, not ten. */
+const DRILL = { NYALA_DRILL: '1', NYALA_HASTE: '5' }
 
 export interface RunOptions {
   readonly dir: string
@@ -65,7 +67,7 @@ export async function runHistory(options: RunOptions): Promise<RunResult> {
   try {
     const started = await startLocalCluster({
       ...MEMBERS,
-      ...{ dir: options.dir, variables: { ...options.variables, NYALA_DRILL: '1' } },
+      ...{ dir: options.dir, variables: { ...options.variables, ...DRILL } },
       ...{ threads: 1, memoryBytes: EXECUTOR_MEMORY_BYTES, restart: true },
       advertise: (member) => links.open(member),
     })

@@ -58,6 +58,24 @@ async function unknownCommit(how: StoreMood) {
   return { ...world, here, error, session, after }
 }
 
+t.test(
+  'a COMMIT of which etcd does not tell the end is unknown, wherever it is asked',
+  async (t) => {
+    const world = await unknownCommit('does, and is not heard')
+    const { session, set } = world
+    const transactions = world.at('c2')
+    const current = transactions.find(session, 'x')
+    const ask = () =>
+      transactions.run({ kind: 'commit' }, contextOf('again', { transaction: current, session }))
+    set('is silent')
+    await t.rejects(ask(), { error: 'commit_outcome_unknown', code: '40003' } as object as Error)
+    t.match(current.inSession, { id: session.id, failed: true }, 'it can be asked for again')
+    set('answers')
+    t.match(await ask(), { command: 'COMMIT' })
+    await world.catalog.close()
+  },
+)
+
 t.test('a COMMIT that went through unheard is told by the next one, under any id', async (t) => {
   const world = await unknownCommit('does, and is not heard')
   t.match(world.error, { error: 'commit_outcome_unknown', code: '40003' })

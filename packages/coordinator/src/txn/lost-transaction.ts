@@ -2,7 +2,7 @@ import type { SessionTransaction } from '@nyala/client/protocol'
 import { SqlError } from '@nyala/client/protocol'
 import type { FoundOutcome } from '@nyala/metastore'
 import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
-import { checkFingerprint, type StatementIdentity } from '../write/committer.ts'
+import { askOutcome, checkFingerprint, type StatementIdentity } from '../write/committer.ts'
 import type { WriteRuns } from '../write/write-run.ts'
 
 /**
@@ -41,11 +41,12 @@ export class LostTransaction {
 
   /**
    * The outcome of a COMMIT that was sent before, under whatever id; where it has none, makes sure by a guarded write that
-   * it never will have. Fails with `serialization_failure`, and the transaction is over.
+   * it never will have. Fails with `serialization_failure`, and the transaction is over; with `commit_outcome_unknown` where
+   * etcd does not say.
    */
   async commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
     context.commit.begun = true
-    const outcome = await this.#end('its coordinator is gone')
+    const outcome = await askOutcome(() => this.#end('its coordinator is gone'))
     if (outcome === undefined) throw lost(this.#session)
     checkFingerprint(outcome, identity)
     return { command: outcome.command, revision: outcome.revision }

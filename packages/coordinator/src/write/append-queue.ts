@@ -14,7 +14,7 @@ import {
 import { type Append, takeGroup } from './append-group.ts'
 import type { ConstantRowsText } from './append-encoder.ts'
 import { rememberForgotten, type StagedHead } from './change.ts'
-import { checkFingerprint, headOf } from './committer.ts'
+import { askOutcome, checkFingerprint, headOf } from './committer.ts'
 import type { WriteRuns } from './write-run.ts'
 
 /** Tries of one commit; each lost one means that another coordinator's got through. */
@@ -332,7 +332,7 @@ export class AppendQueue {
     }
     this.#head = undefined
     for (const one of group) {
-      const outcome = await writeLog.outcomeOf(one.append.identity.id)
+      const outcome = await askOutcome(() => writeLog.outcomeOf(one.append.identity.id))
       if (outcome === undefined) one.reject(error)
       else repeated(one, outcome, outcome.revision)
     }

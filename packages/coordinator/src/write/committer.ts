@@ -207,6 +207,22 @@ export class Committer {
 
 type Prepare<Other> = (snapshot: CatalogSnapshot, attempt: number) => Promise<Other | StagedWrite>
 
+/**
+ * Asks what became of a commit that may have gone through. Where nobody answers that is not known, and must not be told as
+ * if nothing had been done: fails with `commit_outcome_unknown`.
+ */
+export async function askOutcome<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (!(error instanceof SqlError) || error.error !== 'metastore_unavailable') throw error
+    throw new SqlError('commit_outcome_unknown', `it is not known how it ended: ${error.message}`, {
+      hint: 'what was written may be there, all of it or nothing; ask again under the same id',
+      cause: error,
+    })
+  }
+}
+
 /** Fails with `invalid_parameter_value` where the outcome is that of another statement. */
 export function checkFingerprint(outcome: StatementRecord, statement: StatementIdentity): void {
   if (outcome.fingerprint === statement.fingerprint) return

@@ -29,6 +29,7 @@ import {
 } from '../txn/commit-state.ts'
 import type { TableChange } from './change.ts'
 import {
+  askOutcome,
   checkFingerprint,
   type CommitDone,
   type Committer,
@@ -307,7 +308,7 @@ export class WriteRuns {
   }
 
   async #outcomeOf(write: BegunWrite, identity: StatementIdentity): Promise<Done | undefined> {
-    const outcome = await this.#options.writeLog.outcomeOf(identity.id)
+    const outcome = await askOutcome(() => this.#options.writeLog.outcomeOf(identity.id))
     if (outcome === undefined) return undefined
     checkFingerprint(outcome, identity)
     return { outcome, revision: outcome.revision, repeated: outcome.write !== write.record.id }
