@@ -84,7 +84,7 @@ export class AppendStatement {
         const failure = await failureOf(cells[j] ?? 'NULL')
         if (!isOfValue(failure)) continue
         const what = `row ${i + 1}, column "${name}" of type ${type}: ${failure.message}`
-        return new SqlError(failure.error, what, { hint: error.hint, cause: error })
+        return new SqlError(error.error, what, { hint: error.hint, cause: error })
       }
     }
     return error
