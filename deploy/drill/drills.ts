@@ -3,6 +3,7 @@ import { CANCEL_DRILLS } from './cancel-drills.ts'
 import { CLIENT_DRILLS } from './client-drills.ts'
 import { ETCD_DRILLS } from './etcd-drills.ts'
 import { ETCD_MEMBER_DRILLS } from './etcd-member-drills.ts'
+import { HERD_DRILLS } from './herd-drills.ts'
 import { LINK_DRILLS } from './link-drills.ts'
 import type { Call } from './load.ts'
 import { MOMENT_DRILLS } from './moment-drills.ts'
@@ -219,6 +220,7 @@ export const DRILLS: readonly Drill[] = [
   ...CANCEL_DRILLS,
   ...ETCD_DRILLS,
   ...ETCD_MEMBER_DRILLS,
+  ...HERD_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */

@@ -22,6 +22,10 @@ export type Claim =
   | 'detected'
   /** There is another leader in time. */
   | 'leader'
+  /** Many clients do not come to one coordinator, nor in one moment. */
+  | 'spread'
+  /** No process takes more memory than it may. */
+  | 'memory'
   /** What was struck has taken its place again, or another has, and does no harm. */
   | 'whole'
   /** No query, task, key or segment is left in the cluster. */

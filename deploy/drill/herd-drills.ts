@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs'
+import { Herd, type HerdConnect, type HerdResult } from './herd.ts'
+import type { Drill, Round } from './round.ts'
+import { follower } from './strikes.ts'
+
+/** Drills of many clients at once. */
+export const HERD_DRILLS: readonly Drill[] = [
+  {
+    name: 'client-herd',
+    summary:
+      'SIGKILL of a coordinator that a third of 1,000 clients ask: they spread over the others',
+    load: ['small', 'divided'],
+    bounds: { stallMs: 6_000, detectedMs: 250 },
+    begin: (round) => round.leader(),
+    run: strikeHerd,
+    notices: ({ event, fields }, victim) => event === 'peerLinkClosed' && fields['peer'] === victim,
+    mutant: { name: 'no-spread', fails: ['spread'] },
+  },
+]
+
+const CLIENTS = 1_000
+const QUESTIONS_EACH = 10
+/** So many that nearly all have one left when a coordinator dies. */
+const STRUCK_QUESTIONS_EACH = 3
+/** For ten thousand small queries, or a thousand connections. */
+const HERD_MS = 60_000
+/** What a coordinator may take at most, with all those clients. */
+const COORDINATOR_BYTES_MAX = 512 * 1024 * 1024
+/** Connections that all coordinators together may have to take in one tenth of a second, of those that the dead one had. */
+const AT_ONCE_PART_MAX = 0.6
+/** What each of the others gets at least, of those. */
+const SHARE_MIN = 0.25
+const BUCKET_MS = 100
+
+/**
+ * All connect at once and ask; idle, they ask again, and in the midst of that a coordinator dies: nobody is told an error,
+ * those that it had come back over some time and to all others, and no coordinator outgrows its bound.
+ */
+async function strikeHerd(round: Round): Promise<void> {
+  const { target, database, facts, variables, clock } = round.options
+  await using herd = new Herd({
+    clients: CLIENTS,
+    url: target.url,
+    database,
+    questions: facts.small,
+    variables,
+  })
+  await noneFailed(round, herd.connect())
+  await noneFailed(round, herd.ask(QUESTIONS_EACH).done)
+  const victim = await follower(round)
+  const { midway, done } = herd.ask(STRUCK_QUESTIONS_EACH)
+  await inTime(round, midway)
+  const struckMs = clock.wall()
+  await round.strike(victim, 'SIGKILL')
+  const { connects } = await noneFailed(round, done)
+  await areSpread(
+    round,
+    connects.filter(({ wallMs }) => wallMs >= struckMs),
+  )
+  await round.until('memory', 0, () => outgrown(round))
+}
+
+/** What the clients came to, unless they take too long for it or one of them ends with an error that has no type. */
+async function inTime<T>(round: Round, promise: Promise<T>): Promise<T> {
+  let end: { readonly reason?: unknown } | undefined
+  promise.then(
+    () => (end = {}),
+    (reason: unknown) => (end = { reason }),
+  )
+  await round.until('errors', round.bound(HERD_MS), () =>
+    end === undefined ? 'the clients have not done what they were to do' : undefined,
+  )
+  await round.until('errors', 0, () => (end?.reason === undefined ? undefined : String(end.reason)))
+  return promise
+}
+
+async function noneFailed(round: Round, work: Promise<HerdResult>): Promise<HerdResult> {
+  const result = await inTime(round, work)
+  const { failed, errors, wrong } = result
+  await round.until('errors', 0, () =>
+    failed === 0 ? undefined : `${failed} calls failed, the first with ${errors[0]}`,
+  )
+  await round.until('exact', 0, () => (wrong === 0 ? undefined : `${wrong} answers are wrong`))
+  return result
+}
+
+async function areSpread(round: Round, connects: readonly HerdConnect[]): Promise<void> {
+  const counted = <K>(keys: readonly K[]): ReadonlyMap<K, number> => {
+    const counts = new Map<K, number>()
+    for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
+    return counts
+  }
+  const atOnce = counted(connects.map(({ wallMs }) => Math.floor(wallMs / BUCKET_MS)))
+  const shares = counted(connects.map(({ coordinator }) => coordinator))
+  const worst = Math.max(0, ...atOnce.values())
+  const told =
+    `${connects.length} came back, ${worst} of them in one tenth of a second: ` +
+    [...shares].map(([id, count]) => `${count} to ${id}`).join(', ')
+  const others = (await round.ids('coordinator')).filter((id) => id !== round.victim)
+  const isEven = others.every((id) => (shares.get(id) ?? 0) >= connects.length * SHARE_MIN)
+  await round.until('spread', 0, () => {
+    if (connects.length < CLIENTS / 10) return `only ${told}`
+    return isEven && worst <= connects.length * AT_ONCE_PART_MAX ? undefined : told
+  })
+}
+
+/** Which coordinator had more memory than it may, at any time since it was started. */
+async function outgrown(round: Round): Promise<string | undefined> {
+  for (const { id, role, pid } of await round.options.target.processes()) {
+    if (role !== 'coordinator') continue
+    const bytes = peakBytes(pid)
+    if (bytes > COORDINATOR_BYTES_MAX) return `${id} had ${Math.round(bytes / 2 ** 20)} MiB`
+  }
+  return undefined
+}
+
+/** The most resident memory that a process has had, where the system tells (Linux). */
+function peakBytes(pid: number): number {
+  try {
+    const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    return Number(peak?.[1] ?? 0) * 1024
+  } catch {
+    return 0
+  }
+}
