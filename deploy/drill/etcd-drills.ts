@@ -23,6 +23,16 @@ export const ETCD_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-relisting', fails: ['exact', 'whole'] },
   },
   {
+    name: 'coordinator-behind',
+    summary:
+      'a coordinator hears from etcd 100 ms late: what others have been told is there, it shows',
+    load: ['small', 'divided'],
+    bounds: { stallMs: 5_000 },
+    links: true,
+    run: readBehind,
+    mutant: { name: 'old-snapshots', fails: ['exact'] },
+  },
+  {
     name: 'etcd-no-space',
     summary: 'etcd has no room left: reads go on, writes are refused by the name of its alarm',
     load: ['small', 'divided', 'stream', 'write', 'append', 'transfer'],
@@ -81,6 +91,35 @@ async function compactBehind(round: Round): Promise<void> {
     .some(({ member, event }) => member === victim && event === 'viewCompacted')
   await round.until('whole', 0, () => (wasBehind ? undefined : `${victim} was not behind`))
   await each((i) => `DROP VIEW ${name('new', i)}`)
+}
+
+const LATE_MS = 100
+const CHANGES = 10
+
+/** A view is made anew over and over at one coordinator, and asked at once at the one that is late. */
+async function readBehind(round: Round): Promise<void> {
+  const victim = await follower(round)
+  const others = (await round.ids('coordinator')).filter((id) => id !== victim)
+  await using writer = await connectTo(round, others[0] ?? '')
+  await using reader = await connectTo(round, victim)
+  round.began(victim)
+  const late = { kind: 'delay', ms: LATE_MS } as const
+  await round.links.set([{ from: victim, to: await round.ids('etcd'), fault: late }])
+  for (let i = 1; i <= CHANGES; i++) {
+    await writer.execute(`CREATE OR REPLACE VIEW newest AS SELECT ${i} AS n`)
+    const { rows } = await reader.query<{ n: number }>('SELECT n FROM newest').catch(noRows)
+    await round.until('exact', 0, () =>
+      rows[0]?.n === i ? undefined : `${victim} shows ${JSON.stringify(rows)} after ${i} was told`,
+    )
+  }
+  await round.links.set([])
+  await writer.execute('DROP VIEW newest')
+}
+
+/** It has not seen so much as the first of them. */
+function noRows(error: unknown): { readonly rows: readonly never[] } {
+  if (error instanceof SqlError && error.error === 'undefined_table') return { rows: [] }
+  throw error
 }
 
 /** What the drill's own views are called at one coordinator, in order; why it does not say so, where it does not. */

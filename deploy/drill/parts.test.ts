@@ -126,6 +126,11 @@ t.test('times are told as median, 99th percentile and largest', async (t) => {
   t.equal(distribution(values), '100/198/200')
 })
 
+const STRUCK: RoundResult = {
+  ...{ checks: [], victim: 'e1', detectedMs: 1, leaderMs: undefined, recoveredMs: 1 },
+  ...{ worstStallMs: 1, calls: 1, moves: 0, errors: 0, rowsLost: 0, rowsDoubled: 0 },
+}
+
 t.test(
   'a drill on its mutant is as it must be only where it fails at what it is about',
   async (t) => {
@@ -135,7 +140,7 @@ t.test(
       drill: { ...drillOfIt, mutant: { name: 'no-drain', fails: ['errors'] } },
       seed: 1,
       mutant,
-      rounds: [] as readonly RoundResult[],
+      rounds: [STRUCK],
       failures: claims.map((claim) => ({ claim, failure: 'so' })),
     })
     t.equal(isAsItMust(report(undefined)), true)
@@ -143,6 +148,9 @@ t.test(
     t.equal(isAsItMust(report('no-drain')), false)
     t.equal(isAsItMust(report('no-drain', 'whole')), false)
     t.equal(isAsItMust(report('no-drain', 'errors')), true)
+    // What fails before anything is struck has nothing to do with the guard.
+    const unstruck = [{ ...STRUCK, victim: undefined }]
+    t.equal(isAsItMust({ ...report('no-drain', 'errors'), rounds: unstruck }), false)
     t.match(tableOf([report(undefined)]), /\| passed +\|$/)
     t.match(tableOf([report('no-drain')]), /DID NOT FAIL/)
   },

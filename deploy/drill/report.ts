@@ -72,9 +72,12 @@ export function lineOf(round: RoundResult): string {
   const ms = (value: number | undefined): string =>
     value === undefined ? '–' : `${Math.round(value)} ms`
   return [
-    `struck ${round.victim || 'all'}: detected ${ms(round.detectedMs)}, new leader ${ms(round.leaderMs)}`,
+    `${struckOf(round)}: detected ${ms(round.detectedMs)}, new leader ${ms(round.leaderMs)}`,
     `worst stall ${ms(round.worstStallMs)}, whole again ${ms(round.recoveredMs)}`,
     `${round.calls} calls, ${round.moves} moved, ${round.errors} errors`,
     `rows lost ${round.rowsLost}, doubled ${round.rowsDoubled}`,
   ].join(' · ')
 }
+
+const struckOf = ({ victim }: RoundResult): string =>
+  victim === undefined ? 'struck nobody' : `struck ${victim === '' ? 'all' : victim}`

@@ -86,7 +86,8 @@ export interface Drill {
 
 export interface RoundResult {
   readonly checks: readonly Check[]
-  readonly victim: string
+  /** Undefined where it failed before the strike. */
+  readonly victim: string | undefined
   readonly detectedMs: number | undefined
   readonly leaderMs: number | undefined
   /** From the strike until the cluster was whole. */
@@ -148,7 +149,7 @@ export class Round {
   readonly #failures: Check[] = []
   #load: Load | undefined
   #tail: LogTail | undefined
-  #victim = ''
+  #victim: string | undefined
   #strikeMs = 0
   #strikeWallMs = 0
   #recoveredMs: number | undefined
@@ -169,7 +170,7 @@ export class Round {
   }
 
   get victim(): string {
-    return this.#victim
+    return this.#victim ?? ''
   }
 
   async run(): Promise<RoundResult> {
@@ -347,7 +348,7 @@ export class Round {
     }
     const { notices } = drill
     const detectedMs = first(
-      (line) => line.member !== this.#victim && notices?.(line, this.#victim) === true,
+      (line) => line.member !== this.#victim && notices?.(line, this.victim) === true,
     )
     const leaderMs =
       drill.bounds.leaderMs === undefined

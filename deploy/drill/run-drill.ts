@@ -222,8 +222,10 @@ function report(
 }
 
 /** The drill has shown what it should: all holds, or on its mutant, that it fails where it must; or it could not be run. */
-export function isAsItMust({ drill, mutant, failures, skipped }: DrillReport): boolean {
+export function isAsItMust({ drill, mutant, rounds, failures, skipped }: DrillReport): boolean {
   if (skipped !== undefined) return true
   if (mutant === undefined) return failures.length === 0
-  return failures.some(({ claim }) => drill.mutant.fails.includes(claim))
+  // What fails before anything is struck has nothing to do with the guard.
+  const hasStruck = rounds.some(({ victim }) => victim !== undefined)
+  return hasStruck && failures.some(({ claim }) => drill.mutant.fails.includes(claim))
 }
