@@ -59,6 +59,7 @@ export interface SimExecutor extends SimHost {
 /** One life of a coordinator. */
 export interface SimCoordinator extends SimHost {
   readonly executors: Executors
+  readonly log: Log
 }
 
 /** A process whose log goes into the story of the seed. */
@@ -136,13 +137,14 @@ const helloOf = (executor: string, incarnation: number, dataAddress: string): He
 export function startCoordinator(world: SimWorld, id: string): SimCoordinator {
   const process = new SimProcess(world.clock)
   const host: SimHost = { id, process }
+  const log = logOf(id, world)
   const executors = new Executors({
     clock: process.clock,
-    log: logOf(id, world),
+    log,
     cluster: CLUSTER,
     coordinator: id,
     dial: world.sockets.dialFrom(host),
   })
   world.sockets.listen(id, host, (transport) => executors.accept(transport))
-  return { ...host, executors }
+  return { ...host, executors, log }
 }

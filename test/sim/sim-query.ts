@@ -7,9 +7,9 @@ import {
   QueryRun,
   ResultRelay,
   ResumedRun,
+  settleReceipt,
 } from '@nyala/coordinator/schedule'
 import type { TaskSpec } from '@nyala/executor/protocol'
-import { silentLog } from '@nyala/client/base'
 import type { SimCoordinator, SimWorld } from './sim-members.ts'
 import type { SimPlan } from './sim-plan.ts'
 
@@ -74,7 +74,6 @@ export interface ServingOptions {
 }
 
 const CLIENT_GRACE_MS = 20_000
-const RECEIPT_TIMEOUT_MS = 5_000
 const STORE_MS = 40
 const CLAIM_NOTICE_MS = 50
 
@@ -89,6 +88,8 @@ export class SimServing {
   readonly #received: Deferred<void> = deferred()
   #leave: (() => void) | undefined
   #epoch: number | undefined
+  /** Its client may come back. */
+  #isWaiting = false
 
   constructor(options: ServingOptions, from?: Place) {
     this.#options = options
@@ -164,14 +165,11 @@ export class SimServing {
   async #settle(): Promise<void> {
     const { clock } = this.#options.coordinator.process
     const { signal } = this.#controller
-    if (this.#owns) {
-      const stop = clock.after(RECEIPT_TIMEOUT_MS, () => this.#received.resolve())
-      await untilAborted(this.#received.promise, signal).then(
-        () => this.#giveUp(),
-        () => undefined,
-      )
-      stop()
-    }
+    await settleReceipt({
+      ...{ clock, received: this.#received, signal },
+      isServed: () => this.#owns && !this.#isWaiting,
+      end: () => this.#giveUp(),
+    })
     if (!signal.aborted) this.#controller.abort(canceled('the statement has ended'))
   }
 
@@ -181,6 +179,7 @@ export class SimServing {
   }
 
   #waitForClient(): void {
+    this.#isWaiting = true
     const { clock } = this.#options.coordinator.process
     clock.after(CLIENT_GRACE_MS, () => this.#giveUp())
   }
@@ -200,7 +199,7 @@ export class SimServing {
     let delivery: Delivery | undefined = undefined as Delivery | undefined
     const run = new QueryRun({
       ...{ clock, executors, queryId, signal, plan: plan.physical, relay: this.#relay },
-      log: silentLog,
+      log: coordinator.log,
       session: 's',
       slots: Math.max(1, executors.placement.threads),
       taskBytesMin: 0,
@@ -214,7 +213,7 @@ export class SimServing {
     delivery = new Delivery({
       relay: this.#relay,
       clock,
-      log: silentLog,
+      log: coordinator.log,
       record: () => this.#record(run),
     })
     signal.addEventListener('abort', () => delivery?.stop(), { once: true })
@@ -246,7 +245,7 @@ export class SimServing {
     this.#epoch = record.epoch
     if (plan.isInOrder) this.#relay.inOrder(record.tasks.map(({ task }) => task))
     const run = new ResumedRun({
-      ...{ clock, queryId, registered, signal, relay: this.#relay, log: silentLog },
+      ...{ clock, queryId, registered, signal, relay: this.#relay, log: coordinator.log },
       ...{ executors: coordinator.executors, epoch: record.epoch, tasks: record.tasks, rowsMax: 0 },
       place: from.place,
       ended: from.ended,

@@ -2,5 +2,6 @@
 export { Delivery } from './delivery.ts'
 export { Executors, type ExecutorsOptions } from './executors.ts'
 export { QueryRun } from './query-run.ts'
+export { settleReceipt } from './receipt.ts'
 export { type Aside, ResultRelay } from './result-relay.ts'
 export { ResumedRun } from './resumed-run.ts'

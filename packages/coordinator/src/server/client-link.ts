@@ -18,6 +18,7 @@ import {
   type Transport,
 } from '@nyala/client/wire'
 import { SessionSettings } from '../bind/settings.ts'
+import { settleReceipt } from '../schedule/receipt.ts'
 import { ResultRelay } from '../schedule/result-relay.ts'
 import { type AttachedCall, type AttachMessage, runAttached } from './attached-query.ts'
 import { Transaction } from '../txn/transaction.ts'
@@ -40,9 +41,6 @@ import { IncomingParts } from './uploads.ts'
 const PROGRESS_INTERVAL_MS = 100
 /** Statements that one connection may have under way. */
 export const CALLS_MAX = 256
-
-/** A client that has all of a result says so at once; one that does not say it has gone, or soon will have. */
-const RECEIPT_TIMEOUT_MS = 10_000
 
 type StatementMessage = Extract<Up, { kind: 'statement' }>
 
@@ -307,17 +305,11 @@ export class ClientLink {
   /** Waits until the client has what was sent, where it could still ask for it; then whatever runs is to stop. */
   async #settle({ queryId, controller, serving }: Call): Promise<void> {
     const { resumption, clock } = this.#options.services
-    if (resumption.isServed(queryId, serving)) {
-      const stopTimer = clock.after(RECEIPT_TIMEOUT_MS, () => serving.received.resolve())
-      try {
-        await untilAborted(serving.received.promise, controller.signal)
-        resumption.ended(queryId, serving)
-      } catch {
-        // The client has gone without a word, or asks elsewhere: its result is somebody else's care.
-      } finally {
-        stopTimer()
-      }
-    }
+    await settleReceipt({
+      ...{ clock, received: serving.received, signal: controller.signal },
+      isServed: () => resumption.isServed(queryId, serving),
+      end: () => resumption.ended(queryId, serving),
+    })
     const ended = new SqlError('query_canceled', 'the statement has ended')
     if (!controller.signal.aborted) controller.abort(ended)
   }
