@@ -144,6 +144,14 @@ export function stillUnknown(error: SqlError): SqlError {
   )
 }
 
+/** The end of a statement of a transaction, of which nobody knows how it went: that is of no matter without a COMMIT. */
+export const undone = (cause: SqlError): SqlError =>
+  new SqlError(
+    'metastore_unavailable',
+    `nothing of the statement was done, and its transaction can only be rolled back: ${cause.message}`,
+    { hint: 'end the transaction with ROLLBACK, and run it again', cause },
+  )
+
 export const isSqlError = (error: unknown): error is SqlError => error instanceof SqlError
 
 /** Whatever is not an error of ours is a bug, and says so. */

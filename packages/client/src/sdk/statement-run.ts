@@ -15,6 +15,7 @@ import {
   stillUnknown,
   SUPERSEDED,
   typedError,
+  undone,
   unknownOutcome,
 } from './errors.ts'
 import { FrameBuffer, type HeldFrame } from './frame-buffer.ts'
@@ -26,6 +27,8 @@ import { changesTables, isOnce } from './statement-kind.ts'
 export const STATEMENT_ATTEMPTS_MAX = 5
 /** Times that a result is asked for without a frame of it coming; with the pauses of `backoff` longer than a takeover. */
 export const RESUMES_MAX = 12
+/** An unknown outcome is asked for again within so long: a coordinator gives etcd 4.5 s, and a client is told within 5 s. */
+export const ASK_OUTCOME_MS = 500
 
 /** A call at one coordinator. A result that moves goes on in the same buffer. */
 interface Attempt {
@@ -80,6 +83,8 @@ export class StatementRun {
   #isCancelled = false
   /** It was sent before, and nobody has said since what became of that. */
   #mayBeDone = false
+  /** Since when coordinators that live have been asked, by the clock: anew once one was lost. */
+  #askedMs: number | undefined
   #ended = false
   #columnsKnown: readonly Column[] | undefined
   #sessionBefore: SessionContext | undefined
@@ -229,6 +234,7 @@ export class StatementRun {
     const { buffer, serving } = this.#newBuffer()
     const { call } = this.#call(link, buffer, serving)
     this.#attempts++
+    this.#askedMs ??= this.#context.platform.clock.now()
     link.send({
       kind: 'statement',
       call,
@@ -387,9 +393,11 @@ export class StatementRun {
       if (attempt.accepted) this.#context.coordinators.avoid(attempt.link)
       return this.#repeat(attempt, error.message)
     }
-    // What is done once under its id tells how it ended when it is asked again.
     const isUnknown = error.error === 'commit_outcome_unknown'
-    if (isUnknown && isOnce(this.#statement.kind) && this.#mayRepeat()) {
+    if (!isUnknown || !changesTables(this.#statement.kind)) return this.#end(error)
+    if (this.#isUndone) return this.#end(undone(error))
+    // What is done once under its id tells how it ended when it is asked again.
+    if (isOnce(this.#statement.kind) && this.#mayRepeat() && this.#mayAskAgain()) {
       this.#mayBeDone = true
       return this.#repeat(attempt, error.message)
     }
@@ -419,9 +427,9 @@ export class StatementRun {
       const { coordinator } = attempt.link
       return void this.#resume(attempt, { coordinator, reason: error.message })
     }
-    // What a statement of a transaction did is undone without its COMMIT; another coordinator says so.
+    this.#askedMs = undefined
     const { kind } = this.#statement
-    const isUndone = this.#sessionBefore?.transaction !== undefined && kind !== 'commit'
+    const isUndone = this.#isUndone
     if ((kind !== 'write' || isUndone) && !attempt.buffer.started && this.#mayRepeat()) {
       this.#mayBeDone ||= isOnce(kind) && !isUndone
       return this.#repeat(attempt, error.message)
@@ -444,8 +452,17 @@ export class StatementRun {
     this.#end(error)
   }
 
+  /** What a statement of a transaction did is undone without its COMMIT. */
+  get #isUndone(): boolean {
+    return this.#sessionBefore?.transaction !== undefined && this.#statement.kind !== 'commit'
+  }
+
   #mayRepeat(): boolean {
     return this.#attempts < STATEMENT_ATTEMPTS_MAX
+  }
+
+  #mayAskAgain(): boolean {
+    return this.#context.platform.clock.now() - (this.#askedMs ?? 0) < ASK_OUTCOME_MS
   }
 
   #repeat(attempt: Attempt, reason: string): void {
