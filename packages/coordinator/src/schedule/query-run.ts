@@ -9,7 +9,7 @@ import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
 import { failureError, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
 import type { QueryRunOptions } from './query-run-options.ts'
-import { Complaints, isSameAgain, loseOutputs, lostToCuts } from './repair.ts'
+import { Complaints, isSameAgain, type Loss, loseOutputs, lostToCuts, NO_LOSS } from './repair.ts'
 import { type FrameSource, TASK_WINDOW_BYTES } from './result-relay.ts'
 import {
   adaptedPlan,
@@ -58,7 +58,7 @@ export class QueryRun {
   #plan: PhysicalPlan
   #repairs = 0
   /** Executors whose output is to be made again, though they live: it cannot be read where the running stage reads it. */
-  #severed: ReadonlySet<string> = new Set()
+  #severed: Loss = NO_LOSS
   readonly #complaints = new Complaints()
   #columns: readonly Column[] | undefined
   #rows = 0
@@ -173,15 +173,16 @@ export class QueryRun {
         this.#plan = adaptedPlan(this.#plan, this.#reports, index + 1)
       return index + 1
     } catch (error) {
-      const lost = new Set([...this.#lostExecutors(index), ...this.#severed])
-      this.#severed = new Set()
+      const { missed } = this.#severed
+      const lost = new Set([...this.#lostExecutors(index), ...this.#severed.lost])
+      this.#severed = NO_LOSS
       const isRepairable =
         error instanceof SqlError && error.retryable && lost.size > 0 && this.#mayMakeAgain(lost)
       if (this.#options.signal.aborted || !isRepairable || ++this.#repairs > REPAIRS_MAX)
         throw error
       this.#options.log.warn('stagesRepaired', { query: this.#options.queryId, lost: [...lost] })
       this.#stopStage(report)
-      const { states, first } = loseOutputs(this.#reports, index, lost)
+      const { states, first } = loseOutputs(this.#reports, index, { lost, missed })
       states.forEach((state, i) => {
         const known = this.#reports[i]
         if (known !== undefined) known.state = state
@@ -340,18 +341,18 @@ export class QueryRun {
     const { executors } = this.#options
     if (stages.countTasks(report.state, 'pending') === 0) return false
     const able = executors.states().filter(({ draining }) => !draining)
-    const lost = lostToCuts(this.#reports.slice(0, this.#reports.indexOf(report)), {
+    const loss = lostToCuts(this.#reports.slice(0, this.#reports.indexOf(report)), {
       consumers: able.map(({ id }) => id),
       producers,
       missedBy: (id) => executors.missedBy(id),
     })
-    return this.#sever(lost)
+    return this.#sever(loss)
   }
 
   /** What these have written is to be made again, though they live; false where there is nothing, or it may not be. */
-  #sever(lost: ReadonlySet<string>): boolean {
-    if (lost.size === 0 || !this.#mayMakeAgain(lost)) return false
-    this.#severed = lost
+  #sever(loss: Loss): boolean {
+    if (loss.lost.size === 0 || !this.#mayMakeAgain(loss.lost)) return false
+    this.#severed = loss
     return true
   }
 
@@ -474,7 +475,7 @@ export class QueryRun {
   }): boolean {
     const { unreadable, delivered } = failure
     if (unreadable === undefined || delivered || !this.#complaints.add(unreadable)) return false
-    return this.#sever(new Set([unreadable]))
+    return this.#sever({ ...NO_LOSS, lost: new Set([unreadable]) })
   }
 
   #spec(report: Report, assignment: stages.Assignment, number: number): TaskSpec {

@@ -1,5 +1,13 @@
 import t from 'tap'
-import { Complaints, isSameAgain, loseOutputs, lostToCuts, type RepairedStage } from './repair.ts'
+import {
+  Complaints,
+  isSameAgain,
+  type Loss,
+  loseOutputs,
+  lostToCuts,
+  NO_LOSS,
+  type RepairedStage,
+} from './repair.ts'
 import { newStage, type StageState, type TaskResult, toFinished, toRunning } from './stage.ts'
 
 const result: TaskResult = {
@@ -31,12 +39,12 @@ const stage = (state: StageState, repeatable = true): RepairedStage => ({
   state,
 })
 
-/** What is lost where links are cut between pairs. */
-const lost = (
+/** What is to be made again where links are cut between pairs. */
+const lossOf = (
   reports: readonly RepairedStage[],
   consumers: readonly string[],
   ...pairs: readonly string[]
-): readonly string[] => {
+): Loss => {
   const producers = new Set(
     reports.flatMap(({ state }) =>
       state.tasks.flatMap((task) => (task.kind === 'finished' ? [task.executor] : [])),
@@ -44,8 +52,10 @@ const lost = (
   )
   const missedBy = (id: string): ReadonlySet<string> =>
     new Set(pairs.filter((pair) => pair.includes(id)).map((pair) => pair.replace(id, '')))
-  return [...lostToCuts(reports, { consumers, producers, missedBy })]
+  return lostToCuts(reports, { consumers, producers, missedBy })
 }
+
+const lost = (...args: Parameters<typeof lossOf>): readonly string[] => [...lossOf(...args).lost]
 
 t.test(
   'where two executors do not reach each other what the one with less has made is made again',
@@ -56,6 +66,15 @@ t.test(
   },
 )
 
+t.test('what is made again for one that reaches neither of two lies on none of them', async (t) => {
+  const reports = [stage(ranOn('a', 'b'))]
+  const loss = lossOf(reports, ['a', 'b', 'c'], 'ab', 'ac')
+  t.same(loss, { lost: new Set(['b']), missed: new Set(['b', 'c']) })
+  const { states } = loseOutputs([...reports, stage(newStage([undefined]))], 1, loss)
+  t.match(states[0]?.tasks[1], { kind: 'pending', avoid: new Set(['b', 'c']) })
+  t.same(lost([stage(ranOn('a', 'a'))], ['a', 'b', 'c'], 'ab', 'ac'), [], 'so this ends')
+})
+
 t.test('nothing is made again where somebody reaches all of it', async (t) => {
   t.same(lost([stage(ranOn('a', 'b'))], ['a', 'b', 'c'], 'ab'), [])
   t.same(lost([stage(ranOn('a', 'a'))], ['a', 'b'], 'ab'), [])
@@ -65,7 +84,7 @@ t.test('nothing is made again where somebody reaches all of it', async (t) => {
 
 t.test('once it is made again, on one side, all of it can be read there', async (t) => {
   const reports = [stage(ranOn('a', 'b', 'a')), stage(newStage([undefined]))]
-  const gone = new Set(lost(reports.slice(0, 1), ['a', 'b'], 'ab'))
+  const gone = lossOf(reports.slice(0, 1), ['a', 'b'], 'ab')
   const { states, first } = loseOutputs(reports, 1, gone)
   t.equal(first, 0)
   t.match(states[0]?.tasks, [
@@ -80,7 +99,10 @@ t.test('once it is made again, on one side, all of it can be read there', async 
 t.test('whoever is cut from two is not made to read from either', async (t) => {
   const reports = [stage(ranOn('a', 'b', 'c'))]
   t.same(lost(reports, ['a', 'b', 'c'], 'ab', 'ac', 'bc'), ['b', 'c'])
-  const { states } = loseOutputs([...reports, stage(newStage([undefined]))], 1, new Set(['b', 'c']))
+  const { states } = loseOutputs([...reports, stage(newStage([undefined]))], 1, {
+    ...NO_LOSS,
+    lost: new Set(['b', 'c']),
+  })
   t.match(states[0]?.tasks[1], { kind: 'pending', avoid: new Set(['b', 'c']) })
 })
 
@@ -90,10 +112,17 @@ t.test('after rows that were chosen anew everything runs again', async (t) => {
     stage(ranOn('b', 'b')),
     stage(newStage([undefined])),
   ]
-  const { states, first } = loseOutputs(reports, 2, new Set(['a']))
+  const { states, first } = loseOutputs(reports, 2, {
+    lost: new Set(['a']),
+    missed: new Set(['c']),
+  })
   t.equal(first, 0)
   t.match(states[0]?.tasks, [{ kind: 'pending' }, { kind: 'finished' }])
-  t.match(states[1]?.tasks, [{ kind: 'pending' }, { kind: 'pending' }])
+  const avoid = new Set(['c'])
+  t.match(states[1]?.tasks, [
+    { kind: 'pending', avoid },
+    { kind: 'pending', avoid },
+  ])
   t.notOk(isSameAgain(reports, new Set(['a'])), 'and nothing of it may have been delivered')
   t.ok(isSameAgain(reports, new Set(['c'])))
 })

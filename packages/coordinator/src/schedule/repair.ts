@@ -11,23 +11,34 @@ export interface RepairedStage {
   readonly state: stages.StageState
 }
 
+/** What can no longer be read. */
+export interface Loss {
+  /** Executors whose outputs have to be made again. */
+  readonly lost: ReadonlySet<string>
+  /** Others where they must not be made, as whoever is to read them does not reach these either. */
+  readonly missed: ReadonlySet<string>
+}
+
+export const NO_LOSS: Loss = { lost: new Set(), missed: new Set() }
+
 /**
  * Marks what was lost as not yet run, for the stages up to number `index`, which is the one that was running. `first`:
- * the earliest stage that has to run again. What was lost is made elsewhere than on any of `lost`, if it can.
+ * the earliest stage that has to run again. What was lost is made elsewhere than on any of `lost` and `missed`, if it can.
  */
 export function loseOutputs(
   reports: readonly RepairedStage[],
   index: number,
-  lost: ReadonlySet<string>,
+  { lost, missed }: Loss,
 ): { readonly states: readonly stages.StageState[]; readonly first: number } {
   let first = index
   // Once rows have been chosen anew, nothing that saw the earlier choice may stay.
   let chosenAnew = false
+  const avoid = new Set([...lost, ...missed])
   const states = reports.slice(0, index + 1).map(({ fragment, state }, i) => {
     const after = chosenAnew
-      ? stages.toBeginning(state)
+      ? stages.toBeginning(state, missed)
       : i < index
-        ? stages.onExecutorsLost(state, lost)
+        ? stages.onExecutorsLost(state, lost, avoid)
         : state
     if (stages.isDone(after)) return after
     first = Math.min(first, i)
@@ -58,19 +69,21 @@ export interface Cuts {
 /**
  * Producers whose outputs have to be made again because no consumer reaches all of them: those that one consumer misses,
  * the one for which the least has to run again. None where some consumer reaches all. On its side of the cut everything
- * can be read afterwards, so this ends, also with two executors that do not reach each other.
+ * can be read afterwards, so this ends, also with two executors that do not reach each other; and as nothing is made where
+ * that consumer does not reach it, with three of which one reaches neither of the others.
  */
 export function lostToCuts(
   reports: readonly RepairedStage[],
   { consumers, producers, missedBy }: Cuts,
-): ReadonlySet<string> {
-  if (isMutant('no-one-side')) return new Set()
+): Loss {
+  if (isMutant('no-one-side')) return NO_LOSS
   const choices = consumers.map((id) => {
-    const lost = new Set([...missedBy(id)].filter((other) => producers.has(other)))
-    return { lost, tasks: tasksOn(reports, lost) }
+    const missed = missedBy(id)
+    const lost = new Set([...missed].filter((other) => producers.has(other)))
+    return { loss: { lost, missed }, tasks: tasksOn(reports, lost) }
   })
   const [best] = choices.toSorted((a, b) => a.tasks - b.tasks)
-  return best?.lost ?? new Set()
+  return best?.loss ?? NO_LOSS
 }
 
 const tasksOn = (reports: readonly RepairedStage[], executors: ReadonlySet<string>): number =>

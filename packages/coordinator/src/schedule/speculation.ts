@@ -1,7 +1,7 @@
 import { type Clock, isMutant } from '@nyala/client/base'
 import type { Placement } from './placement.ts'
 import { type Ledger, ledgerOf } from './stage-ledger.ts'
-import { type Assignment, ATTEMPTS_MAX, isLastSlot, lastAttempt, type StageState } from './stage.ts'
+import { type Assignment, attemptsLeft, isLastSlot, lastAttempt, type StageState } from './stage.ts'
 
 /** Executors tell of a running task this often, whatever it does: the interval of `kernel-main.ts`. */
 const TICK_MS = 100
@@ -70,7 +70,7 @@ export function planTwins(
     if (isSlow) slow.add(task.executor)
     if (!isSlow && !isBehindPeers(ledger, task.executor, now.ms - runner.pace.startedMs)) return
     // One is left for an attempt that fails.
-    const isLeft = lastAttempt(task) + 2 < ATTEMPTS_MAX
+    const isLeft = attemptsLeft(stage, index) > 1
     if (task.twin === undefined && runner.mayBeTwo && isLeft) late.push(index)
   })
   return placed(stage, placement, { late, slow })

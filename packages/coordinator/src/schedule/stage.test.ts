@@ -5,6 +5,7 @@ import { type ExecutorState, Placement } from './placement.ts'
 import {
   type Assignment,
   ATTEMPTS_MAX,
+  attemptsLeft,
   countTasks,
   isDone,
   KERNEL_CRASHES_MAX,
@@ -161,6 +162,21 @@ t.test(`a task is tried ${ATTEMPTS_MAX} times`, async (t) => {
     kind: 'fail',
     why: 'attempts',
   })
+})
+
+t.test('failures at inputs that are made again are none of the task', async (t) => {
+  let stage = running('a')
+  for (let attempt = 1; attempt < ATTEMPTS_MAX; attempt++)
+    stage = running('a', retried(stage, lost))
+  t.equal(attemptsLeft(stage, 0), 0)
+  const restarted = toRestarted(stage)
+  t.match(restarted.tasks[0], { kind: 'pending', attempt: ATTEMPTS_MAX })
+  t.equal(attemptsLeft(restarted, 0), ATTEMPTS_MAX - 1)
+  t.equal(retried(running('b', restarted), lost).tasks[0]?.kind, 'pending')
+  const waiting = toRestarted(retried(running('a'), lost))
+  t.equal(attemptsLeft(waiting, 0), ATTEMPTS_MAX - 1, 'also where it waits for its next attempt')
+  const made = onExecutorsLost(toFinished(stage, 0, result()), new Set(['a']))
+  t.equal(attemptsLeft(made, 0), ATTEMPTS_MAX - 1, 'nor is that what it had made was lost')
 })
 
 t.test('what is wrong with the query fails it at once', async (t) => {

@@ -49,13 +49,15 @@ export interface StageState {
   readonly affinities: readonly (string | undefined)[]
   /** Deaths of kernels under each task. */
   readonly crashes: readonly number[]
+  /** The first attempt of each task that counts: they count anew when what it reads, or what it wrote, is made again. */
+  readonly countedFrom: readonly number[]
   /** Tasks for which some executor had no room on its disk. */
   readonly fullDisks: ReadonlySet<number>
   /** What the tasks make is read in their order: those behind the first that is not over wait for it. */
   readonly inOrder?: boolean | undefined
 }
 
-/** Tries of one task, the first included. */
+/** Tries of one task, the first included, of what it reads as that lies now. */
 export const ATTEMPTS_MAX = 4
 /** Kernels that may die under one task before its query is held to be the cause. */
 export const KERNEL_CRASHES_MAX = 2
@@ -69,6 +71,7 @@ export function newStage(
     tasks: affinities.map(() => pending),
     affinities,
     crashes: affinities.map(() => 0),
+    countedFrom: affinities.map(() => 0),
     fullDisks: new Set(),
     inOrder,
   }
@@ -77,6 +80,10 @@ export function newStage(
 /** Numbers of attempts are not used again. */
 export const lastAttempt = (task: TaskState): number =>
   (task.kind === 'running' || task.kind === 'finished' ? task.last : undefined) ?? task.attempt
+
+/** Further attempts that a task may have, as long as what it reads is not made again. */
+export const attemptsLeft = (stage: StageState, index: number): number =>
+  (stage.countedFrom[index] ?? 0) + ATTEMPTS_MAX - 1 - lastAttempt(taskAt(stage, index))
 
 const isOver = (task: TaskState): boolean => task.kind === 'finished' || task.kind === 'skipped'
 
@@ -273,7 +280,7 @@ export function onTaskFailed(
     return { kind: 'retry', stage: { ...toSole(stage, index, other), crashes } }
   }
   if (failure.delivered) return { kind: 'fail', why: 'delivered' }
-  if (lastAttempt(task) + 1 >= ATTEMPTS_MAX) return { kind: 'fail', why: 'attempts' }
+  if (attemptsLeft(stage, index) <= 0) return { kind: 'fail', why: 'attempts' }
   const next: TaskState = {
     kind: 'pending',
     attempt: lastAttempt(task) + 1,
@@ -301,40 +308,39 @@ export const toEnough = (stage: StageState): StageState => ({
   ),
 })
 
-/** Finished tasks whose segments lay on lost executors have to run again, on others if there are any. */
-export function onExecutorsLost(stage: StageState, executors: ReadonlySet<string>): StageState {
-  return {
-    ...stage,
-    tasks: stage.tasks.map((task): TaskState => {
-      if (task.kind !== 'finished' || !executors.has(task.executor)) return task
-      return { kind: 'pending', attempt: lastAttempt(task) + 1, avoid: executors }
-    }),
-  }
-}
+/** Finished tasks whose segments lay on lost executors have to run again, elsewhere than where is to be avoided if they can. */
+export const onExecutorsLost = (
+  stage: StageState,
+  executors: ReadonlySet<string>,
+  avoid = executors,
+): StageState =>
+  runAgain(stage, avoid, (task) => task.kind === 'finished' && executors.has(task.executor))
 
 /** Everything runs again, under new attempts: what it read has been chosen anew. */
-export const toBeginning = (stage: StageState): StageState => ({
-  ...stage,
-  tasks: stage.tasks.map((task): TaskState => ({
-    kind: 'pending',
-    attempt: lastAttempt(task) + 1,
-    avoid: new Set(),
-  })),
-})
+export const toBeginning = (stage: StageState, avoid = NONE): StageState =>
+  runAgain(stage, avoid, () => true)
 
 /**
  * Tasks that were running when their inputs went begin again, under a new attempt, so that late words of the old count
- * for nothing. Where a task failed before says nothing any more: what it failed at were its inputs.
+ * for nothing. Where and how often a task failed before says nothing any more: what it failed at were its inputs.
  */
-export function toRestarted(stage: StageState): StageState {
-  return {
-    ...stage,
-    tasks: stage.tasks.map((task): TaskState => {
-      if (task.kind === 'pending') return { ...task, avoid: new Set() }
-      if (task.kind !== 'running') return task
-      return { kind: 'pending', attempt: lastAttempt(task) + 1, avoid: new Set() }
-    }),
-  }
+export const toRestarted = (stage: StageState): StageState =>
+  runAgain(stage, NONE, ({ kind }) => kind === 'pending' || kind === 'running')
+
+/** These are pending, under an attempt that has not begun, with all their attempts to come. */
+function runAgain(
+  stage: StageState,
+  avoid: ReadonlySet<string>,
+  isAgain: (task: TaskState) => boolean,
+): StageState {
+  const countedFrom = [...stage.countedFrom]
+  const tasks = stage.tasks.map((task, index): TaskState => {
+    if (!isAgain(task)) return task
+    const attempt = task.kind === 'pending' ? task.attempt : lastAttempt(task) + 1
+    countedFrom[index] = attempt
+    return { kind: 'pending', attempt, avoid }
+  })
+  return { ...stage, tasks, countedFrom }
 }
 
 const taskAt = (stage: StageState, index: number): TaskState => {
