@@ -42,6 +42,27 @@ await inWorld(t, 'repeating ends with its budget or its signal', async (t, world
 
 await inWorld(
   t,
+  'a call that is not answered takes no more than what is left',
+  async (t, world) => {
+    const kv = world.connect({ fate: () => 'loseRequest' })
+    const elapsedOf = async (work: () => Promise<unknown>): Promise<number> => {
+      const began = world.clock.now()
+      await t.rejects(work())
+      return world.clock.now() - began
+    }
+    for (const budgetMs of [300, 1_700, COMMIT_BUDGET_MS]) {
+      const options = { ...world.on(kv), budgetMs }
+      const elapsed = [
+        await elapsedOf(() => repeatCommit(options, request)),
+        await elapsedOf(() => repeatRead(options, (call) => kv.get('/a', call))),
+      ]
+      for (const ms of elapsed) t.ok(ms <= budgetMs && ms > budgetMs / 3, `${ms} of ${budgetMs} ms`)
+    }
+  },
+)
+
+await inWorld(
+  t,
   'an abort after a lost reply says that the outcome is unknown',
   async (t, world) => {
     for (const fate of ['loseReply', 'loseRequest'] as const) {

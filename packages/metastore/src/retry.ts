@@ -1,11 +1,20 @@
 import { type Clock, isMutant } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import { type CommitRequest, type CommitResult, type Kv, KvError } from './kv.ts'
+import {
+  CALL_TIMEOUT_MS,
+  type CallOptions,
+  type CommitRequest,
+  type CommitResult,
+  type Kv,
+  KvError,
+} from './kv.ts'
 
 /** How long a guarded write is repeated before its outcome is called unknown; longer than an etcd election. */
 export const COMMIT_BUDGET_MS = 4500
 const PAUSE_MIN_MS = 20
 const PAUSE_MAX_MS = 300
+/** No call is made that would have less time. */
+const CALL_MIN_MS = 100
 
 export interface RetryOptions {
   readonly kv: Pick<Kv, 'commitIf'>
@@ -44,12 +53,12 @@ export async function repeatCommit(
     signal?.throwIfAborted()
     let failure: KvError
     try {
-      return { result: await kv.commitIf(request), ambiguous }
+      return { result: await kv.commitIf(request, callWithin(clock, end)), ambiguous }
     } catch (error) {
       if (!(error instanceof KvError)) throw error
       if (error.kind === 'unknownOutcome') ambiguous = true
       else if (error.kind !== 'unavailable') throw toSqlError(error, ambiguous)
-      if (clock.now() + pause > end || isMutant('no-commit-retry'))
+      if (clock.now() + pause + CALL_MIN_MS > end || isMutant('no-commit-retry'))
         throw toSqlError(error, ambiguous)
       failure = error
     }
@@ -61,6 +70,11 @@ export async function repeatCommit(
 
 const endOf = ({ clock, budgetMs = COMMIT_BUDGET_MS }: RetryOptions): number =>
   clock.now() + (isMutant('patient-metastore') ? Infinity : budgetMs)
+
+/** A call ends with the budget, if not before. */
+const callWithin = (clock: Clock, end: number): CallOptions => ({
+  timeoutMs: Math.min(CALL_TIMEOUT_MS, Math.max(CALL_MIN_MS, end - clock.now())),
+})
 
 /** Resolves early where the signal is aborted: what that means is the caller's to say. */
 async function sleepUnlessAborted(
@@ -75,17 +89,21 @@ async function sleepUnlessAborted(
   }
 }
 
-/** Repeats a read until it is answered or the budget is spent. */
-export async function repeatRead<T>(options: RetryOptions, read: () => Promise<T>): Promise<T> {
+/** Repeats a read until it is answered or the budget is spent; `read` passes on what its call may take. */
+export async function repeatRead<T>(
+  options: RetryOptions,
+  read: (call: CallOptions) => Promise<T>,
+): Promise<T> {
   const { clock, signal } = options
   const end = endOf(options)
   for (let pause = PAUSE_MIN_MS; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
     signal?.throwIfAborted()
     try {
-      return await read()
+      return await read(callWithin(clock, end))
     } catch (error) {
       if (!(error instanceof KvError)) throw error
-      if (error.kind !== 'unavailable' || clock.now() + pause > end) throw toSqlError(error, false)
+      const isOver = clock.now() + pause + CALL_MIN_MS > end
+      if (error.kind !== 'unavailable' || isOver) throw toSqlError(error, false)
     }
     await clock.sleep(pause, { signal })
   }

@@ -112,7 +112,7 @@ export class WriteLog {
   ): Promise<FoundOutcome | undefined> {
     const { kv, keys, clock } = this.#options
     const key = keys.statement(statementId)
-    const { item } = await repeatRead({ kv, clock, ...options }, () => kv.get(key))
+    const { item } = await repeatRead({ kv, clock, ...options }, (call) => kv.get(key, call))
     if (isMutant('no-outcome-check')) return undefined
     return item === undefined ? undefined : foundOutcome(item)
   }
@@ -298,12 +298,14 @@ export class WriteLog {
 
   /**
    * Says that a write will never be committed. True where that is so from now on; false where it was committed or its
-   * record is another one by now. `fence`: what its caller wants compared too, such as its epoch.
+   * record is another one by now. `fence`: what its caller wants compared too, such as its epoch. `budgetMs`: how long etcd
+   * is asked, where not for as long as for any write.
    */
   async abort(
     write: Pick<LoggedTransaction, 'modRevision'> & { readonly record: PendingWrite },
     reason: string,
     fence: readonly Compare[] = [],
+    options: { readonly budgetMs?: number | undefined } = {},
   ): Promise<boolean> {
     const { kv, keys, clock } = this.#options
     const { id, locations, own, startedAt } = write.record
@@ -312,7 +314,7 @@ export class WriteLog {
     const record = { kind: 'aborted' as const, id, ...directories, startedAt, reason }
     const value = encodeRecord(transactionRecord, record)
     const { result } = await repeatCommit(
-      { kv, clock },
+      { kv, clock, ...options },
       {
         compares: [{ kind: 'modRevision', key, equals: write.modRevision }, ...fence],
         success: [{ kind: 'put', key, value }],
@@ -326,7 +328,7 @@ export class WriteLog {
   async transaction(id: string): Promise<LoggedTransaction | undefined> {
     const { kv, keys, clock } = this.#options
     const key = keys.txn(id)
-    const { item } = await repeatRead({ kv, clock }, () => kv.get(key))
+    const { item } = await repeatRead({ kv, clock }, (call) => kv.get(key, call))
     if (item === undefined) return undefined
     return { record: decodeStored(transactionRecord, item), key, modRevision: item.modRevision }
   }

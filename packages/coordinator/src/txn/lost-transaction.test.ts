@@ -25,13 +25,13 @@ async function openWorld() {
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
   const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
   const at = (coordinator: string) => new Transactions({ runs, coordinator, clock, log })
-  return { catalog, runs, at, set, keys, kv, writeLog }
+  return { catalog, runs, at, set, keys, kv, writeLog, clock }
 }
 
 /** A transaction that drops a table, whose COMMIT nobody could tell the end of, and its session then. */
 async function unknownCommit(how: StoreMood) {
   const world = await openWorld()
-  const { runs, catalog, at, set } = world
+  const { runs, catalog, at, set, clock } = world
   const begun = contextOf('begin', { catalog: catalog.snapshot(), sender: 'x' })
   const here = at('c1')
   await here.run({ kind: 'begin' }, begun)
@@ -51,11 +51,13 @@ async function unknownCommit(how: StoreMood) {
   set(how)
   const leave = here.enter(session.id)
   const commit = contextOf('first-commit', { transaction, session })
+  const asked = clock.now()
   const error: unknown = await here.run({ kind: 'commit' }, commit).catch((e: unknown) => e)
+  const tookMs = clock.now() - asked
   leave()
   set('answers')
   const after = transaction?.inSession
-  return { ...world, here, error, session, after }
+  return { ...world, here, error, session, after, tookMs }
 }
 
 t.test(
@@ -63,6 +65,7 @@ t.test(
   async (t) => {
     const world = await unknownCommit('does, and is not heard')
     const { session, set } = world
+    t.ok(world.tookMs > 3_000 && world.tookMs <= 5_000, `told after ${world.tookMs} ms`)
     const transactions = world.at('c2')
     const current = transactions.find(session, 'x')
     const ask = () =>

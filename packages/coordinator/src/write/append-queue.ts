@@ -322,7 +322,7 @@ export class AppendQueue {
   async #settle({ write, group }: Begun, error: unknown): Promise<void> {
     const { writes, writeLog } = this.#options
     const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
-    const aborted = await writes.giveUp(write, String((error as Error).message))
+    const aborted = await writes.giveUp(write, String((error as Error).message), error)
     if (!isUnknown || aborted === 'unsettled') throw error
     if (aborted === 'aborted') {
       throw new SqlError('serialization_failure', 'the metastore did not answer in time', {

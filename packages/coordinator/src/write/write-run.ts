@@ -290,9 +290,11 @@ export class WriteRuns {
       const current: CommitEffect = effect
       effect = undefined
       switch (current) {
-        case 'abort':
-          on({ kind: 'abortEnded', how: await this.giveUp(write, reasonOf(state, failure)) })
+        case 'abort': {
+          const reason = reasonOf(state, failure)
+          on({ kind: 'abortEnded', how: await this.giveUp(write, reason, failure) })
           break
+        }
         case 'ask':
           done = await this.#outcomeOf(write, identity)
           on({ kind: 'outcomeRead', outcome: whose(done) })
@@ -314,12 +316,20 @@ export class WriteRuns {
     return { outcome, revision: outcome.revision, repeated: outcome.write !== write.record.id }
   }
 
-  /** Aborts a write, and then removes its files. Never rejects: what is left is done later, by whoever leads. */
-  async giveUp(write: BegunWrite, reason: string): Promise<'aborted' | 'gone' | 'unsettled'> {
+  /**
+   * Aborts a write, and then removes its files. Never rejects: what is left is done later, by whoever leads. `failure`: what
+   * the write ended with; where etcd did not answer for as long as a client waits, it is asked but once more.
+   */
+  async giveUp(
+    write: BegunWrite,
+    reason: string,
+    failure?: unknown,
+  ): Promise<'aborted' | 'gone' | 'unsettled'> {
     const { writeLog } = this.#options
     const { record } = write
+    const options = isUnanswered(failure) ? { budgetMs: SETTLE_BUDGET_MS } : {}
     return this.#giveUp(record.id, async () => {
-      if (await writeLog.abort(write, reason)) return record
+      if (await writeLog.abort(write, reason, [], options)) return record
       // Extended with an answer that was lost, it is not the one that is known here.
       return this.#abortFound(record.id, reason)
     })
@@ -373,6 +383,12 @@ const reasonOf = (state: CommitState, failure: unknown): string => {
   if (why === 'repeated') return 'its statement was done before'
   return failure instanceof Error ? failure.message : 'there was nothing to do'
 }
+
+/** After the 4.5 s of the commit: a client is told within 5 s. */
+const SETTLE_BUDGET_MS = 250
+
+const isUnanswered = (error: unknown): boolean =>
+  isUnknown(error) || (error instanceof SqlError && error.error === 'metastore_unavailable')
 
 const isUnknown = (error: unknown): boolean =>
   error instanceof SqlError && error.error === 'commit_outcome_unknown'
