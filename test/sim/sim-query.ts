@@ -157,7 +157,7 @@ export class SimServing {
       if (!(reason instanceof SqlError)) throw reason
       tell({ kind: 'failed', error: reason })
       if (reason.error === 'cannot_connect_now') this.#waitForClient()
-      else if (reason.error !== 'task_superseded') this.#giveUp()
+      else this.#end()
     }
     await this.#settle()
   }
@@ -167,8 +167,8 @@ export class SimServing {
     const { signal } = this.#controller
     await settleReceipt({
       ...{ clock, received: this.#received, signal },
-      isServed: () => this.#owns && !this.#isWaiting,
-      end: () => this.#giveUp(),
+      isServed: () => this.#isServed,
+      end: () => this.#end(),
     })
     if (!signal.aborted) this.#controller.abort(canceled('the statement has ended'))
   }
@@ -176,6 +176,16 @@ export class SimServing {
   get #owns(): boolean {
     const { records, queryId } = this.#options
     return this.#epoch !== undefined && records.get(queryId)?.serving === this
+  }
+
+  /** The client could still ask elsewhere for what is served to it here. */
+  get #isServed(): boolean {
+    return this.#owns && !this.#isWaiting
+  }
+
+  /** Its client has everything, or has been told of its failure; one that may come back finds it. */
+  #end(): void {
+    if (this.#isServed) this.#giveUp()
   }
 
   #waitForClient(): void {
