@@ -109,6 +109,8 @@ export class AppendQueue {
   /** As this queue's last commit has left it; the catalog may not show that yet. */
   #head: Versioned<TableRecord> | undefined
   #ahead: BegunWrite | undefined
+  /** Begun by the commit that is being decided; where nobody tells how that ended it may be there. */
+  #maybeAhead: string | undefined
   #stopIdling: () => void = () => undefined
 
   constructor(table: TableRecord, options: AppendQueueOptions) {
@@ -266,6 +268,7 @@ export class AppendQueue {
     const committedAt = clock.wall()
     const start = { id: newWriteId(), locations: [location], startedAt: committedAt }
     const ahead = writeLog.beginWith(start, owner)
+    this.#maybeAhead = start.id
     const forgotten = { before: head.record, staged, writeId, nowMs: committedAt }
     const decision = await decisions.decide({
       writes: [write],
@@ -279,6 +282,7 @@ export class AppendQueue {
       compares: [update.compare],
       operations: [update.put, ahead.operation, ...rememberForgotten(keys, forgotten)],
     })
+    this.#maybeAhead = undefined
     switch (decision.kind) {
       case 'committed': {
         const { revision } = decision
@@ -323,6 +327,8 @@ export class AppendQueue {
     const { writes, writeLog } = this.#options
     const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
     const aborted = await writes.giveUp(write, String((error as Error).message), error)
+    if (isUnknown && this.#maybeAhead !== undefined) writes.mayHaveBegun(this.#maybeAhead)
+    this.#maybeAhead = undefined
     if (!isUnknown || aborted === 'unsettled') throw error
     if (aborted === 'aborted') {
       throw new SqlError('serialization_failure', 'the metastore did not answer in time', {
