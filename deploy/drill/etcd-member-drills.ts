@@ -10,14 +10,23 @@ import {
 import { join } from 'node:path'
 import { differenceInEtcd } from '../local/etcd-calls.ts'
 import { pathsOf } from '../local/layout.ts'
-import type { Call } from './load.ts'
+import { type Call, isTableWrite } from './load.ts'
 import type { Drill, Round } from './round.ts'
 import { etcdLeader, MOVED_MS } from './strikes.ts'
 
 const WRITERS = ['append', 'append', 'transfer', 'transfer', 'small'] as const
 
-/** Drills of etcd's members under clients that write: they die in a row, and lose what they have on disk. */
+/** Drills of etcd's members under clients that write: they die in a row, are too few, and lose what they have on disk. */
 export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
+  {
+    name: 'etcd-quorum-lost-under-writes',
+    summary: 'two of three members of etcd hang while clients write: each is told within 5 s',
+    load: ['append', 'append', 'fill', 'fill', 'small'],
+    bounds: { stallMs: 5_000 },
+    run: loseQuorumUnderWrites,
+    allows: isToldOfQuorum,
+    mutant: { name: 'patient-metastore', fails: ['errors', 'stall'] },
+  },
   {
     name: 'etcd-leader-kills',
     summary: 'SIGKILL of the leader of etcd ten times in a row while clients write',
@@ -48,6 +57,33 @@ export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-member-replaced', fails: ['whole'] },
   },
 ]
+
+/** What writers may be told while etcd cannot answer: nothing was done, or nobody can tell yet. */
+function isToldOfQuorum({ error }: Call): boolean {
+  return error !== undefined && WITHOUT_QUORUM.has(error.error)
+}
+const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
+  'metastore_unavailable',
+  'commit_outcome_unknown',
+])
+
+/** Within so long each writer has ended what it did, or was told that it cannot be; the stall is counted by itself. */
+const ALL_TOLD_MS = 10_000
+
+async function loseQuorumUnderWrites(round: Round): Promise<void> {
+  const hung = round.options.prng.shuffle(await round.ids('etcd')).slice(1)
+  round.began(hung.join(' and '))
+  for (const id of hung) await round.signal(id, 'SIGSTOP')
+  try {
+    const writers = round.load.clients.filter(({ kind }) => isTableWrite(kind))
+    await round.until('errors', round.bound(ALL_TOLD_MS), () => {
+      const waiting = writers.find(({ calls }) => !calls.some(isToldOfQuorum))
+      return waiting === undefined ? undefined : `${waiting.name} was neither served nor refused`
+    })
+  } finally {
+    for (const id of hung) await round.signal(id, 'SIGCONT')
+  }
+}
 
 const KILLS = 10
 
