@@ -21,6 +21,7 @@ export const SCHEDULE_REGRESSIONS: Readonly<Record<number, string>> = {
   5563: 'failures at segments that were made again used up the attempts of who read them',
   6661: 'what one executor did not reach was made again now at one of two that it did not reach, now at the other',
   7827: 'a cancel between the last row and its receipt left the record and segments behind',
+  70181: 'a pull that had only looked for its segment began a copy after its query was forgotten',
   20974:
     'a simulated coordinator that woke when its client had gone elsewhere ended what the client was about to ask for',
 }

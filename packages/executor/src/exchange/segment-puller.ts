@@ -78,7 +78,10 @@ export class SegmentPuller {
         options.signal.throwIfAborted()
         found.set(
           item.segment,
-          await unlessAborted(this.#locate(queryId, item.segment, spillLimitBytes), options.signal),
+          await unlessAborted(
+            this.#locate(queryId, item.segment, { ...options, spillLimitBytes }),
+            options.signal,
+          ),
         )
       }
     }
@@ -101,10 +104,12 @@ export class SegmentPuller {
   async #locate(
     queryId: string,
     segment: Segment,
-    spillLimitBytes: number,
+    { signal, spillLimitBytes }: { readonly signal: AbortSignal; readonly spillLimitBytes: number },
   ): Promise<{ readonly path: string; readonly bytes: number }> {
     const direct = await this.#directPath(segment)
     if (direct !== undefined) return { path: direct, bytes: 0 }
+    // The query may be forgotten by now, and nobody would remove a copy that is begun after that.
+    signal.throwIfAborted()
     const copies = this.#copiesOf(queryId)
     while (copies.paths.has(segment.path)) {
       const known = await this.#knownCopy(copies, segment)
