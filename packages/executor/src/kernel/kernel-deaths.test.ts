@@ -30,8 +30,10 @@ t.test('a task that runs alone has a kernel of its own, and no other with it', a
   for (const pid of world.kernels.pids) process.kill(pid, 'SIGKILL')
   t.match((await shared.outcome).error, { error: 'kernel_crashed' })
   alone.task.cancel()
-  const { error, progress } = await alone.outcome
-  t.match(error, { error: 'query_canceled' }, 'it went on until it was told to stop')
-  t.ok(progress.length > 0)
+  t.match(
+    (await alone.outcome).error,
+    { error: 'query_canceled' },
+    'it went on until it was told to stop',
+  )
   t.equal((await world.run('SELECT 1 AS a', { alone: true })).error, undefined)
 })

@@ -256,7 +256,7 @@ t.test('a draining executor takes no new task and waits for its queries', async 
   await coordinator.heard(ref, 'taskProgress')
   const drained = executor.drain()
   const refused = await coordinator.run(resultTask('SELECT 1', { queryId: 'q2' }))
-  t.match(refused.error, { error: 'executor_lost', message: /draining/ })
+  t.match(refused.error, { error: 'cannot_connect_now', message: /draining/ })
   t.equal((await running).finished?.rows, 1)
   coordinator.send({ kind: 'releaseQuery', epoch: 1, queryId: 'q1' })
   await drained
