@@ -17,7 +17,11 @@ const STAGES: readonly (readonly EdgeKind[])[] = [
   ['ww', 'wr', 'rw', 'session'],
   ['ww', 'wr', 'rw', 'session', 'token'],
 ]
-const REALTIME: readonly EdgeKind[] = ['ww', 'wr', 'rw', 'session', 'token', 'realtime']
+/**
+ * Without tokens: that one has a lower revision than another which ended before says nothing, as revisions also count what
+ * changes no table. Whoever is told a revision is told it by somebody who ended before.
+ */
+const REALTIME: readonly EdgeKind[] = ['ww', 'wr', 'rw', 'session', 'realtime']
 
 /**
  * Which transactions of a history cannot have been as the level says, in the manner of Elle: the order of writes and what

@@ -12,7 +12,6 @@ import {
 import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
 import type { TableChange } from '../write/change.ts'
 import type { StatementIdentity } from '../write/committer.ts'
-import { removeAttempts, removeUncommitted } from '../write/staging.ts'
 import type { Done, Executed, StagedRequest, StagedWrite, WriteRuns } from '../write/write-run.ts'
 import {
   type DoneStep,
@@ -307,15 +306,17 @@ export class Transaction {
 
   /** Removes what attempts have left that came to nothing. */
   async #tidy(steps: readonly Step[]): Promise<void> {
+    const { files } = this.#options.runs
     try {
       for (const step of steps) {
         if (step.kind !== 'update' || step.attempts < 2) continue
-        await removeAttempts(step.change.base.location, step.writeId, step.attempts - 1)
+        await files.removeAttempts(step.change.base.location, step.writeId, step.attempts - 1)
       }
       for (const { writeId, request, ran } of this.#queries) {
         if (!ran.repeated) continue
         const paths = ran.files.map((file) => file.path)
-        for (const location of request.locations) await removeUncommitted(location, writeId, paths)
+        for (const location of request.locations)
+          await files.removeUncommitted(location, writeId, paths)
       }
     } catch (error) {
       this.#options.runs.log.warn('stagedFilesNotRemoved', { write: this.id, error })

@@ -63,3 +63,25 @@ async function namesIn(directory: string): Promise<readonly string[]> {
     throw error
   }
 }
+
+/** Removes all files of an aborted write; a directory that is the write's own goes as a whole. */
+export async function removeAll(write: {
+  readonly id: string
+  readonly locations: readonly string[]
+  readonly own?: readonly string[] | undefined
+}): Promise<void> {
+  for (const location of write.locations) {
+    const isOwn = basename(location).includes(write.id) || write.own?.includes(location) === true
+    if (isOwn) await rm(location, { recursive: true, force: true })
+    else await removeStaged(location, write.id)
+  }
+}
+
+/** What becomes of files that came to nothing. A simulation has none. */
+export interface StagedFiles {
+  readonly removeAll: typeof removeAll
+  readonly removeUncommitted: typeof removeUncommitted
+  readonly removeAttempts: typeof removeAttempts
+}
+
+export const STAGED_FILES: StagedFiles = { removeAll, removeUncommitted, removeAttempts }

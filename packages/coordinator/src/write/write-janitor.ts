@@ -12,7 +12,8 @@ import type {
   WriteLog,
 } from '@nyala/metastore'
 import { Rounds } from '../failover/rounds.ts'
-import { removeFiles, type WriteRuns } from './write-run.ts'
+import { removeAll } from './staging.ts'
+import type { WriteRuns } from './write-run.ts'
 
 /** How often the records are looked at. */
 const SWEEP_MS = 5_000
@@ -228,12 +229,12 @@ export class WriteJanitor {
       case 'abort':
         if (await writeLog.abort(effect.write, 'its coordinator is gone', fence)) {
           failpoint('janitor.removing')
-          await removeFiles(effect.write.record)
+          await removeAll(effect.write.record)
         }
         return
       case 'clean':
         failpoint('janitor.removing')
-        await removeFiles(effect.write.record)
+        await removeAll(effect.write.record)
         failpoint('janitor.forgetting')
         await writeLog.forget(effect.write, fence)
         return

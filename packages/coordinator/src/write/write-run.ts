@@ -1,5 +1,3 @@
-import { basename } from 'node:path'
-import { rm } from 'node:fs/promises'
 import { assert, type Clock, failpoint, type Log, unreachable } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { TableFile } from '@nyala/executor/protocol'
@@ -37,7 +35,7 @@ import {
   type StatementIdentity,
 } from './committer.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { removeAttempts, removeStaged, removeUncommitted } from './staging.ts'
+import { type StagedFiles, STAGED_FILES } from './staging.ts'
 import { newWriteId } from './write-ids.ts'
 
 export interface WriteRunsOptions {
@@ -49,6 +47,8 @@ export interface WriteRunsOptions {
   readonly owner: Owner
   /** Directory that managed tables lie in, unless their database says another. */
   readonly warehouse: string
+  /** What removes files that came to nothing; default: from disk. */
+  readonly files?: StagedFiles | undefined
 }
 
 /** What a write asks of its statement. */
@@ -122,6 +122,10 @@ export class WriteRuns {
 
   get warehouse(): string {
     return this.#options.warehouse
+  }
+
+  get files(): StagedFiles {
+    return this.#options.files ?? STAGED_FILES
   }
 
   get clock(): Clock {
@@ -209,10 +213,10 @@ export class WriteRuns {
     const { id, locations } = record
     try {
       for (const location of locations) {
-        if (attempts > 1) await removeAttempts(location, id, attempts - 1)
+        if (attempts > 1) await this.files.removeAttempts(location, id, attempts - 1)
         if (query?.repeated !== true) continue
         const paths = query.files.map((file) => file.path)
-        await removeUncommitted(location, id, paths)
+        await this.files.removeUncommitted(location, id, paths)
       }
     } catch (error) {
       this.#options.log.warn('stagedFilesNotRemoved', { write: record.id, error })
@@ -359,7 +363,7 @@ export class WriteRuns {
     if (aborted === undefined) return 'gone'
     failpoint('write.aborted')
     try {
-      await removeFiles(aborted)
+      await this.files.removeAll(aborted)
     } catch (error) {
       log.warn('stagedFilesNotRemoved', { write: id, error })
     }
@@ -407,19 +411,6 @@ function endOf<T>(state: CommitState, done: T | undefined, failure: unknown): T 
   if (state.how === 'failed' || state.how === 'unknown') throw failure
   assert(done !== undefined, 'what has not failed has an end')
   return done
-}
-
-/** Removes all files of an aborted write; a directory that is the write's own goes as a whole. */
-export async function removeFiles(write: {
-  readonly id: string
-  readonly locations: readonly string[]
-  readonly own?: readonly string[] | undefined
-}): Promise<void> {
-  for (const location of write.locations) {
-    const isOwn = basename(location).includes(write.id) || write.own?.includes(location) === true
-    if (isOwn) await rm(location, { recursive: true, force: true })
-    else await removeStaged(location, write.id)
-  }
 }
 
 class Attempt implements StagedWrite {

@@ -14,6 +14,7 @@ import type { StagedHead, TableChange } from '../../write/change.ts'
 import { Committer } from '../../write/committer.ts'
 import { SharedDecisions } from '../../write/shared-decisions.ts'
 import { faultsOf, tableIn, tableOf } from '../../write/testing/simulated-world.ts'
+import type { StagedFiles } from '../../write/staging.ts'
 import { WriteRuns } from '../../write/write-run.ts'
 import { Transactions } from '../transactions.ts'
 import { mutantKv } from './mutant-kv.ts'
@@ -62,6 +63,13 @@ interface Process {
   readonly runs: WriteRuns
   readonly transactions: Transactions
   isDead: boolean
+}
+
+/** Disks answer when they like; what is the simulation's has to come in its order. */
+const NO_FILES: StagedFiles = {
+  removeAll: () => Promise.resolve(),
+  removeUncommitted: () => Promise.resolve(),
+  removeAttempts: () => Promise.resolve(),
 }
 
 /** A transaction as its client knows it. */
@@ -173,7 +181,8 @@ export class TransactionSimulation {
       liveFiles,
     })
     const owner = { id: name as MemberId, startedAt: 1 }
-    const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
+    const parts = { writeLog, committer, keys, clock, log, owner }
+    const runs = new WriteRuns({ ...parts, warehouse: '/', files: NO_FILES })
     const transactions = new Transactions({
       ...{ runs, coordinator: name, clock, log },
       newId: () => `w${this.#begun++}-`,
@@ -292,10 +301,12 @@ export class TransactionSimulation {
       const process = ask === 0 ? first : this.#anyProcess()
       // A client that hears nothing asks elsewhere, while the first may still be at it.
       const isCut = this.#prng.chance(0.25)
-      const answer = this.#ask(told, process, sender)
+      const client = { listens: true }
+      const answer = this.#ask(told, process, { sender, client })
       if (isCut) {
         void answer.catch(() => undefined)
         await this.#clock.sleep(this.#prng.below(1_000))
+        client.listens = false
         told.answer = 'unknown'
         continue
       }
@@ -308,7 +319,10 @@ export class TransactionSimulation {
   async #ask(
     told: Told,
     process: Process,
-    sender: string,
+    {
+      sender,
+      client,
+    }: { readonly sender: string; readonly client?: { readonly listens: boolean } | undefined },
   ): Promise<'committed' | 'failed' | 'unknown'> {
     const { session } = told
     if (session === undefined) throw new Error('only what has begun is committed')
@@ -320,7 +334,8 @@ export class TransactionSimulation {
       const { command, revision = 0 } = outcome
       this.#tell(`${told.id}: ${command} at ${process.name}`)
       if (command === 'COMMIT') await this.#checkRevision(told, revision)
-      told.revision = Math.max(told.revision, revision)
+      // What comes when nobody listens any more has been told to nobody.
+      if (client?.listens !== false) told.revision = Math.max(told.revision, revision)
       return command === 'COMMIT' ? 'committed' : 'failed'
     } catch (error) {
       if (!(error instanceof SqlError)) throw error
@@ -392,7 +407,7 @@ export class TransactionSimulation {
   async #settle(): Promise<void> {
     for (const told of this.#told) {
       if (told.answer !== 'unknown') continue
-      const answer = await this.#ask(told, this.#anyProcess(), 'asks once more')
+      const answer = await this.#ask(told, this.#anyProcess(), { sender: 'asks once more' })
       if (answer === 'unknown') this.#violations.push(`${told.id} cannot be told how it ended`)
       told.answer = answer
     }
