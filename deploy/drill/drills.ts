@@ -17,6 +17,7 @@ import {
   etcdLeader,
   follower,
   MOVED_MS,
+  noticed,
   seesCoordinatorGo,
   seesExecutorGo,
   streaming,
@@ -84,6 +85,8 @@ export const DRILLS: readonly Drill[] = [
     run: async (round) => {
       const victim = await busyExecutor(round)
       await round.strike(victim, 'SIGSTOP')
+      // Its tasks may be begun again elsewhere before that.
+      await noticed(round, victim)
       await round.loadRecovered()
       await round.signal(victim, 'SIGCONT')
     },

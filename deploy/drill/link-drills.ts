@@ -5,6 +5,7 @@ import {
   busyExecutor,
   follower,
   MOVED_MS,
+  noticed,
   seesCoordinatorGo,
   seesExecutorGo,
   streaming,
@@ -325,15 +326,6 @@ async function cutExecutor(round: Round, dialled: Fault, accepted: Fault): Promi
   await noticed(round, victim)
   await round.loadRecovered()
   await round.links.set([])
-}
-
-/** Whoever has nothing to do there would recover without: it must be seen all the same. */
-function noticed(round: Round, victim: string): Promise<void> {
-  return round.until('detected', round.bound(MOVED_MS), () =>
-    round.logged().some((line) => seesExecutorGo(line, victim))
-      ? undefined
-      : `nobody has noticed that ${victim} is cut off`,
-  )
 }
 
 function streamsGoOn(round: Round): Promise<void> {

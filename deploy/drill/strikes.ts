@@ -13,6 +13,15 @@ export function seesCoordinatorGo({ event, fields }: LogLine, victim: string): b
   return event === 'peerLinkClosed' && fields['peer'] === victim
 }
 
+/** Whoever has nothing to do there would recover without: it must be seen all the same. */
+export function noticed(round: Round, victim: string): Promise<void> {
+  return round.until('detected', round.bound(MOVED_MS), () =>
+    round.logged().some((line) => seesExecutorGo(line, victim))
+      ? undefined
+      : `nobody has noticed that ${victim} is gone`,
+  )
+}
+
 /** A coordinator that does not lead, so that only one thing happens. */
 export async function follower(round: Round): Promise<string> {
   const leader = await round.leader()
