@@ -1,9 +1,7 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Database, type QueryStream, SqlError } from '@nyala/client'
-import type { Failpoint } from '@nyala/client/base'
-import { failpointLine } from '@nyala/metastore'
 import { STREAM_SQL } from './facts.ts'
 import { leftOfQueries } from './leftovers.ts'
+import { armed } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
 import { MOVED_MS } from './strikes.ts'
 import { statusAt } from './target.ts'
@@ -58,7 +56,7 @@ async function cancelAtMoments(round: Round): Promise<void> {
 }
 
 async function whilePlanned(round: Round, { home }: Places): Promise<void> {
-  const struck = arm(round, 'query.planning', home)
+  const struck = armed(round, 'query.planning', { what: 'stop', only: home })
   await using query = await Cancellable.ask(round, home, { sql: LONG_SQL })
   await struck()
   await query.cancel()
@@ -156,23 +154,6 @@ async function client(round: Round, id: string, set = {}): Promise<Database> {
   const { database } = round.options
   const address = (await round.process(id))?.address ?? ''
   return connect({ endpoints: [address], database, set: { ...set } })
-}
-
-/** Stops a member when it next comes to a failpoint; what is returned waits until it has. */
-function arm(round: Round, name: Failpoint, only: string): () => Promise<void> {
-  const file = round.options.failpointFile
-  if (file === undefined) throw new Error('the drill has no failpoints')
-  writeFileSync(file, failpointLine(name, 'stop', only))
-  return async () => {
-    try {
-      await round.until('errors', round.bound(MOVED_MS), () =>
-        existsSync(file) ? `${only} did not come to ${name}` : undefined,
-      )
-    } finally {
-      rmSync(file, { force: true })
-      rmSync(`${file}.${only}`, { force: true })
-    }
-  }
 }
 
 const released = (round: Round, what: string): Promise<void> =>

@@ -101,9 +101,8 @@ async function attachedWrong(
 ): Promise<string | undefined> {
   const tally = new StreamTally(facts.stream.idMax)
   try {
-    for await (const { length, columns } of db.attach(query).columnBatches()) {
-      const [ids, bodies] = columns
-      for (let i = 0; i < length; i++) tally.add(Number(ids?.[i]), String(bodies?.[i]))
+    for await (const batch of db.attach(query).columnBatches()) {
+      tally.addBatch(batch)
     }
   } catch (error) {
     if (!(error instanceof SqlError)) throw error

@@ -21,6 +21,7 @@ import {
   seesCoordinatorGo,
   seesExecutorGo,
   streaming,
+  withoutQuorum,
 } from './strikes.ts'
 import { statusAt } from './target.ts'
 import { WAREHOUSE_DRILLS } from './warehouse-drills.ts'
@@ -316,18 +317,13 @@ async function rollingRestart(round: Round): Promise<void> {
 const RESTART_MS = 30_000
 
 async function loseQuorum(round: Round): Promise<void> {
-  const hung = round.options.prng.shuffle(await round.ids('etcd')).slice(1)
-  round.began(hung.join(' and '))
-  for (const id of hung) await round.signal(id, 'SIGSTOP')
-  try {
-    const writers = round.load.clients.filter(({ kind }) => kind === 'write')
-    const hasFailed = ({ error }: Call): boolean => error !== undefined
-    await round.until('errors', round.bound(WRITE_GIVEN_UP_MS), () =>
+  const writers = round.load.clients.filter(({ kind }) => kind === 'write')
+  const hasFailed = ({ error }: Call): boolean => error !== undefined
+  await withoutQuorum(round, () =>
+    round.until('errors', round.bound(WRITE_GIVEN_UP_MS), () =>
       writers.every(({ calls }) => calls.some(hasFailed))
         ? undefined
         : 'a write was neither done nor refused',
-    )
-  } finally {
-    for (const id of hung) await round.signal(id, 'SIGCONT')
-  }
+    ),
+  )
 }

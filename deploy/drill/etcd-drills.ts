@@ -7,8 +7,7 @@ import { struckAt } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
 import { follower, gone, MOVED_MS } from './strikes.ts'
 import type { Target } from './target.ts'
-
-const WRITERS = ['append', 'append', 'transfer', 'transfer', 'small'] as const
+import { WRITERS } from './write-drills.ts'
 
 /** Drills of etcd beyond the loss of one member: what it forgets, has no room for, and loses. */
 export const ETCD_DRILLS: readonly Drill[] = [

@@ -12,9 +12,8 @@ import { differenceInEtcd } from '../local/etcd-calls.ts'
 import { pathsOf } from '../local/layout.ts'
 import { type Call, isTableWrite } from './load.ts'
 import type { Drill, Round } from './round.ts'
-import { etcdLeader, MOVED_MS } from './strikes.ts'
-
-const WRITERS = ['append', 'append', 'transfer', 'transfer', 'small'] as const
+import { clientsGoOn, etcdLeader, MOVED_MS, withoutQuorum } from './strikes.ts'
+import { WRITERS } from './write-drills.ts'
 
 /** Drills of etcd's members under clients that write: they die in a row, are too few, and lose what they have on disk. */
 export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
@@ -71,25 +70,20 @@ const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
 const ALL_TOLD_MS = 10_000
 
 async function loseQuorumUnderWrites(round: Round): Promise<void> {
-  const hung = round.options.prng.shuffle(await round.ids('etcd')).slice(1)
-  round.began(hung.join(' and '))
-  for (const id of hung) await round.signal(id, 'SIGSTOP')
-  try {
-    const writers = round.load.clients.filter(({ kind }) => isTableWrite(kind))
-    await round.until('errors', round.bound(ALL_TOLD_MS), () => {
+  const writers = round.load.clients.filter(({ kind }) => isTableWrite(kind))
+  await withoutQuorum(round, () =>
+    round.until('errors', round.bound(ALL_TOLD_MS), () => {
       const waiting = writers.find(({ calls }) => !calls.some(isToldOfQuorum))
       return waiting === undefined ? undefined : `${waiting.name} was neither served nor refused`
-    })
-  } finally {
-    for (const id of hung) await round.signal(id, 'SIGCONT')
-  }
+    }),
+  )
 }
 
 const KILLS = 10
 
 /** Each time the clients write again, and the member is back: a majority is there at any time. */
 async function killLeaders(round: Round): Promise<void> {
-  const executors = await processesOf(round, 'executor')
+  const executors = await executorsOf(round)
   for (let kill = 1; kill <= KILLS; kill++) {
     const victim = await etcdLeader(round)
     if (kill === 1) await round.strike(victim, 'SIGKILL')
@@ -98,27 +92,16 @@ async function killLeaders(round: Round): Promise<void> {
     await round.whole()
   }
   const givenUp = round.logged().find(({ event }) => event === 'executorLinkClosed')
-  const after = await processesOf(round, 'executor')
+  const after = await executorsOf(round)
   await round.until('whole', 0, () => {
     if (givenUp !== undefined) return `${givenUp.member} gave an executor up`
     return after === executors ? undefined : `executors were ${executors}, and are ${after}`
   })
 }
 
-async function processesOf(round: Round, role: 'executor'): Promise<string> {
-  const processes = await round.options.target.processes()
-  const those = processes.filter((one) => one.role === role)
-  return those.map(({ id, pid }) => `${id} of pid ${pid}`).join(', ')
-}
-
-/** Every client does something well that it begins from now on. */
-function clientsGoOn(round: Round): Promise<void> {
-  const sinceMs = round.options.clock.now()
-  const isWell = (call: Call): boolean => call.error === undefined && call.startedMs > sinceMs
-  return round.until('stall', round.bound(MOVED_MS), () => {
-    const waiting = round.load.clients.find(({ calls }) => !calls.some(isWell))
-    return waiting === undefined ? undefined : `${waiting.name} did nothing well since`
-  })
+async function executorsOf(round: Round): Promise<string> {
+  const executors = await round.processes('executor')
+  return executors.map(({ id, pid }) => `${id} of pid ${pid}`).join(', ')
 }
 
 /** Does something to what a member of etcd has on disk while it cannot notice, and kills it. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
+import type { ColumnBatch } from '@nyala/client'
 import { generateSample, type Sample } from '../sample/generate.ts'
 
 /** Large enough that a result outgrows every buffer on its way, small enough to be made in seconds. */
@@ -114,6 +115,12 @@ export class StreamTally {
   /** With `idMax` it tells which rows have come; without, it only counts. */
   constructor(idMax?: number) {
     if (idMax !== undefined) this.#seen = new Uint8Array(idMax + 1)
+  }
+
+  /** A batch of a stream of it. */
+  addBatch({ length, columns }: ColumnBatch): void {
+    const [ids, bodies] = columns
+    for (let i = 0; i < length; i++) this.add(Number(ids?.[i]), String(bodies?.[i]))
   }
 
   add(id: number, body: string): void {

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { Herd, type HerdConnect, type HerdResult } from './herd.ts'
+import { peakBytes } from './kernels.ts'
 import type { Drill, Round } from './round.ts'
 import { follower } from './strikes.ts'
 
@@ -107,20 +107,9 @@ async function areSpread(round: Round, connects: readonly HerdConnect[]): Promis
 
 /** Which coordinator had more memory than it may, at any time since it was started. */
 async function outgrown(round: Round): Promise<string | undefined> {
-  for (const { id, role, pid } of await round.options.target.processes()) {
-    if (role !== 'coordinator') continue
+  for (const { id, pid } of await round.processes('coordinator')) {
     const bytes = peakBytes(pid)
     if (bytes > COORDINATOR_BYTES_MAX) return `${id} had ${Math.round(bytes / 2 ** 20)} MiB`
   }
   return undefined
-}
-
-/** The most resident memory that a process has had, where the system tells (Linux). */
-function peakBytes(pid: number): number {
-  try {
-    const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
-    return Number(peak?.[1] ?? 0) * 1024
-  } catch {
-    return 0
-  }
 }

@@ -28,9 +28,14 @@ export function sendSignals(pids: readonly number[], signal: NodeJS.Signals): vo
 }
 
 /** Memory of a process; 0 where it has ended. */
-export function residentBytes(pid: number): number {
+export const residentBytes = (pid: number): number => memoryOf(pid, /^VmRSS:\s+(\d+) kB/m)
+
+/** The most that it has had; 0 where it has ended. */
+export const peakBytes = (pid: number): number => memoryOf(pid, /^VmHWM:\s+(\d+) kB/m)
+
+function memoryOf(pid: number, line: RegExp): number {
   try {
-    const found = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    const found = line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
     return Number(found?.[1] ?? 0) * 1024
   } catch (error) {
     if (isGone(error)) return 0

@@ -321,10 +321,9 @@ export class LoadClient {
     const { facts, gate, clock, name } = this.#options
     const tally = new StreamTally(facts.stream.idMax)
     this.#lastMs = clock.now()
-    for await (const { length, columns } of this.#database.stream(STREAM_SQL).columnBatches()) {
+    for await (const batch of this.#database.stream(STREAM_SQL).columnBatches()) {
       this.#noteBatch()
-      const [ids, bodies] = columns
-      for (let i = 0; i < length; i++) tally.add(Number(ids?.[i]), String(bodies?.[i]))
+      tally.addBatch(batch)
       await gate.pass(name)
       this.#lastMs = clock.now()
     }

@@ -58,21 +58,33 @@ export async function struckAt(
     readonly what?: 'kill' | 'stop'
   },
 ): Promise<string> {
-  const file = round.options.failpointFile
-  if (file === undefined) throw new Error('the drill has no failpoints')
   const { isFirst, what = 'kill' } = how
   if (isFirst) round.began(name)
-  writeFileSync(file, failpointLine(name, what))
+  return armed(round, name, { what })()
+}
+
+/** Arms a failpoint, for one member or whoever comes first; what is returned waits until somebody was struck, and says who. */
+export function armed(
+  round: Round,
+  name: Failpoint,
+  { what, only }: { readonly what: 'kill' | 'stop'; readonly only?: string },
+): () => Promise<string> {
+  const file = round.options.failpointFile
+  if (file === undefined) throw new Error('the drill has no failpoints')
+  writeFileSync(file, failpointLine(name, what, only))
+  const unmet = only === undefined ? `nobody came to ${name}` : `${only} did not come to ${name}`
   const struck = (): string | undefined =>
     readdirSync(dirname(file)).find((one) => one.startsWith(`${basename(file)}.`))
-  try {
-    await round.until('errors', round.bound(MOVED_MS), () =>
-      existsSync(file) ? `nobody came to ${name}` : undefined,
-    )
-    return (struck() ?? '').slice(basename(file).length + 1)
-  } finally {
-    // The next to come there is not meant.
-    const names = readdirSync(dirname(file)).filter((one) => one.startsWith(basename(file)))
-    for (const one of names) rmSync(join(dirname(file), one))
+  return async () => {
+    try {
+      await round.until('errors', round.bound(MOVED_MS), () =>
+        existsSync(file) ? unmet : undefined,
+      )
+      return (struck() ?? '').slice(basename(file).length + 1)
+    } finally {
+      // The next to come there is not meant.
+      const names = readdirSync(dirname(file)).filter((one) => one.startsWith(basename(file)))
+      for (const one of names) rmSync(join(dirname(file), one))
+    }
   }
 }

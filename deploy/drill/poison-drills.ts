@@ -116,10 +116,8 @@ async function expectShortage(round: Round, db: Database, sql: string): Promise<
   )
 }
 
-async function executorPids(round: Round): Promise<readonly number[]> {
-  const processes = await round.options.target.processes()
-  return processes.filter(({ role }) => role === 'executor').map(({ pid }) => pid)
-}
+const executorPids = async (round: Round): Promise<readonly number[]> =>
+  (await round.processes('executor')).map(({ pid }) => pid)
 
 /** Tells of the memory of every kernel, over and over until it is stopped. */
 function watchKernels(

@@ -102,9 +102,8 @@ async function readFirst(db: Database): Promise<Held> {
 async function readSlowly(db: Database, round: Round): Promise<StreamTally | SqlError> {
   const tally = new StreamTally(round.options.facts.stream.idMax)
   try {
-    for await (const { length, columns } of db.stream(STREAM_SQL).columnBatches()) {
-      const [ids, bodies] = columns
-      for (let i = 0; i < length; i++) tally.add(Number(ids?.[i]), String(bodies?.[i]))
+    for await (const batch of db.stream(STREAM_SQL).columnBatches()) {
+      tally.addBatch(batch)
       await round.options.clock.sleep(SLOW_READ_MS)
     }
     return tally

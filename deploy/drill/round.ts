@@ -231,9 +231,12 @@ export class Round {
     return (await this.options.target.processes()).find((one) => one.id === id)
   }
 
+  async processes(role: RunningProcess['role']): Promise<readonly RunningProcess[]> {
+    return (await this.options.target.processes()).filter((one) => one.role === role)
+  }
+
   async ids(role: RunningProcess['role']): Promise<readonly string[]> {
-    const processes = await this.options.target.processes()
-    return processes.filter((one) => one.role === role).map((one) => one.id)
+    return (await this.processes(role)).map(({ id }) => id)
   }
 
   async leader(): Promise<string> {

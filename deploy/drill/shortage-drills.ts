@@ -64,7 +64,7 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'divided'],
     bounds: { stallMs: 3_000 },
     cannotRun: unlessRoot,
-    run: fillExchange,
+    run: (round) => fillUp(round, 'exchange'),
     mutant: { name: 'no-room-elsewhere', fails: ['errors'] },
   },
   {
@@ -73,7 +73,7 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     load: ['small', 'spill', 'spill'],
     bounds: { stallMs: 3_000 },
     cannotRun: unlessRoot,
-    run: fillSpill,
+    run: (round) => fillUp(round, 'spill'),
     mutant: { name: 'no-room-elsewhere', fails: ['errors'] },
   },
   {
@@ -122,32 +122,15 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
   },
 ]
 
-/** Puts a file system without room where a victim keeps its segments, until queries that shuffle have gone elsewhere. */
-async function fillExchange(round: Round): Promise<void> {
-  const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
-  const directory = join(pathsOf(round.options.target.dir).data, 'exchange', victim)
-  round.began(victim)
-  const unmount = await mountTmpfs(directory, FULL_BYTES)
-  try {
-    await round.until('errors', round.bound(MOVED_MS), () =>
-      round.logged().some(({ fields }) => fields['error'] === 'disk_full')
-        ? undefined
-        : `no task ran into the end of the room of ${victim}`,
-    )
-    await round.loadRecovered()
-  } finally {
-    await unmount()
-  }
-}
+/** Where an executor keeps segments, or what its kernels spill. */
+const directoryOf = (round: Round, part: 'exchange' | 'spill', executor: string): string =>
+  join(pathsOf(round.options.target.dir).data, part, executor)
 
-const spillOf = (round: Round, executor: string): string =>
-  join(pathsOf(round.options.target.dir).data, 'spill', executor)
-
-/** The same for what kernels spill. */
-async function fillSpill(round: Round): Promise<void> {
+/** Puts a file system without room there at one of the executors, until queries have gone elsewhere. */
+async function fillUp(round: Round, part: 'exchange' | 'spill'): Promise<void> {
   const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
   round.began(victim)
-  const unmount = await mountTmpfs(spillOf(round, victim), FULL_BYTES)
+  const unmount = await mountTmpfs(directoryOf(round, part, victim), FULL_BYTES)
   try {
     await untilLogged(round, 'disk_full')
     await round.loadRecovered()
@@ -162,7 +145,7 @@ async function fillAllSpills(round: Round): Promise<void> {
   round.began('')
   try {
     for (const id of await round.ids('executor')) {
-      unmounts.push(await mountTmpfs(spillOf(round, id), FULL_BYTES))
+      unmounts.push(await mountTmpfs(directoryOf(round, 'spill', id), FULL_BYTES))
     }
     await round.until('errors', round.bound(MOVED_MS), () => {
       const refused = round.load.calls.some(({ error }) => error?.error === 'disk_full')
@@ -186,7 +169,7 @@ async function othersRecovered(round: Round): Promise<void> {
 /** A file is where the directory was: nothing can be made in it. */
 async function loseSpill(round: Round): Promise<void> {
   const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
-  const directory = spillOf(round, victim)
+  const directory = directoryOf(round, 'spill', victim)
   round.began(victim)
   renameSync(directory, `${directory}-lost`)
   writeFileSync(directory, '')

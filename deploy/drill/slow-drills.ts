@@ -1,6 +1,6 @@
 import { childrenOf, sendSignals } from './kernels.ts'
 import type { Drill, Round } from './round.ts'
-import { busyExecutor, MOVED_MS, seesExecutorGo } from './strikes.ts'
+import { busyExecutor, clientsGoOn, MOVED_MS, seesExecutorGo } from './strikes.ts'
 import type { LogLine } from './target.ts'
 
 /** Of each half second: nine tenths asleep, and awake often enough to answer pings. */
@@ -60,22 +60,11 @@ async function slowDown(round: Round): Promise<void> {
         ? undefined
         : `nobody was quicker than ${victim}`,
     )
-    await moreCalls(round)
+    await clientsGoOn(round)
   } finally {
     isOver.abort()
     await slowness
   }
-}
-
-/** Of each client one that begins now. */
-async function moreCalls(round: Round): Promise<void> {
-  const nowMs = round.options.clock.now()
-  await round.until('stall', round.bound(MOVED_MS), () => {
-    const idle = round.load.clients.find(
-      ({ calls }) => !calls.some((call) => call.startedMs > nowMs && call.error === undefined),
-    )
-    return idle === undefined ? undefined : `${idle.name} does not get on`
-  })
 }
 
 async function hangKernels(round: Round): Promise<void> {

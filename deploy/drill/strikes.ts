@@ -1,3 +1,4 @@
+import type { Call } from './load.ts'
 import type { Round } from './round.ts'
 import { type LogLine, statusAt } from './target.ts'
 
@@ -78,6 +79,28 @@ export async function etcdLeader(round: Round): Promise<string> {
     return found === undefined ? 'no coordinator knows which member of etcd leads' : undefined
   })
   return found as string
+}
+
+/** Every client does something well that it begins from now on. */
+export function clientsGoOn(round: Round): Promise<void> {
+  const sinceMs = round.options.clock.now()
+  const isWell = (call: Call): boolean => call.error === undefined && call.startedMs > sinceMs
+  return round.until('stall', round.bound(MOVED_MS), () => {
+    const waiting = round.load.clients.find(({ calls }) => !calls.some(isWell))
+    return waiting === undefined ? undefined : `${waiting.name} did nothing well since`
+  })
+}
+
+/** All members of etcd but one hang while `during` runs, and are woken after it. */
+export async function withoutQuorum(round: Round, during: () => Promise<void>): Promise<void> {
+  const hung = round.options.prng.shuffle(await round.ids('etcd')).slice(1)
+  round.began(hung.join(' and '))
+  for (const id of hung) await round.signal(id, 'SIGSTOP')
+  try {
+    await during()
+  } finally {
+    for (const id of hung) await round.signal(id, 'SIGCONT')
+  }
 }
 
 /** Its lease is over: no other coordinator takes it for alive. */

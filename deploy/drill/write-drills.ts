@@ -21,14 +21,14 @@ const STAGE_MOMENTS: readonly Failpoint[] = [
 ]
 const VOTE_MOMENTS: readonly Failpoint[] = ['prepare.received', 'prepare.voting', 'prepare.voted']
 
-const LOAD = ['append', 'append', 'transfer', 'transfer', 'small'] as const
+export const WRITERS = ['append', 'append', 'transfer', 'transfer', 'small'] as const
 
 /** Drills under clients that write to managed tables, single rows and transactions over two tables. */
 export const WRITE_DRILLS: readonly Drill[] = [
   {
     name: 'coordinator-kill-at-commits',
     summary: `SIGKILL of a coordinator at ${COMMIT_MOMENTS.join(', ')}`,
-    load: LOAD,
+    load: WRITERS,
     bounds: { stallMs: 6_000 },
     failpoints: true,
     run: (round) => strikeAtAll(round, COMMIT_MOMENTS),
@@ -88,7 +88,7 @@ export const WRITE_DRILLS: readonly Drill[] = [
   {
     name: 'leader-kill-under-writes',
     summary: 'SIGKILL of the leader while clients write through it and others',
-    load: LOAD,
+    load: WRITERS,
     bounds: { stallMs: 6_000, detectedMs: 250, leaderMs: 1_000 },
     begin: (round) => round.leader(),
     run: async (round) => round.strike(await round.leader(), 'SIGKILL'),
@@ -98,7 +98,7 @@ export const WRITE_DRILLS: readonly Drill[] = [
   {
     name: 'etcd-leader-kill-under-writes',
     summary: 'SIGKILL of the leader of etcd while clients write',
-    load: LOAD,
+    load: WRITERS,
     bounds: { stallMs: 6_000 },
     run: async (round) => round.strike(await etcdLeader(round), 'SIGKILL'),
     mutant: { name: 'no-commit-retry', fails: ['errors'] },
