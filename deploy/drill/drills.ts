@@ -12,6 +12,7 @@ import { READER_DRILLS } from './reader-drills.ts'
 import type { Drill, Round } from './round.ts'
 import { SHORTAGE_DRILLS } from './shortage-drills.ts'
 import { SLOW_DRILLS } from './slow-drills.ts'
+import { SOAK_DRILLS } from './soak-drills.ts'
 import {
   busyExecutor,
   etcdLeader,
@@ -225,6 +226,7 @@ export const DRILLS: readonly Drill[] = [
   ...ETCD_DRILLS,
   ...ETCD_MEMBER_DRILLS,
   ...HERD_DRILLS,
+  ...SOAK_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */

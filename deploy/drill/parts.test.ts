@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { MUTANTS, systemClock } from '@nyala/client/base'
+import { MUTANTS, Prng, systemClock } from '@nyala/client/base'
 import t from 'tap'
 import { runCommand } from '../local/commands.ts'
 import { DRILLS } from './drills.ts'
@@ -9,6 +9,7 @@ import { Gate } from './load.ts'
 import { distribution, tableOf } from './report.ts'
 import type { Claim, RoundResult } from './round.ts'
 import { type DrillReport, isAsItMust } from './run-drill.ts'
+import { drawStrikes } from './soak-drills.ts'
 
 async function drill(
   ...args: readonly string[]
@@ -153,5 +154,33 @@ t.test(
     t.equal(isAsItMust({ ...report('no-drain', 'errors'), rounds: unstruck }), false)
     t.match(tableOf([report(undefined)]), /\| passed +\|$/)
     t.match(tableOf([report('no-drain')]), /DID NOT FAIL/)
+  },
+)
+
+t.test(
+  'a soak strikes each role once, two members at once at most, and in each way by some seed',
+  (t) => {
+    const seen = new Set<string>()
+    for (let seed = 0; seed < 500; seed++) {
+      const groups = drawStrikes(new Prng(seed))
+      t.strictSame(drawStrikes(new Prng(seed)), groups)
+      const strikes = groups.flat()
+      if (new Set(strikes.map(({ role }) => role)).size !== 3 || strikes.length !== 3) {
+        t.fail(`seed ${seed} strikes ${strikes.map(({ role }) => role).join(', ')}`)
+      }
+      for (const group of groups) seen.add(`${group.length} at once`)
+      for (const { role, way } of strikes) seen.add(`${role} ${way}`)
+    }
+    const ways = ['kill', 'hang', 'cut']
+    t.strictSame(
+      seen,
+      new Set([
+        ...['1 at once', '2 at once', 'coordinator stop', 'etcd stop'],
+        ...['executor', 'coordinator', 'etcd'].flatMap((role) =>
+          ways.map((way) => `${role} ${way}`),
+        ),
+      ]),
+    )
+    t.end()
   },
 )
