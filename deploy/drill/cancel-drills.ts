@@ -220,7 +220,7 @@ class Cancellable implements AsyncDisposable {
   /** Some executor works for it. */
   async runs(): Promise<void> {
     await this.is(['running', 'streaming'])
-    await this.#round.until('errors', this.#round.bound(MOVED_MS), async () =>
+    await this.#round.until('struck', this.#round.bound(MOVED_MS), async () =>
       (await leftOfQueries(this.#round.options.target)) === undefined
         ? 'no executor works for the query'
         : undefined,

@@ -53,12 +53,12 @@ async function startReader(round: Round): Promise<Reader> {
     createInterface({ input: child.stdout }).once('line', (line) => {
       said = JSON.parse(line) as Omit<Reader, 'process'>
     })
-    await round.until('errors', round.bound(CLIENT_START_MS), () =>
+    await round.until('struck', round.bound(CLIENT_START_MS), () =>
       said === undefined ? 'the client has read nothing yet' : undefined,
     )
     if (said === undefined) throw new Error('unreachable')
     const { rows } = said
-    await round.until('errors', 0, () =>
+    await round.until('struck', 0, () =>
       rows < facts.stream.rows ? undefined : 'the client was given the whole result',
     )
     return { ...said, process: child }

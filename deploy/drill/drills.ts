@@ -247,7 +247,7 @@ async function stopEtcdLeader(round: Round): Promise<void> {
   try {
     await round.loadRecovered()
     const endMs = clock.now() + OLD_NEWS_MS
-    await round.until('whole', OLD_NEWS_MS + POLLED_MS, () =>
+    await round.until('struck', OLD_NEWS_MS + POLLED_MS, () =>
       clock.now() > endMs ? undefined : 'what it knows is not old yet',
     )
   } finally {

@@ -5,8 +5,8 @@ import { callEtcd, compactEtcd, disarmEtcd } from '../local/etcd-calls.ts'
 import type { Call, LoadClient } from './load.ts'
 import { struckAt } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
-import { follower, gone, MOVED_MS } from './strikes.ts'
-import type { Target } from './target.ts'
+import { follower, MOVED_MS } from './strikes.ts'
+import { missingFrom, statusAt, type Target } from './target.ts'
 import { WRITERS } from './write-drills.ts'
 
 /** Drills of etcd beyond the loss of one member: what it forgets, has no room for, and loses. */
@@ -14,12 +14,13 @@ export const ETCD_DRILLS: readonly Drill[] = [
   {
     name: 'etcd-compacted',
     summary:
-      'etcd forgets all but the present while a coordinator hangs: woken, it reads everything anew',
+      'etcd forgets what a coordinator cut off from it has missed: healed, it reads everything anew',
     load: ['small', 'divided', 'write', 'append'],
     bounds: { stallMs: 4_000 },
+    links: true,
     begin: (round) => round.leader(),
     run: compactBehind,
-    mutant: { name: 'no-relisting', fails: ['exact', 'whole'] },
+    mutant: { name: 'no-relisting', fails: ['whole'] },
   },
   {
     name: 'coordinator-behind',
@@ -58,7 +59,11 @@ export const ETCD_DRILLS: readonly Drill[] = [
 const RELISTED_MS = 5_000
 const VIEWS = 3
 
-/** Views are dropped and made while a coordinator hangs; etcd then forgets that they were. */
+/**
+ * Views are dropped and made, and an executor is another process, while a coordinator is cut off from etcd: it hears of
+ * neither, and etcd forgets that they happened. The catalog is listed anew by whoever waits for a revision of it, too; what
+ * is known of members comes by their view alone.
+ */
 async function compactBehind(round: Round): Promise<void> {
   const { target } = round.options
   const victim = await follower(round)
@@ -68,15 +73,22 @@ async function compactBehind(round: Round): Promise<void> {
     for (let i = 1; i <= VIEWS; i++) await db.execute(make(i))
   }
   await each((i) => `CREATE VIEW ${name('old', i)} AS SELECT ${i} AS n`)
-  await round.strike(victim, 'SIGSTOP')
+  round.began(victim)
+  const cut = { kind: 'blackhole', way: 'both' } as const
+  await round.links.set([{ from: victim, to: await round.ids('etcd'), fault: cut }])
   try {
-    await gone(round, victim)
+    await gaveWatchesUp(round, victim)
     await each((i) => `DROP VIEW ${name('old', i)}`)
     await each((i) => `CREATE VIEW ${name('new', i)} AS SELECT ${i} AS n`)
+    await replacedExecutor(round, victim)
     await compactEtcd(target.etcdEndpoints)
   } finally {
-    await round.signal(victim, 'SIGCONT')
+    await round.links.set([])
   }
+  await metCompaction(round, victim)
+  await round.until('whole', round.bound(RELISTED_MS), () =>
+    missingFrom(target, round.options.members),
+  )
   const expected = Array.from({ length: VIEWS }, (_, i) => name('new', i + 1)).join(', ')
   await round.until('exact', round.bound(RELISTED_MS), async () => {
     for (const id of await round.ids('coordinator')) {
@@ -85,11 +97,51 @@ async function compactBehind(round: Round): Promise<void> {
     }
     return undefined
   })
-  const wasBehind = round
-    .logged()
-    .some(({ member, event }) => member === victim && event === 'viewCompacted')
-  await round.until('whole', 0, () => (wasBehind ? undefined : `${victim} was not behind`))
   await each((i) => `DROP VIEW ${name('new', i)}`)
+}
+
+/** An executor is killed, started again by its supervisor, and known to all coordinators but the one that is cut off. */
+async function replacedExecutor(round: Round, cutOff: string): Promise<void> {
+  const executor = round.options.prng.pick(await round.ids('executor'))
+  const before = (await round.process(executor))?.pid
+  await round.signal(executor, 'SIGKILL')
+  await round.until('whole', round.bound(RESTARTED_MS), async () => {
+    const pid = (await round.process(executor))?.pid
+    if (pid === undefined || pid === before) return `${executor} has not been started again`
+    for (const { id, address } of await round.processes('coordinator')) {
+      if (id === cutOff) continue
+      const known = (await statusAt(address))?.members.find((one) => one.id === executor)
+      if (known?.pid !== pid || known.state !== 'alive') return `${id} does not know ${executor}`
+    }
+    return undefined
+  })
+}
+const RESTARTED_MS = 15_000
+
+/** What every coordinator keeps a view of, and other members change. */
+const VIEWED = ['/catalog/', '/members/'] as const
+
+/** What is on its way to it comes late, to watches that are not there any more: it has to ask anew from where it was. */
+function gaveWatchesUp(round: Round, victim: string): Promise<void> {
+  return round.until('struck', round.bound(MOVED_MS), () =>
+    missedView(round, victim, 'view broken'),
+  )
+}
+
+/** It has asked for what etcd does not know any more. Otherwise it was not behind, and nothing is shown. */
+function metCompaction(round: Round, victim: string): Promise<void> {
+  return round.until('struck', round.bound(MOVED_MS), () =>
+    missedView(round, victim, 'viewCompacted'),
+  )
+}
+
+function missedView(round: Round, victim: string, event: string): string | undefined {
+  const prefixes = round
+    .logged()
+    .filter((line) => line.member === victim && line.event === event)
+    .map(({ fields }) => String(fields['prefix']))
+  const missing = VIEWED.find((end) => !prefixes.some((prefix) => prefix.endsWith(end)))
+  return missing === undefined ? undefined : `${victim} has not logged "${event}" for ${missing}`
 }
 
 const LATE_MS = 100
@@ -151,7 +203,7 @@ async function fillEtcd(round: Round): Promise<void> {
   const [endpoint = ''] = etcdEndpoints
   round.began(etcdEndpoints.join(' and '))
   try {
-    await round.until('errors', round.bound(MOVED_MS), () => raiseAlarm(endpoint))
+    await round.until('struck', round.bound(MOVED_MS), () => raiseAlarm(endpoint))
     const isWriter = ({ kind }: LoadClient): boolean =>
       ['write', 'append', 'transfer'].includes(kind)
     const writers = round.load.clients.filter(isWriter)
@@ -218,14 +270,14 @@ async function cutPower(round: Round): Promise<void> {
   const { target } = round.options
   await struckAt(round, 'transaction.committing', { isFirst: true, what: 'stop' })
   const pending = await pendingIn(target)
-  await round.until('tidy', 0, () => (pending.length > 0 ? undefined : 'no write was under way'))
+  await round.until('struck', 0, () => (pending.length > 0 ? undefined : 'no write was under way'))
   const before = await target.processes()
   round.began('everything')
   for (const { id } of before) await round.signal(id, 'SIGKILL')
   await round.whole()
   const pids = new Set(before.map(({ pid }) => pid))
   const left = (await target.processes()).find(({ pid }) => pids.has(pid))
-  await round.until('whole', 0, () =>
+  await round.until('struck', 0, () =>
     left === undefined ? undefined : `${left.id} was not killed`,
   )
   await round.until('tidy', round.bound(RESOLVED_MS), async () => {

@@ -99,10 +99,12 @@ async function areSpread(round: Round, connects: readonly HerdConnect[]): Promis
     [...shares].map(([id, count]) => `${count} to ${id}`).join(', ')
   const others = (await round.ids('coordinator')).filter((id) => id !== round.victim)
   const isEven = others.every((id) => (shares.get(id) ?? 0) >= connects.length * SHARE_MIN)
-  await round.until('spread', 0, () => {
-    if (connects.length < CLIENTS / 10) return `only ${told}`
-    return isEven && worst <= connects.length * AT_ONCE_PART_MAX ? undefined : told
-  })
+  await round.until('struck', 0, () =>
+    connects.length < CLIENTS / 10 ? `only ${told}` : undefined,
+  )
+  await round.until('spread', 0, () =>
+    isEven && worst <= connects.length * AT_ONCE_PART_MAX ? undefined : told,
+  )
 }
 
 /** Which coordinator had more memory than it may, at any time since it was started. */

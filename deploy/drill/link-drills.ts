@@ -70,7 +70,7 @@ export const LINK_DRILLS: readonly Drill[] = [
       const fault: Fault = { kind: 'corrupt', way: 'back', pieces: 1 }
       await round.links.set([{ from: coordinators, to: executors, fault }])
       round.load.gate.open()
-      await round.until('exact', round.bound(MOVED_MS), async () =>
+      await round.until('struck', round.bound(MOVED_MS), async () =>
         (await round.links.spoilt()) > 0 ? undefined : 'nothing was corrupted',
       )
       await round.loadRecovered()
@@ -307,7 +307,7 @@ async function disorder(round: Round): Promise<void> {
     ...faults.map((fault) => ({ from: coordinators, to: executors, fault })),
   ])
   round.load.gate.open()
-  await round.until('exact', round.bound(MOVED_MS), async () =>
+  await round.until('struck', round.bound(MOVED_MS), async () =>
     (await round.links.spoilt()) > 0 ? undefined : 'nothing was out of order',
   )
   await round.loadRecovered()
@@ -342,13 +342,13 @@ async function cutFromEtcd(round: Round): Promise<void> {
   await round.links.set([{ from: victim, to: await round.ids('etcd'), fault: BLACKHOLE }])
   const endMs = clock.now() + LEASE_MS + ORPHAN_MS
   const moved = round.load.streams.map(({ moves }) => moves)
-  await round.until('errors', round.bound(MOVED_MS) + LEASE_MS + ORPHAN_MS, () =>
+  await round.until('struck', round.bound(MOVED_MS) + LEASE_MS + ORPHAN_MS, () =>
     clock.now() > endMs ? undefined : 'the cut is not over',
   )
   const isLost = round
     .logged()
     .some(({ member, event }) => member === victim && event === 'registrationLost')
-  await round.until('whole', 0, () => (isLost ? undefined : `${victim} was still registered`))
+  await round.until('struck', 0, () => (isLost ? undefined : `${victim} was still registered`))
   // Were its queries another's by now, it would hear of that.
   await round.links.set([])
   await round.whole()

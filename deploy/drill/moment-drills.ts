@@ -77,7 +77,7 @@ export function armed(
     readdirSync(dirname(file)).find((one) => one.startsWith(`${basename(file)}.`))
   return async () => {
     try {
-      await round.until('errors', round.bound(MOVED_MS), () =>
+      await round.until('struck', round.bound(MOVED_MS), () =>
         existsSync(file) ? unmet : undefined,
       )
       return (struck() ?? '').slice(basename(file).length + 1)

@@ -149,6 +149,9 @@ t.test(
     t.equal(isAsItMust(report('no-drain')), false)
     t.equal(isAsItMust(report('no-drain', 'whole')), false)
     t.equal(isAsItMust(report('no-drain', 'errors')), true)
+    // A fault that did not come to be shows nothing, with the guard or without.
+    t.equal(isAsItMust(report(undefined, 'struck')), false)
+    t.equal(isAsItMust(report('no-drain', 'struck')), false)
     // What fails before anything is struck has nothing to do with the guard.
     const unstruck = [{ ...STRUCK, victim: undefined }]
     t.equal(isAsItMust({ ...report('no-drain', 'errors'), rounds: unstruck }), false)

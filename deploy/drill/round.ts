@@ -10,6 +10,8 @@ import { type LogLine, LogTail, missingFrom, statusAt, type Target } from './tar
 
 /** What a drill promises, one of: see {@link Check}. */
 export type Claim =
+  /** The fault came to be as the drill means it. Where it did not, nothing is shown: not even that a mutant fails. */
+  | 'struck'
   /** No row of a result was lost, doubled or changed, no answer was wrong. */
   | 'exact'
   /** No client was told an error but those that the drill allows. */
@@ -81,7 +83,7 @@ export interface Drill {
   /** A line of another member that shows that it has noticed. */
   readonly notices?: (line: LogLine, victim: string) => boolean
   /** The flag under which it must fail, and at which claim. */
-  readonly mutant: { readonly name: string; readonly fails: readonly Claim[] }
+  readonly mutant: { readonly name: string; readonly fails: readonly Exclude<Claim, 'struck'>[] }
 }
 
 export interface RoundResult {
@@ -425,6 +427,8 @@ export class Round {
     readonly leaderMs: number | undefined
     readonly worstStallMs: number
   }): readonly Check[] {
+    // Of a fault that has not come to be nobody could notice anything.
+    if (this.#failures.some(({ claim }) => claim === 'struck')) return []
     const { bounds } = this.options.drill
     const within = (claim: Claim, ms: number | undefined, boundMs: number | undefined): Check => {
       if (boundMs === undefined) return { claim, failure: undefined }

@@ -22,7 +22,7 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
       round.began(executors.join(' and '))
       const fault = { kind: 'corrupt', way: 'back', pieces: 1 } as const
       await round.links.set([{ from: executors, to: executors, fault }])
-      await round.until('exact', round.bound(MOVED_MS), async () =>
+      await round.until('struck', round.bound(MOVED_MS), async () =>
         (await round.links.spoilt()) > 0 ? undefined : 'nothing was corrupted',
       )
       await round.loadRecovered()
@@ -40,7 +40,7 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
       const executors = round.options.prng.shuffle(await round.ids('executor'))
       let directory = ''
       // What is there is about to be read.
-      await round.until('errors', MOVED_MS, () => {
+      await round.until('struck', round.bound(MOVED_MS), () => {
         const victim = executors.find((id) => segmentsIn(join(root, id)) > 0)
         if (victim === undefined) return 'no executor has a segment'
         directory = join(root, victim)
@@ -132,7 +132,7 @@ async function fillUp(round: Round, part: 'exchange' | 'spill'): Promise<void> {
   round.began(victim)
   const unmount = await mountTmpfs(directoryOf(round, part, victim), FULL_BYTES)
   try {
-    await untilLogged(round, 'disk_full')
+    await untilMet(round, 'disk_full')
     await round.loadRecovered()
   } finally {
     await unmount()
@@ -147,7 +147,7 @@ async function fillAllSpills(round: Round): Promise<void> {
     for (const id of await round.ids('executor')) {
       unmounts.push(await mountTmpfs(directoryOf(round, 'spill', id), FULL_BYTES))
     }
-    await round.until('errors', round.bound(MOVED_MS), () => {
+    await round.until('struck', round.bound(MOVED_MS), () => {
       const refused = round.load.calls.some(({ error }) => error?.error === 'disk_full')
       return refused ? undefined : 'nobody was told that there is no room'
     })
@@ -174,7 +174,7 @@ async function loseSpill(round: Round): Promise<void> {
   renameSync(directory, `${directory}-lost`)
   writeFileSync(directory, '')
   try {
-    await untilLogged(round, 'io_error')
+    await untilMet(round, 'io_error')
     await round.loadRecovered()
   } finally {
     rmSync(directory)
@@ -182,12 +182,13 @@ async function loseSpill(round: Round): Promise<void> {
   }
 }
 
-async function untilLogged(round: Round, error: string): Promise<void> {
-  await round.until('errors', round.bound(MOVED_MS), () =>
-    round.logged().some(({ fields }) => fields['error'] === error)
-      ? undefined
-      : `no task of ${round.victim} ended with ${error}`,
-  )
+/** Either its task goes elsewhere, which is logged, or whoever asked is told. */
+async function untilMet(round: Round, error: 'disk_full' | 'io_error'): Promise<void> {
+  await round.until('struck', round.bound(MOVED_MS), () => {
+    const isLogged = round.logged().some(({ fields }) => fields['error'] === error)
+    const isTold = round.load.calls.some((call) => call.error?.error === error)
+    return isLogged || isTold ? undefined : `no task of ${round.victim} ended with ${error}`
+  })
 }
 
 /** Room for directories, not for rows: a page. */

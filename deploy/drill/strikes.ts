@@ -35,7 +35,7 @@ export async function streaming(round: Round): Promise<string> {
   const ids = new Set(round.load.streams.map(({ coordinator }) => coordinator))
   const [id] = ids
   if (ids.size === 1 && id !== undefined) return id
-  await round.until('errors', 0, () => `streams come from ${[...ids].join(', ')}`)
+  await round.until('struck', 0, () => `streams come from ${[...ids].join(', ')}`)
   throw new Error('unreachable')
 }
 
@@ -43,7 +43,7 @@ export async function streaming(round: Round): Promise<string> {
 export async function busyExecutor(round: Round): Promise<string> {
   const executors = round.options.prng.shuffle(await round.ids('executor'))
   let found: string | undefined
-  await round.until('errors', round.bound(BUSY_MS), async () => {
+  await round.until('struck', round.bound(BUSY_MS), async () => {
     for (const id of executors) {
       const address = (await round.process(id))?.address
       if (address !== undefined && (await tasksAt(address)) > 0) {
@@ -70,7 +70,7 @@ async function tasksAt(address: string): Promise<number> {
 /** The member of etcd that leads it. */
 export async function etcdLeader(round: Round): Promise<string> {
   let found: string | undefined
-  await round.until('whole', round.bound(MOVED_MS), async () => {
+  await round.until('struck', round.bound(MOVED_MS), async () => {
     const processes = await round.options.target.processes()
     const coordinators = processes.filter(({ role }) => role === 'coordinator')
     const status = await statusAt(round.options.prng.pick(coordinators).address)

@@ -169,7 +169,7 @@ async function readOnly(round: Round): Promise<void> {
   const directory = warehouseOf(round.options.target.dir)
   round.began(directory)
   // Refused while a file is being written: there is a moment between two.
-  await round.until('errors', round.bound(MOVED_MS), () => remounted(directory, 'ro'))
+  await round.until('struck', round.bound(MOVED_MS), () => remounted(directory, 'ro'))
   try {
     await refused(round)
   } finally {
