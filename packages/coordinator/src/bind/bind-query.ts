@@ -2,14 +2,14 @@ import { type Column, SqlError } from '@nyala/client/protocol'
 import type { CatalogSnapshot, TableRecord, ViewRecord } from '@nyala/metastore'
 import { foldName } from '@nyala/metastore'
 import type { Scan } from '../plan/scan.ts'
-import type { ColumnRef, Expression, Query, TableFunction, TableRef } from '../sql/ir.ts'
+import type { ColumnRef, Expression, Query, TableFunction } from '../sql/ir.ts'
 import { renderExpression, renderQuery } from '../sql/renderer.ts'
 import { absolutePath, type Manifest } from '../table/manifest.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
 import { isStale } from '../table/statistics.ts'
-import { scanId } from '../plan/physical-plan.ts'
 import { isUnrepeatable, type KernelFunctions } from './functions.ts'
 import type { SourceMap } from './kernel-errors.ts'
+import { manifestTest } from './manifest-test.ts'
 import type { Mirror, MirroredRelation } from './mirror.ts'
 import {
   type FileRef,
@@ -19,8 +19,9 @@ import {
   substituteFiles,
   type TableVersion,
 } from './resolve.ts'
+import { scanPredicates } from './scan-predicates.ts'
 import { TableVersions } from './table-versions.ts'
-import { mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
+import { mapTree, someNode } from '../sql/ir/tree.ts'
 
 /** A query whose names are resolved, whose types are known, and whose scans have the files that can matter. */
 export interface BoundQuery {
@@ -115,7 +116,7 @@ async function findAll(
 async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promise<Scan> {
   const { table } = ref
   const { version } = ref
-  const manifest = await readVersion(ref, context)
+  const manifest = await readVersion(ref, query, context)
   const left = await prune(ref, query, manifest, context)
   return {
     id: ref.id,
@@ -136,8 +137,12 @@ async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promi
     fieldIds: manifest.fieldIds,
     retyped: manifest.retyped,
     statistics: version?.snapshot === undefined ? await readStatistics(table, context) : undefined,
-    filesTotal: manifest.files.length,
-    rowGroupsTotal: manifest.files.reduce((sum, file) => sum + file.rowGroups.length, 0),
+    filesTotal: manifest.skipped?.filesTotal ?? manifest.files.length,
+    rowGroupsTotal:
+      manifest.skipped === undefined
+        ? manifest.files.reduce((sum, file) => sum + file.rowGroups.length, 0)
+        : undefined,
+    skipped: manifest.skipped,
     places: version?.places,
     partitionsTotal: manifest.partitions.length,
     partitionsLeft: left?.size ?? manifest.partitions.length,
@@ -146,10 +151,18 @@ async function bindScan(ref: ScanRef, query: Query, context: BindContext): Promi
 
 /** The files of a table that a reference is about. */
 async function readVersion(
-  { table, version }: ScanRef,
+  { id, table, alias, version }: ScanRef,
+  query: Query,
   { manifests }: BindContext,
 ): Promise<Manifest> {
-  const manifest = await manifests.read(table, version?.snapshot)
+  const isIceberg = table.kind === 'managed' || table.format === 'iceberg'
+  // Of other rows there would be another sample.
+  const isSampled = someNode(query, (node) => (node as { sample?: unknown }).sample !== undefined)
+  const canMatter =
+    isIceberg && !isSampled
+      ? manifestTest(scanPredicates(query, id), { alias, columns: table.columns })
+      : undefined
+  const manifest = await manifests.read(table, { snapshotId: version?.snapshot, canMatter })
   const wanted = version?.files
   if (wanted === undefined) return manifest
   const files = manifest.files.filter(({ path }) =>
@@ -183,58 +196,15 @@ async function prune(
 ): Promise<ReadonlySet<number> | undefined> {
   const { table } = ref
   if (table.partitionColumns.length === 0 || manifest.partitions.length === 0) return undefined
-  const predicates = scanPredicates(query, ref.id).filter((p) =>
-    isOverPartitions(p, ref, context.functions),
-  )
+  const predicates = scanPredicates(query, ref.id)
+    .map(({ expression }) => expression)
+    .filter((p) => isOverPartitions(p, ref, context.functions))
   if (predicates.length === 0) return undefined
   const key = partitionKey(table)
   await context.mirror.loadPartitions(key, table.partitionColumns, manifest.partitions)
   const predicate = predicates.map((p) => renderExpression(requalify(p, ref.alias))).join(' AND ')
   const { timezone } = context
   return context.mirror.prune(key, { alias: ref.alias, predicate, timezone })
-}
-
-/** Conjuncts that every row of a scan must satisfy to have any part in the result. */
-function scanPredicates(query: Query, scan: number): readonly Expression[] {
-  const found: Expression[] = []
-  visitTree(query, (node) => {
-    if (node.kind !== 'select') return undefined
-    const select = node as Extract<Query, { kind: 'select' }>
-    if (select.from === undefined) return undefined
-    const on = requiredConditions(select.from, scan)
-    if (on === undefined) return undefined
-    found.push(...on, ...conjuncts(select.where))
-    return undefined
-  })
-  return found
-}
-
-/**
- * Conditions of inner joins around a scan; undefined where the scan does not stand in this FROM, or where a join may
- * keep rows whether or not the scan has a partner, so that a filter on it is no filter on its rows.
- */
-function requiredConditions(from: TableRef, scan: number): readonly Expression[] | undefined {
-  // Where columns are renamed, the name of a partition column may be that of another.
-  if (from.kind === 'table')
-    return scanId(from) === scan && from.columnAliases.length === 0 ? [] : undefined
-  if (from.kind !== 'join' || from.form === 'positional' || from.form === 'asof') return undefined
-  const left = requiredConditions(from.left, scan)
-  const right = requiredConditions(from.right, scan)
-  const inner = left ?? right
-  if (inner === undefined) return undefined
-  const isKept =
-    from.type === 'inner' ||
-    (from.type === 'right' && right !== undefined) ||
-    (['left', 'semi', 'anti'].includes(from.type) && left !== undefined)
-  if (!isKept) return undefined
-  return from.type === 'inner' ? [...inner, ...conjuncts(from.condition)] : inner
-}
-
-const conjuncts = (expression: Expression | undefined): readonly Expression[] => {
-  if (expression === undefined) return []
-  return expression.kind === 'conjunction' && expression.operator === 'and'
-    ? expression.operands.flatMap(conjuncts)
-    : [expression]
 }
 
 /** True when a predicate speaks of the scan's partition columns and nothing else, and can be computed here. */

@@ -14,13 +14,8 @@ import {
 } from './manifest-file.ts'
 import { hasEvolved } from './foreign-metadata.ts'
 import { schemaOf, snapshotOf } from './history.ts'
-import {
-  currentSchema,
-  currentSnapshot,
-  parseMetadata,
-  type Snapshot,
-  type TableMetadata,
-} from './metadata.ts'
+import { currentSchema, currentSnapshot, parseMetadata, type TableMetadata } from './metadata.ts'
+import { type FieldSummary, type PartitionField, partitionFields } from './partition-field.ts'
 import { PartitionNumbers } from './partition-layout.ts'
 import { type PlacedFile, rowDeletes } from './row-deletes.ts'
 import { corrupted, fromUri, readTableFile } from './table-files.ts'
@@ -28,6 +23,14 @@ import { type IcebergField, type IcebergSchema, sqlTypeOf } from './types.ts'
 
 /** Bytes of the heap for a byte of a file, at the most: manifests are compressed. */
 const HEAP_PER_BYTE = { json: 3, avro: 30 }
+
+/** Which files of a table are read. */
+interface ReadOptions {
+  readonly snapshotId?: bigint | undefined
+  /** Told the fields of a manifest's partition spec, and what the list says of each; false where no file in it matters. */
+  readonly canMatter?:
+    ((fields: readonly PartitionField[], summaries: readonly FieldSummary[]) => boolean) | undefined
+}
 
 /** Reads the metadata of managed tables. All files are immutable, so what was read once is kept while there is room. */
 export class IcebergStore {
@@ -121,30 +124,32 @@ export class IcebergStore {
 
   /**
    * The files of a table, in the form in which queries read those of any table. `snapshotId`: of another snapshot than
-   * the current one, which the metadata must name.
+   * the current one, which the metadata must name. `canMatter`: manifests that it is false for are not read.
    */
-  async read(table: TableRecord, snapshotId?: bigint): Promise<Manifest> {
+  async read(table: TableRecord, { snapshotId, canMatter }: ReadOptions = {}): Promise<Manifest> {
     const metadata = await this.metadata(table)
-    const key = `files of ${table.manifest?.path ?? ''} ${snapshotId ?? ''}`
+    const snapshot =
+      snapshotId === undefined ? currentSnapshot(metadata) : snapshotOf(metadata, snapshotId)
+    // Columns may have changed since the newest snapshot, and then its rows are read as they are now.
+    const schema = snapshotId === undefined ? currentSchema(metadata) : schemaOf(metadata, snapshot)
+    const infos = await this.manifests(metadata, snapshot)
+    const left =
+      canMatter === undefined ? infos : manifestsLeft(infos, { metadata, schema, canMatter })
+    const which = left.length === infos.length ? '' : left.map((one) => infos.indexOf(one)).join()
+    const key = `files of ${table.manifest?.path ?? ''} ${snapshotId ?? ''} ${which}`
     return this.#kept(key, 0, async (keepBytes) => {
-      const snapshot =
-        snapshotId === undefined ? currentSnapshot(metadata) : snapshotOf(metadata, snapshotId)
-      // Columns may have changed since the newest snapshot, and then its rows are read as they are now.
-      const schema =
-        snapshotId === undefined ? currentSchema(metadata) : schemaOf(metadata, snapshot)
-      const manifest = await this.#assemble(table, metadata, { snapshot, schema })
+      const manifest = await this.#assemble(table, metadata, { infos: left, schema })
       keepBytes(500 * manifest.files.length)
-      return manifest
+      if (left.length === infos.length) return manifest
+      const skipped = { read: left.length, total: infos.length, filesTotal: filesOf(infos) }
+      return { ...manifest, skipped }
     })
   }
 
   async #assemble(
     table: TableRecord,
     metadata: TableMetadata,
-    {
-      snapshot,
-      schema,
-    }: { readonly snapshot: Snapshot | undefined; readonly schema: IcebergSchema },
+    { infos, schema }: { readonly infos: readonly ManifestInfo[]; readonly schema: IcebergSchema },
   ): Promise<Manifest> {
     const { fields } = schema
     // Files that were written before they became the table's have no field ids.
@@ -156,7 +161,7 @@ export class IcebergStore {
     const partitions = new PartitionNumbers(metadata, fields)
     const data: PlacedFile[] = []
     const deletes: PlacedFile[] = []
-    for (const info of await this.manifests(metadata, snapshot)) {
+    for (const info of infos) {
       for (const { status, file, sequenceNumber } of await this.entries(info)) {
         if (status === ENTRY.deleted) continue
         checkReadable(table, file)
@@ -220,6 +225,35 @@ export class IcebergStore {
     return value
   }
 }
+
+/** Those of a list that may name files which matter, by what the list says of their partitions. */
+function manifestsLeft(
+  infos: readonly ManifestInfo[],
+  {
+    metadata,
+    schema,
+    canMatter,
+  }: { readonly metadata: TableMetadata; readonly schema: IcebergSchema } & Required<
+    Pick<ReadOptions, 'canMatter'>
+  >,
+): readonly ManifestInfo[] {
+  const fields = new Map(
+    metadata['partition-specs'].map((spec) => [
+      spec['spec-id'],
+      partitionFields(spec, schema.fields),
+    ]),
+  )
+  return infos.filter(({ specId, partitions }) => {
+    const own = fields.get(specId)
+    return own === undefined || partitions === undefined || canMatter?.(own, partitions) !== false
+  })
+}
+
+/** Data files that a list says its manifests name. */
+const filesOf = (infos: readonly ManifestInfo[]): number =>
+  infos
+    .filter(({ content }) => content === 0)
+    .reduce((sum, { added, existing }) => sum + added.files + existing.files, 0)
 
 /** Names, places and types in files are those of the schema that they were written with. */
 const evolved = (

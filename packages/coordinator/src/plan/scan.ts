@@ -43,6 +43,8 @@ export interface Scan {
   /** By which a managed table's files must be read, where their columns may have other names or places. */
   readonly fieldIds?: Manifest['fieldIds']
   readonly retyped?: Manifest['retyped']
+  /** Of a managed table, where not all of its manifests were read: then its row groups and partitions are not all known. */
+  readonly skipped?: Manifest['skipped']
   /** What COMPUTE STATS found, and whether the table has been listed anew since. */
   readonly statistics?: { readonly found: TableStatistics; readonly stale: boolean } | undefined
   /** Files and row groups of the table before pruning. */

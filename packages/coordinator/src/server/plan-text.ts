@@ -141,6 +141,10 @@ function partitionsText(scan: Scan): string {
     scan.layout === undefined
       ? scan.partitionsLeft
       : new Set(scan.files.map(({ partition }) => partition)).size
+  const { skipped } = scan
+  // How many there are only the manifests say that were not read.
+  if (skipped !== undefined)
+    return `, partitions ${left}, manifests ${skipped.read} of ${skipped.total}`
   return `, partitions ${left} of ${scan.partitionsTotal}`
 }
 

@@ -54,12 +54,12 @@ export class ManifestStore {
   }
 
   /**
-   * The files of a table; an empty manifest where the table was never listed. `snapshotId`: of a managed table, another
-   * snapshot than its current one.
+   * The files of a table; an empty manifest where the table was never listed. `version`: of a managed table, which
+   * snapshot, and which of its files.
    */
-  async read(table: TableRecord, snapshotId?: bigint): Promise<Manifest> {
+  async read(table: TableRecord, version?: Parameters<IcebergStore['read']>[1]): Promise<Manifest> {
     if (table.kind === 'managed' || table.format === 'iceberg')
-      return this.iceberg.read(table, snapshotId)
+      return this.iceberg.read(table, version)
     if (table.manifest === null) {
       return {
         format: 1,

@@ -60,6 +60,15 @@ export interface Manifest extends Infer<typeof manifest> {
   readonly fieldIds?: readonly number[] | undefined
   /** Names of the columns that some of its files may have with a narrower type. */
   readonly retyped?: ReadonlySet<string> | undefined
+  /** Of a managed table whose files are not all here, as a query asks nothing of the others. */
+  readonly skipped?: SkippedManifests | undefined
+}
+
+/** How many manifests of a table's snapshot were read, of how many, and how many files they name together. */
+export interface SkippedManifests {
+  readonly read: number
+  readonly total: number
+  readonly filesTotal: number
 }
 
 /** The manifest of a listing. Fails with `schema_mismatch` when a file does not lie under the partition directories. */
