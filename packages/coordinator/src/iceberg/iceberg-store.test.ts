@@ -37,6 +37,9 @@ t.test('a manifest that cannot matter is not opened, and its files are counted',
     table = { ...head, manifest: staged.manifest } as unknown as TableRecord
     base = await baseOf(table, store)
   }
+  const { iceberg: whole } = new ManifestStore(location)
+  t.same((await whole.read(table, { canMatter: () => false })).files, [])
+  t.equal((await whole.read(table)).files.length, 8, 'what was left out once is not for others')
   const { iceberg: store } = new ManifestStore(location)
   const canMatter: NonNullable<Parameters<typeof store.read>[1]>['canMatter'] = (
     [field],

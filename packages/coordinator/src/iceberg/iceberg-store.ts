@@ -135,12 +135,13 @@ export class IcebergStore {
     const infos = await this.manifests(metadata, snapshot)
     const left =
       canMatter === undefined ? infos : manifestsLeft(infos, { metadata, schema, canMatter })
-    const which = left.length === infos.length ? '' : left.map((one) => infos.indexOf(one)).join()
+    const isAll = left.length === infos.length
+    const which = isAll ? 'all' : `only ${left.map((one) => infos.indexOf(one)).join()}`
     const key = `files of ${table.manifest?.path ?? ''} ${snapshotId ?? ''} ${which}`
     return this.#kept(key, 0, async (keepBytes) => {
       const manifest = await this.#assemble(table, metadata, { infos: left, schema })
       keepBytes(500 * manifest.files.length)
-      if (left.length === infos.length) return manifest
+      if (isAll) return manifest
       const skipped = { read: left.length, total: infos.length, filesTotal: filesOf(infos) }
       return { ...manifest, skipped }
     })
