@@ -19,6 +19,8 @@ export interface Transaction {
   readonly id: string
   /** Transactions of one session come one after another, and each sees what the one before has seen and done. */
   readonly session: string
+  /** What its client was about: `add`, `transfer` … */
+  readonly kind?: string
   /** The coordinator that it was sent to; another one may have answered. */
   readonly coordinator?: string
   readonly end: End

@@ -11,6 +11,7 @@ export class WantsRollback extends Error {}
 type Work = (session: Session, operations: Operation[]) => Promise<void>
 
 interface Open {
+  readonly kind: string
   readonly began: number
   readonly token: number
   readonly operations: Operation[]
@@ -24,6 +25,7 @@ export class Recorder {
   readonly #session: string
   readonly #clock: Clock
   readonly #tell: (transaction: Transaction) => void
+  readonly #onAttempt: () => void
   #token: number
   #count = 0
 
@@ -32,6 +34,8 @@ export class Recorder {
     parts: {
       readonly clock: Clock
       readonly tell: (transaction: Transaction) => void
+      /** A transaction begins once more. */
+      readonly onAttempt?: () => void
       /** The revision that it goes on from. */
       readonly token?: number
     },
@@ -39,6 +43,7 @@ export class Recorder {
     this.#session = session
     this.#clock = parts.clock
     this.#tell = parts.tell
+    this.#onAttempt = parts.onAttempt ?? (() => undefined)
     this.#token = parts.token ?? 0
   }
 
@@ -47,9 +52,9 @@ export class Recorder {
   }
 
   /** A statement of its own, or BEGIN … COMMIT by hand. */
-  async run(db: Database, work: Work): Promise<End> {
+  async run(db: Database, kind: string, work: Work): Promise<End> {
     const session = await db.session({ revision: this.#token })
-    const open = this.#open(session.revision)
+    const open = this.#open(kind, session.revision)
     try {
       await work(session, open.operations)
       return this.#close(db, open, { end: 'committed', revision: session.revision })
@@ -64,14 +69,17 @@ export class Recorder {
   }
 
   /** A transaction of the SDK, of which each attempt is one of the history. */
-  async transaction(db: Database, work: Work): Promise<End> {
+  async transaction(db: Database, kind: string, work: Work): Promise<End> {
     const began = this.#clock.now()
     let open: Open | undefined
     try {
       await db.transaction(
         async (session) => {
-          if (open !== undefined) this.#close(db, open, { end: 'aborted', error: '40001' })
-          open = { ...this.#open(session.revision), ...(open === undefined ? { began } : {}) }
+          if (open !== undefined) {
+            this.#close(db, open, { end: 'aborted', error: '40001' })
+            this.#onAttempt()
+          }
+          open = { ...this.#open(kind, session.revision), ...(open === undefined ? { began } : {}) }
           await work(session, open.operations)
         },
         { retries: RETRIES, revision: this.#token },
@@ -79,12 +87,12 @@ export class Recorder {
       if (open === undefined) throw new Error('a transaction has run')
       return this.#close(db, open, { end: 'committed', revision: db.revision })
     } catch (error) {
-      return this.#failed(db, open ?? this.#open(this.#token), error)
+      return this.#failed(db, open ?? this.#open(kind, this.#token), error)
     }
   }
 
-  #open(token: number): Open {
-    return { began: this.#clock.now(), token, operations: [] }
+  #open(kind: string, token: number): Open {
+    return { kind, began: this.#clock.now(), token, operations: [] }
   }
 
   #failed(db: Database, open: Open, error: unknown): End {

@@ -181,7 +181,7 @@ async function readAll(
   for (const [i, address] of addresses.entries()) {
     await using db = await connect({ endpoints: [address], discover: false })
     const recorder = new Recorder(`end${i}`, { clock, tell: onTransaction, token })
-    const end = await recorder.run(db, async (session, did) => {
+    const end = await recorder.run(db, 'end', async (session, did) => {
       await session.execute('BEGIN')
       did.push(...setsIn((await session.query(setsSql('sets', all))).rows, '', sets ?? []))
       did.push(

@@ -1,6 +1,6 @@
 import type { Clock } from '@nyala/client/base'
 
-/** Whatever fails, and however busy the machine: no client may wait for so long for one transaction. */
+/** Whatever fails, and however busy the machine: no client may wait for so long for one attempt of a transaction. */
 const WAITS_MAX_MS = 180_000
 const POLL_MS = 500
 

@@ -124,17 +124,18 @@ export class HistoryClient {
     const databases = await Promise.all(
       addresses.map((address) => connect({ endpoints: [address], application: 'history', set })),
     )
-    return new HistoryClient(databases, {
+    const client: HistoryClient = new HistoryClient(databases, {
       ...options,
-      recorder: new Recorder(name, { clock, tell }),
+      recorder: new Recorder(name, { clock, tell, onAttempt: () => client.#attempted() }),
     })
+    return client
   }
 
   get token(): number {
     return this.#recorder.token
   }
 
-  /** What it waits for, and since when on the clock's own scale. */
+  /** What it waits for, and since when on the clock's own scale, of which each attempt counts by itself. */
   get acts(): { readonly what: string; readonly since: number } | undefined {
     return this.#acts
   }
@@ -152,6 +153,11 @@ export class HistoryClient {
     }
   }
 
+  /** One that others were faster than is tried anew: it waits for something else. */
+  #attempted(): void {
+    if (this.#acts !== undefined) this.#acts = { ...this.#acts, since: this.#clock.now() }
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#databases.map((db) => db.close()))
   }
@@ -160,27 +166,27 @@ export class HistoryClient {
     const recorder = this.#recorder
     switch (action) {
       case 'add':
-        return recorder.run(db, (session, did) => this.#add(session, did))
+        return recorder.run(db, action, (session, did) => this.#add(session, did))
       case 'readSets':
-        return recorder.run(db, (session, did) => this.#readSets(session, did))
+        return recorder.run(db, action, (session, did) => this.#readSets(session, did))
       case 'range':
         return this.#extendRange(db)
       case 'readRanges':
-        return recorder.run(db, (session, did) => this.#readRanges(session, did))
+        return recorder.run(db, action, (session, did) => this.#readRanges(session, did))
       case 'sets':
-        return recorder.run(db, (session, did) => this.#changeSets(session, did))
+        return recorder.run(db, action, (session, did) => this.#changeSets(session, did))
       case 'lists':
-        return recorder.transaction(db, (session, did) => this.#changeLists(session, did))
+        return recorder.transaction(db, action, (session, did) => this.#changeLists(session, did))
       case 'transfer':
-        return recorder.transaction(db, (session, did) => this.#transfer(session, did))
+        return recorder.transaction(db, action, (session, did) => this.#transfer(session, did))
       case 'readAccounts':
-        return recorder.run(db, async (session, did) => {
+        return recorder.run(db, action, async (session, did) => {
           did.push(accountsIn((await session.query(ACCOUNTS_SQL)).rows))
         })
       case 'turnRing':
-        return recorder.transaction(db, (session, did) => this.#turnRing(session, did))
+        return recorder.transaction(db, action, (session, did) => this.#turnRing(session, did))
       case 'readRing':
-        return recorder.run(db, async (session, did) => {
+        return recorder.run(db, action, async (session, did) => {
           did.push(ringIn((await session.query(RING_SQL)).rows))
         })
     }
@@ -209,7 +215,7 @@ export class HistoryClient {
     }
     const { database, number, next } = this.#range
     const values = Array.from({ length: 1 + this.#prng.below(5) }, (_, i) => next + i)
-    const end = await this.#recorder.run(db, async (session, did) => {
+    const end = await this.#recorder.run(db, 'range', async (session, did) => {
       did.push({ kind: 'add', key: `${CONTIGUOUS}${database} ${number}`, values })
       const rows = values.map((value) => `(${number}, ${value})`).join(', ')
       await session.execute(`INSERT INTO ${database}.ranges VALUES ${rows}`)
