@@ -94,7 +94,7 @@ async function main(): Promise<number> {
     told.push(`${Math.round(now)} ${line}`)
     print(`${((now - began) / 1000).toFixed(1)} s  ${line}`)
   }
-  const { ended, counts, problems } = await runHistory({
+  const run = await runHistory({
     ...{ dir: join(dir, 'cluster'), variables: process.env, clock: systemClock },
     ...{ transactions: transactions ?? 0, seed: seed ?? 0, clients: clients ?? 0, faults },
     set: { read_consistency: values.realtime ? 'strong' : 'available' },
@@ -103,14 +103,20 @@ async function main(): Promise<number> {
       history.push(one)
       out.write(lineOf(one))
     },
+  }).catch((error: unknown) => {
+    tell(`the run has failed: ${error instanceof Error ? (error.stack ?? '') : String(error)}`)
+    return undefined
   })
   await new Promise<void>((resolve) => out.end(resolve))
-  const faulty = Object.entries(counts).map(([name, times]) => `${name} ${times}`)
-  print(`${Math.round(ended.perSecond)} transactions a second; faults: ${faulty.join(', ')}`)
+  if (run !== undefined) {
+    const faulty = Object.entries(run.counts).map(([name, times]) => `${name} ${times}`)
+    print(`${Math.round(run.ended.perSecond)} transactions a second; faults: ${faulty.join(', ')}`)
+  }
   const found = await report(history, level, anomalyFile)
+  const problems = run?.problems ?? []
   for (const problem of problems) print(problem)
-  print(`files and keys that are not as they should be: ${problems.length}`)
-  if (found + problems.length > 0) {
+  if (run !== undefined) print(`files and keys that are not as they should be: ${problems.length}`)
+  if (run === undefined || found + problems.length > 0) {
     await writeFile(join(dir, 'faults.txt'), `${told.join('\n')}\n`)
     print(`history, anomalies, faults and the members' logs are in ${dir}`)
     return 1
