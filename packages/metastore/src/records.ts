@@ -189,6 +189,8 @@ export const columnRecord = s.object({
   /** SQL type as DuckDB prints it. */
   type: s.string,
   comment: s.optional(s.string),
+  /** Of a managed table: every write refuses NULL. */
+  notNull: s.optional(s.boolean),
 })
 export type ColumnRecord = Infer<typeof columnRecord>
 

@@ -86,6 +86,8 @@ export function kernelFunctions(
     if (called.some((name) => aggregates.has(name))) aggregates.add(row.name)
     if (called.some((name) => unrepeatable.has(name))) unrepeatable.add(row.name)
   }
+  // It has no value that could differ; the kernel says so of it lest it be computed too early.
+  unrepeatable.delete('error')
   return { aggregates, unrepeatable }
 }
 

@@ -10,6 +10,8 @@ export type SchemaChange =
   | { readonly kind: 'drop'; readonly column: string }
   | { readonly kind: 'rename'; readonly column: string; readonly to: string }
   | { readonly kind: 'retype'; readonly column: string; readonly type: SqlType }
+  /** It may be NULL from now on; the other way is not allowed by the specification. */
+  | { readonly kind: 'nullable'; readonly column: string }
   /** Undefined: no comment any more. */
   | { readonly kind: 'comment'; readonly column: string; readonly text: string | undefined }
 
@@ -72,6 +74,8 @@ function changed(
       return replaced({ ...field, name: change.to })
     case 'retype':
       return replaced({ ...field, type: promoted(field, change.type) })
+    case 'nullable':
+      return replaced({ ...field, required: false })
     case 'comment': {
       const { doc: _, ...rest } = field
       return replaced(change.text === undefined ? rest : { ...rest, doc: change.text })

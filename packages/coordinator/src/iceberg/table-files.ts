@@ -105,12 +105,27 @@ export async function writeTableFiles(files: readonly TableFileContent[]): Promi
 /** Makes the directories of a new table; their names are on disk when this resolves. */
 export async function makeTableDirectories(location: string): Promise<void> {
   try {
-    for (const part of ['data', 'metadata']) await mkdir(join(location, part), { recursive: true })
+    const parts = ['data', 'metadata'].map((part) => join(location, part))
+    await mkdir(dirname(location), { recursive: true }).catch((cause: unknown) => {
+      // On a file system that is read only Node says of this that there is no such directory; what follows says why.
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+    })
+    for (const path of [dirname(location), location, ...parts]) {
+      await makeDirectory(path)
+    }
     await syncDirectory(location)
     await syncDirectory(dirname(location))
     await syncDirectory(dirname(dirname(location)))
   } catch (cause) {
     throw writeError(location, cause)
+  }
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
   }
 }
 
@@ -125,7 +140,10 @@ function writeError(path: string, cause: unknown): SqlError {
     return new SqlError('disk_full', `there is no space left to write "${path}"`, { cause })
   }
   return new SqlError('io_error', `cannot write "${path}": ${message}`, {
-    hint: 'the coordinators need the right to write in the directory of the table',
+    hint:
+      code === 'ENOENT'
+        ? 'the directory of the table is gone: restore it from a copy'
+        : 'the coordinators need the right to write in the directory of the table',
     cause,
   })
 }

@@ -42,6 +42,7 @@ export interface NewColumn {
   readonly name: string
   readonly type: SqlType
   readonly comment?: string | undefined
+  readonly notNull?: boolean | undefined
 }
 
 const PRIMITIVES: ReadonlyMap<SimpleTypeName, string> = new Map<SimpleTypeName, string>([
@@ -142,7 +143,7 @@ export function fieldsOf(columns: readonly NewColumn[], ids: FieldIds): readonly
   return numbered.map(({ column, id }) => ({
     id,
     name: column.name,
-    required: false,
+    required: column.notNull === true,
     type: icebergTypeOf(column.type, ids),
     ...(column.comment === undefined ? {} : { doc: column.comment }),
   }))

@@ -38,7 +38,7 @@ export function createText(relation: RelationRecord, metadata: TableMetadata | u
 }
 
 const columnText = (c: ColumnRecord): string =>
-  `  ${quoteIdentifier(c.name)} ${c.type}${c.comment === undefined ? '' : ` COMMENT ${quoteLiteral(c.comment)}`}`
+  `  ${quoteIdentifier(c.name)} ${c.type}${c.notNull === true ? ' NOT NULL' : ''}${c.comment === undefined ? '' : ` COMMENT ${quoteLiteral(c.comment)}`}`
 
 const hivePartitions = ({ partitionColumns }: TableRecord): readonly string[] =>
   partitionColumns.length === 0

@@ -274,6 +274,9 @@ export class Listings {
         ? []
         : ([['# Partition columns', null, null], ...partitions, ['', null, null]] as Row[])),
       ...common,
+      ...relation.columns.flatMap(({ name, notNull }): readonly Row[] =>
+        notNull === true ? [['Not null:', name, null]] : [],
+      ),
       ['Kind:', relation.kind === 'managed' ? 'MANAGED TABLE' : 'EXTERNAL TABLE', null],
       ['Location:', relation.location, null],
       ['Format:', 'PARQUET', null],

@@ -10,6 +10,7 @@ export interface Literal {
   readonly of: LiteralClass
   /** As SQL of the kernel, rendered from its token. */
   readonly sql: string
+  readonly isNull: boolean
   /** The type of a typed one. */
   readonly type?: string
 }
@@ -78,17 +79,17 @@ class LiteralReader {
     const token = this.#tokens[this.#at]
     if (token?.kind === 'string') {
       this.#at++
-      return { of: 'text', sql: quoteLiteral(token.value) }
+      return { of: 'text', isNull: false, sql: quoteLiteral(token.value) }
     }
     if (token?.kind === 'number') return this.#number()
     switch (token?.word) {
       case 'NULL':
         this.#at++
-        return { of: 'null', sql: 'NULL' }
+        return { of: 'null', isNull: true, sql: 'NULL' }
       case 'TRUE':
       case 'FALSE':
         this.#at++
-        return { of: 'boolean', sql: token.word }
+        return { of: 'boolean', isNull: false, sql: token.word }
       case 'CAST':
         return this.#cast()
       default:
@@ -100,8 +101,10 @@ class LiteralReader {
     const token = this.#tokens[this.#at]
     if (token?.kind !== 'number') return undefined
     this.#at++
-    if (INTEGER.test(token.value)) return { of: 'integer', sql: token.value }
-    return DECIMAL.test(token.value) ? { of: 'decimal', sql: token.value } : undefined
+    if (INTEGER.test(token.value)) return { of: 'integer', isNull: false, sql: token.value }
+    return DECIMAL.test(token.value)
+      ? { of: 'decimal', isNull: false, sql: token.value }
+      : undefined
   }
 
   /** `CAST('…' AS type)`. */
@@ -124,8 +127,9 @@ class LiteralReader {
     this.#at++
     const text = textOfType(type)
     if (text === undefined) return undefined
-    const sql = value.kind === 'string' ? quoteLiteral(value.value) : 'NULL'
-    return { of: 'typed', sql: `CAST(${sql} AS ${text})`, type: text }
+    const isNull = value.kind !== 'string'
+    const sql = isNull ? 'NULL' : quoteLiteral(value.value)
+    return { of: 'typed', isNull, sql: `CAST(${sql} AS ${text})`, type: text }
   }
 }
 

@@ -67,6 +67,7 @@ export interface ColumnDefinition {
   readonly name: string
   readonly type: SqlType
   readonly comment: string | undefined
+  readonly notNull?: boolean
   readonly at: number
 }
 
@@ -346,6 +347,7 @@ export type TableAlteration =
   /** Impala's CHANGE: another name, type and comment at once. */
   | { readonly kind: 'change'; readonly column: string; readonly to: ColumnDefinition }
   | { readonly kind: 'retype'; readonly column: string; readonly type: SqlType }
+  | { readonly kind: 'dropNotNull'; readonly column: string }
   | { readonly kind: 'columnComment'; readonly column: string; readonly text: string | undefined }
   | {
       readonly kind: 'setProperties'

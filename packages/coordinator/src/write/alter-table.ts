@@ -95,6 +95,8 @@ function schemaChanges(
     }
     case 'retype':
       return [{ kind: 'retype', column: alteration.column, type: alteration.type }]
+    case 'dropNotNull':
+      return [{ kind: 'nullable', column: alteration.column }]
     case 'columnComment':
       return [{ kind: 'comment', column: alteration.column, text: alteration.text }]
     case 'change': {
@@ -120,10 +122,11 @@ const newColumns = (
 
 /** The columns of the head that stands for this metadata. */
 export const columnRecords = (metadata: TableMetadata): readonly ColumnRecord[] =>
-  currentSchema(metadata).fields.map(({ name, type, doc }) => ({
+  currentSchema(metadata).fields.map(({ name, type, doc, required }) => ({
     name,
     type: typeText(sqlTypeOf(type)),
     ...(doc === undefined ? {} : { comment: doc }),
+    ...(required ? { notNull: true } : {}),
   }))
 
 /** ALTER TABLE of a managed table: its metadata alone is written anew. */

@@ -9,6 +9,7 @@ import type { Literal } from '../sql/literal-rows.ts'
 import { isEncodable } from './append-encoder.ts'
 import { GROUP_TEXT_MAX } from './append-group.ts'
 import { placesOf } from './assignment.ts'
+import { namedColumn } from './assigned-value.ts'
 import { fingerprintOf } from './fingerprint.ts'
 
 const NUMBERS = /^(?:INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(.*)$/
@@ -79,12 +80,18 @@ export class AppendStatement {
       )
     for (const [i, row] of rows.entries()) {
       const cells = cellsOf(row, table, places ?? [])
+      const missing = table.columns.find((column, j) => column.notNull && isNull(row, places?.[j]))
+      if (missing !== undefined) {
+        const what = `row ${i + 1}, ${namedColumn(missing)} must not be NULL`
+        return new SqlError('not_null_violation', what, { cause: error })
+      }
       if (!isOfValue(await failureOf(`ROW(${cells.join(', ')})`))) continue
       for (const [j, { name, type }] of table.columns.entries()) {
         const failure = await failureOf(cells[j] ?? 'NULL')
         if (!isOfValue(failure)) continue
-        const what = `row ${i + 1}, column "${name}" of type ${type}: ${failure.message}`
-        return new SqlError(error.error, what, { hint: error.hint, cause: error })
+        const what = `row ${i + 1}, ${namedColumn({ name, type })}: ${failure.message}`
+        const known = error.error === 'not_null_violation' ? failure.error : error.error
+        return new SqlError(known, what, { hint: error.hint, cause: error })
       }
     }
     return error
@@ -103,7 +110,11 @@ const cellsOf = (
   })
 
 const isOfValue = (error: unknown): error is SqlError =>
-  error instanceof SqlError && error.code.startsWith('22')
+  error instanceof SqlError && /^2[23]/.test(error.code)
+
+/** A column that is left out is NULL too. */
+const isNull = (row: readonly Literal[], place: number | undefined): boolean =>
+  place === undefined || row[place]?.isNull !== false
 
 /** Rows of it go into one file, in any order, and are of types that can be written here. */
 function isPlain(metadata: TableMetadata): boolean {
@@ -119,7 +130,7 @@ function isPlain(metadata: TableMetadata): boolean {
 
 /**
  * The rows as the table's, each value cast to its column's type. Undefined where the columns do not agree with the
- * table's, and where the values of a column, taken together, are of another type than each by itself. Pure.
+ * table's, where one is NULL that must not be, and where the values of a column, taken together, are of another type than each by itself. Pure.
  */
 export function rowsText(
   statement: Pick<LiteralInsert, 'rows' | 'columns' | 'table'>,
@@ -129,8 +140,9 @@ export function rowsText(
   const { rows, columns } = statement
   const places = placesIn(rows[0]?.length ?? 0, { table, columns, at: statement.table.at, text })
   if (places === undefined) return undefined
-  const isUniform = table.columns.every(({ type }, i) => {
+  const isUniform = table.columns.every(({ type, notNull }, i) => {
     const place = places[i]
+    if (notNull === true && rows.some((row) => isNull(row, place))) return false
     return (
       place === undefined ||
       areAlike(

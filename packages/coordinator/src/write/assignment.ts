@@ -3,6 +3,7 @@ import { type ColumnRecord, foldName } from '@nyala/metastore'
 import { didYouMean } from '../bind/nearest.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 import type { InsertHeader } from '../sql/statement.ts'
+import { assignedSql, missingSql } from './assigned-value.ts'
 
 /** What INSERT says besides its query, and the text that positions refer to. */
 export interface InsertTarget {
@@ -20,23 +21,23 @@ export interface InsertTarget {
  */
 export function assignmentSql(sql: string, found: readonly Column[], target: InsertTarget): string {
   const places = placesOf(found.length, target)
-  // The kernel names the column of the source where a value does not fit: it has the name of the table's.
   const names = Array.from({ length: found.length }, () => '')
-  const items = target.table.columns.map(({ name, type }, i) => {
+  const items = target.table.columns.map((column, i) => {
+    const { name } = column
     const place = places[i]
     if (place !== undefined) names[place] = name
     const constant = target.constants?.get(foldName(name))
-    if (typeof constant === 'string') {
-      return `CAST(${quoteLiteral(constant)} AS ${type}) AS ${quoteIdentifier(name)}`
-    }
-    return itemSql(place === undefined ? undefined : name, { name, type })
+    if (typeof constant === 'string')
+      return named(assignedSql(quoteLiteral(constant), column), name)
+    if (place === undefined) return named(missingSql(column), name)
+    return itemSql(column, found[place]?.type)
   })
   return wrapped(sql, items, names)
 }
 
 /** The rows of a query with columns of other names and types. Pure. */
 export function castSql(sql: string, columns: readonly ColumnRecord[]): string {
-  const items = columns.map((column) => itemSql(column.name, column))
+  const items = columns.map((column) => itemSql(column, undefined))
   return wrapped(
     sql,
     items,
@@ -44,10 +45,10 @@ export function castSql(sql: string, columns: readonly ColumnRecord[]): string {
   )
 }
 
-function itemSql(source: string | undefined, { name, type }: ColumnRecord): string {
-  const value = source === undefined ? 'NULL' : `"source".${quoteIdentifier(source)}`
-  return `CAST(${value} AS ${type}) AS ${quoteIdentifier(name)}`
-}
+const itemSql = (column: ColumnRecord, type: string | undefined): string =>
+  named(assignedSql(`"source".${quoteIdentifier(column.name)}`, column, type), column.name)
+
+const named = (sql: string, name: string): string => `${sql} AS ${quoteIdentifier(name)}`
 
 const wrapped = (sql: string, items: readonly string[], names: readonly string[]): string =>
   `SELECT ${items.join(', ')} FROM (${sql}) AS "source"(${names.map(quoteIdentifier).join(', ')})`

@@ -7,6 +7,7 @@ import type { BaseTable, Join, Select } from '../sql/ir.ts'
 import { someNode } from '../sql/ir/tree.ts'
 import { renderExpression, renderTableRef } from '../sql/renderer.ts'
 import type { MergeClause, MergeStatement, ObjectName } from '../sql/statement.ts'
+import { assignedSql, missingSql } from './assigned-value.ts'
 import { checkAssigned } from './row-change.ts'
 import { PART, WHOLE } from './managed-table.ts'
 
@@ -136,10 +137,10 @@ function actionSql(clauses: readonly Clause[]): string {
 }
 
 /** The value of a column after the first clause whose condition is true. */
-function valueSql(clauses: readonly Clause[], { name, type }: ColumnRecord, old: string): string {
+function valueSql(clauses: readonly Clause[], target: ColumnRecord, old: string): string {
   const cases = clauses.map(({ condition, values }) => {
-    const value = values.get(foldName(name))
-    const result = value === undefined ? old : `CAST(${value} AS ${type})`
+    const value = values.get(foldName(target.name))
+    const result = value === undefined ? old : assignedSql(value, target)
     return `WHEN ${condition === undefined ? 'true' : `(${condition}) IS TRUE`} THEN ${result}`
   })
   return cases.length === 0 ? old : `CASE ${cases.join(' ')} ELSE ${old} END`
@@ -190,7 +191,7 @@ export class MergeSql {
     const clauses = this.#clauses('notMatched')
     const added = columns.map(
       (column) =>
-        `${valueSql(clauses, column, `CAST(NULL AS ${column.type})`)} AS ${quoteIdentifier(column.name)}`,
+        `${valueSql(clauses, column, missingSql(column))} AS ${quoteIdentifier(column.name)}`,
     )
     const queries = [
       ...(what.files ? [this.#kept()] : []),

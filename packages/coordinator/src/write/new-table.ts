@@ -34,6 +34,7 @@ export interface NewColumn {
   readonly name: string
   readonly type: SqlType
   readonly comment?: string | undefined
+  readonly notNull?: boolean | undefined
 }
 
 /** The columns that a table is made with; `notices` says which types became other ones. */
@@ -51,7 +52,12 @@ export function storableColumns(
       notices.push(`column "${name}" is kept as ${type}: Iceberg tables have no ${before}`)
     }
     const comment = 'comment' in column ? column.comment : undefined
-    return { name, type, ...(comment === undefined ? {} : { comment }) }
+    const notNull = 'notNull' in column && column.notNull === true
+    return {
+      ...{ name, type },
+      ...(comment === undefined ? {} : { comment }),
+      ...(notNull ? { notNull } : {}),
+    }
   })
 }
 
@@ -86,7 +92,7 @@ export function newTableOf(
   const metadata = newMetadata({
     uuid: randomUUID(),
     location: toUri(location),
-    columns: columns.map(({ name, type, comment }) => ({ name, type: parseType(type), comment })),
+    columns: columns.map((column) => ({ ...column, type: parseType(column.type) })),
     ids: new FieldIds(),
     nowMs,
     order: (fields) => newSortFields(statement.sortBy, fields, where.text),

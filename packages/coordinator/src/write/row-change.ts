@@ -8,6 +8,7 @@ import type { BaseTable, Query, Select } from '../sql/ir.ts'
 import { someNode } from '../sql/ir/tree.ts'
 import { renderExpression } from '../sql/renderer.ts'
 import type { DeleteStatement, ObjectName, UpdateStatement } from '../sql/statement.ts'
+import { assignedSql } from './assigned-value.ts'
 import { PART } from './managed-table.ts'
 
 /** The rows that DELETE or UPDATE is about. */
@@ -118,11 +119,12 @@ export const keptSql = (table: Target, change: RowChange): string =>
 
 /** All rows, with new values in those of which the condition is true. */
 export function updatedSql(table: Target, change: RowChange): string {
-  const items = table.columns.map(({ name, type }) => {
+  const items = table.columns.map((changedColumn) => {
+    const { name } = changedColumn
     const old = column(table, change, name)
     const value = change.values.get(foldName(name))
     if (value === undefined) return `${old} AS ${quoteIdentifier(name)}`
-    const changed = `CASE WHEN (${isMeant(change)}) IS TRUE THEN CAST(${value} AS ${type}) ELSE ${old} END`
+    const changed = `CASE WHEN (${isMeant(change)}) IS TRUE THEN ${assignedSql(value, changedColumn)} ELSE ${old} END`
     return `${changed} AS ${quoteIdentifier(name)}`
   })
   return `SELECT ${items.join(', ')} FROM ${source(table, change)}`

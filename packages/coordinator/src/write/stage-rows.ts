@@ -1,8 +1,12 @@
+import { SqlError } from '@nyala/client/protocol'
 import { dataFileOf, fieldIdsSql } from '../iceberg/data-file.ts'
+import type { DataFile } from '../iceberg/manifest-file.ts'
 import { currentSchema, currentSpec } from '../iceberg/metadata.ts'
 import { partitionFields } from '../iceberg/partition-field.ts'
+import type { IcebergField } from '../iceberg/types.ts'
 import type { Queries } from '../server/query-statement.ts'
 import type { StatementContext } from '../server/statement-context.ts'
+import { quoteIdentifier } from '../sql/escape.ts'
 import { targetFileBytes } from './file-size.ts'
 import { partitionKeys } from './partitioning.ts'
 import { orderSql } from './sorting.ts'
@@ -39,5 +43,14 @@ export async function stageRows(
     ...dataFileOf(file, fields, partition),
     sortOrderId: orderBy.length === 0 ? null : base.metadata['default-sort-order-id'],
   }))
+  checkNotNull(files, fields)
   return stageAddition(base, files, write.id)
+}
+
+/** What the files say themselves: by whatever statement they were written, a table is to keep its promise to its readers. */
+function checkNotNull(files: readonly DataFile[], fields: readonly IcebergField[]): void {
+  for (const { id, name, required } of fields) {
+    if (!required || files.every(({ nullCounts }) => (nullCounts.get(id) ?? 0) === 0)) continue
+    throw new SqlError('not_null_violation', `column ${quoteIdentifier(name)} must not be NULL`)
+  }
 }

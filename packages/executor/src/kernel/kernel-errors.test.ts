@@ -1,5 +1,6 @@
 import { SqlError } from '@nyala/client/protocol'
 import t from 'tap'
+import { refusedValue } from '../protocol/refused-value.ts'
 import { endsKernel, toSpillError, toSqlError } from './kernel-errors.ts'
 
 const json = (type: string, message: string, more: object = {}): Error =>
@@ -137,5 +138,27 @@ t.test(
       new Error('IO Error: No files found that match "/data/orders/*.parquet"'),
     )
     t.equal(toSpillError(other, spill), other)
+  },
+)
+
+t.test('advice on a full disk is of what is full', async (t) => {
+  const limit = json('Out of Memory', 'failed to offload data block of size 256.0 KiB')
+  t.match(toSqlError(limit), { error: 'disk_full', hint: '--spill-limit' })
+  const disk = json('IO', 'Could not write file "/data/x": No space left on device')
+  t.match(toSqlError(disk), { error: 'disk_full', hint: /^make room on the disk/ })
+})
+
+t.test(
+  'a value that a statement refuses is told as the error that the statement names',
+  async (t) => {
+    const text = `${refusedValue('not_null_violation')}column "a" must not be NULL`
+    t.match(toSqlError(json('Invalid Input', text)), {
+      code: '23502',
+      message: /^column "a" must not be NULL$/,
+      detail: undefined,
+    })
+    for (const other of ['nyala nothing: x', `so ${text}`, 'nyala constructor: x']) {
+      t.match(toSqlError(json('Invalid Input', other)), { error: 'data_exception', message: other })
+    }
   },
 )

@@ -1,5 +1,6 @@
 import { isMutant } from '@nyala/client/base'
 import { type ErrorName, SqlError } from '@nyala/client/protocol'
+import { readRefusedValue } from '../protocol/refused-value.ts'
 
 /** What the kernel said: its class of error and its message without that prefix. */
 interface KernelComplaint {
@@ -18,10 +19,14 @@ export function toSqlError(error: unknown): SqlError {
   if (ofSystem !== undefined) return ofSystem
   const text = error instanceof Error ? error.message : String(error)
   const complaint = parseComplaint(text)
+  const refused =
+    complaint.type === 'Invalid Input' ? readRefusedValue(complaint.message) : undefined
+  if (refused !== undefined) return new SqlError(refused.name, refused.message, { cause: error })
   const [first = '', ...rest] = complaint.message.split('\n')
   const known = nameOf(complaint)
   const name = known === 'disk_full' && isMutant('no-spill-errors') ? 'io_error' : known
-  const hint = HINTS[name]
+  const isFullDisk = name === 'disk_full' && complaint.type === 'IO'
+  const hint = isFullDisk ? 'make room on the disk of this file' : HINTS[name]
   // Where we have advice of our own, the kernel's would only name settings that cannot be reached.
   const detail = hint === undefined ? rest.join('\n').trim() : ''
   return new SqlError(name, lowerFirst(first.trim()) || 'the kernel gave no reason', {

@@ -1,4 +1,5 @@
 export * from './fragment.ts'
 export * from './listing.ts'
 export * from './messages.ts'
+export * from './refused-value.ts'
 export * from './render-source.ts'

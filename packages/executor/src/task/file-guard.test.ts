@@ -72,6 +72,12 @@ t.test('a flipped bit of a file that bears its checksum is found, wherever it is
   }
   await writeFile(path, content)
   t.equal(await changed(), undefined)
+  await rm(path)
+  t.match(await changed(), {
+    error: 'file_changed',
+    detail: 'it is gone',
+    hint: 'restore the file from a copy',
+  })
 })
 
 t.test('no row of a changed file leaves the executor, be the result small or large', async (t) => {

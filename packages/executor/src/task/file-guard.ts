@@ -113,13 +113,17 @@ function missing(file: GuardedFile, cause: NodeJS.ErrnoException): SqlError {
   return fileError(file.path, cause)
 }
 
-const changedError = ({ path, table }: GuardedFile, what: string): SqlError =>
+const changedError = ({ path, table, modifiedMs }: GuardedFile, what: string): SqlError =>
   new SqlError(
     'file_changed',
     `file "${path}" is not the one that table "${table}" was listed with`,
     {
       detail: what,
-      hint: `REFRESH ${table} lists the files as they are now`,
+      // No listing of a managed table would do without it.
+      hint:
+        modifiedMs < 0
+          ? 'restore the file from a copy'
+          : `REFRESH ${table} lists the files as they are now`,
     },
   )
 

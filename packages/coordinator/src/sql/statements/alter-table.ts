@@ -1,12 +1,15 @@
 import type { Cursor } from '../cursor.ts'
 import { notSupported } from '../errors.ts'
-import type { AlterTable, ObjectName, TableAlteration } from '../statement.ts'
+import type { AlterTable, ColumnDefinition, ObjectName, TableAlteration } from '../statement.ts'
 import { parseColumn } from './column-definition.ts'
 import { parseColumnType } from './column-types.ts'
 import { parseProperty } from './create-table.ts'
 
 const FORMS =
   'ALTER TABLE t takes ADD COLUMNS, DROP COLUMN, RENAME COLUMN, CHANGE, ALTER COLUMN, SET TBLPROPERTIES, COMMENT, RENAME TO or RECOVER PARTITIONS'
+
+const ONLY_AT_CREATE =
+  'rows that are there may be NULL in it: make a new table with NOT NULL and INSERT … SELECT into it'
 
 /** After ALTER TABLE and the name: what of a managed table is changed. */
 export function parseAlteration(cursor: Cursor, start: number, table: ObjectName): AlterTable {
@@ -27,7 +30,7 @@ function alteration(cursor: Cursor, start: number): TableAlteration {
   if (cursor.takeWords('CHANGE')) {
     cursor.takeWords('COLUMN')
     const column = cursor.name('a column')
-    return { kind: 'change', column, to: parseColumn(cursor) }
+    return { kind: 'change', column, to: parseNullable(cursor) }
   }
   if (cursor.takeWords('ALTER')) return alterColumn(cursor)
   if (cursor.takeWords('SET', 'TBLPROPERTIES')) {
@@ -47,9 +50,17 @@ function add(cursor: Cursor): TableAlteration {
   cursor.takeOneOf('COLUMN', 'COLUMNS')
   const ifNotExists = cursor.takeWords('IF', 'NOT', 'EXISTS')
   const columns = cursor.isSymbol('(')
-    ? cursor.list(() => parseColumn(cursor))
-    : [parseColumn(cursor)]
+    ? cursor.list(() => parseNullable(cursor))
+    : [parseNullable(cursor)]
   return { kind: 'add', ifNotExists, columns }
+}
+
+/** A column of a table that has rows, of which it may be NULL in some. */
+function parseNullable(cursor: Cursor): ColumnDefinition {
+  const column = parseColumn(cursor)
+  if (column.notNull !== true) return column
+  const text = 'NOT NULL of a column that is added or changed is not supported'
+  throw notSupported(cursor.script, column.at, text, ONLY_AT_CREATE)
 }
 
 function drop(cursor: Cursor): TableAlteration {
@@ -75,6 +86,11 @@ function alterColumn(cursor: Cursor): TableAlteration {
   if (cursor.takeWords('COMMENT')) return { kind: 'columnComment', column, text: comment(cursor) }
   if (cursor.takeWords('SET', 'COMMENT')) {
     return { kind: 'columnComment', column, text: comment(cursor) }
+  }
+  if (cursor.takeWords('DROP', 'NOT', 'NULL')) return { kind: 'dropNotNull', column }
+  if (cursor.isWord('SET', 'NOT')) {
+    const text = 'ALTER COLUMN … SET NOT NULL is not supported'
+    throw notSupported(cursor.script, cursor.at, text, ONLY_AT_CREATE)
   }
   if (!cursor.takeWords('TYPE')) cursor.expectWords('SET', 'DATA', 'TYPE')
   return { kind: 'retype', column, type: parseColumnType(cursor) }

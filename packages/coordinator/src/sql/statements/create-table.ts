@@ -44,6 +44,7 @@ export function parseCreateExternalTable(cursor: Cursor, start: number): CreateE
   }
   const partitionColumns = clauses.partitionColumns ?? []
   checkNames(cursor, [...(columns ?? []), ...partitionColumns])
+  checkNullable(cursor, [...(columns ?? []), ...partitionColumns])
   return {
     kind: 'createExternalTable',
     table,
@@ -200,6 +201,14 @@ function refuseClause(cursor: Cursor): never {
     )
   }
   throw cursor.error()
+}
+
+/** Nobody asks a table when files are put into its directory. */
+function checkNullable(cursor: Cursor, columns: readonly ColumnDefinition[]): void {
+  const column = columns.find(({ notNull }) => notNull === true)
+  if (column === undefined) return
+  const text = 'NOT NULL of an external table is not supported'
+  throw notSupported(cursor.script, column.at, text, 'it is kept by tables of CREATE TABLE')
 }
 
 /** Names are told apart without regard to case, as the kernel does. */
