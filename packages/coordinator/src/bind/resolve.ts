@@ -7,7 +7,7 @@ import { ALLOWED_TABLE_FUNCTIONS, tableFunctionUse } from './functions.ts'
 import { CATALOG_NAME, type MirroredRelation } from './mirror.ts'
 import { didYouMean } from './nearest.ts'
 import { sessionFunctions } from './session-functions.ts'
-import { mapChildren, mapTree, visitTree } from '../sql/ir/tree.ts'
+import { mapChildren, mapTree, someNode, visitTree } from '../sql/ir/tree.ts'
 
 /** Views within views; deeper is refused, and so are cycles. */
 export const VIEW_DEPTH_MAX = 32
@@ -87,6 +87,13 @@ interface Found {
   /** By the reference; those of views included. */
   readonly versions: ReadonlyMap<BaseTable, TableVersion>
 }
+
+/**
+ * Whether what a query means may depend on the catalog. Any name of a table counts, those of WITH and of files too: a table
+ * of that name would come first.
+ */
+export const readsCatalog = (query: Query): boolean =>
+  someNode(query, ({ kind }) => kind === 'table')
 
 /** Replaces every name of a table by what the catalog says it is. Fails with `undefined_table` and the nearest names. */
 export async function resolveQuery(query: Query, context: ResolveContext): Promise<ResolvedQuery> {

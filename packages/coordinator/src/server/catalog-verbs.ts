@@ -46,10 +46,14 @@ export class CatalogVerbs {
     })
   }
 
-  use({ database }: UseDatabase, context: StatementContext): StatementOutcome {
-    const found = context.catalog.database(database.name)
+  /** A database that was made a moment ago may not have been seen here: etcd is asked before one is said to be missing. */
+  async use({ database }: UseDatabase, context: StatementContext): Promise<StatementOutcome> {
+    const { name } = database
+    const seen = context.catalog.database(name)
+    const catalog = seen === undefined ? await context.newest() : context.catalog
+    const found = catalog.database(name)
     if (found !== undefined) return { command: 'USE', database: found.record.name }
-    const names = context.catalog.databases().map((d) => d.record.name)
+    const names = catalog.databases().map((d) => d.record.name)
     throw new SqlError('undefined_database', `database "${database.name}" does not exist`, {
       position: positionAt(context.sql, database.at),
       hint: didYouMean(database.name, names) ?? 'SHOW DATABASES lists them',

@@ -391,7 +391,7 @@ export class ClientLink {
     const settings = new SessionSettings(message.session.settings, services.defaultSettings)
     const notices: string[] = []
     const { revision } = message.session
-    const asked = { sql: message.sql, revision, settings, signal, notices }
+    const asked = { revision, settings, signal, notices }
     const read = new StatementRead(services, asked, own)
     call.release = () => read.release()
     await read.open()
@@ -404,6 +404,7 @@ export class ClientLink {
       get catalog() {
         return read.catalog
       },
+      askNewest: () => read.ask(),
       newest: () => read.newest(),
       startedAt: services.clock.now(),
       relay: call.relay,

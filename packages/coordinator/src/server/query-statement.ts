@@ -4,6 +4,7 @@ import { FRAME_HEADER_BYTES } from '@nyala/client/wire'
 import type { TableFile } from '@nyala/executor/protocol'
 import type { SerialisedPlan } from '../bind/mirror.ts'
 import { type BindContext, type BoundQuery, bindQuery } from '../bind/bind-query.ts'
+import { readsCatalog } from '../bind/resolve.ts'
 import type { PhysicalPlan } from '../plan/physical-plan.ts'
 import { planOfQuery } from '../plan/bound-plan/plan-of-query.ts'
 import { isConsidered, planQuery } from '../plan/planner.ts'
@@ -41,6 +42,8 @@ export interface QueryProgress {
 export interface PlannedQuery {
   readonly plan: PhysicalPlan
   readonly columns: readonly Column[] | undefined
+  /** False where its text names nothing that the catalog might have: it is the same at each revision. */
+  readonly readsCatalog: boolean
   /** Of a constant plan. */
   readonly answer?: ConstantAnswer | undefined
   /** Milliseconds from the statement's arrival: reading, binding and planning; 0 for a plan that was kept. */
@@ -101,6 +104,7 @@ export class Queries {
     const planned = {
       plan,
       columns: bound.columns,
+      readsCatalog: readsCatalog(body.query),
       ...(plan.constant === true ? { answer: new ConstantAnswer() } : {}),
       planMs: clock.now() - context.startedAt,
     }

@@ -1,6 +1,6 @@
 import { silentLog } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import { Catalog, Keys, NewestRevision, openCluster } from '@nyala/metastore'
+import { Catalog, type CatalogSnapshot, Keys, NewestRevision, openCluster } from '@nyala/metastore'
 import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import t, { type Test } from 'tap'
 import type { ReadConsistency } from '../bind/settings.ts'
@@ -8,6 +8,7 @@ import { ReadHolds } from '../write/read-holds.ts'
 import { StatementRead } from './read-consistency.ts'
 
 const keys = new Keys('test')
+const quiet = new AbortController().signal
 
 /** A coordinator that reads statements, and another one that commits. */
 class World {
@@ -32,10 +33,10 @@ class World {
   read(
     catalog: Catalog,
     readConsistency: ReadConsistency,
-    { sql = 'SELECT 1', signal = new AbortController().signal } = {},
+    { revision = 0, signal = quiet } = {},
   ): StatementRead {
     const { newest, holds, clock, notices } = this
-    const reading = { sql, settings: { readConsistency }, revision: 0, signal, notices }
+    const reading = { settings: { readConsistency }, revision, signal, notices }
     return new StatementRead({ catalog, newest, holds, clock }, reading, undefined)
   }
 }
@@ -55,6 +56,12 @@ const failsUnavailable = async (t: Test, work: Promise<unknown>): Promise<void> 
   t.ok(error instanceof SqlError && error.error === 'metastore_unavailable', String(error))
 }
 
+/** Reads as a statement does that reads the catalog. */
+async function toNewest(read: StatementRead): Promise<CatalogSnapshot> {
+  await read.open()
+  return read.newest()
+}
+
 await inWorld('a statement sees what was committed elsewhere before it', async (t, world) => {
   const [here, there] = [await world.open(), await world.catalog()]
   for (const [i, consistency] of (['available', 'strong'] as const).entries()) {
@@ -62,11 +69,13 @@ await inWorld('a statement sees what was committed elsewhere before it', async (
     await there.createDatabase({ name: `d${i}` })
     world.clock.after(100, () => world.view.heal())
     const old = world.read(here, 'session')
-    await old.open()
+    await toNewest(old)
     t.equal(old.catalog.database(`d${i}`), undefined, 'what its coordinator has not seen')
     const read = world.read(here, consistency)
     await read.open()
-    t.ok(read.catalog.database(`d${i}`), consistency)
+    t.equal(read.catalog, old.catalog, 'at hand is what its coordinator has seen')
+    t.ok((await read.newest()).database(`d${i}`), consistency)
+    t.ok(read.catalog.database(`d${i}`))
     t.equal(world.holds.oldest, old.catalog.revision)
     for (const one of [old, read]) one.release()
     t.equal(world.holds.oldest, undefined)
@@ -75,16 +84,47 @@ await inWorld('a statement sees what was committed elsewhere before it', async (
   await Promise.all([here.close(), there.close()])
 })
 
-await inWorld('rows that are written out wait for nobody, and may after all', async (t, world) => {
+await inWorld('what is asked for ahead tells of all before the statement', async (t, world) => {
   const [here, there] = [await world.open(), await world.catalog()]
+  const earlier = world.read(here, 'strong')
+  await earlier.open()
+  earlier.ask()
+  world.asked.faults = { latencyMs: () => 20 }
+  // The first asks etcd, then the commit is acknowledged, then the second comes: it must not share what was asked before.
+  await world.clock.sleep(15)
   world.view.cut()
   await there.createDatabase({ name: 'd' })
-  world.view.heal()
-  const read = world.read(here, 'strong', { sql: ' INSERT INTO d.t VALUES (1)' })
+  world.clock.after(100, () => world.view.heal())
+  const later = world.read(here, 'strong')
+  await later.open()
+  later.ask()
+  const before = later.catalog
+  await world.clock.sleep(50)
+  t.equal(later.catalog, before, 'what is at hand stays as long as it is worked with')
+  t.equal((await earlier.newest()).database('d'), undefined)
+  t.ok((await later.newest()).database('d'))
+  await Promise.all([here.close(), there.close()])
+})
+
+await inWorld('a snapshot at hand that is new enough stays', async (t, world) => {
+  const [here, there] = [await world.open(), await world.catalog()]
+  const { revision } = await there.createDatabase({ name: 'd' })
+  const read = world.read(here, 'strong', { revision })
   await read.open()
-  t.equal(read.catalog.database('d'), undefined)
-  t.ok((await read.newest()).database('d'))
-  t.equal(read.catalog, await read.newest())
+  t.ok(read.catalog.database('d'), 'what its session has seen is there at once')
+  const first = read.catalog
+  read.ask()
+  await world.clock.sleep(10)
+  await there.createDatabase({ name: 'later' })
+  await here.atLeast(revision + 1)
+  t.equal(await read.newest(), first, 'though its coordinator has seen more since')
+  const own = new StatementRead(
+    { ...world, catalog: here },
+    { ...world, settings: { readConsistency: 'strong' }, revision: 0, signal: quiet },
+    first,
+  )
+  world.asked.cut()
+  t.equal(await toNewest(own), first, 'what a transaction reads stays, and nothing is asked')
   await Promise.all([here.close(), there.close()])
 })
 
@@ -93,20 +133,20 @@ await inWorld('without etcd reads go on, told so, and strong ones fail', async (
   world.asked.cut()
   const began = world.clock.now()
   const first = world.read(catalog, 'available')
-  await first.open()
+  await toNewest(first)
   t.equal(first.catalog.revision, catalog.snapshot().revision)
   t.match(world.notices, [/etcd does not answer: .* after revision \d+ may be missing/])
   t.equal(world.clock.now() - began, 1_000)
-  await world.read(catalog, 'available').open()
+  await toNewest(world.read(catalog, 'available'))
   t.ok(world.clock.now() - began < 1_100, 'the next one knows already')
-  await failsUnavailable(t, world.read(catalog, 'strong').open())
+  await failsUnavailable(t, toNewest(world.read(catalog, 'strong')))
   t.ok(world.clock.now() - began < 10_000)
-  for (const sql of ['SET read_consistency = session', '/* x */ -- y\n ROLLBACK', 'use d']) {
-    await world.read(catalog, 'strong', { sql }).open()
-  }
-  await world.read(catalog, 'session').open()
-  world.asked.heal()
+  const asked = world.clock.now()
   await world.read(catalog, 'strong').open()
+  await toNewest(world.read(catalog, 'session'))
+  t.equal(world.clock.now(), asked, 'what is at hand waits for nobody')
+  world.asked.heal()
+  await toNewest(world.read(catalog, 'strong'))
   t.equal(world.notices.length, 2)
   await catalog.close()
 })
@@ -117,14 +157,17 @@ await inWorld('who is cancelled while etcd is asked holds nothing', async (t, wo
   const controller = new AbortController()
   const { signal } = controller
   const read = world.read(catalog, 'strong', { signal })
-  const opening = read.open()
+  await read.open()
   world.clock.after(10, () => controller.abort(new SqlError('query_canceled', 'enough')))
-  await t.rejects(opening, /enough/)
+  await t.rejects(read.newest(), /enough/)
+  read.release()
   world.asked.heal()
+  const there = await world.catalog()
+  await there.createDatabase({ name: 'd' })
   const other = world.read(catalog, 'strong')
-  const late = other.open()
+  const late = toNewest(other)
   other.release()
   await late
   t.equal(world.holds.oldest, undefined)
-  await catalog.close()
+  await Promise.all([catalog.close(), there.close()])
 })

@@ -1,7 +1,7 @@
 import { type Clock, isMutant } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Catalog, CatalogSnapshot, NewestRevision } from '@nyala/metastore'
-import type { ReadConsistency, SessionSettings } from '../bind/settings.ts'
+import type { SessionSettings } from '../bind/settings.ts'
 import type { ReadHolds } from '../write/read-holds.ts'
 
 /** How long a statement waits for etcd before it reads what was seen. */
@@ -24,12 +24,7 @@ export interface ReadParts {
  */
 export const isPerhapsBlind = (sql: string): boolean => /^\s*insert\b/i.test(sql)
 
-/** Texts that read nothing of what others have written: what they change is the session, or decided by a compare. */
-const READS_NOTHING =
-  /^(?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*(?:set|reset|use|commit|end|rollback|abort|kill)\b/i
-
 interface Reading {
-  readonly sql: string
   readonly settings: Pick<SessionSettings, 'readConsistency'>
   /** What its session has seen. */
   readonly revision: number
@@ -37,12 +32,18 @@ interface Reading {
   readonly notices: string[]
 }
 
-/** The snapshot that a statement reads. Its files stay until it is released, as does a newer one's that takes its place. */
+/**
+ * The snapshot that a statement reads: what its coordinator has seen, and from {@link newest} on what its setting
+ * `read_consistency` asks for. Its files stay until it is released, as do those of a newer one that takes its place.
+ */
 export class StatementRead {
   readonly #parts: ReadParts
   readonly #reading: Reading
   readonly #own: CatalogSnapshot | undefined
   #catalog: CatalogSnapshot | undefined
+  /** What etcd says; undefined where it did not say it in time. */
+  #told: Promise<number | undefined> | undefined
+  #newest: Promise<CatalogSnapshot> | undefined
   #release: () => void = () => undefined
   #isReleased = false
 
@@ -53,9 +54,9 @@ export class StatementRead {
     this.#own = own
   }
 
+  /** Takes what this coordinator has seen, and at the least what the session has. Asks etcd nothing. */
   async open(): Promise<void> {
-    const { sql, settings } = this.#reading
-    await this.#read(isPerhapsBlind(sql) ? 'session' : settings.readConsistency)
+    this.#take(this.#own ?? (await this.#atLeast(this.#reading.revision)))
   }
 
   get catalog(): CatalogSnapshot {
@@ -63,8 +64,19 @@ export class StatementRead {
     return this.#catalog
   }
 
+  /** Asks etcd, for a statement that will want the newest soon. {@link catalog} stays as it is. */
+  ask(): void {
+    // Who wants the newest hears of it.
+    this.#tell()?.catch(() => undefined)
+  }
+
+  /**
+   * All that was committed before the statement came, by its setting; {@link catalog} is that from then on. It stays the one
+   * that it was where that is new enough. Fails with `metastore_unavailable` after about 5 s.
+   */
   newest(): Promise<CatalogSnapshot> {
-    return this.#read(this.#reading.settings.readConsistency)
+    this.#newest ??= this.#toNewest()
+    return this.#newest
   }
 
   release(): void {
@@ -72,51 +84,59 @@ export class StatementRead {
     this.#release()
   }
 
-  async #read(consistency: ReadConsistency): Promise<CatalogSnapshot> {
-    const snapshot = this.#own ?? (await snapshotToRead(this.#parts, this.#reading, consistency))
+  async #toNewest(): Promise<CatalogSnapshot> {
+    const told = this.#tell()
+    if (told === undefined) return this.catalog
+    const found = await told
+    if (found === undefined) this.#notTold()
+    else if (found > this.catalog.revision) this.#take(await this.#atLeast(found))
+    return this.catalog
+  }
+
+  /** Undefined where etcd is not asked. */
+  #tell(): Promise<number | undefined> | undefined {
+    const { readConsistency } = this.#reading.settings
+    if (this.#own !== undefined || readConsistency === 'session') return undefined
+    if (isMutant('old-snapshots')) return undefined
+    const { newest, clock } = this.#parts
+    const silentSince = newest.silentSince ?? clock.now()
+    const limitMs =
+      readConsistency === 'strong'
+        ? Infinity
+        : Math.max(LEAST_WAIT_MS, silentSince + WAIT_MS - clock.now())
+    const { signal } = this.#reading
+    // Begun after the statement came: what was asked for before says nothing of what was committed in between.
+    this.#told ??= within(newest.read(), { limitMs, signal, clock })
+    return this.#told
+  }
+
+  #notTold(): void {
+    const { settings, notices } = this.#reading
+    if (settings.readConsistency === 'strong') {
+      throw new SqlError(
+        'metastore_unavailable',
+        'etcd does not say whether this coordinator has seen all that was committed',
+        {
+          hint: 'check that a majority of the etcd members is running and reachable; SET read_consistency = session reads what was seen',
+        },
+      )
+    }
+    notices.push(
+      `etcd does not answer: what others have committed after revision ${this.catalog.revision} may be missing`,
+    )
+  }
+
+  #atLeast(revision: number): Promise<CatalogSnapshot> {
+    const { signal } = this.#reading
+    return this.#parts.catalog.atLeast(revision, { signal, timeoutMs: CATCH_UP_MS })
+  }
+
+  #take(snapshot: CatalogSnapshot): void {
     this.#release()
     // A statement that was cancelled meanwhile holds nothing any more.
     if (!this.#isReleased) this.#release = this.#parts.holds.hold(snapshot.revision)
     this.#catalog = snapshot
-    return snapshot
   }
-}
-
-/**
- * The snapshot of the catalog that a statement reads, not older than what its session has seen. Fails with
- * `metastore_unavailable` after about 5 s.
- */
-async function snapshotToRead(
-  { catalog, newest, clock }: ReadParts,
-  reading: Reading,
-  consistency: ReadConsistency,
-): Promise<CatalogSnapshot> {
-  const { sql, revision, signal, notices } = reading
-  const wait = { signal, timeoutMs: CATCH_UP_MS }
-  if (consistency === 'session' || READS_NOTHING.test(sql) || isMutant('old-snapshots')) {
-    return catalog.atLeast(revision, wait)
-  }
-  const silentSince = newest.silentSince ?? clock.now()
-  const limitMs =
-    consistency === 'strong'
-      ? Infinity
-      : Math.max(LEAST_WAIT_MS, silentSince + WAIT_MS - clock.now())
-  const found = await within(newest.read(), { limitMs, signal, clock })
-  if (found !== undefined) return catalog.atLeast(Math.max(revision, found), wait)
-  if (consistency === 'strong') {
-    throw new SqlError(
-      'metastore_unavailable',
-      'etcd does not say whether this coordinator has seen all that was committed',
-      {
-        hint: 'check that a majority of the etcd members is running and reachable; SET read_consistency = session reads what was seen',
-      },
-    )
-  }
-  const snapshot = await catalog.atLeast(revision, wait)
-  notices.push(
-    `etcd does not answer: what others have committed after revision ${snapshot.revision} may be missing`,
-  )
-  return snapshot
 }
 
 /** Undefined where it fails, or takes longer. Fails with the signal's reason. */

@@ -26,7 +26,12 @@ export interface StatementContext {
   readonly transaction: TransactionSlot
   /** Not older than what the session has seen; in a transaction as that sees it. */
   readonly catalog: CatalogSnapshot
-  /** The newest that its setting `read_consistency` asks for, which the statement reads from then on. */
+  /** Etcd is asked how new the catalog is, while something else is done for the statement: {@link newest} will be wanted. */
+  askNewest(): void
+  /**
+   * The newest that its setting `read_consistency` asks for, which the statement reads from then on: {@link catalog} itself
+   * where that is new enough. What reads the catalog tells its client nothing before.
+   */
   newest(): Promise<CatalogSnapshot>
   /** When work on the statement began, on the clock's own scale. */
   readonly startedAt: number

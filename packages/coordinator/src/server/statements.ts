@@ -2,11 +2,13 @@ import { unreachable } from '@nyala/client/base'
 import { positionAt, SqlError } from '@nyala/client/protocol'
 import { planCreateRelation, type PlanContext, planReplaceView } from '@nyala/metastore'
 import { bindParameters } from '../bind/parameters.ts'
+import { readsCatalog } from '../bind/resolve.ts'
 import type {
   CreateViewStatement,
   DescribeQueryStatement,
   ExplainStatement,
   PlainStatement,
+  QueryBody,
   QueryStatement,
   Statement,
 } from '../sql/statement.ts'
@@ -15,7 +17,7 @@ import { CatalogVerbs, resetSetting, setSetting } from './catalog-verbs.ts'
 import { computeStats } from './compute-stats.ts'
 import { planText } from './plan-text.ts'
 import { profileText } from './profile.ts'
-import { Queries } from './query-statement.ts'
+import { type PlannedQuery, Queries } from './query-statement.ts'
 import { type LocalResult, text } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
 import { Listings } from './show.ts'
@@ -27,6 +29,7 @@ import { executeChange } from '../write/catalog-change.ts'
 import type { StatementIdentity } from '../write/committer.ts'
 import { checkInTransaction } from '../txn/statements.ts'
 import { TableVerbs } from './table-verbs.ts'
+import { WorkAhead } from './work-ahead.ts'
 import { Maintenance } from '../write/maintenance.ts'
 import { Merges } from '../write/merges.ts'
 import { RowChanges } from '../write/row-changes.ts'
@@ -38,7 +41,25 @@ type ListingStatement = Extract<
   { readonly kind: `show${string}` | `describe${'Database' | 'Table'}` }
 >
 
+interface KeptPlan {
+  readonly planned?: PlannedQuery | undefined
+  /** With the snapshot that is read, as far as that is known. */
+  readonly context: StatementContext
+}
+
 const UNSEEN: ReadonlySet<string> = new Set(['undefined_table', 'undefined_database'])
+
+/** Texts that probably read a table: of these etcd is asked before they are read. */
+const NAMES_TABLES = /\bfrom\b/i
+
+/**
+ * Statements that read nothing of what others have written: they are about the session or the running queries, or what they
+ * change is decided by a compare. USE looks for what it does not find by itself.
+ */
+const OF_NO_SNAPSHOT: ReadonlySet<Statement['kind']> = new Set<Statement['kind']>([
+  ...(['set', 'reset', 'showSetting', 'showSettings', 'use', 'commit', 'rollback'] as const),
+  ...(['showQueries', 'killQuery', 'showFunctions'] as const),
+])
 
 /** Tables that INVALIDATE METADATA lists again at the same time. */
 const REFRESHES_AT_ONCE = 4
@@ -55,6 +76,7 @@ export class Statements {
   readonly #rowChanges: RowChanges
   readonly #merges: Merges
   readonly #maintenance: Maintenance
+  readonly #ahead = new WorkAhead()
 
   constructor(services: Services) {
     this.#services = services
@@ -80,24 +102,44 @@ export class Statements {
         if (appended !== undefined) return appended
         inner = { ...inner, catalog: await context.newest() }
       }
-      const cached = isInTransaction ? undefined : this.#queries.cachedPlan(bound.sql, inner)
-      if (cached !== undefined) return await this.#queries.run(cached, inner)
+      const kept: KeptPlan = isInTransaction ? { context: inner } : await this.#keptPlan(inner)
+      if (kept.planned !== undefined) return await this.#queries.run(kept.planned, kept.context)
       const statement = await this.#services.frontEnd.parse(bound.sql, {
         dialect: context.settings.dialect,
       })
-      return await this.#dispatch(statement, inner)
+      return await this.#dispatch(statement, kept.context)
     } catch (error) {
       throw bound.relocate(error)
     }
   }
 
+  /** The plan of an earlier statement of the same text, if any. One that reads tables is of the newest snapshot. */
+  async #keptPlan(context: StatementContext): Promise<KeptPlan> {
+    const planned = this.#queries.cachedPlan(context.sql, context)
+    if (planned?.readsCatalog === false) return { planned, context }
+    if (planned === undefined) {
+      if (NAMES_TABLES.test(context.sql)) context.askNewest()
+      return { context }
+    }
+    const catalog = await context.newest()
+    if (catalog === context.catalog) return { planned, context }
+    const inner = { ...context, catalog }
+    return { planned: this.#queries.cachedPlan(context.sql, inner), context: inner }
+  }
+
   async #dispatch(statement: Statement, context: StatementContext): Promise<StatementOutcome> {
     checkInTransaction(statement, context)
+    if (statement.kind === 'query') return this.#query(statement, context)
+    if (statement.kind === 'explain') return this.#explain(statement, context)
+    if (OF_NO_SNAPSHOT.has(statement.kind)) return this.#onSnapshot(statement, context)
+    return this.#onSnapshot(statement, { ...context, catalog: await context.newest() })
+  }
+
+  async #onSnapshot(
+    statement: Exclude<Statement, { readonly kind: 'query' | 'explain' }>,
+    context: StatementContext,
+  ): Promise<StatementOutcome> {
     switch (statement.kind) {
-      case 'query':
-        return this.#query(statement, context)
-      case 'explain':
-        return this.#explain(statement, context)
       case 'describeQuery':
         return this.#describeQuery(statement, context)
       case 'createView':
@@ -137,25 +179,35 @@ export class Statements {
   }
 
   async #query(statement: QueryStatement, context: StatementContext): Promise<StatementOutcome> {
-    const planned = await this.#queries.plan(
-      statement,
-      context,
-      context.transaction.current === undefined ? context.sql : undefined,
-    )
-    return this.#queries.run(planned, context)
+    const keptAs = context.transaction.current === undefined ? context.sql : undefined
+    const { planned, context: read } = await this.#plan(statement, context, keptAs)
+    return this.#queries.run(planned, read)
+  }
+
+  /** The plan of a query on the newest snapshot, or on the one at hand where the catalog has no part in it. */
+  async #plan(
+    body: QueryBody,
+    context: StatementContext,
+    keptAs: string | undefined,
+  ): Promise<{ readonly planned: PlannedQuery; readonly context: StatementContext }> {
+    const plan = (inner: StatementContext): Promise<PlannedQuery> =>
+      this.#queries.plan(body, inner, keptAs)
+    if (!readsCatalog(body.query)) return { planned: await plan(context), context }
+    const { value, context: read } = await this.#ahead.run(context, plan)
+    return { planned: value, context: read }
   }
 
   async #explain(
     statement: ExplainStatement,
     context: StatementContext,
   ): Promise<StatementOutcome> {
-    const planned = await this.#queries.plan(statement, context, undefined)
+    const { planned, context: read } = await this.#plan(statement, context, undefined)
     const lines = [...planText(planned.plan, statement.verbose)]
     if (!statement.analyze) {
       const statistics = { planMs: planned.planMs }
       return { ...local(linesResult('EXPLAIN', lines)), statistics }
     }
-    const profile = await this.#queries.analyze(planned, context)
+    const profile = await this.#queries.analyze(planned, read)
     return { ...local(linesResult('EXPLAIN', [...lines, '', ...profileText(profile)])), profile }
   }
 
