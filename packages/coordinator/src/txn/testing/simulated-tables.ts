@@ -16,6 +16,8 @@ export const entriesOf = (table: TableRecord): readonly Entry[] =>
     return { id, file }
   })
 
+export const idsOf = (table: TableRecord): readonly string[] => entriesOf(table).map(({ id }) => id)
+
 export function withEntry(table: TableRecord, { id, file }: Entry): TableRecord {
   const comment = [...wordsOf(table), `${id}=${file}`].join(' ')
   return { ...table, comment, snapshotId: table.snapshotId + 1 }

@@ -2,7 +2,6 @@ import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, type SessionTransaction, SqlError } from '@nyala/client/protocol'
 import {
   Catalog,
-  type CatalogSnapshot,
   Keys,
   NewestRevision,
   openCluster,
@@ -18,11 +17,13 @@ import type { StagedFiles } from '../../write/staging.ts'
 import { WriteRuns } from '../../write/write-run.ts'
 import { Transactions } from '../transactions.ts'
 import { mutantKv } from './mutant-kv.ts'
+import { SimulatedReads } from './simulated-reads.ts'
 import { SimulatedExecutors } from './simulated-executors.ts'
 import {
   contextOf,
   type Entry,
   entriesOf,
+  idsOf,
   newTransaction,
   type SimulatedTransaction,
   withEntry,
@@ -43,6 +44,8 @@ export const TRANSACTION_MUTANTS = [
   'clean-unaborted',
   /** Coordinators show what they have seen, however old that is. */
   'old-snapshots',
+  /** What was made of a snapshot is told though etcd says that there is a newer one. */
+  'old-answers',
   /** Participants say yes before what they write is on disk. */
   'early-vote',
 ] as const
@@ -59,7 +62,7 @@ interface Process {
   readonly name: string
   readonly kv: MemoryKv
   readonly catalog: Catalog
-  readonly newest: NewestRevision
+  readonly reads: SimulatedReads
   readonly runs: WriteRuns
   readonly transactions: Transactions
   isDead: boolean
@@ -188,7 +191,8 @@ export class TransactionSimulation {
       newId: () => `w${this.#begun++}-`,
     })
     const newest = new NewestRevision({ kv, keys, clock })
-    return { name, kv, catalog, newest, runs, transactions, isDead: false }
+    const reads = new SimulatedReads({ catalog, newest, clock, mutant: this.#mutant })
+    return { name, kv, catalog, reads, runs, transactions, isDead: false }
   }
 
   async #client(name: string): Promise<void> {
@@ -227,25 +231,22 @@ export class TransactionSimulation {
     const process = this.#anyProcess()
     if (process.isDead) return token
     const read = newTransaction(id, { client, began: this.#clock.now(), token })
-    const snapshot = await this.#snapshotOf(process, token).catch(() => undefined)
-    if (snapshot === undefined) return token
-    for (const name of TABLES) {
-      read.reads.push({ table: name, ids: entriesOf(tableIn(snapshot, name)).map((one) => one.id) })
-    }
-    const { revision } = snapshot
+    const found = await process.reads
+      .answer(token, async (snapshot) => {
+        await this.#clock.sleep(this.#prng.below(20))
+        return TABLES.map((table) => ({ table, ids: idsOf(tableIn(snapshot, table)) }))
+      })
+      .catch(() => undefined)
+    if (found === undefined) return token
+    read.reads.push(...found.value)
+    const { revision } = found.snapshot
     this.#looked.push({ ...read, end: 'committed', ended: this.#clock.now(), revision })
     return Math.max(token, revision)
   }
 
-  /** All that was committed before it was asked for. */
-  async #snapshotOf({ catalog, newest }: Process, token: number): Promise<CatalogSnapshot> {
-    const revision = this.#mutant === 'old-snapshots' ? 0 : await newest.read()
-    return catalog.atLeast(Math.max(token, revision))
-  }
-
   /** BEGIN and the statements; what it reads must be the same in both tables. */
   async #body(told: Told, process: Process, sender: string): Promise<void> {
-    const catalog = await this.#snapshotOf(process, told.token)
+    const catalog = await process.reads.snapshot(told.token)
     const begin = contextOf(`begin ${told.id}`, { catalog, sender })
     await process.transactions.run({ kind: 'begin' }, begin)
     const { current } = begin.transaction
@@ -275,7 +276,7 @@ export class TransactionSimulation {
     transaction.checkOpen()
     if (!('catalog' in transaction)) return
     const base = tableIn(transaction.catalog, name)
-    told.reads.push({ table: name, ids: entriesOf(base).map((one) => one.id) })
+    told.reads.push({ table: name, ids: idsOf(base) })
     told.puts.push(name)
     const context = contextOf(`${told.id}/${number}`, { transaction })
     const identity = { id: context.statementId, fingerprint: 'f' }
