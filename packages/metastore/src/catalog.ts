@@ -25,6 +25,7 @@ import type { CommitResult, Compare, KeyValue, Kv } from './kv.ts'
 import { marked } from './newest-revision.ts'
 import { PrefixView } from './prefix-view.ts'
 import { type DatabaseRecord, type RelationRecord, type TableRecord } from './records.ts'
+import { type Patience, SHOWN_MS } from './patience.ts'
 import { repeatCommit } from './retry.ts'
 
 /** Attempts of one DDL before it is called a conflict; each lost one means that another statement got through. */
@@ -45,6 +46,8 @@ export interface CatalogOptions {
 
 export interface Abortable {
   readonly signal?: AbortSignal | undefined
+  /** Of the statement that changes something. */
+  readonly patience?: Patience | undefined
 }
 
 /** What a verb did. The change is in every snapshot from `revision` on; this catalog's shows it unless etcd lags. */
@@ -222,9 +225,10 @@ export class Catalog implements AsyncDisposable {
   }
 
   /** Lets the change be seen here. What is committed is committed, so a view that lags or an abort is no failure. */
-  async #show(revision: number, { signal }: Abortable): Promise<void> {
+  async #show(revision: number, { signal, patience }: Abortable): Promise<void> {
+    const timeoutMs = patience === undefined ? undefined : SHOWN_MS
     try {
-      await this.atLeast(revision, { signal })
+      await this.atLeast(revision, { signal, timeoutMs })
     } catch (error) {
       if (!(error instanceof SqlError) && signal?.aborted !== true) throw error
       this.#log.warn('catalog does not show its own change yet', { revision, error })
@@ -234,14 +238,14 @@ export class Catalog implements AsyncDisposable {
   async #commit<T>(
     planned: CatalogPlan<T>,
     writeId: string,
-    { signal }: Abortable,
+    { signal, patience }: Abortable,
   ): Promise<
     | { readonly kind: 'done'; readonly revision: number }
     | { readonly kind: 'stale'; readonly found: ReadonlyMap<string, KeyValue | undefined> }
   > {
     const guards = [...new Set(planned.compares.map((compare: Compare) => compare.key))]
     const { result, ambiguous } = await repeatCommit(
-      { kv: this.#kv, clock: this.#clock, signal },
+      { kv: this.#kv, clock: this.#clock, signal, patience },
       {
         compares: planned.compares,
         success: planned.kind === 'write' ? marked(this.#keys, planned.operations) : [],
@@ -293,7 +297,9 @@ export class Catalog implements AsyncDisposable {
     options: Abortable & { readonly timeoutMs?: number | undefined },
   ): Promise<void> {
     if (condition()) return
-    const timeoutMs = options.timeoutMs ?? CATCH_UP_MS
+    options.patience?.asked()
+    const timeoutMs =
+      options.timeoutMs ?? Math.min(CATCH_UP_MS, options.patience?.leftMs ?? Infinity)
     const end = this.#clock.now() + timeoutMs
     const timedOut = new AbortController()
     let cancelTimer = (): void => undefined

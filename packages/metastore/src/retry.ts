@@ -8,6 +8,7 @@ import {
   type Kv,
   KvError,
 } from './kv.ts'
+import type { Patience } from './patience.ts'
 
 /** How long a guarded write is repeated before its outcome is called unknown; longer than an etcd election. */
 export const COMMIT_BUDGET_MS = 4500
@@ -21,6 +22,8 @@ export interface RetryOptions {
   readonly clock: Clock
   /** Total time, all attempts together. */
   readonly budgetMs?: number | undefined
+  /** Of the statement that asks, in place of a budget. */
+  readonly patience?: Patience | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -53,7 +56,9 @@ export async function repeatCommit(
     signal?.throwIfAborted()
     let failure: KvError
     try {
-      return { result: await kv.commitIf(request, callWithin(clock, end)), ambiguous }
+      const result = await kv.commitIf(request, callWithin(clock, end))
+      options.patience?.answered()
+      return { result, ambiguous }
     } catch (error) {
       if (!(error instanceof KvError)) throw error
       if (error.kind === 'unknownOutcome') ambiguous = true
@@ -68,8 +73,8 @@ export async function repeatCommit(
   }
 }
 
-const endOf = ({ clock, budgetMs = COMMIT_BUDGET_MS }: RetryOptions): number =>
-  clock.now() + (isMutant('patient-metastore') ? Infinity : budgetMs)
+const endOf = ({ clock, budgetMs = COMMIT_BUDGET_MS, patience }: RetryOptions): number =>
+  patience?.asked() ?? clock.now() + (isMutant('patient-metastore') ? Infinity : budgetMs)
 
 /** A call ends with the budget, if not before. */
 const callWithin = (clock: Clock, end: number): CallOptions => ({
@@ -99,7 +104,9 @@ export async function repeatRead<T>(
   for (let pause = PAUSE_MIN_MS; ; pause = Math.min(2 * pause, PAUSE_MAX_MS)) {
     signal?.throwIfAborted()
     try {
-      return await read(callWithin(clock, end))
+      const found = await read(callWithin(clock, end))
+      options.patience?.answered()
+      return found
     } catch (error) {
       if (!(error instanceof KvError)) throw error
       const isOver = clock.now() + pause + CALL_MIN_MS > end

@@ -10,6 +10,7 @@ import { SqlError } from '@nyala/client/protocol'
 import type { Keys } from './keys.ts'
 import type { CommitResult, Compare, KeyValue, Kv, Operation } from './kv.ts'
 import { marked } from './newest-revision.ts'
+import { type Heard, Patience } from './patience.ts'
 import type { Owner } from './query-log.ts'
 import { decodeRecord, encodeRecord } from './records.ts'
 import { repeatCommit, repeatRead } from './retry.ts'
@@ -34,6 +35,13 @@ export interface WriteLogOptions {
   readonly kv: Kv
   readonly keys: Keys
   readonly clock: Clock
+}
+
+/** On whose behalf the store is asked. */
+export interface Asking {
+  readonly signal?: AbortSignal | undefined
+  /** Absent: each call is repeated for 4.5 s. */
+  readonly patience?: Patience | undefined
 }
 
 /** A write that was begun, as its record stands. */
@@ -100,16 +108,19 @@ export type Decision =
  */
 export class WriteLog {
   readonly #options: WriteLogOptions
+  readonly #heard: Heard = { lastMs: -Infinity }
 
   constructor(options: WriteLogOptions) {
     this.#options = options
   }
 
+  /** That of a new statement. */
+  patience(): Patience {
+    return new Patience(this.#options.clock, this.#heard)
+  }
+
   /** The first outcome of a statement, where it has one. A read: that it has none is proved only by `decide`. */
-  async outcomeOf(
-    statementId: string,
-    options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<FoundOutcome | undefined> {
+  async outcomeOf(statementId: string, options: Asking = {}): Promise<FoundOutcome | undefined> {
     const { kv, keys, clock } = this.#options
     const key = keys.statement(statementId)
     const { item } = await repeatRead({ kv, clock, ...options }, (call) => kv.get(key, call))
@@ -125,7 +136,7 @@ export class WriteLog {
   async begin(
     write: Omit<PendingWrite, 'kind' | 'owner' | 'ownerStartedAt'>,
     owner: Owner,
-    options: { readonly statementId: string; readonly signal?: AbortSignal | undefined },
+    options: Asking & { readonly statementId: string },
   ): Promise<
     | { readonly kind: 'begun'; readonly write: BegunWrite }
     | { readonly kind: 'done'; readonly outcome: FoundOutcome }
@@ -142,7 +153,7 @@ export class WriteLog {
     const statement = keys.statement(options.statementId)
     failpoint('write.beginning')
     const { result } = await repeatCommit(
-      { kv, clock, signal: options.signal },
+      { kv, clock, signal: options.signal, patience: options.patience },
       {
         compares: [{ kind: 'absent', key }, ...absent([statement])],
         success: [{ kind: 'put', key, value }],
@@ -176,7 +187,7 @@ export class WriteLog {
   async extend(
     write: BegunWrite,
     more: Pick<PendingWrite, 'locations' | 'own'>,
-    options: { readonly signal?: AbortSignal | undefined } = {},
+    options: Asking = {},
   ): Promise<BegunWrite> {
     const { kv, keys, clock } = this.#options
     const key = keys.txn(write.record.id)
@@ -229,10 +240,7 @@ export class WriteLog {
    * One commit that does it all or nothing. Fails with `commit_outcome_unknown` where that cannot be told: asking for the
    * statement's outcome, or sending the statement again under the same id, tells it later.
    */
-  async decide(
-    request: DecideRequest,
-    options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<Decision> {
+  async decide(request: DecideRequest, options: Asking = {}): Promise<Decision> {
     const { kv, keys, clock } = this.#options
     const { writes, statements, compares, operations } = request
     assert(statements.length > 0, 'a commit is that of a statement')
@@ -287,10 +295,7 @@ export class WriteLog {
   }
 
   /** True where all of it is so: what an error or "nothing to do" was decided on. */
-  async holds(
-    compares: readonly Compare[],
-    options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<boolean> {
+  async holds(compares: readonly Compare[], options: Asking = {}): Promise<boolean> {
     const { kv, clock } = this.#options
     const { result } = await repeatCommit({ kv, clock, ...options }, { compares, success: [] })
     return result.succeeded
@@ -305,7 +310,7 @@ export class WriteLog {
     write: Pick<LoggedTransaction, 'modRevision'> & { readonly record: PendingWrite },
     reason: string,
     fence: readonly Compare[] = [],
-    options: { readonly budgetMs?: number | undefined } = {},
+    options: Pick<Asking, 'patience'> & { readonly budgetMs?: number | undefined } = {},
   ): Promise<boolean> {
     const { kv, keys, clock } = this.#options
     const { id, locations, own, startedAt } = write.record
@@ -325,18 +330,20 @@ export class WriteLog {
   }
 
   /** The record of one write, as of now; undefined where it has none (any more). */
-  async transaction(id: string): Promise<LoggedTransaction | undefined> {
+  async transaction(id: string, options: Asking = {}): Promise<LoggedTransaction | undefined> {
     const { kv, keys, clock } = this.#options
     const key = keys.txn(id)
-    const { item } = await repeatRead({ kv, clock }, (call) => kv.get(key, call))
+    const { item } = await repeatRead({ kv, clock, ...options }, (call) => kv.get(key, call))
     if (item === undefined) return undefined
     return { record: decodeStored(transactionRecord, item), key, modRevision: item.modRevision }
   }
 
   /** All records of writes, as of now. One that cannot be read is left out. */
-  async transactions(): Promise<readonly LoggedTransaction[]> {
+  async transactions(options: Asking = {}): Promise<readonly LoggedTransaction[]> {
     const { kv, keys, clock } = this.#options
-    const { items } = await repeatRead({ kv, clock }, () => kv.range(keys.txns))
+    const { items } = await repeatRead({ kv, clock, ...options }, (call) =>
+      kv.range(keys.txns, options.patience === undefined ? {} : call),
+    )
     return items.flatMap((item) => {
       const record = tryDecode(transactionRecord, item)
       return record === undefined ? [] : [{ record, key: item.key, modRevision: item.modRevision }]

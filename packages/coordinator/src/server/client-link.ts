@@ -391,7 +391,8 @@ export class ClientLink {
     const settings = new SessionSettings(message.session.settings, services.defaultSettings)
     const notices: string[] = []
     const { revision } = message.session
-    const asked = { revision, settings, signal, notices }
+    const patience = services.writes.writeLog.patience()
+    const asked = { revision, settings, signal, patience, notices }
     const read = new StatementRead(services, asked, own)
     call.release = () => read.release()
     await read.open()
@@ -409,8 +410,7 @@ export class ClientLink {
       startedAt: services.clock.now(),
       relay: call.relay,
       serving: call.serving,
-      signal,
-      notices,
+      ...{ signal, patience, notices },
       onColumns: (columns) => {
         track.state = 'streaming'
         const { revision } = read.catalog

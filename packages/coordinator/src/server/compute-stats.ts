@@ -55,7 +55,7 @@ export async function computeStats(
         `table "${table.name}" was dropped and created meanwhile`,
       )
     },
-    { signal: context.signal },
+    { signal: context.signal, patience: context.patience },
   )
   const summary = `updated statistics of ${found.length} columns over ${rows} rows`
   context.notices.push(summary)

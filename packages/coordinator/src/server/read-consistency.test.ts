@@ -1,6 +1,13 @@
 import { silentLog } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import { Catalog, type CatalogSnapshot, Keys, NewestRevision, openCluster } from '@nyala/metastore'
+import {
+  Catalog,
+  type CatalogSnapshot,
+  Keys,
+  NewestRevision,
+  openCluster,
+  Patience,
+} from '@nyala/metastore'
 import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import t, { type Test } from 'tap'
 import type { ReadConsistency } from '../bind/settings.ts'
@@ -36,7 +43,8 @@ class World {
     { revision = 0, signal = quiet } = {},
   ): StatementRead {
     const { newest, holds, clock, notices } = this
-    const reading = { settings: { readConsistency }, revision, signal, notices }
+    const patience = new Patience(clock)
+    const reading = { settings: { readConsistency }, revision, signal, patience, notices }
     return new StatementRead({ catalog, newest, holds, clock }, reading, undefined)
   }
 }
@@ -120,7 +128,10 @@ await inWorld('a snapshot at hand that is new enough stays', async (t, world) =>
   t.equal(await read.newest(), first, 'though its coordinator has seen more since')
   const own = new StatementRead(
     { ...world, catalog: here },
-    { ...world, settings: { readConsistency: 'strong' }, revision: 0, signal: quiet },
+    {
+      ...{ ...world, settings: { readConsistency: 'strong' }, revision: 0, signal: quiet },
+      patience: new Patience(world.clock),
+    },
     first,
   )
   world.asked.cut()

@@ -1,6 +1,12 @@
 import { type Clock, isMutant } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import type { Catalog, CatalogSnapshot, NewestRevision } from '@nyala/metastore'
+import {
+  type Catalog,
+  type CatalogSnapshot,
+  type NewestRevision,
+  type Patience,
+  PATIENCE_MS,
+} from '@nyala/metastore'
 import type { SessionSettings } from '../bind/settings.ts'
 import type { ReadHolds } from '../write/read-holds.ts'
 
@@ -8,8 +14,6 @@ import type { ReadHolds } from '../write/read-holds.ts'
 const WAIT_MS = 1_000
 /** And where etcd has been silent for longer: it may answer again. */
 const LEAST_WAIT_MS = 50
-/** How long this coordinator may take to see what etcd is known to have. */
-const CATCH_UP_MS = 5_000
 
 export interface ReadParts {
   readonly catalog: Catalog
@@ -29,6 +33,7 @@ interface Reading {
   /** What its session has seen. */
   readonly revision: number
   readonly signal: AbortSignal
+  readonly patience: Patience
   readonly notices: string[]
 }
 
@@ -72,7 +77,8 @@ export class StatementRead {
 
   /**
    * All that was committed before the statement came, by its setting; {@link catalog} is that from then on. It stays the one
-   * that it was where that is new enough. Fails with `metastore_unavailable` after about 5 s.
+   * that it was where that is new enough. Fails with `metastore_unavailable` when the statement's
+   * patience is over.
    */
   newest(): Promise<CatalogSnapshot> {
     this.#newest ??= this.#toNewest()
@@ -99,14 +105,19 @@ export class StatementRead {
     if (this.#own !== undefined || readConsistency === 'session') return undefined
     if (isMutant('old-snapshots')) return undefined
     const { newest, clock } = this.#parts
+    const { signal, patience } = this.#reading
     const silentSince = newest.silentSince ?? clock.now()
-    const limitMs =
+    const waitMs =
       readConsistency === 'strong'
         ? Infinity
         : Math.max(LEAST_WAIT_MS, silentSince + WAIT_MS - clock.now())
-    const { signal } = this.#reading
+    if (this.#told !== undefined) return this.#told
+    const limitMs = Math.min(waitMs, patience.asked() - clock.now())
     // Begun after the statement came: what was asked for before says nothing of what was committed in between.
-    this.#told ??= within(newest.read(), { limitMs, signal, clock })
+    this.#told = within(newest.read(), { limitMs, signal, clock }).then((found) => {
+      if (found !== undefined) patience.answered()
+      return found
+    })
     return this.#told
   }
 
@@ -127,8 +138,10 @@ export class StatementRead {
   }
 
   #atLeast(revision: number): Promise<CatalogSnapshot> {
-    const { signal } = this.#reading
-    return this.#parts.catalog.atLeast(revision, { signal, timeoutMs: CATCH_UP_MS })
+    const { signal, patience } = this.#reading
+    patience.asked()
+    const timeoutMs = Math.max(LEAST_WAIT_MS, Math.min(patience.leftMs, PATIENCE_MS))
+    return this.#parts.catalog.atLeast(revision, { signal, timeoutMs })
   }
 
   #take(snapshot: CatalogSnapshot): void {

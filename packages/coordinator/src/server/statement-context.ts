@@ -1,5 +1,5 @@
 import type { Column, Parameter, SessionContext } from '@nyala/client/protocol'
-import type { CatalogSnapshot } from '@nyala/metastore'
+import type { CatalogSnapshot, Patience } from '@nyala/metastore'
 import type { TableVersion } from '../bind/resolve.ts'
 import type { SessionSettings } from '../bind/settings.ts'
 import type { ResultRelay } from '../schedule/result-relay.ts'
@@ -41,6 +41,8 @@ export interface StatementContext {
   /** Whom the result is for, should it outlive this coordinator. */
   readonly serving: CallServing
   readonly signal: AbortSignal
+  /** How long it waits for etcd, whatever it asks. */
+  readonly patience: Patience
   readonly notices: string[]
   /** The query has to wait until it may run. */
   onQueued(why: string): void

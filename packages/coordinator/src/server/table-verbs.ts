@@ -179,7 +179,7 @@ export class TableVerbs {
         snapshotId: current.snapshotId + 1,
         schemaVersion: current.schemaVersion + 1,
       }),
-      { signal: context.signal },
+      { signal: context.signal, patience: context.patience },
     )
     return { command, revision: done.revision }
   }
@@ -218,7 +218,7 @@ export class TableVerbs {
               refreshedAt: this.#services.clock.wall(),
             }
           },
-          { signal: context.signal },
+          { signal: context.signal, patience: context.patience },
         )
         return { command, revision: done.revision }
       } catch (error) {
@@ -234,7 +234,7 @@ export class TableVerbs {
     const done = await this.#services.catalog.updateTable(
       { database, name: table },
       (current) => ({ ...current, statistics: null }),
-      { signal: context.signal },
+      { signal: context.signal, patience: context.patience },
     )
     return { command: 'DROP STATS', revision: done.revision }
   }

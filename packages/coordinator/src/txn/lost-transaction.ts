@@ -1,6 +1,6 @@
 import type { SessionTransaction } from '@nyala/client/protocol'
 import { SqlError } from '@nyala/client/protocol'
-import type { FoundOutcome } from '@nyala/metastore'
+import type { FoundOutcome, Patience } from '@nyala/metastore'
 import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
 import { askOutcome, checkFingerprint, type StatementIdentity } from '../write/committer.ts'
 import type { WriteRuns } from '../write/write-run.ts'
@@ -46,15 +46,16 @@ export class LostTransaction {
    */
   async commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
     context.commit.begun = true
-    const outcome = await askOutcome(() => this.#end('its coordinator is gone'))
+    const { patience } = context
+    const outcome = await askOutcome(() => this.#end('its coordinator is gone', patience))
     if (outcome === undefined) throw lost(this.#session)
     checkFingerprint(outcome, identity)
     return { command: outcome.command, revision: outcome.revision }
   }
 
   /** Fails with `no_active_sql_transaction` where it turns out to have been committed. */
-  async rollback(): Promise<void> {
-    const outcome = await this.#end('its client has rolled it back')
+  async rollback(reason: string, patience?: Patience): Promise<void> {
+    const outcome = await this.#end(reason, patience)
     if (outcome === undefined) return
     throw new SqlError('no_active_sql_transaction', 'the transaction was committed before', {
       hint: 'what it wrote is there; its COMMIT had gone through although its answer was lost',
@@ -62,16 +63,16 @@ export class LostTransaction {
   }
 
   /** What became of its COMMIT; undefined where there is none, and never will be. */
-  async #end(reason: string): Promise<FoundOutcome | undefined> {
+  async #end(reason: string, patience: Patience | undefined): Promise<FoundOutcome | undefined> {
     const { writeLog } = this.#runs
     const { id } = this.#session
-    const found = await writeLog.transaction(id)
+    const found = await writeLog.transaction(id, { patience })
     if (found?.record.kind === 'pending') {
-      await writeLog.abort({ ...found, record: found.record }, reason)
+      await writeLog.abort({ ...found, record: found.record }, reason, [], { patience })
     }
     // A record that is not pending any more comes with the outcome or has none for ever: one commit takes the one and
     // writes the other, under the transaction's own id too. So what is read after it is the truth.
-    const outcome = await writeLog.outcomeOf(id)
+    const outcome = await writeLog.outcomeOf(id, { patience })
     this.#isOver = true
     return outcome
   }

@@ -7,6 +7,7 @@ import {
   type CatalogSnapshot,
   type Operation,
   overlaid,
+  type Patience,
   type PlanContext,
 } from '@nyala/metastore'
 import type { StatementContext, StatementOutcome } from '../server/statement-context.ts'
@@ -150,7 +151,7 @@ export class Transaction {
   async execute<T>(
     plan: (context: PlanContext) => CatalogPlan<T>,
     how: {
-      readonly context: Pick<StatementContext, 'signal'>
+      readonly context: Pick<StatementContext, 'signal' | 'patience'>
       readonly writeId?: string | undefined
       readonly more?: ((value: T, writeId: string) => readonly Operation[]) | undefined
     },
@@ -189,7 +190,8 @@ export class Transaction {
   async #commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
     await Promise.allSettled([...this.#staging])
     context.signal.throwIfAborted()
-    const effects = await this.#on({ kind: 'commitAsked' })
+    const { patience } = context
+    const effects = await this.#on({ kind: 'commitAsked' }, patience)
     if (effects.every(({ kind }) => kind !== 'decide')) {
       if (this.#state.kind === 'ended' && this.#state.how === 'rolledBack') {
         return { command: 'ROLLBACK' }
@@ -199,7 +201,7 @@ export class Transaction {
     context.commit.begun = true
     failpoint('transaction.committing')
     try {
-      const revision = await this.#decide(identity)
+      const revision = await this.#decide(identity, patience)
       await this.#on({ kind: 'commitEnded', how: 'committed', reason: 'COMMIT' })
       return { command: 'COMMIT', ...(revision === undefined ? {} : { revision }) }
     } catch (error) {
@@ -211,11 +213,11 @@ export class Transaction {
   }
 
   /** Ends it without an effect, unless it is being committed. Never rejects: what is left is done later. */
-  async rollback(reason: string): Promise<void> {
-    await this.#on({ kind: 'rollbackAsked', reason })
+  async rollback(reason: string, patience?: Patience): Promise<void> {
+    await this.#on({ kind: 'rollbackAsked', reason }, patience)
   }
 
-  async #decide(identity: StatementIdentity): Promise<number | undefined> {
+  async #decide(identity: StatementIdentity, patience: Patience): Promise<number | undefined> {
     const { runs } = this.#options
     const record = this.#record
     if (record === undefined) return undefined
@@ -223,7 +225,7 @@ export class Transaction {
     const outcome = { command: 'COMMIT', rows: null, notices: [] }
     const request = {
       ...{ statement: identity, writeId: this.id, write: record, outcome },
-      also: [this.id],
+      ...{ also: [this.id], patience },
     }
     const work = (): Promise<Done> =>
       runs.committer.commit(request, async (snapshot) => {
@@ -231,17 +233,20 @@ export class Transaction {
         steps = again.steps
         return again.write
       })
-    const done = await runs.settled(record, identity, { work, tidy: () => this.#tidy(steps) })
+    const tidy = (): Promise<void> => this.#tidy(steps)
+    const done = await runs.settled(record, identity, { work, tidy, patience })
     return done.revision
   }
 
-  async #on(event: TransactionEvent): Promise<readonly TransactionEffect[]> {
+  async #on(event: TransactionEvent, patience?: Patience): Promise<readonly TransactionEffect[]> {
     const [state, effects] = onTransaction(this.#state, event)
     this.#state = state
     for (const effect of effects) {
       if (effect.kind !== 'abort') continue
       // Where its BEGIN was not answered the record may be there all the same.
-      if (this.#isRecorded) await this.#options.runs.giveUpRecord(this.id, effect.reason)
+      if (this.#isRecorded) {
+        await this.#options.runs.giveUpRecord(this.id, effect.reason, patience)
+      }
     }
     return effects
   }
@@ -266,21 +271,23 @@ export class Transaction {
       context,
       locations,
     }: {
-      readonly context: Pick<StatementContext, 'signal'>
+      readonly context: Pick<StatementContext, 'signal' | 'patience'>
       readonly locations: readonly string[]
     },
     own: readonly string[],
   ): Promise<void> {
     this.checkOpen()
     const { runs } = this.#options
-    const { signal } = context
+    const { signal, patience } = context
     this.#isRecorded = true
-    this.#record ??= await runs.beginTransaction(this.id, { signal, locations, own })
+    this.#record ??= await runs.beginTransaction(this.id, {
+      ...{ signal, patience, locations, own },
+    })
     const { record } = this.#record
     const all = [...new Set([...record.locations, ...locations])]
     if (all.length === record.locations.length) return
     const more = { locations: all, own: [...(record.own ?? []), ...own] }
-    this.#record = await runs.writeLog.extend(this.#record, more, { signal })
+    this.#record = await runs.writeLog.extend(this.#record, more, { signal, patience })
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

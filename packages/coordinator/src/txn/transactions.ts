@@ -91,7 +91,7 @@ export class Transactions {
       }
       case 'rollback':
         if (current === undefined) notices.push('there is no transaction in progress')
-        else await current.rollback('its client has rolled it back')
+        else await current.rollback('its client has rolled it back', context.patience)
         return { command: 'ROLLBACK' }
     }
   }

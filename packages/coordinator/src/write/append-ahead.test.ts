@@ -39,7 +39,8 @@ t.test('what a commit whose answer was lost has begun is aborted later', async (
     identity: { id: 'a', fingerprint: 'a' },
     text: { rows: ['(1)'], timeZone: 'UTC' },
     ...{ schemaVersion: tableIn(catalog.snapshot(), 't0').schemaVersion, notices: [] },
-    ...{ signal: new AbortController().signal, commit: { begun: false } },
+    ...{ signal: new AbortController().signal, patience: writeLog.patience() },
+    commit: { begun: false },
   })
   await t.rejects(appended, { error: 'commit_outcome_unknown' } as object as Error)
   set('answers')

@@ -1,3 +1,5 @@
+import { Patience } from '@nyala/metastore'
+import { ManualClock } from '@nyala/metastore/memory'
 import t from 'tap'
 import { type Append, GROUP_ROWS_MAX, GROUP_STATEMENTS_MAX, takeGroup } from './append-group.ts'
 
@@ -18,6 +20,7 @@ function waiting(
       schemaVersion: 1,
       notices: [],
       signal: cancel.signal,
+      patience: new Patience(new ManualClock()),
       commit: { begun: false },
     },
   }

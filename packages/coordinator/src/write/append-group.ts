@@ -1,3 +1,4 @@
+import type { Patience } from '@nyala/metastore'
 import type { ConstantRowsText } from './append-encoder.ts'
 import type { StatementIdentity } from './committer.ts'
 
@@ -14,6 +15,7 @@ export interface Append {
   readonly schemaVersion: number
   readonly notices: readonly string[]
   readonly signal: AbortSignal
+  readonly patience: Patience
   /** Once its commit has begun a statement is not cut short any more. */
   readonly commit: { begun: boolean }
 }

@@ -4,8 +4,11 @@ import {
   type BegunWrite,
   type Catalog,
   type Keys,
+  mostPatient,
   type Owner,
+  type Patience,
   planTableUpdate,
+  SHOWN_MS,
   type StatementRecord,
   type TableRecord,
   type Versioned,
@@ -14,13 +17,15 @@ import {
 import { type Append, takeGroup } from './append-group.ts'
 import type { ConstantRowsText } from './append-encoder.ts'
 import { rememberForgotten, type StagedHead } from './change.ts'
-import { askOutcome, checkFingerprint, headOf } from './committer.ts'
+import { askOutcome, catchUp, checkFingerprint, headOf, waitedInVain } from './committer.ts'
 import type { WriteRuns } from './write-run.ts'
 
 /** Tries of one commit; each lost one means that another coordinator's got through. */
 const ATTEMPTS_MAX = 64
 /** A commit that was overtaken waits up to this long times the attempts so far. */
 const PAUSE_STEP_MS = 5
+/** After its patience a statement that is being committed is told what is known by then. */
+const TOLD_MS = 300
 /** A write that was begun ahead and is not needed for so long is forgotten. */
 const IDLE_MS = 1_000
 
@@ -83,6 +88,8 @@ export type AppendEnd =
 
 interface Waiting {
   readonly append: Append
+  /** `left`: its client has been told that nothing was written, so its rows must not be. */
+  state: 'waiting' | 'deciding' | 'left'
   resolve(end: AppendEnd): void
   reject(error: unknown): void
 }
@@ -112,6 +119,8 @@ export class AppendQueue {
   /** Begun by the commit that is being decided; where nobody tells how that ended it may be there. */
   #maybeAhead: string | undefined
   #stopIdling: () => void = () => undefined
+  /** The group that was taken waits for the metastore, and so do those that wait for their turn. */
+  #isAsking = false
 
   constructor(table: TableRecord, options: AppendQueueOptions) {
     this.#table = table
@@ -120,10 +129,48 @@ export class AppendQueue {
 
   append(append: Append): Promise<AppendEnd> {
     return new Promise((resolve, reject) => {
-      this.#waiting = [...this.#waiting, { append, resolve, reject }]
+      const stop = append.patience.watch(() => this.#timeUp(one))
+      const ended =
+        <T>(settle: (how: T) => void) =>
+        (how: T): void => {
+          stop()
+          settle(how)
+        }
+      const one: Waiting = {
+        append,
+        state: 'waiting',
+        resolve: ended(resolve),
+        reject: ended(reject),
+      }
+      if (this.#isAsking) append.patience.asked()
+      this.#waiting = [...this.#waiting, one]
       this.#stopIdling()
       this.#draining ??= this.#drain()
     })
+  }
+
+  /** Others may have more patience left, so the commit goes on: without it, or with nobody to tell. */
+  #timeUp(one: Waiting): void {
+    if (one.state === 'deciding') {
+      this.#options.clock.after(TOLD_MS, () => one.reject(notKnown()))
+      return
+    }
+    one.state = 'left'
+    this.#waiting = this.#waiting.filter((other) => other !== one)
+    one.reject(waitedInVain())
+  }
+
+  /** How long the metastore is asked for this group. */
+  #ask(group: readonly Waiting[]): Patience | undefined {
+    this.#isAsking = true
+    for (const { append } of this.#waiting) append.patience.asked()
+    return mostPatient(group.map(({ append }) => append.patience))
+  }
+
+  /** From now on files are written. */
+  #work(group: readonly Waiting[]): void {
+    this.#isAsking = false
+    for (const { append } of [...this.#waiting, ...group]) append.patience.working()
   }
 
   /** Forgets what was begun ahead, once all that waits is done. */
@@ -149,6 +196,7 @@ export class AppendQueue {
       // What is sent to the metastore may be done: a client is told how it ended, not that it was cancelled.
       for (const { append } of taken) append.commit.begun = true
       if (taken.length > 0) failpoint('group.taken')
+      this.#work(taken)
       try {
         await this.#commit(taken)
       } catch (error) {
@@ -167,8 +215,24 @@ export class AppendQueue {
     const encoded = await this.#encode(table, group)
     if (encoded === undefined) return
     const begun = await this.#begin(encoded)
-    if (begun === undefined) return
-    await this.#decide(begun)
+    const there = begun === undefined ? undefined : await this.#thoseThere(begun)
+    if (there === undefined) return
+    this.#work(there.group)
+    await this.#decide(there)
+  }
+
+  /** The same without statements whose clients were told meanwhile that nothing was written. From here on none leaves. */
+  async #thoseThere(begun: Begun): Promise<Begun | undefined> {
+    const there = begun.group.filter(({ state }) => state !== 'left')
+    if (there.length === begun.group.length) {
+      for (const one of there) one.state = 'deciding'
+      return begun
+    }
+    const encoded = await this.#encode(this.#newest().record, there)
+    if (encoded !== undefined) return this.#thoseThere({ ...encoded, write: begun.write })
+    const patience = this.#ask(begun.group)
+    await this.#options.writes.giveUp(begun.write, 'its statements were given up', { patience })
+    return undefined
   }
 
   /** Those that were rendered for another schema of the table are told so. */
@@ -221,7 +285,7 @@ export class AppendQueue {
     if (first === undefined) return undefined
     const start = { id: newWriteId(), locations: [this.#table.location], startedAt: clock.wall() }
     const { id: statementId } = first.append.identity
-    const options = { statementId, signal: undefined }
+    const options = { statementId, patience: this.#ask(encoded.group) }
     const begun = await writeLog.begin(start, owner, options).catch((error: unknown) => {
       writes.mayHaveBegun(start.id)
       throw error
@@ -243,7 +307,9 @@ export class AppendQueue {
         return this.#settle(current, error)
       }
     }
-    await this.#options.writes.giveUp(current.write, 'it was overtaken too often')
+    const { writes } = this.#options
+    const patience = this.#ask(current.group)
+    await writes.giveUp(current.write, 'it was overtaken too often', { patience })
     throw new SqlError(
       'serialization_failure',
       `other statements changed the table ${ATTEMPTS_MAX} times meanwhile`,
@@ -270,18 +336,22 @@ export class AppendQueue {
     const ahead = writeLog.beginWith(start, owner)
     this.#maybeAhead = start.id
     const forgotten = { before: head.record, staged, writeId, nowMs: committedAt }
-    const decision = await decisions.decide({
-      writes: [write],
-      statements: group.map(({ append: { identity, text, notices } }) => ({
-        id: identity.id,
-        outcome: {
-          ...{ command: 'INSERT', rows: text.rows.length, notices: [...notices] },
-          ...{ fingerprint: identity.fingerprint, write: writeId, committedAt },
-        },
-      })),
-      compares: [update.compare],
-      operations: [update.put, ahead.operation, ...rememberForgotten(keys, forgotten)],
-    })
+    const patience = this.#ask(group)
+    const decision = await decisions.decide(
+      {
+        writes: [write],
+        statements: group.map(({ append: { identity, text, notices } }) => ({
+          id: identity.id,
+          outcome: {
+            ...{ command: 'INSERT', rows: text.rows.length, notices: [...notices] },
+            ...{ fingerprint: identity.fingerprint, write: writeId, committedAt },
+          },
+        })),
+        compares: [update.compare],
+        operations: [update.put, ahead.operation, ...rememberForgotten(keys, forgotten)],
+      },
+      { patience },
+    )
     this.#maybeAhead = undefined
     switch (decision.kind) {
       case 'committed': {
@@ -306,7 +376,8 @@ export class AppendQueue {
       }
       case 'moved':
         this.#head = undefined
-        await catalog.atLeast(decision.revision)
+        await catalog.atLeast(decision.revision, catchUp(patience))
+        this.#work(group)
         await clock.sleep(random() * PAUSE_STEP_MS * attempt)
         return begun
       case 'aborted':
@@ -317,7 +388,10 @@ export class AppendQueue {
 
   /** The same without some of its statements, whose rows are staged already: under a new write, as another file. */
   async #without(begun: Begun, others: readonly Waiting[]): Promise<Begun | undefined> {
-    await this.#options.writes.giveUp(begun.write, 'some of its statements are done or refused')
+    const patience = this.#ask(begun.group)
+    const reason = 'some of its statements are done or refused'
+    await this.#options.writes.giveUp(begun.write, reason, { patience })
+    this.#work(others)
     const encoded = await this.#encode(this.#newest().record, others)
     return encoded === undefined ? undefined : this.#begin(encoded)
   }
@@ -326,7 +400,9 @@ export class AppendQueue {
   async #settle({ write, group }: Begun, error: unknown): Promise<void> {
     const { writes, writeLog } = this.#options
     const isUnknown = error instanceof SqlError && error.error === 'commit_outcome_unknown'
-    const aborted = await writes.giveUp(write, String((error as Error).message), error)
+    const patience = this.#ask(group)
+    const how = { failure: error, patience }
+    const aborted = await writes.giveUp(write, String((error as Error).message), how)
     if (isUnknown && this.#maybeAhead !== undefined) writes.mayHaveBegun(this.#maybeAhead)
     this.#maybeAhead = undefined
     if (!isUnknown || aborted === 'unsettled') throw error
@@ -338,7 +414,9 @@ export class AppendQueue {
     }
     this.#head = undefined
     for (const one of group) {
-      const outcome = await askOutcome(() => writeLog.outcomeOf(one.append.identity.id))
+      const outcome = await askOutcome(() =>
+        writeLog.outcomeOf(one.append.identity.id, { patience }),
+      )
       if (outcome === undefined) one.reject(error)
       else repeated(one, outcome, outcome.revision)
     }
@@ -351,7 +429,7 @@ export class AppendQueue {
   ): void {
     const end = { kind: 'done', rows: append.text.rows.length, ...done } as const
     const tell = (): void => resolve(end)
-    this.#options.catalog.atLeast(done.revision).then(tell, tell)
+    this.#options.catalog.atLeast(done.revision, { timeoutMs: SHOWN_MS }).then(tell, tell)
   }
 
   #newest(): Versioned<TableRecord> {
@@ -360,6 +438,11 @@ export class AppendQueue {
     return headOf(snapshot, this.#table)
   }
 }
+
+const notKnown = (): SqlError =>
+  new SqlError('commit_outcome_unknown', 'the metastore has not answered the commit in time', {
+    hint: 'what was written may be there, all of it or nothing; ask again under the same id',
+  })
 
 interface Encoded {
   readonly group: readonly Waiting[]

@@ -41,7 +41,7 @@ export class AppendStatement {
       text: { rows, timeZone: context.settings.get('timezone') },
       schemaVersion: table.schemaVersion,
       notices: [...context.notices],
-      signal: context.signal,
+      ...{ signal: context.signal, patience: context.patience },
       commit: context.commit,
     })
     switch (end.kind) {

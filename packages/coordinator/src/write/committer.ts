@@ -7,7 +7,10 @@ import {
   type CatalogSnapshot,
   type Keys,
   type Operation,
+  type Patience,
   planTableUpdate,
+  PATIENCE_MS,
+  SHOWN_MS,
   type PlanContext,
   type Relation,
   type StagedWrite,
@@ -51,6 +54,8 @@ export interface CommitRequest {
   readonly also?: readonly string[] | undefined
   /** More to be done in the same commit. */
   readonly operations?: readonly Operation[] | undefined
+  /** Of its statement. */
+  readonly patience?: Patience | undefined
 }
 
 export interface CommitDone {
@@ -78,7 +83,7 @@ export class Committer {
    * `serialization_failure` where it does not, and with `undefined_table` where the table is gone.
    */
   async update(change: TableChange, request: CommitRequest): Promise<CommitDone> {
-    return this.#inTurn(change.base.id, () =>
+    return this.#inTurn(change.base.id, request.patience, () =>
       this.#commit(request, async (snapshot, attempt) => {
         const head = headOf(snapshot, change.base)
         await checkRebase(change, head.record, this.#options.liveFiles)
@@ -112,11 +117,13 @@ export class Committer {
     more: (value: T, writeId: string) => readonly Operation[] = () => [],
   ): Promise<{ readonly value: T } & (CommitDone | { readonly revision?: undefined })> {
     const { keys, clock, writeLog } = this.#options
+    const { patience } = request
     let value: { readonly value: T } | undefined
     let isNothing = false
     const done = await this.#commit(request, async (snapshot) => {
       const planned = plan({ keys, snapshot, writeId: request.writeId, now: clock.wall() })
-      if (planned.kind !== 'write' && !(await writeLog.holds(planned.compares))) return 'again'
+      if (planned.kind !== 'write' && !(await writeLog.holds(planned.compares, { patience })))
+        return 'again'
       if (planned.kind === 'refuse') throw planned.error
       value = { value: planned.value }
       if (planned.kind === 'write') {
@@ -131,16 +138,29 @@ export class Committer {
     return { ...value, ...done }
   }
 
-  async #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+  /** Whose patience ends before its turn comes does not take it. */
+  #inTurn<T>(key: string, patience: Patience | undefined, work: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(key) ?? Promise.resolve()
-    const mine = before.then(work, work)
-    const settled = mine.catch(() => undefined)
-    this.#turns.set(key, settled)
-    try {
-      return await mine
-    } finally {
-      if (this.#turns.get(key) === settled) this.#turns.delete(key)
-    }
+    let waiting: 'here' | 'gone' | 'over' = 'here'
+    return new Promise((resolve, reject) => {
+      patience?.asked()
+      const stop = patience?.watch(() => {
+        if (waiting !== 'here') return
+        waiting = 'gone'
+        reject(waitedInVain())
+      })
+      const settled = before
+        .then(async () => {
+          stop?.()
+          if (waiting === 'gone') return
+          waiting = 'over'
+          await work().then(resolve, reject)
+        })
+        .finally(() => {
+          if (this.#turns.get(key) === settled) this.#turns.delete(key)
+        })
+      this.#turns.set(key, settled)
+    })
   }
 
   #commit(request: CommitRequest, prepare: Prepare<never>): Promise<CommitDone>
@@ -153,7 +173,7 @@ export class Committer {
     prepare: Prepare<'nothing' | 'again'>,
   ): Promise<CommitDone | undefined> {
     const { catalog, decisions, clock, random } = this.#options
-    const { statement, writeId, write, also = [], operations: more = [] } = request
+    const { statement, writeId, write, also = [], operations: more = [], patience } = request
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const snapshot = catalog.snapshot()
       const prepared = await prepare(snapshot, attempt)
@@ -165,12 +185,13 @@ export class Committer {
           write: writeId,
           committedAt: clock.wall(),
         }
-        const decision = await decisions.decide({
+        const commit = {
           writes: write === undefined ? [] : [write],
           statements: [statement.id, ...also].map((id) => ({ id, outcome })),
           compares: prepared.compares,
           operations: [...prepared.operations, ...more],
-        })
+        }
+        const decision = await decisions.decide(commit, { patience })
         switch (decision.kind) {
           case 'committed':
             return this.#done({ ...decision, outcome, repeated: false }, statement)
@@ -183,11 +204,13 @@ export class Committer {
               { hint: 'nothing was written: send the statement again' },
             )
           case 'moved':
-            await catalog.atLeast(decision.revision)
+            await catalog.atLeast(decision.revision, catchUp(patience))
         }
       }
       await clock.sleep(random() * PAUSE_STEP_MS * (attempt + 1))
-      if (catalog.snapshot() === snapshot) await catalog.atLeast(snapshot.revision + 1)
+      if (catalog.snapshot() === snapshot) {
+        await catalog.atLeast(snapshot.revision + 1, catchUp(patience))
+      }
     }
     throw new SqlError(
       'serialization_failure',
@@ -200,10 +223,28 @@ export class Committer {
     const { outcome, revision, repeated } = done
     checkFingerprint(outcome, statement)
     // What is committed is committed, whether this coordinator's own view shows it soon or not.
-    await this.#options.catalog.atLeast(revision).catch(() => undefined)
+    const { catalog } = this.#options
+    await catalog.atLeast(revision, { timeoutMs: SHOWN_MS }).catch(() => undefined)
     return { outcome, revision, repeated }
   }
 }
+
+/** How long this coordinator may take to see what came first. */
+export function catchUp(patience: Patience | undefined): { readonly timeoutMs?: number } {
+  if (patience === undefined) return {}
+  patience.asked()
+  return { timeoutMs: Math.min(PATIENCE_MS, patience.leftMs) }
+}
+
+/** Of a statement that waited behind others until its patience was over; its commit was not sent. */
+export const waitedInVain = (): SqlError =>
+  new SqlError(
+    'metastore_unavailable',
+    'the commits that the statement waited behind did not end, as the metastore does not answer',
+    {
+      hint: 'nothing was written: send the statement again once a majority of the etcd members answers',
+    },
+  )
 
 type Prepare<Other> = (snapshot: CatalogSnapshot, attempt: number) => Promise<Other | StagedWrite>
 

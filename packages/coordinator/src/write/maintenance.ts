@@ -182,7 +182,8 @@ export class Maintenance {
         'orphans must be older than an hour: younger files may be those of a statement that runs',
       )
     }
-    const removed = await removeOrphans(table, olderThanMs, this.#services)
+    const { patience } = context
+    const removed = await removeOrphans(table, { olderThanMs, patience }, this.#services)
     context.notices.push(`${removed} files of table "${table.name}" were removed`)
     return { command: COMMAND }
   }

@@ -84,7 +84,8 @@ function openExpiry(services: Services): SnapshotExpiry {
     async expire(table) {
       const identity = { id: `expiry-${newWriteId()}`, fingerprint: 'expiry' }
       const context = {
-        ...{ signal: new AbortController().signal, notices: [] },
+        ...{ signal: new AbortController().signal, patience: writes.writeLog.patience() },
+        notices: [],
         ...{ commit: { begun: false }, transaction: { current: undefined } },
       }
       const request = { identity, context, command: 'EXPIRE', locations: [table.location] }

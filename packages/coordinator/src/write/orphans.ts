@@ -1,7 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SqlError } from '@nyala/client/protocol'
-import type { TableRecord } from '@nyala/metastore'
+import type { Patience, TableRecord } from '@nyala/metastore'
 import { formerFiles, reachableFiles } from '../iceberg/reachable.ts'
 import { fromUri } from '../iceberg/table-files.ts'
 import type { Services } from '../server/services.ts'
@@ -20,16 +20,17 @@ export const ORPHAN_AGE_MIN_MS = 3_600_000
  */
 export async function removeOrphans(
   table: TableRecord,
-  olderThanMs: number,
+  { olderThanMs, patience }: { readonly olderThanMs: number; readonly patience: Patience },
   services: Pick<Services, 'catalog' | 'manifests' | 'writes' | 'clock'>,
 ): Promise<number> {
   const { catalog, manifests, writes, clock } = services
   const store = manifests.iceberg
   const files = await filesOf(table.location)
-  const transactions = await writes.writeLog.transactions()
+  const transactions = await writes.writeLog.transactions({ patience })
   const head = headOf(catalog.snapshot(), table)
   const { key, modRevision, record } = head
-  const isNewest = await writes.writeLog.holds([{ kind: 'modRevision', key, equals: modRevision }])
+  const compare = { kind: 'modRevision', key, equals: modRevision } as const
+  const isNewest = await writes.writeLog.holds([compare], { patience })
   if (!isNewest || record.manifest === null) {
     throw new SqlError(
       'serialization_failure',

@@ -103,3 +103,19 @@ t.test('without a metastore all are told so at once', async (t) => {
   t.match(await ends, [{ value: committed }, { status: 'rejected' }, { status: 'rejected' }])
   t.same(asked, ['a', 'bc'])
 })
+
+t.test(
+  'what may have been done by a shared commit is unknown, whatever is known of the next one',
+  async (t) => {
+    const unknown = new SqlError('commit_outcome_unknown', 'no answer')
+    const unavailable = new SqlError('metastore_unavailable', 'refused')
+    const { open, decisions } = worldOf((name) => (name.length > 1 ? unknown : unavailable))
+    const ends = Promise.allSettled(['a', 'b', 'c'].map((id) => decisions.decide(commitOf(id, id))))
+    for (let i = 0; i < 3; i++) await open()
+    t.match(await ends, [
+      { reason: { error: 'metastore_unavailable' } },
+      { reason: { error: 'commit_outcome_unknown' } },
+      { reason: { error: 'commit_outcome_unknown' } },
+    ])
+  },
+)

@@ -1,5 +1,12 @@
 import { SqlError } from '@nyala/client/protocol'
-import type { Decision, DecideRequest, WriteLog } from '@nyala/metastore'
+import {
+  type Asking,
+  type Decision,
+  type DecideRequest,
+  leastPatient,
+  type WriteLog,
+} from '@nyala/metastore'
+import { waitedInVain } from './committer.ts'
 
 /** Commits on their way at once; what comes while there are so many goes with others. */
 const UNDER_WAY_MAX = 4
@@ -8,8 +15,11 @@ const SIZE_MAX = 120
 
 interface Waiting {
   readonly request: DecideRequest
+  readonly options: Asking
   resolve(decision: Decision): void
   reject(error: unknown): void
+  /** It does not wait any more. */
+  taken(): void
 }
 
 /**
@@ -32,11 +42,22 @@ export class SharedDecisions implements Pick<WriteLog, 'decide'> {
   }
 
   /** As {@link WriteLog.decide}. */
-  decide(request: DecideRequest): Promise<Decision> {
+  decide(request: DecideRequest, options: Asking = {}): Promise<Decision> {
     return new Promise((resolve, reject) => {
-      this.#waiting = [...this.#waiting, { request, resolve, reject }]
+      const { patience } = options
+      const stop = patience?.watch(() => this.#leave(one))
+      const one: Waiting = { request, options, resolve, reject, taken: () => stop?.() }
+      patience?.asked()
+      this.#waiting = [...this.#waiting, one]
       if (this.#underWay < this.#underWayMax) void this.#drain()
     })
+  }
+
+  /** It was not sent, and will not be. */
+  #leave(one: Waiting): void {
+    if (!this.#waiting.includes(one)) return
+    this.#waiting = this.#waiting.filter((other) => other !== one)
+    one.reject(waitedInVain())
   }
 
   /** Never rejects: whoever waits is told. */
@@ -45,35 +66,60 @@ export class SharedDecisions implements Pick<WriteLog, 'decide'> {
     while (this.#waiting.length > 0) {
       const { taken, left } = takeDisjoint(this.#waiting)
       this.#waiting = left
+      for (const one of taken) one.taken()
       await this.#decide(taken)
     }
     this.#underWay--
   }
 
   async #decide(taken: readonly Waiting[]): Promise<void> {
+    let mayBeDone = false
     if (taken.length > 1) {
       this.shared++
+      const patience = leastPatient(
+        taken.flatMap(({ options }) => (options.patience === undefined ? [] : [options.patience])),
+      )
       try {
-        const decision = await this.#writeLog.decide(merged(taken.map(({ request }) => request)))
+        const together = merged(taken.map(({ request }) => request))
+        const decision = await this.#writeLog.decide(together, { patience })
         if (decision.kind === 'committed') {
           for (const { resolve } of taken) resolve(decision)
           return
         }
       } catch (error) {
+        mayBeDone = isUnknown(error)
         // Then nothing was done, and asking for each would take as long again.
-        if (error instanceof SqlError && error.error === 'metastore_unavailable') {
+        if (patience === undefined && isUnavailable(error)) {
           for (const { reject } of taken) reject(error)
           return
         }
       }
     }
-    await Promise.all(
-      taken.map(({ request, resolve, reject }) =>
-        this.#writeLog.decide(request).then(resolve, reject),
-      ),
-    )
+    await Promise.all(taken.map((one) => this.#decideAlone(one, mayBeDone)))
+  }
+
+  /** `mayBeDone`: by a shared commit that was not answered, of which a commit that was not sent says nothing. */
+  async #decideAlone(
+    { request, options, resolve, reject }: Waiting,
+    mayBeDone: boolean,
+  ): Promise<void> {
+    try {
+      resolve(await this.#writeLog.decide(request, options))
+    } catch (error) {
+      if (!mayBeDone || isUnknown(error) || !(error instanceof SqlError)) return reject(error)
+      const message = `it is not known how it ended: ${error.message}`
+      const hint =
+        'what was written may be there, all of it or nothing; ask again under the same id'
+      reject(new SqlError('commit_outcome_unknown', message, { hint, cause: error }))
+    }
   }
 }
+
+const isUnknown = (error: unknown): boolean =>
+  error instanceof SqlError && error.error === 'commit_outcome_unknown'
+
+const isUnavailable = (error: unknown): boolean =>
+  error instanceof SqlError && error.error === 'metastore_unavailable'
 
 /** The first that waits, and those after it that one commit can do with it: no key is of two of them. Pure. */
 export function takeDisjoint<T extends { readonly request: DecideRequest }>(

@@ -11,6 +11,7 @@ import type {
   PendingWrite,
   PlanContext,
   FoundOutcome,
+  Patience,
   WriteLog,
 } from '@nyala/metastore'
 import type {
@@ -52,7 +53,10 @@ export interface WriteRunsOptions {
 }
 
 /** What a write asks of its statement. */
-export type WriteContext = Pick<StatementContext, 'signal' | 'notices' | 'commit' | 'transaction'>
+export type WriteContext = Pick<
+  StatementContext,
+  'signal' | 'patience' | 'notices' | 'commit' | 'transaction'
+>
 
 export interface StagedRequest {
   readonly identity: StatementIdentity
@@ -149,7 +153,8 @@ export class WriteRuns {
     const identity = { id: context.statementId, fingerprint: fingerprintOf(context) }
     // What it comes to is decided by the transaction's COMMIT, which has an id of its own.
     if (context.transaction.current !== undefined) return work(identity)
-    const first = await writeLog.outcomeOf(identity.id, { signal: context.signal })
+    const { signal, patience } = context
+    const first = await writeLog.outcomeOf(identity.id, { signal, patience })
     if (first === undefined) return work(identity)
     return this.#repeated(first, { identity, context })
   }
@@ -176,9 +181,9 @@ export class WriteRuns {
     if (transaction !== undefined) return transaction.stage(request, work)
     const id = request.id ?? newWriteId()
     const start = { id, locations, startedAt: clock.wall() }
-    const { signal } = context
+    const { signal, patience } = context
     const { identity } = request
-    const options = { statementId: identity.id, signal }
+    const options = { statementId: identity.id, signal, patience }
     const first = await writeLog.begin(start, owner, options).catch((error: unknown) => {
       this.mayHaveBegun(id)
       throw error
@@ -189,6 +194,7 @@ export class WriteRuns {
     const done = await this.settled(begun, identity, {
       work: () => work(attempt),
       tidy: () => this.#tidy(begun, attempt),
+      patience,
     })
     const { query } = attempt
     const more = query === undefined ? {} : { statistics: query.statistics, profile: query.profile }
@@ -243,7 +249,8 @@ export class WriteRuns {
     // From here on it may be done: the client is told how it ended, not that it was cancelled.
     context.commit.begun = true
     const outcome = { command, rows: null, notices: [] }
-    const request = { statement: identity, writeId: newWriteId(), outcome }
+    const { patience } = context
+    const request = { statement: identity, writeId: newWriteId(), outcome, patience }
     return this.#options.committer.execute(request, plan, more)
   }
 
@@ -253,16 +260,15 @@ export class WriteRuns {
    */
   async beginTransaction(
     id: string,
-    first: {
-      readonly signal: AbortSignal
+    first: Pick<WriteContext, 'signal' | 'patience'> & {
       readonly locations: readonly string[]
       readonly own: readonly string[]
     },
   ): Promise<BegunWrite> {
     const { writeLog, clock, owner } = this.#options
-    const { locations, own, signal } = first
+    const { locations, own, signal, patience } = first
     const start = { id, locations, own, startedAt: clock.wall() }
-    const begun = await writeLog.begin(start, owner, { statementId: id, signal })
+    const begun = await writeLog.begin(start, owner, { statementId: id, signal, patience })
     assert(begun.kind === 'begun', 'a transaction has no outcome before its record')
     return begun.write
   }
@@ -274,7 +280,7 @@ export class WriteRuns {
   async settled<T extends Done | Executed<unknown>>(
     write: BegunWrite,
     identity: StatementIdentity,
-    how: { work(): Promise<T>; tidy(): Promise<void> },
+    how: { work(): Promise<T>; tidy(): Promise<void>; readonly patience?: Patience | undefined },
   ): Promise<T | Done> {
     let state: CommitState = WORKING
     let effect: CommitEffect | undefined
@@ -296,11 +302,12 @@ export class WriteRuns {
       switch (current) {
         case 'abort': {
           const reason = reasonOf(state, failure)
-          on({ kind: 'abortEnded', how: await this.giveUp(write, reason, failure) })
+          const { patience } = how
+          on({ kind: 'abortEnded', how: await this.giveUp(write, reason, { failure, patience }) })
           break
         }
         case 'ask':
-          done = await this.#outcomeOf(write, identity)
+          done = await this.#outcomeOf(write, identity, how.patience)
           on({ kind: 'outcomeRead', outcome: whose(done) })
           break
         case 'tidy':
@@ -313,8 +320,13 @@ export class WriteRuns {
     return endOf(state, done, failure)
   }
 
-  async #outcomeOf(write: BegunWrite, identity: StatementIdentity): Promise<Done | undefined> {
-    const outcome = await askOutcome(() => this.#options.writeLog.outcomeOf(identity.id))
+  async #outcomeOf(
+    write: BegunWrite,
+    identity: StatementIdentity,
+    patience: Patience | undefined,
+  ): Promise<Done | undefined> {
+    const { writeLog } = this.#options
+    const outcome = await askOutcome(() => writeLog.outcomeOf(identity.id, { patience }))
     if (outcome === undefined) return undefined
     checkFingerprint(outcome, identity)
     return { outcome, revision: outcome.revision, repeated: outcome.write !== write.record.id }
@@ -322,26 +334,32 @@ export class WriteRuns {
 
   /**
    * Aborts a write, and then removes its files. Never rejects: what is left is done later, by whoever leads. `failure`: what
-   * the write ended with; where etcd did not answer for as long as a client waits, it is asked but once more.
+   * the write ended with; where etcd did not answer for as long as a client waits, it is asked but once more. `patience`: of
+   * whoever waits for it.
    */
   async giveUp(
     write: BegunWrite,
     reason: string,
-    failure?: unknown,
+    how: { readonly failure?: unknown; readonly patience?: Patience | undefined } = {},
   ): Promise<'aborted' | 'gone' | 'unsettled'> {
     const { writeLog } = this.#options
     const { record } = write
-    const options = isUnanswered(failure) ? { budgetMs: SETTLE_BUDGET_MS } : {}
+    const { failure, patience } = how
+    const options = isUnanswered(failure) ? { budgetMs: SETTLE_BUDGET_MS } : { patience }
     return this.#giveUp(record.id, async () => {
       if (await writeLog.abort(write, reason, [], options)) return record
       // Extended with an answer that was lost, it is not the one that is known here.
-      return this.#abortFound(record.id, reason)
+      return this.#abortFound(record.id, { reason, patience })
     })
   }
 
   /** The same, of a record that may be there or not. */
-  giveUpRecord(id: string, reason: string): Promise<'aborted' | 'gone' | 'unsettled'> {
-    return this.#giveUp(id, () => this.#abortFound(id, reason))
+  giveUpRecord(
+    id: string,
+    reason: string,
+    patience?: Patience,
+  ): Promise<'aborted' | 'gone' | 'unsettled'> {
+    return this.#giveUp(id, () => this.#abortFound(id, { reason, patience }))
   }
 
   /** `abort` resolves with what is known of the aborted write; undefined where it is not there any more. */
@@ -370,14 +388,18 @@ export class WriteRuns {
     return 'aborted'
   }
 
-  async #abortFound(id: string, reason: string): Promise<PendingWrite | AbortedWrite | undefined> {
+  async #abortFound(
+    id: string,
+    { reason, patience }: { readonly reason: string; readonly patience: Patience | undefined },
+  ): Promise<PendingWrite | AbortedWrite | undefined> {
     const { writeLog } = this.#options
-    const found = await writeLog.transaction(id)
+    const found = await writeLog.transaction(id, { patience })
     if (found === undefined) return undefined
     const { record } = found
     if (record.kind === 'dropped' || record.kind === 'expired') return undefined
     if (record.kind === 'aborted') return record
-    return (await writeLog.abort({ ...found, record }, reason)) ? record : undefined
+    const isAborted = await writeLog.abort({ ...found, record }, reason, [], { patience })
+    return isAborted ? record : undefined
   }
 }
 
@@ -388,7 +410,7 @@ const reasonOf = (state: CommitState, failure: unknown): string => {
   return failure instanceof Error ? failure.message : 'there was nothing to do'
 }
 
-/** After the 4.5 s of the commit: a client is told within 5 s. */
+/** After the 4.4 s of its statement's patience: a client is told within 5 s. */
 const SETTLE_BUDGET_MS = 250
 
 const isUnanswered = (error: unknown): boolean =>
@@ -459,6 +481,7 @@ class Attempt implements StagedWrite {
     // What is sent to the metastore may be done: the client is told how it ended, not that it was cancelled.
     context.commit.begun = true
     const outcome = { command, rows, notices: [...context.notices] }
-    return { statement: identity, writeId: this.id, write: this.#begun, outcome }
+    const { patience } = context
+    return { statement: identity, writeId: this.id, write: this.#begun, outcome, patience }
   }
 }

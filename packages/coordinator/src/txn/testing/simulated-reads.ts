@@ -1,5 +1,5 @@
 import type { Clock } from '@nyala/client/base'
-import type { Catalog, CatalogSnapshot, NewestRevision } from '@nyala/metastore'
+import { type Catalog, type CatalogSnapshot, type NewestRevision, Patience } from '@nyala/metastore'
 import { StatementRead } from '../../server/read-consistency.ts'
 import { WorkAhead } from '../../server/work-ahead.ts'
 
@@ -54,6 +54,7 @@ export class SimulatedReads {
       { catalog, newest, clock, holds: { hold: () => () => undefined } },
       {
         settings: { readConsistency },
+        patience: new Patience(clock),
         ...{ revision, signal: new AbortController().signal, notices: [] },
       },
       undefined,

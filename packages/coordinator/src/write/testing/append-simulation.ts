@@ -1,6 +1,6 @@
 import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, SqlError } from '@nyala/client/protocol'
-import { Catalog, Keys, openCluster, WriteLog } from '@nyala/metastore'
+import { Catalog, Keys, openCluster, type Patience, WriteLog } from '@nyala/metastore'
 import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { Append } from '../append-group.ts'
 import { type AppendEnd, AppendQueue, type StageableRows } from '../append-queue.ts'
@@ -34,6 +34,7 @@ interface Process {
   readonly kv: MemoryKv
   readonly catalog: Catalog
   readonly queue: AppendQueue
+  readonly writeLog: WriteLog
 }
 
 /**
@@ -134,7 +135,7 @@ export class AppendSimulation {
       encode: (_, texts) => this.#encode(texts.flatMap(({ rows }) => rows)),
       onIdle: () => undefined,
     })
-    return { kv, catalog, queue }
+    return { kv, catalog, queue, writeLog }
   }
 
   async #encode(rows: readonly string[]): Promise<StageableRows> {
@@ -174,7 +175,9 @@ export class AppendSimulation {
     // A coordinator that dies, or whose socket does, may still go on with the statement: its client hears nothing.
     const isCut = this.#prng.chance(0.15)
     try {
-      const end = await process.queue.append(appendOf(told, cancel.signal))
+      const end = await process.queue.append(
+        appendOf(told, cancel.signal, process.writeLog.patience()),
+      )
       if (end.kind !== 'unfit') await this.#look(told, end.revision)
       return isCut && end.kind !== 'unfit' ? 'unknown' : answerOf(end)
     } catch (error) {
@@ -228,11 +231,11 @@ const CANCEL = new SqlError('query_canceled', 'cancelled')
 
 const answerOf = (end: AppendEnd): Answer => end.kind
 
-const appendOf = ({ id, row }: Told, signal: AbortSignal): Append => ({
+const appendOf = ({ id, row }: Told, signal: AbortSignal, patience: Patience): Append => ({
   identity: { id, fingerprint: id },
   text: { rows: [row], timeZone: 'UTC' },
   schemaVersion: 1,
   notices: [],
-  signal,
+  ...{ signal, patience },
   commit: { begun: false },
 })
