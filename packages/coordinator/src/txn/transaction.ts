@@ -231,10 +231,17 @@ export class Transaction {
       runs.committer.commit(request, async (snapshot) => {
         const again = await replay(steps, snapshot, this.#stepContext())
         steps = again.steps
+        // Before it is decided: with that goes the record by which others would find these files.
+        await this.#dropAttempts(steps.filter((step) => isOnlyOfTable(step, steps)))
         return again.write
       })
-    const tidy = (): Promise<void> => this.#tidy(steps)
-    const done = await runs.settled(record, identity, { work, tidy, patience })
+    const done = await runs.settled(record, identity, {
+      work: async () => {
+        await this.#dropLostTasks()
+        return work()
+      },
+      ...{ tidy: () => this.#tidy(steps), patience },
+    })
     return done.revision
   }
 
@@ -311,14 +318,16 @@ export class Transaction {
     return { keys, liveFiles: committer.liveFiles, now: clock.wall() }
   }
 
-  /** Removes what attempts have left that came to nothing. */
+  /** What lost tasks may have staged since, and attempts that others of its statements were staged on. */
   async #tidy(steps: readonly Step[]): Promise<void> {
-    const { files } = this.#options.runs
+    await this.#dropAttempts(steps)
+    await this.#dropLostTasks()
+  }
+
+  /** Removes what tasks have staged that ran again elsewhere. Never rejects. */
+  async #dropLostTasks(): Promise<void> {
+    const { files, log } = this.#options.runs
     try {
-      for (const step of steps) {
-        if (step.kind !== 'update' || step.attempts < 2) continue
-        await files.removeAttempts(step.change.base.location, step.writeId, step.attempts - 1)
-      }
       for (const { writeId, request, ran } of this.#queries) {
         if (!ran.repeated) continue
         const paths = ran.files.map((file) => file.path)
@@ -326,10 +335,31 @@ export class Transaction {
           await files.removeUncommitted(location, writeId, paths)
       }
     } catch (error) {
-      this.#options.runs.log.warn('stagedFilesNotRemoved', { write: this.id, error })
+      log.warn('stagedFilesNotRemoved', { write: this.id, error })
+    }
+  }
+
+  /** Removes what steps have staged that was overtaken. Never rejects. */
+  async #dropAttempts(steps: readonly Step[]): Promise<void> {
+    const { files, log } = this.#options.runs
+    try {
+      for (const step of steps) {
+        if (step.kind !== 'update' || step.attempts < 2) continue
+        await files.removeAttempts(step.change.base.location, step.writeId, step.attempts - 1)
+      }
+    } catch (error) {
+      log.warn('stagedFilesNotRemoved', { write: this.id, error })
     }
   }
 }
+
+/** No other step was staged on what it has staged, so that nobody reads its former attempts. */
+const isOnlyOfTable = (step: Step, steps: readonly Step[]): boolean =>
+  step.kind === 'update' &&
+  steps.every(
+    (other) =>
+      other === step || other.kind !== 'update' || other.change.base.id !== step.change.base.id,
+  )
 
 type Ran = Parameters<StagedWrite['ran']>[0]
 

@@ -32,7 +32,7 @@ t.test('what a commit whose answer was lost has begun is aborted later', async (
           const record = { ...current, snapshotId: current.snapshotId + 1 }
           return Promise.resolve({ record, forgets: false })
         },
-        tidy: () => Promise.resolve(),
+        dropAttempt: () => Promise.resolve(),
       }),
   })
   const appended = queue.append({

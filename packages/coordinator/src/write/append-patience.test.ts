@@ -49,7 +49,7 @@ async function openWorld(clock: ManualClock) {
           const record = { ...current, comment, snapshotId: current.snapshotId + 1 }
           return Promise.resolve({ record, forgets: false })
         },
-        tidy: () => Promise.resolve(),
+        dropAttempt: () => Promise.resolve(),
       }),
   })
   const send = async (id: string): Promise<Told> => {

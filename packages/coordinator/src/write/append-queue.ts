@@ -39,8 +39,8 @@ export interface StagePlace {
 export interface StageableRows {
   /** Stages them on top of `current`; what the head then is. Called again with each newer head. */
   stage(current: TableRecord, place: StagePlace): Promise<StagedHead>
-  /** Removes what was staged under this write but for what its last attempt has named. Never rejects. */
-  tidy(writeId: string, attempts: number): Promise<void>
+  /** Removes what was staged last and would be staged anew: no head names it, nor ever will. Never rejects. */
+  dropAttempt(): Promise<void>
 }
 
 export interface AppendQueueOptions {
@@ -362,7 +362,6 @@ export class AppendQueue {
         const times = { encodeMs: begun.encodeMs, stageMs: stagedAt - since, decideMs }
         const steps = { statements: group.length, ...times }
         for (const one of group) this.#tell(one, { revision, steps })
-        if (attempt > 1) await rows.tidy(writeId, attempt)
         return undefined
       }
       case 'repeated': {
@@ -378,6 +377,8 @@ export class AppendQueue {
         this.#head = undefined
         await catalog.atLeast(decision.revision, catchUp(patience))
         this.#work(group)
+        // Before another attempt is decided: with that goes the record by which others would find these files.
+        await rows.dropAttempt()
         await clock.sleep(random() * PAUSE_STEP_MS * attempt)
         return begun
       case 'aborted':

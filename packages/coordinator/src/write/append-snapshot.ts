@@ -21,7 +21,7 @@ import {
   newSnapshot,
   writeSnapshot,
 } from './new-snapshot.ts'
-import { removeAttempts } from './staging.ts'
+import { removeFiles } from './staging.ts'
 import { baseOf, type TableBase, withManifest } from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
 
@@ -47,7 +47,8 @@ export class AppendSnapshot implements StageableRows {
   readonly #options: AppendSnapshotOptions
   readonly #snapshotId = newSnapshotId()
   #staged: StagedFile | undefined
-  #location = ''
+  /** Files that an attempt names and the next one does not. */
+  #ofAttempt: readonly string[] = []
 
   constructor(file: EncodedFile, options: AppendSnapshotOptions) {
     this.#file = file
@@ -57,7 +58,6 @@ export class AppendSnapshot implements StageableRows {
   async stage(current: TableRecord, place: StagePlace): Promise<StagedHead> {
     const { store, clock } = this.#options
     const base = await baseOf(current, store)
-    this.#location = current.location
     const before = this.#staged?.writeId === place.writeId ? this.#staged : undefined
     const staged = before ?? stagedFile(base, this.#file, place.writeId)
     this.#staged = staged
@@ -66,6 +66,10 @@ export class AppendSnapshot implements StageableRows {
     const made = await newSnapshot(base, addition, {
       ...{ ...place, snapshotId: this.#snapshotId, operation: 'append', nowMs, store },
     })
+    const { list, metadataFile, merged } = made
+    this.#ofAttempt = [list, metadataFile, ...(merged === undefined ? [] : [merged.content])].map(
+      ({ path }) => path,
+    )
     const more = before === undefined ? [staged.data, staged.content] : []
     const written = await writeSnapshot(made, store, more)
     const number = BigInt(made.metadata['last-sequence-number'])
@@ -77,11 +81,12 @@ export class AppendSnapshot implements StageableRows {
     return withManifest(current, written, nowMs)
   }
 
-  async tidy(writeId: string, attempts: number): Promise<void> {
+  async dropAttempt(): Promise<void> {
     try {
-      await removeAttempts(this.#location, writeId, attempts)
+      await removeFiles(this.#ofAttempt)
     } catch (error) {
-      this.#options.log.warn('stagedFilesNotRemoved', { write: writeId, error })
+      const write = this.#staged?.writeId
+      this.#options.log.warn('stagedFilesNotRemoved', { write, error })
     }
   }
 }

@@ -33,7 +33,10 @@ export async function removeUncommitted(
   }
 }
 
-/** Removes the metadata that a write has staged for attempts of its commit other than `last`, which went through. */
+/**
+ * Removes the metadata that a write has staged for attempts of its commit other than `last`: before that one is decided,
+ * as with the decision goes the record by which others would find it.
+ */
 export async function removeAttempts(
   location: string,
   writeId: string,
@@ -52,6 +55,12 @@ export async function removeAttempts(
       await rm(join(directory, name), { force: true })
     }
   }
+}
+
+/** Removes these files, those that are there. */
+export async function removeFiles(paths: readonly string[]): Promise<void> {
+  if (isMutant('no-staged-removal')) return
+  await Promise.all(paths.map((path) => rm(path, { force: true })))
 }
 
 async function namesIn(directory: string): Promise<readonly string[]> {

@@ -214,13 +214,12 @@ export class WriteRuns {
     for (const id of [...this.#unsettled]) await this.giveUpRecord(id, 'its statement failed')
   }
 
-  /** Removes what attempts have left that came to nothing, of tasks or of the commit. Never rejects. */
-  async #tidy({ record }: BegunWrite, { attempts, query }: Attempt): Promise<void> {
+  /** Removes what lost tasks may have staged since the commit was decided. Never rejects. */
+  async #tidy({ record }: BegunWrite, { query }: Attempt): Promise<void> {
     const { id, locations } = record
+    if (query?.repeated !== true) return
     try {
       for (const location of locations) {
-        if (attempts > 1) await this.files.removeAttempts(location, id, attempts - 1)
-        if (query?.repeated !== true) continue
         const paths = query.files.map((file) => file.path)
         await this.files.removeUncommitted(location, id, paths)
       }
@@ -439,8 +438,6 @@ class Attempt implements StagedWrite {
   readonly #options: WriteRunsOptions
   readonly #request: StagedRequest
   readonly #begun: BegunWrite
-  /** Commits that were tried. */
-  attempts = 0
   query: Parameters<StagedWrite['ran']>[0] | undefined
 
   constructor(options: WriteRunsOptions, request: StagedRequest, begun: BegunWrite) {
@@ -458,14 +455,15 @@ class Attempt implements StagedWrite {
   }
 
   update(change: TableChange, { rows }: { readonly rows: number | null }): Promise<Done> {
-    const counted: TableChange = {
+    const tidied: TableChange = {
       ...change,
-      apply: (current, attempt) => {
-        this.attempts = attempt + 1
+      apply: async (current, attempt) => {
+        // What came to nothing goes before this one is decided: with that goes the record by which others would find it.
+        await this.#dropOvertaken(attempt)
         return change.apply(current, attempt)
       },
     }
-    return this.#options.committer.update(counted, this.#commit(rows))
+    return this.#options.committer.update(tidied, this.#commit(rows))
   }
 
   execute<T>(
@@ -473,6 +471,21 @@ class Attempt implements StagedWrite {
     { rows }: { readonly rows: number | null },
   ): Promise<Executed<T>> {
     return this.#options.committer.execute(this.#commit(rows), plan)
+  }
+
+  async #dropOvertaken(attempt: number): Promise<void> {
+    const { files = STAGED_FILES, log } = this.#options
+    const { id, locations } = this.#begun.record
+    const paths = this.query?.files.map((file) => file.path) ?? []
+    const isRepeated = attempt === 0 && this.query?.repeated === true
+    try {
+      for (const location of locations) {
+        if (attempt > 0) await files.removeAttempts(location, id, attempt)
+        if (isRepeated) await files.removeUncommitted(location, id, paths)
+      }
+    } catch (error) {
+      log.warn('stagedFilesNotRemoved', { write: id, error })
+    }
   }
 
   #commit(rows: number | null): CommitRequest {

@@ -149,7 +149,7 @@ export class AppendSimulation {
         const record = { ...current, comment, snapshotId: current.snapshotId + 1 }
         return { record, forgets: false }
       },
-      tidy: () => Promise.resolve(),
+      dropAttempt: () => Promise.resolve(),
     }
   }
 
