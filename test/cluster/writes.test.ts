@@ -1,13 +1,14 @@
 import { once } from 'node:events'
-import { readdir, utimes, writeFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '@nyala/client'
 import { newStatementId, PROTOCOL_VERSION } from '@nyala/client/protocol'
 import { connect } from '@nyala/client'
-import { icebergRead } from 'icebird'
 import t from 'tap'
 import WebSocket from 'ws'
-import { withLocalFiles } from './local-files.ts'
+import { checkCleaning } from './cleaning-checks.ts'
+import { checkElsewhere } from './iceberg-checks.ts'
+import { directoryOf, readElsewhere, warehouse } from './iceberg-reader.ts'
 import { checkTransactions } from './transaction-checks.ts'
 import { errorOf, openWorld, type World } from './world.ts'
 
@@ -48,96 +49,12 @@ async function send(address: string, sql: string, statementId: string): Promise<
 const coordinators = (world: World): readonly string[] =>
   world.cluster.processes.filter((p) => p.role === 'coordinator').map((p) => p.address)
 
-const warehouse = (world: World): string =>
-  join(world.dir, 'cluster', 'data', 'warehouse', 'default')
-
-async function directoryOf(world: World, table: string): Promise<string> {
-  const names = await readdir(warehouse(world))
-  const found = names.filter((name) => name.startsWith(`${table}-w`))
-  if (found.length !== 1) throw new Error(`${found.length} directories of ${table}`)
-  return join(warehouse(world), found[0] ?? '')
-}
-
-/** The rows of a table as another reader of Iceberg sees them, by its newest metadata file. */
-async function readElsewhere(directory: string): Promise<readonly Record<string, unknown>[]> {
-  const names = (await readdir(join(directory, 'metadata')))
-    .filter((name) => name.endsWith('.metadata.json'))
-    .toSorted()
-  const metadataFileName = names.at(-1) ?? ''
-  return withLocalFiles(() => icebergRead({ tableUrl: `file://${directory}`, metadataFileName }))
-}
-
 t.test('managed tables', { timeout: 120_000 }, async (t) => {
   await using world = await openWorld({ coordinators: 2, executors: 2 })
   const { db } = world
   const [first = '', second = ''] = coordinators(world)
 
-  await t.test('partitions are what another reader of Iceberg takes them for', async (t) => {
-    await db.execute(`CREATE TABLE divided (a BIGINT, b STRING, d DECIMAL(12,2), ts TIMESTAMP)
-      PARTITIONED BY (b, truncate(10, a), bucket(3, a), month(ts))`)
-    await db.execute(`INSERT INTO divided SELECT i, CASE WHEN i < 20 THEN 'x/ü' END, i % 2 - 0.5,
-      TIMESTAMP '1969-12-31 23:00:00' + INTERVAL (i // 15) HOUR FROM range(-10, 30) r(i)`)
-    const rows = await readElsewhere(await directoryOf(world, 'divided'))
-    t.same(
-      rows.map(({ a }) => Number(a)).toSorted((x, y) => x - y),
-      Array.from({ length: 40 }, (_, i) => i - 10),
-    )
-    for (const { a, b, d } of rows) {
-      t.match({ b: b ?? null, d }, { b: Number(a) < 20 ? 'x/ü' : null, d: (Number(a) % 2) - 0.5 })
-    }
-  })
-
-  await t.test('columns that were changed are so to another reader of Iceberg', async (t) => {
-    await db.execute('CREATE TABLE shaped (a INT, b STRING, c INT)')
-    await db.execute("INSERT INTO shaped SELECT 1, 'one', 10")
-    await db.execute('ALTER TABLE shaped DROP COLUMN c')
-    await db.execute('ALTER TABLE shaped RENAME COLUMN b TO c')
-    await db.execute('ALTER TABLE shaped ADD COLUMN b BIGINT')
-    await db.execute('ALTER TABLE shaped ALTER COLUMN a TYPE BIGINT')
-    await db.execute("INSERT INTO shaped SELECT 5000000000, 'two', 2")
-    const rows = await readElsewhere(await directoryOf(world, 'shaped'))
-    t.same(
-      rows.map(({ a, b, c }) => [Number(a), b === null || b === undefined ? null : Number(b), c]),
-      [
-        [1, null, 'one'],
-        [5_000_000_000, 2, 'two'],
-      ],
-    )
-  })
-
-  await t.test('what is written is read by another reader of Iceberg, too', async (t) => {
-    await db.execute(`CREATE TABLE kinds (a BIGINT, b STRING, d DECIMAL(12,2), e DATE, ts TIMESTAMP,
-      f DOUBLE, bo BOOLEAN, i INT)`)
-    await db.execute(`INSERT INTO kinds VALUES
-      (1, 'ü', 10.25, '2020-02-29', '2020-01-01 12:00:00.5', 0.5, true, -7),
-      (9007199254740993, NULL, -0.01, NULL, NULL, NULL, NULL, NULL)`)
-    await db.execute('INSERT INTO kinds (a, b) SELECT id, city FROM events WHERE id < 3')
-    const rows = await readElsewhere(await directoryOf(world, 'kinds'))
-    t.strictSame(
-      rows.map(({ a, b }) => [a, b ?? null]),
-      [
-        [1n, 'ü'],
-        [9007199254740993n, null],
-        [0n, 'city 0'],
-        [1n, 'city 1'],
-        [2n, 'city 2'],
-      ],
-    )
-    t.match(rows[0], {
-      d: 10.25,
-      e: new Date('2020-02-29'),
-      ts: new Date('2020-01-01T12:00:00.500Z'),
-      f: 0.5,
-      bo: true,
-      i: -7,
-    })
-    await db.execute('INSERT OVERWRITE kinds SELECT * FROM kinds WHERE a = 2')
-    const left = await readElsewhere(await directoryOf(world, 'kinds'))
-    t.strictSame(
-      left.map(({ a }) => a),
-      [2n],
-    )
-  })
+  await t.test('another reader of Iceberg', (t) => checkElsewhere(t, world))
 
   await t.test('appends of many writers at both coordinators are all there, once', async (t) => {
     await db.execute('CREATE TABLE log (writer INT, n INT)')
@@ -419,29 +336,7 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     ])
   })
 
-  await t.test('files go that only forgotten snapshots and nobody at all needs', async (t) => {
-    await db.execute('CREATE TABLE old AS SELECT 1 AS a')
-    await db.execute('INSERT OVERWRITE old SELECT 2')
-    const directory = await directoryOf(world, 'old')
-    const [stray = '', young = ''] = ['data/stray.parquet', 'metadata/young.avro'].map((name) =>
-      join(directory, name),
-    )
-    await Promise.all([stray, young].map((path) => writeFile(path, 'x')))
-    await utimes(stray, 1, 1)
-    const before = await readdir(join(directory, 'data'))
-    await db.execute(`ALTER TABLE old EXECUTE expire_snapshots(retention_threshold => '0s')`)
-    t.equal((await db.query('DESCRIBE HISTORY old')).rows.length, 1)
-    for (const name of before) await utimes(join(directory, 'data', name), 1, 1)
-    const removed = await db.execute(`ALTER TABLE old EXECUTE remove_orphan_files('2020-01-01')`)
-    t.same(removed.notices, ['1 files of table "old" were removed'])
-    const left = await readdir(join(directory, 'data'))
-    t.same(left.length, 2, 'what a query may be reading that began before stays for a while')
-    t.ok((await readdir(join(directory, 'metadata'))).includes('young.avro'))
-    t.same(
-      (await readElsewhere(directory)).map(({ a }) => a),
-      [2],
-    )
-  })
+  await t.test('files that nobody needs', (t) => checkCleaning(t, world, second))
 
   await t.test('a table that another catalog keeps is read by its metadata', async (t) => {
     await db.execute(`CREATE TABLE theirs AS SELECT i AS a, 'x' || i AS b FROM range(5) r(i)`)

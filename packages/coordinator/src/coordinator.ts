@@ -37,7 +37,7 @@ import type { Services } from './server/services.ts'
 import { Statements } from './server/statements.ts'
 import { SqlFrontEnd } from './sql/front-end.ts'
 import { ManifestStore } from './table/manifest-store.ts'
-import { type Housekeeping, openHousekeeping } from './write/open-janitor.ts'
+import { type Housekeeping, openHousekeeping, readsOf } from './write/open-janitor.ts'
 import { openWrites } from './write/open-writes.ts'
 
 export interface CoordinatorOptions {
@@ -172,12 +172,13 @@ export class Coordinator {
       functions,
       manifests,
       ...openWrites(options, { keys, catalog, manifests, constants, startedAt }),
+      reads: (asking) => readsOf({ kv, keys, clock, queryLog }, asking),
       executors,
       admission,
       queries: new QueryRegistry(id),
       defaultSettings: options.defaultSettings ?? {},
     }
-    const housekeeping = openHousekeeping(services, { kv, keys, peers, queryLog, floor })
+    const housekeeping = openHousekeeping(services, { peers, floor })
     const janitor = openJanitor(options, { queryLog, election })
     const parts = { listener, registration, peers, queryLog, janitor, housekeeping }
     const coordinator = new Coordinator(options, services, parts)

@@ -5,6 +5,7 @@ import type { CommitResult, KeyValue, Kv } from './kv.ts'
 import { PrefixView } from './prefix-view.ts'
 import { decodeRecord, encodeRecord, type QueryRecord, queryRecord } from './records.ts'
 import { repeatCommit, repeatRead } from './retry.ts'
+import type { Asking } from './write-log.ts'
 
 export interface QueryLogOptions {
   readonly kv: Kv
@@ -108,9 +109,11 @@ export class QueryLog {
    * The oldest revision of the catalog that a query with a record reads, as of now and not of the view; undefined where
    * there is none, 0 where one cannot be read. Fails with `metastore_unavailable`.
    */
-  async oldestRead(): Promise<number | undefined> {
+  async oldestRead({ patience }: Pick<Asking, 'patience'> = {}): Promise<number | undefined> {
     const { kv, keys, clock } = this.#options
-    const { items } = await repeatRead({ kv, clock }, () => kv.range(keys.queries))
+    const { items } = await repeatRead({ kv, clock, patience }, (call) =>
+      kv.range(keys.queries, patience === undefined ? {} : call),
+    )
     const revisions = items.map((item) => this.#decode(item)?.record.snapshotRevision ?? 0)
     return revisions.length === 0 ? undefined : Math.min(...revisions)
   }

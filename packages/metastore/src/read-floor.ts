@@ -5,6 +5,7 @@ import type { Compare, Kv } from './kv.ts'
 import type { Owner } from './query-log.ts'
 import { decodeRecord, encodeRecord, memberId } from './records.ts'
 import { repeatCommit, repeatRead } from './retry.ts'
+import type { Asking } from './write-log.ts'
 
 const readFloorRecord = s.object({
   owner: memberId,
@@ -116,8 +117,13 @@ export async function readFloors({
   kv,
   keys,
   clock,
-}: Pick<ReadFloorOptions, 'kv' | 'keys' | 'clock'>): Promise<readonly LoggedFloor[]> {
-  const { items } = await repeatRead({ kv, clock }, () => kv.range(keys.readers))
+  patience,
+}: Pick<ReadFloorOptions, 'kv' | 'keys' | 'clock'> & Pick<Asking, 'patience'>): Promise<
+  readonly LoggedFloor[]
+> {
+  const { items } = await repeatRead({ kv, clock, patience }, (call) =>
+    kv.range(keys.readers, patience === undefined ? {} : call),
+  )
   return items.map(({ key, value, modRevision }) => {
     try {
       return { record: decodeRecord(readFloorRecord, value, key), key, modRevision }

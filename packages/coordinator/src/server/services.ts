@@ -1,6 +1,6 @@
 import type { Clock, Log } from '@nyala/client/base'
 import type { ConstantKernel } from '@nyala/executor/kernel'
-import type { Catalog, Election, Membership, NewestRevision } from '@nyala/metastore'
+import type { Asking, Catalog, Election, Membership, NewestRevision } from '@nyala/metastore'
 import type { KernelFunctions } from '../bind/functions.ts'
 import type { Mirror } from '../bind/mirror.ts'
 import type { SettingValues } from '../bind/settings.ts'
@@ -13,6 +13,7 @@ import type { ManifestStore } from '../table/manifest-store.ts'
 import type { Transactions } from '../txn/transactions.ts'
 import type { AppendQueues } from '../write/append-queues.ts'
 import type { ReadHolds } from '../write/read-holds.ts'
+import type { Reads } from '../write/write-janitor.ts'
 import type { WriteRuns } from '../write/write-run.ts'
 import type { EtcdStatus } from './etcd-status.ts'
 import type { QueryRegistry } from './query-registry.ts'
@@ -44,6 +45,8 @@ export interface Services {
   readonly appends: AppendQueues
   readonly uploads: Uploads
   readonly holds: ReadHolds
+  /** What statements of all coordinators read. Fails with `metastore_unavailable`. */
+  readonly reads: (asking?: Pick<Asking, 'patience'>) => Promise<Reads>
   readonly transactions: Transactions
   readonly executors: Executors
   readonly admission: AdmissionControl

@@ -1,5 +1,11 @@
 import { drillHaste } from '@nyala/client/base'
-import { type Keys, type Kv, type QueryLog, type ReadFloor, readFloors } from '@nyala/metastore'
+import {
+  type Asking,
+  type QueryLog,
+  type ReadFloor,
+  type ReadFloorOptions,
+  readFloors,
+} from '@nyala/metastore'
 import { ownRetention } from '../iceberg/expire.ts'
 import type { PeerLinks } from '../failover/peer-links.ts'
 import { livingOwners } from '../failover/ownership.ts'
@@ -9,7 +15,7 @@ import { expiration } from './expiration.ts'
 import { removeExpiredFiles } from './expired-files.ts'
 import { SnapshotExpiry } from './snapshot-expiry.ts'
 import { newWriteId } from './write-ids.ts'
-import { WriteJanitor } from './write-janitor.ts'
+import { type Reads, WriteJanitor } from './write-janitor.ts'
 
 /** How often this coordinator says how old the snapshots are that it reads. */
 const FLOOR_MS = 5_000
@@ -22,16 +28,9 @@ export interface Housekeeping {
 /** Starts to look after what writes leave, and after tables, while this coordinator leads; and says what it reads itself. */
 export function openHousekeeping(
   services: Services,
-  parts: {
-    readonly kv: Kv
-    readonly keys: Keys
-    readonly peers: PeerLinks
-    readonly queryLog: QueryLog
-    readonly floor: ReadFloor
-  },
+  { peers, floor }: { readonly peers: PeerLinks; readonly floor: ReadFloor },
 ): Housekeeping {
-  const { floor } = parts
-  const runs = [openWriteJanitor(services, parts), openExpiry(services), openFloor(services, floor)]
+  const runs = [openWriteJanitor(services, peers), openExpiry(services), openFloor(services, floor)]
   for (const one of runs) one.start()
   return {
     async stop() {
@@ -42,20 +41,16 @@ export function openHousekeeping(
   }
 }
 
-function openWriteJanitor(
-  services: Services,
-  {
-    kv,
-    keys,
-    peers,
-    queryLog,
-  }: {
-    readonly kv: Kv
-    readonly keys: Keys
-    readonly peers: PeerLinks
-    readonly queryLog: QueryLog
-  },
-): WriteJanitor {
+/** What statements of all coordinators read, as of now. Fails with `metastore_unavailable`. */
+export async function readsOf(
+  parts: Omit<ReadFloorOptions, 'owner'> & { readonly queryLog: QueryLog },
+  { patience }: Pick<Asking, 'patience'> = {},
+): Promise<Reads> {
+  const floors = await readFloors({ ...parts, patience })
+  return { floors, oldestRead: await parts.queryLog.oldestRead({ patience }) }
+}
+
+function openWriteJanitor(services: Services, peers: PeerLinks): WriteJanitor {
   const { writes, clock, log, election, membership, failover, catalog, manifests } = services
   return new WriteJanitor({
     ...{ writes, writeLog: writes.writeLog, clock, log, haste: drillHaste() },
@@ -66,10 +61,7 @@ function openWriteJanitor(
         linked: peers.linked(),
         isSuspected: (id) => failover.isSuspected('coordinator', id),
       }).some(({ id, startedAt }) => id === owner.id && startedAt === owner.startedAt),
-    reads: async () => {
-      const floors = await readFloors({ kv, keys, clock })
-      return { floors, oldestRead: await queryLog.oldestRead() }
-    },
+    reads: services.reads,
     removeExpired: (found) => removeExpiredFiles({ catalog, store: manifests.iceberg }, found),
   })
 }

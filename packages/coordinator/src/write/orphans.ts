@@ -2,31 +2,35 @@ import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SqlError } from '@nyala/client/protocol'
 import type { Patience, TableRecord } from '@nyala/metastore'
+import type { IcebergStore } from '../iceberg/iceberg-store.ts'
+import type { TableMetadata } from '../iceberg/metadata.ts'
 import { formerFiles, reachableFiles } from '../iceberg/reachable.ts'
 import { fromUri } from '../iceberg/table-files.ts'
 import type { Services } from '../server/services.ts'
 import { headOf } from './committer.ts'
 import { forgottenFiles } from './expired-files.ts'
+import { oldestOf } from './write-janitor.ts'
 
 /** Orphans are older than this where the statement does not say: three days. */
 export const ORPHAN_AGE_MS = 259_200_000
-/** No statement may say less: writes that run name their files in a record, but queries do not. */
+/** No statement may say less: a file may be younger than what the record of its write is read by. */
 export const ORPHAN_AGE_MIN_MS = 3_600_000
 
 /**
- * Removes files of a table that nothing names; tells how many. What is looked at comes in this order, so that each file is
- * seen by one of them: the files; the records of writes, which are there before the first file and go with the commit
- * that names it; the head, which is proved to be the newest.
+ * Removes files of a table that nothing names, and that nobody reads who began before; tells how many. What is looked at
+ * comes in this order, so that each file is seen by one of them: the files; the records of writes, which are there before
+ * the first file and go with the commit that names it; the head, which is proved to be the newest; the records of what
+ * commits up to it have made the table forget, which go when nobody reads that; and what is read.
  */
 export async function removeOrphans(
   table: TableRecord,
   { olderThanMs, patience }: { readonly olderThanMs: number; readonly patience: Patience },
-  services: Pick<Services, 'catalog' | 'manifests' | 'writes' | 'clock'>,
+  services: Pick<Services, 'catalog' | 'manifests' | 'writes' | 'reads'>,
 ): Promise<number> {
-  const { catalog, manifests, writes, clock } = services
+  const { catalog, manifests, writes, reads } = services
   const store = manifests.iceberg
   const files = await filesOf(table.location)
-  const transactions = await writes.writeLog.transactions({ patience })
+  const pending = await writes.writeLog.transactions({ patience })
   const head = headOf(catalog.snapshot(), table)
   const { key, modRevision, record } = head
   const compare = { kind: 'modRevision', key, equals: modRevision } as const
@@ -38,27 +42,32 @@ export async function removeOrphans(
       { hint: 'nothing was removed: send the statement again' },
     )
   }
+  const ids = pending.flatMap(({ record: one }) => (one.kind === 'expired' ? [] : [one.id]))
   const metadata = await store.metadata(record)
   const reachable = new Set(await reachableFiles(store, metadata, record.manifest.path))
-  // A query may be reading what was the newest when it began, whatever became of that since.
-  for (const former of metadata['metadata-log'] ?? []) {
-    if (former['timestamp-ms'] < clock.wall() - ORPHAN_AGE_MIN_MS) continue
-    const path = fromUri(former['metadata-file'])
-    const before = await store.formerMetadata(path)
-    if (before === undefined) continue
-    for (const one of await formerFiles(store, before)) reachable.add(one)
+  for (const { record: one } of await writes.writeLog.transactions({ patience })) {
+    if (one.kind !== 'expired' || one.table !== table.id) continue
+    for (const path of await forgottenFiles(store, one)) reachable.add(path)
   }
-  const ids: string[] = []
-  for (const { record: one } of transactions) {
-    if (one.kind === 'expired') {
-      // Queries may still be reading what it has forgotten.
-      if (one.table !== table.id) continue
-      for (const path of await forgottenFiles(store, one)) reachable.add(path)
-    } else ids.push(one.id)
-  }
+  // Whoever reads the catalog as it was before this head may read the table as any former metadata has it.
+  if (oldestOf(await reads({ patience })) < modRevision) await addFormer(store, metadata, reachable)
   const orphans = orphansOf(files, { olderThanMs, reachable, writes: ids })
   for (const path of orphans) await rm(path, { force: true })
   return orphans.length
+}
+
+/** Adds what is left of the files that the metadata before this one named. */
+async function addFormer(
+  store: IcebergStore,
+  metadata: TableMetadata,
+  reachable: Set<string>,
+): Promise<void> {
+  for (const former of metadata['metadata-log'] ?? []) {
+    const before = await store.formerMetadata(fromUri(former['metadata-file']))
+    if (before === undefined) continue
+    const isKnown = (list: string): boolean => reachable.has(list)
+    for (const one of await formerFiles(store, before, isKnown)) reachable.add(one)
+  }
 }
 
 export interface FoundFile {

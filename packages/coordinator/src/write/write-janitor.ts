@@ -68,13 +68,17 @@ export type SweepEffect =
 
 export type ExpiredWrite = LoggedTransaction & { readonly record: ExpiredSnapshots }
 
-/** What the leader has read of the store: the records of writes first. */
-export interface SweepView {
-  readonly transactions: readonly LoggedTransaction[]
-  /** What each process says of how old the snapshots are that it reads; at the least the leader's own. */
+/** What is read of the catalog as it was before, by anybody. */
+export interface Reads {
+  /** What each process says of how old the snapshots are that it reads; at the least the own one. */
   readonly floors: readonly LoggedFloor[]
   /** The oldest revision of the catalog that a query with a record reads at; undefined: none does. */
   readonly oldestRead: number | undefined
+}
+
+/** What the leader has read of the store: the records of writes first. */
+export interface SweepView extends Reads {
+  readonly transactions: readonly LoggedTransaction[]
   readonly isLiving: (owner: Owner) => boolean
 }
 
@@ -132,7 +136,7 @@ export function planSweep(
 }
 
 /** No statement reads an older revision of the catalog than this. Where nobody says what it reads, all may be read. */
-const oldestOf = ({ floors, oldestRead = Infinity }: SweepView): number =>
+export const oldestOf = ({ floors, oldestRead = Infinity }: Reads): number =>
   floors.length === 0 ? 0 : Math.min(oldestRead, ...floors.map(({ record }) => record.revision))
 
 /** The oldest first: a later record may name the file that an earlier one is about. */
@@ -154,7 +158,7 @@ export interface WriteJanitorOptions {
   readonly leadership: () => { fence(): Compare } | undefined
   readonly isLiving: SweepView['isLiving']
   /** What is read, as of now: asked for after the records. */
-  readonly reads: () => Promise<Pick<SweepView, 'floors' | 'oldestRead'>>
+  readonly reads: () => Promise<Reads>
   /** Removes the files of forgotten snapshots of one table; tells how many. */
   readonly removeExpired: (writes: readonly ExpiredWrite[]) => Promise<number>
   /** Times that it looks more often, and waits for less long, than elsewhere; default 1. */
