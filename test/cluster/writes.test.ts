@@ -240,7 +240,7 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     await db.execute('CREATE TABLE strict (a INT)')
     const failing = `INSERT INTO strict SELECT CASE WHEN id = 399999 THEN 'x' ELSE '1' END FROM events`
     const error = await errorOf(db.execute(failing))
-    t.match(error, { error: 'invalid_text_representation', message: /column a/ })
+    t.match(error, { error: 'invalid_text_representation', message: /column "a"/ })
     const directory = await directoryOf(world, 'strict')
     t.same(await readdir(join(directory, 'data')), [])
     t.equal((await readdir(join(directory, 'metadata'))).length, 1)
