@@ -3,6 +3,7 @@ import { SqlError } from '@nyala/client/protocol'
 import type { Etcd3, IResponseHeader } from 'etcd3'
 import { type EtcdCredentials, makeEtcdClient, toKvError } from './etcd-client.ts'
 import { prefixEnd, toCompare, toKeyValue, toOperationResult, toRequestOp } from './etcd-codec.ts'
+import { EtcdReader } from './etcd-reader.ts'
 import { watchEtcd } from './etcd-watch.ts'
 import {
   CALL_TIMEOUT_MS,
@@ -10,6 +11,7 @@ import {
   checkCommit,
   type CommitRequest,
   type CommitResult,
+  type GetOptions,
   type GetResult,
   type KeyValue,
   type Kv,
@@ -48,12 +50,15 @@ export async function connectKv(options: EtcdKvOptions): Promise<EtcdKv> {
   return new EtcdKv(client, options)
 }
 
+type AnswerHeader = Pick<IResponseHeader, 'cluster_id'>
+
 export class EtcdKv implements Kv, AsyncDisposable {
   readonly endpoints: readonly string[]
   readonly #client: Etcd3
   readonly #clock: Clock
   readonly #log: Log
   readonly #credentials: EtcdCredentials | undefined
+  readonly #reader: EtcdReader
   readonly #watches = new Set<() => void>()
   /** Id of the etcd cluster that answered first; every other answer must come from the same. */
   #clusterId: string | undefined
@@ -66,6 +71,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
     this.#clock = options.clock
     this.#log = options.log
     this.#credentials = options.credentials
+    this.#reader = new EtcdReader(options)
   }
 
   /**
@@ -114,9 +120,15 @@ export class EtcdKv implements Kv, AsyncDisposable {
     }
   }
 
-  async get(key: string, options: CallOptions = {}): Promise<GetResult> {
-    const result = await this.#call(`get "${key}"`, 'read', () =>
-      this.#client.kv.range({ key: Buffer.from(key) }, this.#deadline(options)),
+  async get(key: string, options: GetOptions = {}): Promise<GetResult> {
+    const bytes = Buffer.from(key)
+    const { timeoutMs = CALL_TIMEOUT_MS, often } = options
+    const result = await this.#call(
+      `get "${key}"`,
+      'read',
+      () =>
+        (often === true ? this.#reader.get(bytes, timeoutMs) : undefined) ??
+        this.#client.kv.range({ key: bytes }, this.#deadline(options)),
     )
     const kv = result.kvs[0]
     return {
@@ -201,6 +213,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
     this.#closed = true
     for (const stop of [...this.#watches]) stop()
     this.#client.close()
+    this.#reader.close()
     return Promise.resolve()
   }
 
@@ -216,7 +229,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
     this.#check()
     try {
       const response = await call()
-      const header = 'header' in response ? (response.header as IResponseHeader) : undefined
+      const header = 'header' in response ? (response.header as AnswerHeader) : undefined
       if (header !== undefined && !this.#admit(header)) this.#check()
       return response
     } catch (cause) {
@@ -233,7 +246,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
    * False when an answer comes from another etcd cluster than the first one did. A stray member, for example on a
    * port that was taken by another cluster, would show us its own keys and take our writes.
    */
-  #admit(header: IResponseHeader): boolean {
+  #admit(header: AnswerHeader): boolean {
     this.#clusterId ??= header.cluster_id
     if (this.#clusterId === header.cluster_id) return true
     this.#misconfigured ??= new KvError(

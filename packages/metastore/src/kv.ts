@@ -12,7 +12,7 @@ export interface Kv {
   /** All keys that start with `prefix`, in key order, as of one revision. Large ranges are read in pages pinned to it. */
   range(prefix: string, options?: RangeOptions): Promise<RangeResult>
   /** One key, linearizable. */
-  get(key: string, options?: CallOptions): Promise<GetResult>
+  get(key: string, options?: GetOptions): Promise<GetResult>
   /** Applies `success` where all compares hold, else `failure`; atomically, at one revision. */
   commitIf(request: CommitRequest, options?: CallOptions): Promise<CommitResult>
   /** A new lease. The server may grant a longer time to live than asked. A lost reply leaks it until it expires. */
@@ -36,6 +36,11 @@ export type LeaseId = Brand<string, 'LeaseId'>
 export interface CallOptions {
   /** Deadline of the call in milliseconds. */
   readonly timeoutMs?: number | undefined
+}
+
+export interface GetOptions extends CallOptions {
+  /** It is read all the time: it may take a way of its own, which costs less. */
+  readonly often?: boolean | undefined
 }
 
 export interface RangeOptions extends CallOptions {

@@ -77,7 +77,7 @@ export class NewestRevision {
     const { kv, keys, clock } = this.#options
     this.#silentSince ??= clock.now()
     const { item } = await repeatRead({ kv, clock }, () =>
-      kv.get(keys.catalogMark, { timeoutMs: ANSWER_MS }),
+      kv.get(keys.catalogMark, { timeoutMs: ANSWER_MS, often: true }),
     )
     this.#silentSince = undefined
     return item?.modRevision ?? 0
