@@ -20,7 +20,7 @@ export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
   {
     name: 'etcd-quorum-lost-under-writes',
     summary: 'two of three members of etcd hang while clients write: each is told within 5 s',
-    load: ['append', 'append', 'fill', 'fill', 'small'],
+    load: ['append', 'append', 'fill', 'fill', 'steps', 'steps', 'write', 'small'],
     bounds: { stallMs: 5_000 },
     run: loseQuorumUnderWrites,
     allows: isToldOfQuorum,
@@ -64,16 +64,19 @@ function isToldOfQuorum({ error }: Call): boolean {
 const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
   'metastore_unavailable',
   'commit_outcome_unknown',
+  // Given up just when etcd answered again: nothing was written.
+  'serialization_failure',
 ])
 
-/** Within so long each writer has ended what it did, or was told that it cannot be; the stall is counted by itself. */
-const ALL_TOLD_MS = 10_000
+/** Within so long each writer was told twice that it cannot be done: of a transaction and of a table. The stall counts itself. */
+const ALL_TOLD_MS = 20_000
+const TIMES_TOLD = 2
 
 async function loseQuorumUnderWrites(round: Round): Promise<void> {
-  const writers = round.load.clients.filter(({ kind }) => isTableWrite(kind))
+  const writers = round.load.clients.filter(({ kind }) => isTableWrite(kind) || kind === 'write')
   await withoutQuorum(round, () =>
     round.until('errors', round.bound(ALL_TOLD_MS), () => {
-      const waiting = writers.find(({ calls }) => !calls.some(isToldOfQuorum))
+      const waiting = writers.find(({ calls }) => calls.filter(isToldOfQuorum).length < TIMES_TOLD)
       return waiting === undefined ? undefined : `${waiting.name} was neither served nor refused`
     }),
   )

@@ -78,6 +78,13 @@ export class Ledger {
     }
   }
 
+  /** The number of a row whose transaction is rolled back, whatever becomes of its statements. */
+  neverWritten(): number {
+    const [id = 0] = this.#ids(1)
+    this.#fates.set(id, 'refused')
+    return id
+  }
+
   #ids(count: number): readonly number[] {
     return Array.from({ length: count }, () => ++this.#next)
   }

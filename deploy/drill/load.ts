@@ -1,12 +1,14 @@
 import { connect, type Database, SqlError } from '@nyala/client'
 import { type Clock, deferred, type Deferred, Prng } from '@nyala/client/base'
+import { Steps } from './steps.ts'
 import { type Facts, type Question, SPILL_MEMORY, STREAM_SQL, StreamTally } from './facts.ts'
 import type { Ledger } from './ledger.ts'
 
 /**
  * What a client of the load does over and over: a small query, one that is divided among executors, one that computes
  * for a second, one that sorts more than its memory holds, a large result, the same from one executor, a view that is made, read and dropped, a row that is added to
- * a table, many rows that executors add, two rows in one transaction, or a transaction over two tables.
+ * a table, many rows that executors add, two rows in one transaction, a transaction over two tables, or one statement after
+ * the other of a session that rolls back and makes tables.
  */
 export type LoadKind =
   | 'small'
@@ -20,10 +22,11 @@ export type LoadKind =
   | 'fill'
   | 'pair'
   | 'transfer'
+  | 'steps'
 
 /** A call writes to managed tables. */
 export const isTableWrite = (kind: LoadKind): boolean => TABLE_WRITES.has(kind)
-const TABLE_WRITES: ReadonlySet<LoadKind> = new Set(['append', 'fill', 'pair', 'transfer'])
+const TABLE_WRITES: ReadonlySet<LoadKind> = new Set(['append', 'fill', 'pair', 'transfer', 'steps'])
 
 /** A call is a large result, which begins long before it ends. */
 export const isStream = (kind: LoadKind): boolean => kind === 'stream' || kind === 'scan'
@@ -183,6 +186,7 @@ export class LoadClient {
   /** The longest that the client had to wait since the last strike beyond what is usual, milliseconds. */
   worstStallMs = 0
   readonly #options: ClientOptions
+  readonly #steps: Steps
   #db: Database | undefined
   #strikeMs: number | undefined
   /** When something last came of the result that is being read. */
@@ -195,6 +199,7 @@ export class LoadClient {
     this.#options = options
     this.kind = options.kind
     this.name = options.name
+    this.#steps = new Steps(options.ledger, options.name)
   }
 
   async connect(): Promise<void> {
@@ -286,6 +291,8 @@ export class LoadClient {
         return ledger.pair(this.#database, this.name)
       case 'transfer':
         return ledger.transfer(this.#database, prng)
+      case 'steps':
+        return this.#steps.next(this.#database)
       case 'small':
       case 'divided':
       case 'slow':
