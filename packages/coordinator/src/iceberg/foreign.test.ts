@@ -1,102 +1,16 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DuckDBInstance } from '@duckdb/node-api'
-import type { TableRecord } from '@nyala/metastore'
-import t, { type Test } from 'tap'
-import { type Scan, scanSql, wholeFiles } from '../plan/scan.ts'
+import t from 'tap'
 import { metadataPath, readRegistered } from '../server/register-iceberg.ts'
-import { ManifestStore } from '../table/manifest-store.ts'
 import { foreignMetadata } from './foreign-metadata.ts'
 import { columnsOf } from './history.ts'
-import { type DataFile, ENTRY, writeManifest, writeManifestList } from './manifest-file.ts'
-import type { PartitionSpec } from './metadata.ts'
-import type { IcebergSchema } from './types.ts'
-
-const SCHEMA: IcebergSchema = {
-  type: 'struct',
-  'schema-id': 0,
-  fields: [
-    { id: 1, name: 'id', required: false, type: 'int' },
-    { id: 2, name: 'name', required: true, type: 'string', doc: 'of it' },
-  ],
-}
-const SPEC = { 'spec-id': 0, fields: [] }
-
-async function openWorld(t: Test) {
-  const dir = await mkdtemp(join(tmpdir(), 'nyala-test-'))
-  const instance = await DuckDBInstance.create(':memory:')
-  const connection = await instance.connect()
-  t.teardown(async () => {
-    connection.closeSync()
-    instance.closeSync()
-    await rm(dir, { recursive: true })
-  })
-  const parquet = async (name: string, query: string): Promise<string> => {
-    const path = join(dir, name)
-    await connection.run(`COPY (${query}) TO '${path}'`)
-    return path
-  }
-  /** Writes a manifest of these files, and tells it as a list does. */
-  const manifest = async (
-    name: string,
-    files: readonly DataFile[],
-    content: 0 | 1,
-    of: { readonly sequence?: bigint; readonly spec?: PartitionSpec } = {},
-  ) => {
-    const { sequence = 1n, spec = SPEC } = of
-    const entries = files.map((file) => ({
-      ...{ status: ENTRY.added, snapshotId: 5n, sequenceNumber: null, fileSequenceNumber: null },
-      file,
-    }))
-    const bytes = writeManifest(entries, SCHEMA, spec)
-    const path = join(dir, name)
-    await writeFile(path, bytes)
-    const none = { files: 0, rows: 0 }
-    return {
-      ...{ path, bytes: bytes.length, specId: spec['spec-id'], content, addedSnapshotId: 5n },
-      ...{
-        sequenceNumber: sequence,
-        minSequenceNumber: sequence,
-        added: none,
-        existing: none,
-        deleted: none,
-      },
-    }
-  }
-  const list = async (infos: readonly Awaited<ReturnType<typeof manifest>>[]): Promise<string> => {
-    const path = join(dir, 'list.avro')
-    await writeFile(path, writeManifestList(infos, { id: 5n, parentId: null, sequenceNumber: 1n }))
-    return path
-  }
-  /** The rows of the table that a metadata file is about. */
-  const rows = async (path: string): Promise<readonly unknown[]> => {
-    const { pointer, metadata } = await readRegistered(path)
-    const columns = columnsOf(metadata)
-    const table = {
-      ...{ kind: 'external', format: 'iceberg', database: 'd', name: 't', location: dir },
-      ...{ columns, partitionColumns: [], manifest: pointer },
-    } as unknown as TableRecord
-    const read = await new ManifestStore(dir).read(table)
-    const scan = { ...read, columns, id: 0 } as unknown as Scan
-    const reader = await connection.runAndReadAll(
-      `SELECT * FROM ${scanSql(scan, wholeFiles(read.files))} ORDER BY ALL`,
-    )
-    return reader.getRows()
-  }
-  return { dir, parquet, manifest, list, rows }
-}
-
-const fileOf = (path: string, content: 0 | 1 | 2, format = 'PARQUET'): DataFile => ({
-  ...{ content, path, format, partition: [], rows: 3, bytes: 1, splitOffsets: [] },
-  ...{ columnSizes: new Map(), valueCounts: new Map(), nullCounts: new Map() },
-  ...{ lowerBounds: new Map(), upperBounds: new Map() },
-})
+import type { DataFile } from './manifest-file.ts'
+import { fileOf, openForeignWorld, SCHEMA, SPEC } from './testing/foreign-world.ts'
 
 const DATA = `SELECT i::INT AS id, 'n' || i AS name FROM range(3) r(i)`
 
 t.test('tables of version 1 are read, with what its writers left out', async (t) => {
-  const { dir, parquet, manifest, list, rows } = await openWorld(t)
+  const { dir, parquet, manifest, list, rows } = await openForeignWorld(t)
   const data = await parquet('a.parquet', DATA)
   const metadata = {
     ...{ 'format-version': 1, location: `file:${dir}`, 'last-column-id': 2 },
@@ -123,7 +37,7 @@ t.test('tables of version 1 are read, with what its writers left out', async (t)
 })
 
 t.test('rows that position deletes name are not read', async (t) => {
-  const { dir, parquet, manifest, list, rows } = await openWorld(t)
+  const { dir, parquet, manifest, list, rows } = await openForeignWorld(t)
   const data = await parquet('a.parquet', DATA)
   const other = await parquet('b.parquet', `SELECT 10 + id AS id, name FROM (${DATA})`)
   const deletes = await parquet(
@@ -170,7 +84,7 @@ t.test('rows that position deletes name are not read', async (t) => {
 t.test(
   'rows that equality deletes name are not read, where these are newer and of their partition',
   async (t) => {
-    const { dir, parquet, manifest, list, rows } = await openWorld(t)
+    const { dir, parquet, manifest, list, rows } = await openForeignWorld(t)
     const byName = {
       ...SPEC,
       'spec-id': 1,
@@ -233,7 +147,7 @@ t.test(
 )
 
 t.test('the newest metadata file of a table is found', async (t) => {
-  const { dir } = await openWorld(t)
+  const { dir } = await openForeignWorld(t)
   const at = { location: dir, properties: [] }
   const metadata = join(dir, 'metadata')
   await t.rejects(metadataPath(at), /has no metadata of an Iceberg table/)

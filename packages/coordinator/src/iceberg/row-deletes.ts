@@ -15,7 +15,7 @@ export interface PlacedFile {
 /**
  * Which rows the delete files of a snapshot take out; undefined where it has none. A file that deletes by values is about
  * files that are older than itself, of its own partition, or of all where its partition spec has no fields. Pure; throws an
- * Error where one deletes by a column that the table does not have. `pathOf`: how a data file is called by queries.
+ * Error where one deletes by a column that no schema of the table has. `pathOf`: how a data file is called by queries.
  */
 export function rowDeletes(
   {
@@ -47,7 +47,7 @@ export function rowDeletes(
   }
   return {
     positions: positions.map(({ file }) => fromUri(file.path)),
-    equality: byValues.map(({ file }) => equalityDelete(file, table.fields)),
+    equality: byValues.map(({ file }) => equalityDelete(file, table)),
     of,
   }
 }
@@ -62,17 +62,26 @@ const partitionKey = ({ specId, file }: PlacedFile): string =>
     typeof value === 'bigint' ? [String(value)] : value,
   )}`
 
-function equalityDelete(file: DataFile, fields: readonly IcebergField[]): EqualityDelete {
+function equalityDelete(
+  file: DataFile,
+  { metadata, fields }: Parameters<typeof rowDeletes>[1],
+): EqualityDelete {
   const ids = file.equalityIds ?? []
   if (ids.length === 0) throw new Error(`"${file.path}" does not say by which columns it deletes`)
   return {
     path: fromUri(file.path),
     columns: ids.map((id) => {
       const field = fields.find((one) => one.id === id)
-      if (field === undefined) {
+      if (field !== undefined) {
+        return { id, name: field.name, type: typeText(sqlTypeOf(field.type)), isHidden: false }
+      }
+      const known = metadata.schemas.flatMap((schema) => schema.fields)
+      const other = known.findLast((one) => one.id === id)
+      if (other === undefined) {
         throw new Error(`"${file.path}" deletes by column ${id}, which the table does not have`)
       }
-      return { id, name: field.name, type: typeText(sqlTypeOf(field.type)) }
+      // Its name may be that of another column by now.
+      return { id, name: `$field${id}`, type: typeText(sqlTypeOf(other.type)), isHidden: true }
     }),
   }
 }

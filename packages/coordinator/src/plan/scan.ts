@@ -118,7 +118,13 @@ function readSql(
   const needsPlaces = scan.places === true || positions.length > 0
   if (needsPlaces) options.push('filename=true')
   if (range !== undefined || needsPlaces) options.push('file_row_number=true')
-  if (scan.fieldIds !== undefined) options.push(`schema=${schemaSql(scan.columns, scan.fieldIds)}`)
+  if (scan.fieldIds !== undefined) {
+    const hidden = hiddenColumns(scan, group.deletes)
+    const ids = [...scan.fieldIds, ...hidden.map(({ id }) => id)]
+    // Columns that tell places are in no file.
+    const own = scan.columns.slice(0, scan.fieldIds.length)
+    options.push(`schema=${schemaSql([...own, ...hidden], ids)}`)
+  }
   const list = paths.map(quoteLiteral).join(', ')
   const where =
     range === undefined
@@ -171,6 +177,13 @@ function equalitySql(scan: Scan, numbers: readonly number[]): readonly string[] 
     const rows = `SELECT ${items.join(', ')} FROM read_parquet([${list}], ${options.join(', ')})`
     return `(${rows}) AS ${alias} ON ${on.join(' AND ')}`
   })
+}
+
+/** Columns that only the deletes of these numbers ask for, each once. */
+function hiddenColumns({ deletes }: Scan, numbers: readonly number[]): EqualityDelete['columns'] {
+  const found = numbers.flatMap((number) => deletes?.equality[number]?.columns ?? [])
+  const byId = new Map(found.filter(({ isHidden }) => isHidden).map((one) => [one.id, one]))
+  return [...byId.values()]
 }
 
 /** The columns by the ids that they have in the files, whatever they are called there: NULL where there is none. */

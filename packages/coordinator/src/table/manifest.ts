@@ -39,8 +39,11 @@ export const manifest = s.object({
 export interface EqualityDelete {
   /** Absolute. */
   readonly path: string
-  /** What is compared, as the table calls it now; ids are those of the fields in the files. */
-  readonly columns: readonly (Column & { readonly id: number })[]
+  /**
+   * What is compared, as the table calls it now; ids are those of the fields in the files. Hidden ones are columns that the
+   * table has no more, or not yet: they are in its files only.
+   */
+  readonly columns: readonly (Column & { readonly id: number; readonly isHidden: boolean })[]
 }
 
 export interface RowDeletes {
