@@ -9,6 +9,7 @@ import WebSocket from 'ws'
 import { checkCleaning } from './cleaning-checks.ts'
 import { checkElsewhere } from './iceberg-checks.ts'
 import { directoryOf, readElsewhere, warehouse } from './iceberg-reader.ts'
+import { checkCopies } from './copy-checks.ts'
 import { checkTransactions } from './transaction-checks.ts'
 import { errorOf, openWorld, type World } from './world.ts'
 
@@ -115,6 +116,8 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
       directoryOf: (name) => directoryOf(world, name),
     }),
   )
+
+  await t.test('copies', (t) => checkCopies(t, db, { urls: [first, second], dir: world.dir }))
 
   await t.test('a statement that is sent again is done once, wherever it is sent', async (t) => {
     await db.execute('CREATE TABLE once (a INT)')

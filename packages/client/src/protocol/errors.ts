@@ -25,6 +25,7 @@ export const ERRORS = {
   division_by_zero: ['22012', 'user'],
   cardinality_violation: ['21000', 'user'],
   data_exception: ['22000', 'user'],
+  bad_copy_file_format: ['22P04', 'user'],
   not_null_violation: ['23502', 'user'],
   insufficient_privilege: ['42501', 'user'],
   undefined_file: ['58P01', 'user'],

@@ -12,6 +12,7 @@ export interface ArrowPart {
 }
 
 type Arrow = typeof import('apache-arrow')
+type RowName = (row: number) => string
 
 /** How the values of a column travel: numbers as such, everything else as the text that the kernel casts. */
 interface ValueKind {
@@ -77,14 +78,15 @@ function textOf(value: unknown): string | undefined {
 export async function* partsOf(
   source: InsertSource,
   columns: readonly Column[],
-  batchRows: number,
+  { batchRows, rowName }: { readonly batchRows: number; readonly rowName: RowName },
 ): AsyncGenerator<ArrowPart> {
   const arrow = await import('apache-arrow')
   if (isArrow(source)) return yield* arrowParts(arrow, source, batchRows)
   let rows: InsertRow[] = []
   let before = 0
   const flush = (): ArrowPart => {
-    const part = partOfRows(arrow, columns, { rows, before })
+    const start = before
+    const part = partOfRows(arrow, columns, { rows, nameOf: (i) => rowName(start + i + 1) })
     before += rows.length
     rows = []
     return part
@@ -122,17 +124,17 @@ function* arrowParts(arrow: Arrow, rows: ArrowRows, batchRows: number): Generato
 function partOfRows(
   arrow: Arrow,
   columns: readonly Column[],
-  { rows, before }: { readonly rows: readonly InsertRow[]; readonly before: number },
+  { rows, nameOf }: { readonly rows: readonly InsertRow[]; readonly nameOf: RowName },
 ): ArrowPart {
   const names = columns.map(({ name }) => name)
-  checkKeys(rows, names, before)
+  checkKeys(rows, names, nameOf)
   const vectors = columns.map((column) => {
     const kind = kindOf(column)
     const values = rows.map((row, i) => {
       const value = row[column.name]
       if (value === null || value === undefined) return null
       const found = kind.of(value)
-      if (found === undefined) throw wrongValue(column, before + i, value)
+      if (found === undefined) throw wrongValue(column, nameOf(i), value)
       return found
     })
     return [column.name, arrow.vectorFromArray(values as never[], kind.type(arrow) as never)]
@@ -142,26 +144,22 @@ function partOfRows(
 }
 
 /** A key that is no column is most often a misspelt one, whose values would all be NULL. */
-function checkKeys(rows: readonly InsertRow[], names: readonly string[], before: number): void {
+function checkKeys(rows: readonly InsertRow[], names: readonly string[], nameOf: RowName): void {
   const known = new Set(names)
   rows.forEach((row, i) => {
     for (const key in row) {
       if (known.has(key)) continue
-      throw new SqlError(
-        'undefined_column',
-        `row ${before + i + 1} has "${key}", which is no column`,
-        {
-          hint: `the columns are ${names.join(', ')}`,
-        },
-      )
+      throw new SqlError('undefined_column', `${nameOf(i)} has "${key}", which is no column`, {
+        hint: `the columns are ${names.join(', ')}`,
+      })
     }
   })
 }
 
-const wrongValue = ({ name, type }: Column, row: number, value: unknown): SqlError =>
+const wrongValue = ({ name, type }: Column, row: string, value: unknown): SqlError =>
   new SqlError(
     'invalid_text_representation',
-    `row ${row + 1}, column "${name}": ${shown(value)} is no ${type}`,
+    `${row}, column "${name}": ${shown(value)} is no ${type}`,
     { hint: 'nothing was inserted' },
   )
 

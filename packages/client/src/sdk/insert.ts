@@ -30,6 +30,8 @@ export interface InsertOptions {
   readonly columns?: readonly string[] | undefined
   /** Rows of a part; default 65,536. */
   readonly batchRows?: number | undefined
+  /** What errors call a row, by its number from 1; default `row 7`. */
+  readonly rowName?: ((row: number) => string) | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: InsertProgress) => void) | undefined
   /** As for any statement; the rows must be the same, in the same parts. */
@@ -74,9 +76,9 @@ export async function insertRows<Result>(
   const id = statementIdOf(options.statementId)
   const upload = new Upload(id, context, options)
   try {
-    const { batchRows = BATCH_ROWS } = options
+    const { batchRows = BATCH_ROWS, rowName = (row: number): string => `row ${row}` } = options
     let names: readonly string[] | undefined
-    for await (const part of partsOf(source, columns, batchRows)) {
+    for await (const part of partsOf(source, columns, { batchRows, rowName })) {
       names ??= part.columns
       if (names.join('\u0000') !== part.columns.join('\u0000')) throw otherColumns(names, part)
       await upload.send(part)

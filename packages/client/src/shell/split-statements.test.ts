@@ -108,3 +108,12 @@ t.test('no text is lost or made up, whatever it is', async (t) => {
     }
   }
 })
+
+t.test('\\copy is a statement of its own that ends with its line', async (t) => {
+  const text =
+    "select 1; -- so\n\\copy (select ';') to 'a;b'\nselect '\n\\copy x';\n  \\copy t from x.csv"
+  t.strictSame(
+    [...statementsInTurn(text, () => 'ansi')].map(({ text }) => text),
+    ['select 1', "\\copy (select ';') to 'a;b'", "select '\n\\copy x'", '\\copy t from x.csv'],
+  )
+})

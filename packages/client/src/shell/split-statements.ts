@@ -35,7 +35,7 @@ export function splitStatements(text: string, dialect: Dialect): Split {
 }
 
 /**
- * The statements of a complete text, one without a semicolon at the end included. The dialect is asked for anew before
+ * The statements of a complete text, one without a semicolon at the end included; `\copy` is one that ends with its line. The dialect is asked for anew before
  * each, so run a statement before taking the next one: it may be the SET that changes how the rest is read.
  */
 export function* statementsInTurn(
@@ -45,6 +45,12 @@ export function* statementsInTurn(
   let start = 0
   while (start < text.length) {
     const read = dialect()
+    const copy = lineOfCopy(text, contentStart(text, start, read))
+    if (copy !== undefined) {
+      start = copy.end + 1
+      yield copy.statement
+      continue
+    }
     const end = findSemicolon(text, start, read).end ?? text.length
     const statement = trimmed(text, start, end)
     start = end + 1
@@ -76,14 +82,29 @@ function trimmed(text: string, start: number, end: number): SourceStatement {
 }
 
 /** True for a text of nothing but blanks and comments. */
-export function isBlank(text: string, dialect: Dialect): boolean {
-  let at = 0
+export const isBlank = (text: string, dialect: Dialect): boolean =>
+  contentStart(text, 0, dialect) >= text.length
+
+/** Behind the blanks and comments at `start`. */
+function contentStart(text: string, start: number, dialect: Dialect): number {
+  let at = start
   while (at < text.length) {
     if (/\s/.test(text[at] as string)) at++
     else if (startsComment(text, at)) at = skipToken(text, at, dialect).end
-    else return false
+    else break
   }
-  return true
+  return at
+}
+
+/** The line at `start`, where it is a `\copy`. */
+function lineOfCopy(
+  text: string,
+  start: number,
+): { readonly statement: SourceStatement; readonly end: number } | undefined {
+  if (!/^\\copy\b/.test(text.slice(start, start + 6))) return undefined
+  const newline = text.indexOf('\n', start)
+  const end = newline < 0 ? text.length : newline
+  return { statement: trimmed(text, start, end), end }
 }
 
 const startsComment = (text: string, at: number): boolean =>

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { SqlError } from '../protocol/errors.ts'
 import type { Database } from '../sdk/database.ts'
+import { isCopyCommand } from './copy/copy-command.ts'
 import { type Dialect, dialectOf } from './dialect.ts'
 import { errorReport, exitCodeOf, jsonErrorReport } from './error-report.ts'
 import { openOutput } from './output-file.ts'
@@ -116,13 +117,22 @@ async function runSources(
   }
   for (const source of sources) {
     for (const { text } of statementsInTurn(source, dialect)) {
-      const code = (await runProfile(runner, text)) ?? (await runner.run(text, statementId))
+      const code = await runOne(runner, text, statementId)
       if (code === EXIT.ok) continue
       worst = worst === EXIT.ok ? code : worst
       if (!options.continueOnError || code === EXIT.interrupted) return code
     }
   }
   return worst
+}
+
+async function runOne(
+  runner: StatementRunner,
+  text: string,
+  statementId: string | undefined,
+): Promise<number> {
+  if (isCopyCommand(text)) return runner.copy(text, statementId)
+  return (await runProfile(runner, text)) ?? runner.run(text, statementId)
 }
 
 /** `profile` and `summary` are of the statement before them; undefined for anything else. */

@@ -37,12 +37,32 @@ export class StatementRunner {
 
   /** Runs one statement and resolves with an exit code. Errors of the statement are shown, not thrown. */
   async run(sql: string, statementId?: string): Promise<number> {
+    return this.#guarded(sql, async (signal) => {
+      const outcome = await this.#stream(sql, { signal, statementId })
+      for (const notice of outcome.notices) this.#io.stderr.write(`NOTICE: ${notice}\n`)
+    })
+  }
+
+  /** Runs a line `\copy …`, and resolves with an exit code as {@link run} does. */
+  async copy(line: string, statementId?: string): Promise<number> {
+    return this.#guarded(undefined, async (signal) => {
+      const { runCopy } = await import('./copy/copy.ts')
+      const context = { session: this.#session, io: this.#io, signal, statementId }
+      const count = await runCopy(line, context)
+      if (FORMATS[this.options.format].forPeople) await this.output.write(`COPY ${count}\n`)
+      await this.output.end()
+    })
+  }
+
+  async #guarded(
+    sql: string | undefined,
+    action: (signal: AbortSignal) => Promise<void>,
+  ): Promise<number> {
     const interrupt = new AbortController()
     const release = this.#io.onInterrupt(() => interrupt.abort())
     const started = this.#io.clock.now()
     try {
-      const outcome = await this.#stream(sql, { signal: interrupt.signal, statementId })
-      for (const notice of outcome.notices) this.#io.stderr.write(`NOTICE: ${notice}\n`)
+      await action(interrupt.signal)
       if (this.options.timing) this.#showTime(this.#io.clock.now() - started)
       return EXIT.ok
     } catch (error) {

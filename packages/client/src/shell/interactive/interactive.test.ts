@@ -439,9 +439,23 @@ t.test('\\e takes what the editor saved', async (t) => {
   await ended
 })
 
+t.test('\\copy writes a file on this machine and says how many rows', async (t) => {
+  const { home, type, shell, statements } = await sitDown(t)
+  const file = join(home, 'rows.csv')
+  t.match(await type(`\\copy (select ';' as x) to '${file}' csv header`), /^COPY 1$/m)
+  t.match(await readFile(file, 'utf8'), /^n,text\n0,row 0\n$/)
+  t.strictSame(statements(), ["select ';' as x"])
+  await type('\\copy t from nowhere.csv.gz')
+  await shell.stderr.until('\\copy: it is not said what is in the file')
+})
+
 t.test('command lines are read as written', async (t) => {
-  t.strictSame(parseMeta("\\i 'a b.sql' ;"), { name: '\\i', words: ['a b.sql'] })
-  t.strictSame(parseMeta('\\d sales."my table"'), { name: '\\d', words: ['sales."my table"'] })
+  t.strictSame(parseMeta("\\i 'a b.sql' ;"), {
+    ...{ name: '\\i', words: ['a b.sql'], line: "\\i 'a b.sql' ;" },
+  })
+  t.strictSame(parseMeta('\\d sales."my table"'), {
+    ...{ name: '\\d', words: ['sales."my table"'], line: '\\d sales."my table"' },
+  })
   t.match(parseMeta('\\zzz'), /is not a command/)
   t.strictSame(parseWordCommand(' Profile ; '), { name: 'profile' })
   t.strictSame(parseWordCommand('connect h:1;'), { name: 'connect', target: 'h:1' })

@@ -20,6 +20,16 @@ export const META_COMMANDS = [
   { name: '\\timing', argument: '[on|off]', help: 'show how long each statement takes' },
   { name: '\\o', argument: '[FILE]', help: 'results into a file, or back to the screen' },
   { name: '\\i', argument: 'FILE', help: 'run the statements of a file' },
+  {
+    name: '\\copy',
+    argument: 'T from FILE',
+    help: 'rows of a file of this machine into a table; options: [csv|json|jsonl|parquet] [header]',
+  },
+  {
+    name: '\\copy',
+    argument: '(Q) to FILE',
+    help: 'rows of a query, or of a table, into a file; the ending of its name may say what it is',
+  },
   { name: '\\e', argument: '[FILE]', help: 'edit the statement with $EDITOR' },
   { name: '\\g', argument: '', help: 'run the statement, or the last one again' },
   { name: '\\gx', argument: '', help: 'as \\g, one line a value' },
@@ -40,13 +50,15 @@ export interface MetaCall {
   readonly name: MetaName
   /** The words behind the name; one in quotes is one word. */
   readonly words: readonly string[]
+  /** All of the line. */
+  readonly line: string
 }
 
 /** A line that begins with a backslash, or what is wrong with it. */
 export function parseMeta(line: string): MetaCall | string {
   const [head = '', ...words] = splitWords(line.trim().replace(/;$/, ''))
   const known = META_COMMANDS.find(({ name }) => name === head)
-  if (known !== undefined) return { name: known.name, words }
+  if (known !== undefined) return { name: known.name, words, line }
   return `${head} is not a command; \\? lists them`
 }
 
@@ -57,9 +69,12 @@ function splitWords(text: string): string[] {
   )
 }
 
+/** Where the explanations begin. */
+const HELP_COLUMN = 24
+
 export function metaHelp(): string {
   const lines = META_COMMANDS.map(
-    ({ name, argument, help }) => `  ${`${name} ${argument}`.padEnd(24)}${help}\n`,
+    ({ name, argument, help }) => `  ${`${name} ${argument}`.padEnd(HELP_COLUMN)}${help}\n`,
   )
   return `${lines.join('')}
   profile;                what each operator of the last query did, as JSON

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isCopyCommand } from '../copy/copy-command.ts'
 import { quotedName, quotedText } from '../dialect.ts'
 import { FORMATS, isFormatName } from '../formats/format.ts'
 import { EXIT, type ShellIo } from '../shell-io.ts'
@@ -26,9 +27,9 @@ export class MetaRunner {
     this.#io = io
   }
 
-  async run({ name, words }: MetaCall): Promise<boolean> {
+  async run({ name, words, line }: MetaCall): Promise<boolean> {
     if (name === '\\q') return false
-    await this.#actions()[name](words)
+    await this.#actions()[name](words, line)
     return true
   }
 
@@ -53,7 +54,7 @@ export class MetaRunner {
   }
 
   /** One action for each command; the type sees to it that none is missing. */
-  #actions(): Readonly<Record<MetaName, (words: readonly string[]) => unknown>> {
+  #actions(): Readonly<Record<MetaName, (words: readonly string[], line: string) => unknown>> {
     const state = this.#state
     const show =
       (sql: string) =>
@@ -76,6 +77,7 @@ export class MetaRunner {
       '\\pset': (words) => this.#formatTo(words),
       '\\o': ([file]) => this.#redirect(file),
       '\\i': ([file]) => this.#include(file),
+      '\\copy': (_, line) => state.copy(line),
       '\\e': ([file]) => this.#edit(file),
       '\\g': () => this.#go(state.expanded),
       '\\gx': () => this.#go(true),
@@ -154,7 +156,9 @@ export class MetaRunner {
       return this.#complain(`cannot read "${file}": ${(error as Error).message}`)
     }
     for (const statement of statementsInTurn(text, () => this.#state.dialect)) {
-      if ((await this.#state.runStatement(statement.text)) !== EXIT.ok) return
+      const { text: one } = statement
+      const code = isCopyCommand(one) ? this.#state.copy(one) : this.#state.runStatement(one)
+      if ((await code) !== EXIT.ok) return
     }
   }
 

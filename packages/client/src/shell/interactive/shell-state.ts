@@ -123,7 +123,15 @@ export class ShellState {
 
   /** Runs SQL that nobody typed; it is not the "last statement". */
   async runSql(sql: string, options: { readonly expanded?: boolean } = {}): Promise<number> {
-    const expanded = options.expanded ?? this.expanded
+    return this.#ready(options.expanded ?? this.expanded).run(sql)
+  }
+
+  /** Runs a line `\copy …`. Resolves with an exit code. */
+  async copy(line: string): Promise<number> {
+    return this.#ready(this.expanded).copy(line)
+  }
+
+  #ready(expanded: boolean): StatementRunner {
     const { runner } = this
     runner.output = this.#target.output
     runner.options = {
@@ -131,7 +139,7 @@ export class ShellState {
       format: expanded ? 'vertical' : this.format,
       timing: this.timing,
     }
-    return runner.run(sql)
+    return runner
   }
 
   /** Sends results to a file, or back to the screen. Rejects, and changes nothing, when the file cannot be opened. */
