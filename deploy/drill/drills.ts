@@ -3,6 +3,7 @@ import { CANCEL_DRILLS } from './cancel-drills.ts'
 import { CLIENT_DRILLS } from './client-drills.ts'
 import { ETCD_DRILLS } from './etcd-drills.ts'
 import { ETCD_MEMBER_DRILLS } from './etcd-member-drills.ts'
+import { FOREIGN_DRILLS } from './foreign-drills.ts'
 import { HERD_DRILLS } from './herd-drills.ts'
 import { LINK_DRILLS } from './link-drills.ts'
 import type { Call } from './load.ts'
@@ -221,6 +222,7 @@ export const DRILLS: readonly Drill[] = [
   ...POISON_DRILLS,
   ...WRITE_DRILLS,
   ...WAREHOUSE_DRILLS,
+  ...FOREIGN_DRILLS,
   ...CLIENT_DRILLS,
   ...CANCEL_DRILLS,
   ...ETCD_DRILLS,

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { systemClock } from '@nyala/client/base'
 import t, { type Test } from 'tap'
-import { type Fault, FaultProxy } from './fault-proxy.ts'
+import { type Fault, FaultProxy, resetSocket } from './fault-proxy.ts'
 
 /** A server that keeps what it hears, and a client of it, with a proxy between them. */
 async function setUp(test: Test) {
@@ -198,3 +198,28 @@ t.test('a large message that none follows waits a while and then comes', async (
   t.ok(b < aa && aa < c, 'the first was passed, the second was not')
   t.equal(link.proxy.spoilt, 1)
 })
+
+t.test(
+  'a connection that is reset while its end is under way is closed all the same',
+  async (t) => {
+    const server = createServer({ pauseOnConnect: true })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const place = server.address()
+    if (place === null || typeof place === 'string') throw new Error('no port')
+    const client = connect({ host: '127.0.0.1', port: place.port })
+    const [[accepted]] = (await Promise.all([
+      once(server, 'connection'),
+      once(client, 'connect'),
+    ])) as [[Socket], unknown]
+    accepted.on('error', () => undefined)
+    client.end('the system is asked to end it in the next turn')
+    const closed = once(client, 'close')
+    resetSocket(client)
+    await closed
+    t.equal(client.destroyed, true)
+    accepted.destroy()
+    server.close()
+    await once(server, 'close')
+  },
+)

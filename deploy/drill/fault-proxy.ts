@@ -107,6 +107,15 @@ export interface ProxyOptions {
   readonly whoIs: (port: number, dialledPort: number) => string | undefined
 }
 
+/**
+ * A socket whose end is under way cannot be reset: Node takes it for closed and never closes it, and the thread that it is
+ * in does not end any more.
+ */
+export function resetSocket(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
 /** One connection through a proxy: two flows of bytes, each of which can be held. */
 class Pipe implements Dialled {
   readonly #ports: readonly [number, number]
@@ -159,8 +168,8 @@ class Pipe implements Dialled {
   }
 
   destroy(): void {
-    this.#near.resetAndDestroy()
-    this.#far.resetAndDestroy()
+    resetSocket(this.#near)
+    resetSocket(this.#far)
   }
 }
 
@@ -305,7 +314,7 @@ class Flow {
   #pass(item: Item): void {
     if (this.#to.destroyed) return
     if (item === 'end') this.#to.end()
-    else if (item === 'broken') this.#to.resetAndDestroy()
+    else if (item === 'broken') resetSocket(this.#to)
     else this.#to.write(this.#corrupt(item))
   }
 

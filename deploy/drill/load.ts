@@ -194,6 +194,7 @@ export class LoadClient {
   /** Since when the call goes on that has not ended. */
   busySinceMs: number | undefined
   #writes = 0
+  #isClosed = false
 
   constructor(options: ClientOptions) {
     this.#options = options
@@ -245,6 +246,7 @@ export class LoadClient {
       const startedMs = clock.now()
       this.busySinceMs = startedMs
       const call = await this.#callOnce(startedMs)
+      if (this.#isClosed) return
       this.busySinceMs = undefined
       this.calls.push(call)
       this.#noteStall(call)
@@ -253,7 +255,9 @@ export class LoadClient {
     }
   }
 
+  /** Ends what it does; that is the doing of the drill, and no call. */
   async close(): Promise<void> {
+    this.#isClosed = true
     await this.#db?.close()
   }
 

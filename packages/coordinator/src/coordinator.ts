@@ -4,6 +4,8 @@ import { listen, type Listener, type Transport } from '@nyala/client/wire'
 import { ConstantKernel } from '@nyala/executor/kernel'
 import {
   Catalog,
+  claimDirectory,
+  type ClusterRecord,
   Election,
   Keys,
   type Kv,
@@ -125,12 +127,13 @@ export class Coordinator {
     const { kv, clock, log, id, cluster } = options
     const keys = new Keys(cluster)
     // The parser and the mirror load while the metastore is read: both take a good part of the start.
-    const [frontEnd, mirror, constants] = await Promise.all([
+    const [frontEnd, mirror, constants, record] = await Promise.all([
       SqlFrontEnd.open(),
       Mirror.open(clock),
       ConstantKernel.open({ clock, memoryLimitBytes: CONSTANTS_MEMORY_BYTES }),
       openCluster({ kv, keys, clock, signal }),
     ])
+    await claimDirectories(options, { keys, record, signal })
     const startedAt = clock.wall()
     const floor = await openFloor(options, { keys, startedAt })
     const membership = new Membership({ kv, keys, clock, log })
@@ -171,7 +174,7 @@ export class Coordinator {
       constants,
       functions,
       manifests,
-      ...openWrites(options, { keys, catalog, manifests, constants, startedAt }),
+      ...openWrites(options, { keys, catalog, manifests, constants, startedAt, record }),
       reads: (asking) => readsOf({ kv, keys, clock, queryLog }, asking),
       executors,
       admission,
@@ -262,6 +265,21 @@ export class Coordinator {
       ? known
       : [...known, { id: this.#options.id, address: this.address }]
   }
+}
+
+/** Before anything is written there. */
+async function claimDirectories(
+  { kv, clock, warehouse, metadataDirectory }: CoordinatorOptions,
+  cluster: {
+    readonly keys: Keys
+    readonly record: ClusterRecord
+    readonly signal: AbortSignal | undefined
+  },
+): Promise<void> {
+  const { keys, record, signal } = cluster
+  const options = { kv, keys, clock, signal }
+  await claimDirectory(options, record, { what: 'warehouse', path: warehouse })
+  await claimDirectory(options, record, { what: 'metadata', path: metadataDirectory })
 }
 
 /** Before the catalog is read: whoever removes files knows from then on that something is. */

@@ -200,6 +200,10 @@ main().then(
       process.stderr.write(`${error.message}${hint}\n${USAGE}`)
       process.exit(3)
     }
+    if (error instanceof SqlError && error.error === 'foreign_directory') {
+      process.stderr.write(`${error.message}\n${error.hint ?? ''}\n`)
+      process.exit(3)
+    }
     process.stderr.write(
       `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     )

@@ -3,7 +3,14 @@ import { join, resolve } from 'node:path'
 import { type Clock, type Log, Prng } from '@nyala/client/base'
 import { type MemberId, PROTOCOL_VERSION } from '@nyala/client/protocol'
 import { listen, type Listener, type Transport } from '@nyala/client/wire'
-import { type Keys, type Kv, Membership, Registration } from '@nyala/metastore'
+import {
+  clusterId,
+  type Keys,
+  type Kv,
+  Membership,
+  Registration,
+  requireOwnDirectory,
+} from '@nyala/metastore'
 import { CoordinatorLinks } from './control/coordinator-links.ts'
 import { DataPortConnection, type DataPortOptions } from './exchange/data-port.ts'
 import { SegmentPuller } from './exchange/segment-puller.ts'
@@ -311,6 +318,7 @@ async function openParts(options: ExecutorOptions, holder: Holder): Promise<Part
     const describeWritten = (path: string): Promise<WrittenFacts> => inspector.written(path)
     const tasks = new TaskManager({
       ...{ kernels, store, puller, describeWritten, clock, log },
+      requireOwn: ownership(options),
       onLoadChange,
     })
     port.open({ tasks, store, cluster: keys.cluster, executor, clock, log })
@@ -318,6 +326,17 @@ async function openParts(options: ExecutorOptions, holder: Holder): Promise<Part
   } catch (error) {
     await listener.close()
     throw error
+  }
+}
+
+/** Looks whose a directory is; of the cluster's id, which never changes, the metastore is asked once. */
+function ownership(options: ExecutorOptions): (directory: string) => Promise<void> {
+  const { keys, clock } = options
+  let known: string | undefined
+  return async (directory) => {
+    known ??= await clusterId({ kv: await options.kv, keys, clock })
+    // Whoever asks for a task has made the record before.
+    if (known !== undefined) await requireOwnDirectory(directory, { name: keys.cluster, id: known })
   }
 }
 

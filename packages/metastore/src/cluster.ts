@@ -10,7 +10,7 @@ import {
   decodeRecord,
   encodeRecord,
 } from './records.ts'
-import { repeatCommit } from './retry.ts'
+import { repeatCommit, repeatRead } from './retry.ts'
 
 /** Version of the layout of keys and records that this software reads and writes. */
 export const FORMAT_VERSION = 1
@@ -54,6 +54,16 @@ export async function openCluster(options: OpenClusterOptions): Promise<ClusterR
     )
   }
   return record
+}
+
+/** The id of the cluster; undefined where it has not been made yet. Fails with `metastore_unavailable`. */
+export async function clusterId({
+  kv,
+  keys,
+  clock,
+}: Pick<OpenClusterOptions, 'kv' | 'keys' | 'clock'>): Promise<string | undefined> {
+  const { item } = await repeatRead({ kv, clock }, () => kv.get(keys.clusterRecord))
+  return item && readCluster(keys, { kind: 'get', item }).id
 }
 
 /** Ends with a read of the record, so that both branches answer alike. */

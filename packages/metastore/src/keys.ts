@@ -3,6 +3,9 @@ import { isMemberId, type MemberId } from '@nyala/client/protocol'
 
 export type MemberRole = 'coordinator' | 'executor'
 
+/** Directories that all coordinators of a cluster share. */
+export type ClusterDirectory = 'warehouse' | 'metadata'
+
 const FORMAT = 'v1'
 const CLUSTER_NAME = /^[0-9A-Za-z][0-9A-Za-z_.-]{0,62}$/
 
@@ -16,6 +19,7 @@ export const foldName = (name: string): string =>
  *
  * ```
  * /nyala/<cluster>/v1/cluster
+ *                    /directories/<what>             which directory is its warehouse, and its metadata's
  *                    /leader
  *                    /members/coordinators/<id>      leased
  *                    /members/executors/<id>         leased
@@ -48,6 +52,10 @@ export class Keys {
 
   get clusterRecord(): string {
     return `${this.root}cluster`
+  }
+
+  directory(what: ClusterDirectory): string {
+    return `${this.root}directories/${what}`
   }
 
   get leader(): string {

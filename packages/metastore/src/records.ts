@@ -163,6 +163,9 @@ export const clusterRecord = s.object({
 })
 export type ClusterRecord = Infer<typeof clusterRecord>
 
+/** Which directory is the one that the cluster has for something: the id that a file in it says. Never changed. */
+export const directoryRecord = s.object({ id: s.string })
+
 /** Guard of the set of databases: every CREATE and DROP DATABASE compares and rewrites it. */
 export const catalogRootRecord = s.object({ recentWrites: s.array(s.string) })
 export type CatalogRootRecord = Infer<typeof catalogRootRecord>

@@ -86,6 +86,8 @@ export const MUTANTS = [
   'no-relisting',
   /** An etcd without room is taken for one that does not answer. */
   'no-alarm-told',
+  /** Nobody looks whose the directories are that a cluster writes to. */
+  'no-directory-claim',
   /** A member of etcd without its data is started as if it had never been. */
   'no-member-replaced',
 ] as const

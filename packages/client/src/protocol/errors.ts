@@ -33,6 +33,7 @@ export const ERRORS = {
   data_corrupted: ['XX001', 'user'],
   schema_mismatch: ['XX002', 'user'],
   file_changed: ['55000', 'user'],
+  foreign_directory: ['55000', 'user'],
   statement_too_complex: ['54001', 'user'],
   program_limit_exceeded: ['54000', 'user'],
   query_canceled: ['57014', 'user'],

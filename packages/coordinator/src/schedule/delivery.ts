@@ -35,7 +35,10 @@ export class Delivery {
     this.#options = options
     const { relay, clock } = options
     relay.onHeld((bytes) => {
-      if (isMutant('no-hold')) return relay.open(false)
+      if (isMutant('no-hold')) {
+        relay.open(false)
+        return this.#begin()
+      }
       if (bytes >= HELD_BYTES_MAX) return this.#begin()
       this.#stopTimer ??= clock.after(HELD_MS, () => this.#begin())
     })

@@ -1,6 +1,12 @@
 import { join } from 'node:path'
 import type { ConstantKernel } from '@nyala/executor/kernel'
-import { type Catalog, type Keys, WriteLog } from '@nyala/metastore'
+import {
+  type Catalog,
+  type ClusterRecord,
+  type Keys,
+  requireOwnDirectory,
+  WriteLog,
+} from '@nyala/metastore'
 import type { CoordinatorOptions } from '../coordinator.ts'
 import type { Services } from '../server/services.ts'
 import { Uploads } from '../server/uploads.ts'
@@ -25,9 +31,10 @@ export function openWrites(
     readonly constants: ConstantKernel
     /** Of this process, as in its member record. */
     readonly startedAt: number
+    readonly record: ClusterRecord
   },
 ): Pick<Services, 'writes' | 'appends' | 'uploads' | 'transactions' | 'holds'> {
-  const { keys, catalog, manifests, constants, startedAt } = parts
+  const { keys, catalog, manifests, constants, startedAt, record } = parts
   const { iceberg: store } = manifests
   const writeLog = new WriteLog({ kv, keys, clock })
   const decisions = new SharedDecisions(writeLog)
@@ -37,7 +44,10 @@ export function openWrites(
     liveFiles: (table) => store.dataFiles(table),
   })
   const owner = { id, startedAt }
-  const writes = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
+  const cluster = { name: keys.cluster, id: record.id }
+  const requireOwn = (path: string): Promise<void> => requireOwnDirectory(path, cluster)
+  const place = { warehouse, requireOwn }
+  const writes = new WriteRuns({ writeLog, committer, keys, clock, log, owner, ...place })
   return {
     writes,
     holds: new ReadHolds(),

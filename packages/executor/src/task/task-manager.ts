@@ -40,6 +40,8 @@ export interface TaskManagerOptions {
   readonly store: SegmentStore
   readonly puller: SegmentPuller
   readonly describeWritten: DescribeWritten
+  /** Fails with `foreign_directory` where a directory is another cluster's; default: none is. */
+  readonly requireOwn?: ((directory: string) => Promise<void>) | undefined
   readonly clock: Clock
   readonly log: Log
   /** Called when the numbers of {@link TaskManager.load} may have changed. */
@@ -139,6 +141,7 @@ export class TaskManager {
     query.newest.set(spec.task, spec.attempt)
     const task = new TaskRun(spec, call, {
       ...this.#options,
+      requireOwn: this.#options.requireOwn ?? (() => Promise.resolve()),
       owner: () => query.owner,
       onEnd: () => this.#onTaskEnd(query),
     })

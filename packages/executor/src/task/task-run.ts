@@ -36,6 +36,8 @@ export interface TaskRunContext {
   readonly store: SegmentStore
   readonly puller: SegmentPuller
   readonly describeWritten: DescribeWritten
+  /** Fails with `foreign_directory` where a directory is another cluster's. */
+  readonly requireOwn: (directory: string) => Promise<void>
   readonly clock: Clock
   readonly log: Log
   /** The link of the query's present owner. */
@@ -137,13 +139,15 @@ export class TaskRun {
     return this.#buffer
   }
 
-  /** Without inputs the kernel gets the task in this same turn. */
+  /** Without inputs, and unless it writes to a table, the kernel gets the task in this same turn. */
   start(): void {
-    if (this.spec.inputs.length === 0) return this.#startKernel([])
-    const { puller } = this.#context
+    const { inputs, output } = this.spec
+    if (inputs.length === 0 && output.kind !== 'table') return this.#startKernel([])
+    const { puller, requireOwn } = this.#context
     const stopTelling = this.#tellThatItPulls()
-    puller
-      .pull(this.spec, { signal: this.#abort.signal })
+    const mayWrite = output.kind === 'table' ? requireOwn(output.directory) : Promise.resolve()
+    mayWrite
+      .then(() => puller.pull(this.spec, { signal: this.#abort.signal }))
       .finally(stopTelling)
       .then(
         (inputs) => this.#startKernel(inputs),
