@@ -43,6 +43,8 @@ export interface Services {
   readonly manifests: ManifestStore
   readonly writes: WriteRuns
   readonly appends: AppendQueues
+  /** Fails with `foreign_directory` where a directory is another cluster's. */
+  readonly requireOwn: (directory: string) => Promise<void>
   readonly uploads: Uploads
   readonly holds: ReadHolds
   /** What statements of all coordinators read. Fails with `metastore_unavailable`. */

@@ -33,7 +33,7 @@ export function openWrites(
     readonly startedAt: number
     readonly record: ClusterRecord
   },
-): Pick<Services, 'writes' | 'appends' | 'uploads' | 'transactions' | 'holds'> {
+): Pick<Services, 'writes' | 'appends' | 'uploads' | 'transactions' | 'holds' | 'requireOwn'> {
   const { keys, catalog, manifests, constants, startedAt, record } = parts
   const { iceberg: store } = manifests
   const writeLog = new WriteLog({ kv, keys, clock })
@@ -45,11 +45,10 @@ export function openWrites(
   })
   const owner = { id, startedAt }
   const cluster = { name: keys.cluster, id: record.id }
-  const requireOwn = (path: string): Promise<void> => requireOwnDirectory(path, cluster)
-  const place = { warehouse, requireOwn }
-  const writes = new WriteRuns({ writeLog, committer, keys, clock, log, owner, ...place })
+  const writes = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
   return {
     writes,
+    requireOwn: (path) => requireOwnDirectory(path, cluster),
     holds: new ReadHolds(),
     appends: new AppendQueues({ catalog, writes, decisions, constants, store, clock, log, random }),
     uploads: new Uploads({ directory: join(warehouse, UPLOADS), clock, log }),

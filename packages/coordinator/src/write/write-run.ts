@@ -48,8 +48,6 @@ export interface WriteRunsOptions {
   readonly owner: Owner
   /** Directory that managed tables lie in, unless their database says another. */
   readonly warehouse: string
-  /** Fails where a directory is another cluster's; default: none is. */
-  readonly requireOwn?: ((directory: string) => Promise<void>) | undefined
   /** What removes files that came to nothing; default: from disk. */
   readonly files?: StagedFiles | undefined
 }
@@ -128,11 +126,6 @@ export class WriteRuns {
 
   get warehouse(): string {
     return this.#options.warehouse
-  }
-
-  /** Fails with `foreign_directory` where a directory is another cluster's. */
-  async requireOwn(directory: string): Promise<void> {
-    await this.#options.requireOwn?.(directory)
   }
 
   get files(): StagedFiles {

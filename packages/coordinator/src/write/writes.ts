@@ -232,7 +232,7 @@ export class Writes {
       text: context.sql,
     })
     return this.#runs.staged({ ...how, id: made.id, locations: [made.location] }, async (write) => {
-      await this.#runs.requireOwn(made.location)
+      await this.#services.requireOwn(made.location)
       await made.begin()
       const base = { location: made.location, metadata: made.metadata }
       const addition = await fill?.(base, write)
