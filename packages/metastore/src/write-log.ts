@@ -42,6 +42,8 @@ export interface Asking {
   readonly signal?: AbortSignal | undefined
   /** Absent: each call is repeated for 4.5 s. */
   readonly patience?: Patience | undefined
+  /** In its place: each call is repeated for so long. */
+  readonly budgetMs?: number | undefined
 }
 
 /** A write that was begun, as its record stands. */
@@ -310,7 +312,7 @@ export class WriteLog {
     write: Pick<LoggedTransaction, 'modRevision'> & { readonly record: PendingWrite },
     reason: string,
     fence: readonly Compare[] = [],
-    options: Pick<Asking, 'patience'> & { readonly budgetMs?: number | undefined } = {},
+    options: Pick<Asking, 'patience' | 'budgetMs'> = {},
   ): Promise<boolean> {
     const { kv, keys, clock } = this.#options
     const { id, locations, own, startedAt } = write.record

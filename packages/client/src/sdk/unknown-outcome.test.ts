@@ -21,11 +21,11 @@ const DONE_AT_ONCE: Step = { is: 'done', afterMs: 0 }
 async function setUp(test: Test, steps: readonly Step[]) {
   let passedMs = 0
   const sent: string[] = []
-  const changes = (): readonly string[] => sent.filter((sql) => /^insert|^commit/.test(sql))
+  const changes = (): readonly string[] => sent.filter((sql) => /^insert|^commit/i.test(sql))
   const onStatement = async (call: FakeCall): Promise<void> => {
     const { sql, session } = call.statement
     sent.push(sql)
-    if (sql === 'begin') {
+    if (/^begin$/i.test(sql)) {
       const transaction = { id: 'x1', coordinator: call.coordinator.id, failed: false }
       return call.answer({ command: 'BEGIN', session: { ...session, transaction } })
     }
@@ -112,3 +112,40 @@ t.test(
     t.strictSame(sent, ['begin', INSERT, 'commit', 'commit'])
   },
 )
+
+t.test(
+  'a transaction whose COMMIT is unknown is not run again, however many retries',
+  async (t) => {
+    const { db, sent } = await setUp(t, [DONE_AT_ONCE, unknown(4_500)])
+    let runs = 0
+    const run = db.transaction(
+      async (session) => {
+        runs++
+        await session.execute(INSERT)
+      },
+      { retries: 5 },
+    )
+    const error: unknown = await run.catch((failure: unknown) => failure)
+    t.match(error, { name: 'CommitUnknownError', code: '40003', statementId: /./ })
+    t.equal(runs, 1, 'it may have been committed')
+    t.strictSame(
+      sent.filter((sql) => !/^rollback$/i.test(sql)),
+      ['BEGIN', INSERT, 'COMMIT'],
+    )
+  },
+)
+
+t.test('nor is one whose COMMIT was lost with its coordinator each time', async (t) => {
+  const { db, sent } = await setUp(t, [DONE_AT_ONCE, lost(10), lost(10), lost(10), unknown(4_500)])
+  let runs = 0
+  const run = db.transaction(
+    async (session) => {
+      runs++
+      await session.execute(INSERT)
+    },
+    { retries: 5 },
+  )
+  await t.rejects(run, { name: 'CommitUnknownError', code: '40003' })
+  t.equal(runs, 1)
+  t.equal(sent.filter((sql) => sql === 'BEGIN').length, 1)
+})

@@ -136,3 +136,38 @@ t.test(
     await catalog.close()
   },
 )
+
+t.test(
+  'ROLLBACK does not wait for a store that is silent, and its record is aborted',
+  async (t) => {
+    const { at, runs, set, catalog, writeLog, clock } = await openWorld()
+    const begun = contextOf('begin', { catalog: catalog.snapshot(), sender: 'x' })
+    const here = at('c1')
+    await here.run({ kind: 'begin' }, begun)
+    const transaction = begun.transaction.current
+    await runs.execute(
+      {
+        ...{ identity: { id: 'dropping', fingerprint: 'f' }, command: 'DROP TABLE' },
+        context: contextOf('dropping', { transaction }),
+      },
+      (plan) =>
+        planDropRelation(
+          plan,
+          { database: 'default', name: 't0' },
+          { expect: 'table', ifExists: false },
+        ),
+    )
+    set('is silent')
+    const asked = clock.now()
+    const end = await here.run({ kind: 'rollback' }, contextOf('end', { transaction }))
+    t.match(end, { command: 'ROLLBACK' })
+    t.ok(clock.now() - asked <= 1_000, `told after ${clock.now() - asked} ms`)
+    set('answers')
+    t.match(await writeLog.transactions(), [{ record: { kind: 'pending' } }])
+    await runs.settle()
+    t.match(await writeLog.transactions(), [{ record: { kind: 'aborted' } }])
+    t.ok(catalog.snapshot().relation('default', 't0'))
+    await here.close()
+    await catalog.close()
+  },
+)

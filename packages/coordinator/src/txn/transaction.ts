@@ -30,6 +30,8 @@ import {
   type TransactionState,
 } from './transaction-state.ts'
 
+/** How long the record of a transaction that is rolled back is written for: nothing of it is seen in any case. */
+const ROLLBACK_MS = 500
 /** Statements of one transaction that change something. */
 const STEPS_MAX = 999
 
@@ -191,7 +193,7 @@ export class Transaction {
     await Promise.allSettled([...this.#staging])
     context.signal.throwIfAborted()
     const { patience } = context
-    const effects = await this.#on({ kind: 'commitAsked' }, patience)
+    const effects = await this.#on({ kind: 'commitAsked' })
     if (effects.every(({ kind }) => kind !== 'decide')) {
       if (this.#state.kind === 'ended' && this.#state.how === 'rolledBack') {
         return { command: 'ROLLBACK' }
@@ -213,8 +215,8 @@ export class Transaction {
   }
 
   /** Ends it without an effect, unless it is being committed. Never rejects: what is left is done later. */
-  async rollback(reason: string, patience?: Patience): Promise<void> {
-    await this.#on({ kind: 'rollbackAsked', reason }, patience)
+  async rollback(reason: string): Promise<void> {
+    await this.#on({ kind: 'rollbackAsked', reason })
   }
 
   async #decide(identity: StatementIdentity, patience: Patience): Promise<number | undefined> {
@@ -245,14 +247,14 @@ export class Transaction {
     return done.revision
   }
 
-  async #on(event: TransactionEvent, patience?: Patience): Promise<readonly TransactionEffect[]> {
+  async #on(event: TransactionEvent): Promise<readonly TransactionEffect[]> {
     const [state, effects] = onTransaction(this.#state, event)
     this.#state = state
     for (const effect of effects) {
       if (effect.kind !== 'abort') continue
       // Where its BEGIN was not answered the record may be there all the same.
       if (this.#isRecorded) {
-        await this.#options.runs.giveUpRecord(this.id, effect.reason, patience)
+        await this.#options.runs.giveUpRecord(this.id, effect.reason, { budgetMs: ROLLBACK_MS })
       }
     }
     return effects

@@ -3,6 +3,7 @@ import { SqlError } from '@nyala/client/protocol'
 import type { TableFile } from '@nyala/executor/protocol'
 import type {
   AbortedWrite,
+  Asking,
   BegunWrite,
   CatalogPlan,
   Keys,
@@ -176,13 +177,12 @@ export class WriteRuns {
     work: (write: StagedWrite) => Promise<Done | Executed<unknown>>,
   ): Promise<StatementOutcome> {
     const { writeLog, clock, owner } = this.#options
-    const { context, command, locations } = request
+    const { identity, context, command, locations } = request
     const transaction = context.transaction.current
     if (transaction !== undefined) return transaction.stage(request, work)
     const id = request.id ?? newWriteId()
     const start = { id, locations, startedAt: clock.wall() }
     const { signal, patience } = context
-    const { identity } = request
     const options = { statementId: identity.id, signal, patience }
     const first = await writeLog.begin(start, owner, options).catch((error: unknown) => {
       this.mayHaveBegun(id)
@@ -348,7 +348,7 @@ export class WriteRuns {
     return this.#giveUp(record.id, async () => {
       if (await writeLog.abort(write, reason, [], options)) return record
       // Extended with an answer that was lost, it is not the one that is known here.
-      return this.#abortFound(record.id, { reason, patience })
+      return this.#abortFound(record.id, reason, options)
     })
   }
 
@@ -356,9 +356,9 @@ export class WriteRuns {
   giveUpRecord(
     id: string,
     reason: string,
-    patience?: Patience,
+    asking: Asking = {},
   ): Promise<'aborted' | 'gone' | 'unsettled'> {
-    return this.#giveUp(id, () => this.#abortFound(id, { reason, patience }))
+    return this.#giveUp(id, () => this.#abortFound(id, reason, asking))
   }
 
   /** `abort` resolves with what is known of the aborted write; undefined where it is not there any more. */
@@ -389,16 +389,16 @@ export class WriteRuns {
 
   async #abortFound(
     id: string,
-    { reason, patience }: { readonly reason: string; readonly patience: Patience | undefined },
+    reason: string,
+    asking: Asking,
   ): Promise<PendingWrite | AbortedWrite | undefined> {
     const { writeLog } = this.#options
-    const found = await writeLog.transaction(id, { patience })
+    const found = await writeLog.transaction(id, asking)
     if (found === undefined) return undefined
     const { record } = found
     if (record.kind === 'dropped' || record.kind === 'expired') return undefined
     if (record.kind === 'aborted') return record
-    const isAborted = await writeLog.abort({ ...found, record }, reason, [], { patience })
-    return isAborted ? record : undefined
+    return (await writeLog.abort({ ...found, record }, reason, [], asking)) ? record : undefined
   }
 }
 
