@@ -132,6 +132,17 @@ export async function replay(
   return { steps: done.map(({ step }) => step), write: composed(done.map(({ write }) => write)) }
 }
 
+/** Changes that no other step was staged on: nobody reads what they had staged before they were staged anew. */
+export const aloneOnTheirTables = (steps: readonly Step[]): readonly Step[] =>
+  steps.filter(
+    (step) =>
+      step.kind === 'update' &&
+      steps.every(
+        (other) =>
+          other === step || other.kind !== 'update' || other.change.base.id !== step.change.base.id,
+      ),
+  )
+
 const overtaken = (cause: SqlError | undefined): SqlError =>
   new SqlError(
     'serialization_failure',

@@ -15,6 +15,7 @@ import type { TableChange } from '../write/change.ts'
 import type { StatementIdentity } from '../write/committer.ts'
 import type { Done, Executed, StagedRequest, StagedWrite, WriteRuns } from '../write/write-run.ts'
 import {
+  aloneOnTheirTables,
   type DoneStep,
   replay,
   stagePlan,
@@ -234,7 +235,7 @@ export class Transaction {
         const again = await replay(steps, snapshot, this.#stepContext())
         steps = again.steps
         // Before it is decided: with that goes the record by which others would find these files.
-        await this.#dropAttempts(steps.filter((step) => isOnlyOfTable(step, steps)))
+        await this.#dropAttempts(aloneOnTheirTables(steps))
         return again.write
       })
     const done = await runs.settled(record, identity, {
@@ -354,14 +355,6 @@ export class Transaction {
     }
   }
 }
-
-/** No other step was staged on what it has staged, so that nobody reads its former attempts. */
-const isOnlyOfTable = (step: Step, steps: readonly Step[]): boolean =>
-  step.kind === 'update' &&
-  steps.every(
-    (other) =>
-      other === step || other.kind !== 'update' || other.change.base.id !== step.change.base.id,
-  )
 
 type Ran = Parameters<StagedWrite['ran']>[0]
 
