@@ -132,14 +132,20 @@ export async function replay(
   return { steps: done.map(({ step }) => step), write: composed(done.map(({ write }) => write)) }
 }
 
-/** Changes that no other step was staged on: nobody reads what they had staged before they were staged anew. */
-export const aloneOnTheirTables = (steps: readonly Step[]): readonly Step[] =>
+/**
+ * Steps of which nobody reads what they had staged before they were staged anew. A rewrite is compared with what its
+ * statement has read, which an earlier step of the transaction may have staged; appends are compared with nothing.
+ */
+export const withUnreadAttempts = (steps: readonly Step[]): readonly Step[] =>
   steps.filter(
-    (step) =>
+    (step, i) =>
       step.kind === 'update' &&
-      steps.every(
-        (other) =>
-          other === step || other.kind !== 'update' || other.change.base.id !== step.change.base.id,
+      !steps.some(
+        (later, at) =>
+          at > i &&
+          later.kind === 'update' &&
+          later.change.change.kind === 'rewrite' &&
+          later.change.base.id === step.change.base.id,
       ),
   )
 

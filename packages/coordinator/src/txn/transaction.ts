@@ -15,7 +15,7 @@ import type { TableChange } from '../write/change.ts'
 import type { StatementIdentity } from '../write/committer.ts'
 import type { Done, Executed, StagedRequest, StagedWrite, WriteRuns } from '../write/write-run.ts'
 import {
-  aloneOnTheirTables,
+  withUnreadAttempts,
   type DoneStep,
   replay,
   stagePlan,
@@ -235,7 +235,7 @@ export class Transaction {
         const again = await replay(steps, snapshot, this.#stepContext())
         steps = again.steps
         // Before it is decided: with that goes the record by which others would find these files.
-        await this.#dropAttempts(aloneOnTheirTables(steps))
+        await this.#dropAttempts(withUnreadAttempts(steps))
         return again.write
       })
     const done = await runs.settled(record, identity, {
@@ -321,7 +321,7 @@ export class Transaction {
     return { keys, liveFiles: committer.liveFiles, now: clock.wall() }
   }
 
-  /** What lost tasks may have staged since, and attempts that others of its statements were staged on. */
+  /** What lost tasks may have staged since, and attempts that rewrites of other statements of it were compared with. */
   async #tidy(steps: readonly Step[]): Promise<void> {
     await this.#dropAttempts(steps)
     await this.#dropLostTasks()
