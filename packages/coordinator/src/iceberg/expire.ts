@@ -1,5 +1,5 @@
 import { currentSnapshot, type Snapshot, type TableMetadata } from './metadata.ts'
-import { snapshotsToKeep, withFormerFile } from './snapshot.ts'
+import { boundedLog, snapshotsToKeep, withFormerFile } from './snapshot.ts'
 
 /** Snapshots younger than this do not expire, unless the statement or the table says another age: five days. */
 const SNAPSHOT_AGE_MS = 432_000_000
@@ -89,7 +89,7 @@ export function withCurrentSnapshot(
   return {
     ...next,
     'current-snapshot-id': id,
-    'snapshot-log': [...(metadata['snapshot-log'] ?? []), entry],
+    'snapshot-log': boundedLog(metadata, [...(metadata['snapshot-log'] ?? []), entry]),
     refs: { ...metadata.refs, main: { 'snapshot-id': id, type: 'branch' } },
   }
 }

@@ -4,6 +4,7 @@ import {
   type MetadataLogEntry,
   type Operation,
   type Snapshot,
+  type SnapshotLogEntry,
   type TableMetadata,
 } from './metadata.ts'
 
@@ -27,11 +28,30 @@ export function snapshotsToKeep({ properties = {} }: Pick<TableMetadata, 'proper
   return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : KEPT_ANYWAY
 }
 
-/** How many snapshots and former files may be named, and how many stay of more; as many as the table asks for. */
-function limits(metadata: TableMetadata): { readonly most: number; readonly kept: number } {
-  const kept = Math.max(SNAPSHOTS_KEPT, snapshotsToKeep(metadata))
-  return { most: kept + SNAPSHOTS_MAX - SNAPSHOTS_KEPT, kept }
+interface Limit {
+  readonly most: number
+  /** So many stay where there are more. */
+  readonly kept: number
 }
+
+/** How many snapshots and former files may be named; as many as the table asks for. */
+function limits({ properties = {} }: TableMetadata): {
+  readonly snapshots: Limit
+  readonly files: Limit
+} {
+  const kept = Math.max(SNAPSHOTS_KEPT, snapshotsToKeep({ properties }))
+  const snapshots = { most: kept + SNAPSHOTS_MAX - SNAPSHOTS_KEPT, kept }
+  const text = properties['write.metadata.previous-versions-max'] ?? ''
+  if (!/^[1-9]\d{0,8}$/.test(text)) return { snapshots, files: snapshots }
+  const most = Number(text)
+  return { snapshots, files: { most, kept: Math.ceil(most / 2) } }
+}
+
+/** The newest entries of a log of what was a table's contents: going back and forth makes entries, but no snapshots. Pure. */
+export const boundedLog = (
+  metadata: TableMetadata,
+  log: readonly SnapshotLogEntry[],
+): readonly SnapshotLogEntry[] => log.slice(-limits(metadata).snapshots.most)
 
 export interface SnapshotChange {
   readonly id: bigint
@@ -68,10 +88,11 @@ export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): T
   }
   const formerFiles = metadataLog(metadata, change.previousFile)
   const all = [...(metadata.snapshots ?? []), snapshot]
+  const limit = limits(metadata)
+  const isMuch = all.length > limit.snapshots.most
+  const snapshots = isMuch ? all.slice(-limit.snapshots.kept) : all
   // Both at once: one record for each would be twice the work.
-  const { most, kept } = limits(metadata)
-  const isMuch = Math.max(all.length, formerFiles.length) > most
-  const snapshots = isMuch ? all.slice(-kept) : all
+  const areManyFiles = isMuch || formerFiles.length > limit.files.most
   const known = new Set(snapshots.map((one) => one['snapshot-id']))
   const entry = { 'timestamp-ms': timestampMs, 'snapshot-id': change.id }
   const before = metadata['snapshot-log'] ?? []
@@ -83,8 +104,8 @@ export function withSnapshot(metadata: TableMetadata, change: SnapshotChange): T
     'last-updated-ms': timestampMs,
     'current-snapshot-id': change.id,
     snapshots,
-    'snapshot-log': [...log, entry],
-    'metadata-log': isMuch ? formerFiles.slice(-kept) : formerFiles,
+    'snapshot-log': boundedLog(metadata, [...log, entry]),
+    'metadata-log': areManyFiles ? formerFiles.slice(-limit.files.kept) : formerFiles,
     refs: { ...metadata.refs, main: { 'snapshot-id': change.id, type: 'branch' } },
   }
 }
@@ -96,7 +117,7 @@ export function withFormerFile(
   nowMs: number,
 ): TableMetadata {
   const log = metadataLog(metadata, file)
-  const { most, kept } = limits(metadata)
+  const { most, kept } = limits(metadata).files
   return {
     ...metadata,
     'last-updated-ms': Math.max(nowMs, metadata['last-updated-ms']),
