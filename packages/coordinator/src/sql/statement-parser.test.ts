@@ -51,13 +51,13 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
     { kind: 'dropTable', table: DB_T, ifExists: true, purge: true },
   ],
   [
-    "create table if not exists db.t (a int comment 'c', b array<string>) comment 'x' stored as parquet tblproperties ('k' = 'v')",
+    "create table if not exists db.t (a int not null comment 'c', b array<string> null) comment 'x' stored as parquet tblproperties ('k' = 'v')",
     {
       kind: 'createTable',
       table: DB_T,
       ifNotExists: true,
       columns: [
-        { name: 'a', type: simpleType('INTEGER'), comment: 'c' },
+        { name: 'a', type: simpleType('INTEGER'), comment: 'c', notNull: true },
         { name: 'b', type: { kind: 'list', element: simpleType('VARCHAR') } },
       ],
       comment: 'x',
@@ -355,7 +355,7 @@ const REFUSED: readonly Refusal[] = [
     'location',
     /CREATE TABLE/,
   ],
-  ['create table t (a int not null)', 'feature_not_supported', /NOT/, 'not', /a name, a type/],
+  ['create table t (a int unique)', 'feature_not_supported', /UNIQUE/, 'unique', /a name, a type/],
   ['delete t', 'syntax_error', /at or near "t"/, 't', /DELETE FROM t/],
   ['update t', 'syntax_error', /at end of input/, '', /^$/],
   ['update t set a', 'syntax_error', /at end of input/, '', /expected "="/],
@@ -409,9 +409,9 @@ const REFUSED: readonly Refusal[] = [
   [
     `create external table t (a int not null) ${TABLE_TAIL}`,
     'feature_not_supported',
-    /NOT/,
-    'not',
-    /COMMENT/,
+    /NOT NULL/,
+    'a int not null',
+    /CREATE TABLE/,
   ],
   [`create external table t (a int, A int) ${TABLE_TAIL}`, 'duplicate_column', /"A"/, 'A', /^$/],
   [
