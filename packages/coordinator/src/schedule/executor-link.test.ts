@@ -53,7 +53,12 @@ const finished: FromExecutor = {
   statistics: { ...statistics, spillBytes: 0, pulledBytes: 0 },
 }
 
-t.test('a small result whose end comes before its last frame ends with that frame', async (t) => {
+const nothing = (): void => undefined
+const EVENTS = {
+  ...{ columns: nothing, progress: nothing, frame: nothing, finished: nothing, failed: nothing },
+}
+
+function joined(): { readonly executors: Executors; readonly executor: FakeExecutor } {
   const clock = new ManualClock()
   const executors = new Executors({ clock, log: silentLog, cluster: 'x', coordinator: 'c1' })
   const executor = new FakeExecutor()
@@ -63,6 +68,56 @@ t.test('a small result whose end comes before its last frame ends with that fram
     ...{ dataAddress: 'e1:1', host: 'h', pid: 1, threads: 1, memoryLimitBytes: 0 },
     ...{ kernel: '1', roots: [] },
   })
+  return { executors, executor }
+}
+
+const loadOf = (tasksRunning: number, tasksOwned: number): FromExecutor => ({
+  ...{ kind: 'load', tasksRunning, tasksOwned, memoryReservedBytes: 0, queuedBytes: 0 },
+  ...{ exchangeBytes: 0, kernels: 1, draining: false },
+})
+
+t.test(
+  'a slot that a task leaves is offered to who waits, whatever the executor tells',
+  async (t) => {
+    const { executors, executor } = joined()
+    executor.say(loadOf(0, 0))
+    const link = executors.get('e1')
+    for (let task = 0; task < 4; task++) link?.startTask({ ...spec, task }, 1, EVENTS)
+    t.equal(executors.placement.isFull, true)
+    const asked: string[] = []
+    const waiting = (session: string, take = nothing): void => {
+      executors.onChange(
+        () => {
+          asked.push(session)
+          take()
+        },
+        { session, running: () => 0 },
+      )
+    }
+    waiting('first', () => link?.startTask({ ...spec, task: 4 }, 1, EVENTS))
+    waiting('second')
+    executor.say({ ...finished, frames: 0 })
+    await Promise.resolve()
+    t.same(asked, ['first'], 'who comes first, and nobody for whom nothing is left')
+    executor.say({ ...finished, task: 1, frames: 0 })
+    executor.say({ ...finished, task: 2, frames: 0 })
+    await Promise.resolve()
+    t.same(asked, ['first', 'first', 'second'], 'once for all that ended in one go')
+  },
+)
+
+t.test('an executor that others keep full takes one task of this coordinator', async (t) => {
+  const { executors, executor } = joined()
+  executor.say(loadOf(9, 0))
+  t.equal(executors.placement.isFull, false)
+  executors.get('e1')?.startTask(spec, 1, EVENTS)
+  t.equal(executors.placement.isFull, true)
+  executor.say(loadOf(10, 1))
+  t.equal(executors.placement.isFull, true)
+})
+
+t.test('a small result whose end comes before its last frame ends with that frame', async (t) => {
+  const { executors, executor } = joined()
   const seen: string[] = []
   executors.get('e1')?.startTask(spec, 1, {
     columns: () => undefined,

@@ -81,8 +81,10 @@ interface Options {
   readonly dial?: Dial | undefined
   onReady(link: ExecutorLink): void
   onLoad(link: ExecutorLink): void
-  /** A task was given to it from here, or has ended. */
-  onTasks(link: ExecutorLink): void
+  /** A task was given to it from here. */
+  onTaskStarted(link: ExecutorLink): void
+  /** A task that was given to it from here counts no more. */
+  onTaskEnded(link: ExecutorLink): void
   /** It could not pull segments from another executor. */
   onUnreached(link: ExecutorLink, producer: string): void
   onClose(link: ExecutorLink, end: { readonly code: number; readonly reason: string }): void
@@ -210,7 +212,7 @@ export class ExecutorLink {
       },
     }
     this.#tasks.set(call, task)
-    this.#options.onTasks(this)
+    this.#options.onTaskStarted(this)
     return { call, task }
   }
 
@@ -313,7 +315,7 @@ export class ExecutorLink {
   /** The task counts no more. False where it had ended already. */
   #end(call: number): boolean {
     const ended = this.#tasks.delete(call)
-    if (ended) this.#options.onTasks(this)
+    if (ended) this.#options.onTaskEnded(this)
     return ended
   }
 

@@ -43,6 +43,7 @@ export class Executors {
   readonly #listeners = new Map<() => void, Turn | undefined>()
   readonly #cutPairs: CutPairs
   readonly #slow: SlowExecutors
+  #isOffering = false
   /** All of them by their load. */
   readonly placement: Placement = new Placement()
 
@@ -71,7 +72,11 @@ export class Executors {
         this.#place(loaded)
         this.#changed()
       },
-      onTasks: (busy) => this.#place(busy),
+      onTaskStarted: (busy) => this.#place(busy),
+      onTaskEnded: (link) => {
+        this.#place(link)
+        this.#offerSoon()
+      },
       onUnreached: ({ id }, producer) => this.#cutPairs.note(id, producer),
       onClose: (link, end) => {
         if (this.#links.get(link.id) === link) {
@@ -178,24 +183,48 @@ export class Executors {
   }
 
   #changed(): void {
+    for (const [listener, turn] of [...this.#listeners]) if (turn === undefined) listener()
+    for (const { listener } of this.#inTurn()) listener()
+  }
+
+  /**
+   * Offers the slots of tasks that have ended to queries that wait, once for all that end in one go. Their executor may never
+   * tell of it: where others have begun and ended since its last report, its load is what it was.
+   */
+  #offerSoon(): void {
+    if (this.#isOffering) return
+    this.#isOffering = true
+    queueMicrotask(() => {
+      this.#isOffering = false
+      for (const { listener } of this.#inTurn()) {
+        if (this.placement.isFull) return
+        listener()
+      }
+    })
+  }
+
+  #inTurn(): readonly { readonly listener: () => void }[] {
     const waiting: (Turn & { readonly listener: () => void })[] = []
-    for (const [listener, turn] of [...this.#listeners]) {
-      if (turn === undefined) listener()
-      else waiting.push({ session: turn.session, running: () => turn.running(), listener })
+    for (const [listener, turn] of this.#listeners) {
+      if (turn === undefined) continue
+      waiting.push({ session: turn.session, running: () => turn.running(), listener })
     }
-    for (const { listener } of inTurn(waiting)) listener()
+    return inTurn(waiting)
   }
 }
 
 const isDefined = <T>(value: T | undefined): value is T => value !== undefined
 
+/**
+ * One task of each coordinator may run beyond the slots of an executor: what those of others leave is taken by the next of
+ * theirs, before it is seen from here.
+ */
 function stateOf({ id, hello, load, tasksRunning }: ExecutorLink): ExecutorState {
   const others = (load?.tasksRunning ?? 0) - (load?.tasksOwned ?? 0)
+  const slots = Math.max(SLOTS_MIN, hello.threads * SLOTS_PER_THREAD)
   return {
-    id,
-    threads: hello.threads,
-    slots: Math.max(SLOTS_MIN, hello.threads * SLOTS_PER_THREAD),
-    tasksRunning: tasksRunning + others,
+    ...{ id, slots, threads: hello.threads },
+    tasksRunning: tasksRunning === 0 ? Math.min(others, slots - 1) : tasksRunning + others,
     memoryReservedBytes: load?.memoryReservedBytes ?? 0,
     memoryLimitBytes: hello.memoryLimitBytes,
     queuedBytes: load?.queuedBytes ?? 0,

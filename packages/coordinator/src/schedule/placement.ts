@@ -83,6 +83,11 @@ export class Placement {
     return this.#threads
   }
 
+  /** No executor takes a task. */
+  get isFull(): boolean {
+    return (this.#heap[0]?.load ?? Number.POSITIVE_INFINITY) === Number.POSITIVE_INFINITY
+  }
+
   get(id: string): ExecutorState | undefined {
     return this.#entries.get(id)?.state
   }

@@ -13,7 +13,9 @@ export interface Turn {
  */
 export function inTurn<T extends Turn>(queries: readonly T[]): readonly T[] {
   const before = new Map<string, number>()
-  for (const { session } of queries) before.set(session, tasksOf(queries, session))
+  for (const query of queries) {
+    before.set(query.session, (before.get(query.session) ?? 0) + query.running())
+  }
   const ranked = queries.map((query) => {
     const rank = before.get(query.session) ?? 0
     before.set(query.session, rank + 1)
