@@ -24,7 +24,7 @@ export type Claim =
   | 'detected'
   /** There is another leader in time. */
   | 'leader'
-  /** Many clients do not come to one coordinator, nor in one moment. */
+  /** Many clients do not come to one coordinator. */
   | 'spread'
   /** No process takes more memory than it may. */
   | 'memory'

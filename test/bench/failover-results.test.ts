@@ -52,7 +52,10 @@ t.test('a machine is named once, and days only where they differ', async (t) => 
     circumstancesOf([row, row, other]),
     'Measured on 2026-11-22, loads of 1.5 to 3.0 before: a machine.',
   )
-  t.match(circumstancesOf([row, { ...row, clusters: 3 }]), /3 clusters were struck at once\.$/)
+  t.match(
+    circumstancesOf([row, { ...row, clusters: 3 }]),
+    / Clusters struck at once: 1 \(.+\), 3 \(.+\)\.$/,
+  )
   t.equal(
     circumstancesOf([row, { ...other, measuredAt: '2026-11-23', load: 1.5 }]),
     'Measured on 2026-11-22 (leader SIGKILL), 2026-11-23 (leader SIGSTOP), a load of 1.5 before: a machine.',

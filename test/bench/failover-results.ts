@@ -69,8 +69,15 @@ export function circumstancesOf(rows: readonly FaultRow[]): string {
   const loads = rows.map(({ load }) => load)
   const [least, most] = [Math.min(...loads), Math.max(...loads)].map((one) => one.toFixed(1))
   const load = least === most ? `a load of ${least}` : `loads of ${least} to ${most}`
-  const many = Math.max(...rows.map(({ clusters = 1 }) => clusters))
-  const parallel = many > 1 ? ` Where members hang ${many} clusters were struck at once.` : ''
+  const counts = [...new Set(rows.map(({ clusters = 1 }) => clusters))].toSorted((a, b) => a - b)
+  const struckAt = (count: number): string =>
+    [
+      ...new Set(rows.filter(({ clusters = 1 }) => clusters === count).map(({ fault }) => fault)),
+    ].join(', ')
+  const parallel =
+    counts.length === 1 && counts[0] === 1
+      ? ''
+      : ` Clusters struck at once: ${counts.map((count) => `${count} (${struckAt(count)})`).join(', ')}.`
   return `Measured on ${when}, ${load} before: ${machines}.${parallel}`
 }
 

@@ -16,7 +16,7 @@ the README for each kind of fault.
 
   --rounds N    injections of each (default 20)
   --only NAME   ${Object.keys(FAULTS).join(', ')}; repeatable
-  --clusters N  strikes so many clusters at once where members hang, which is mostly waiting (default 1)
+  --clusters N  strikes so many clusters at once, which share the machine (default 1)
   --seed N      who is struck, and when (default 1)
   --json        one JSON object a row, with every sample
   --write       puts each fault, as soon as it is measured, into test/bench/failover.json and the README
@@ -95,7 +95,7 @@ async function measure(
   how: How & { readonly rounds: number; readonly clusters: number },
 ): Promise<readonly FaultRow[]> {
   const { rounds, seed, signal } = how
-  const clusters = fault.isIdle === true ? Math.min(how.clusters, rounds) : 1
+  const clusters = Math.min(how.clusters, rounds)
   const load = Math.round(loadBefore() * 10) / 10
   const share = (i: number): number => Math.floor((rounds + i) / clusters)
   const running = Array.from({ length: clusters }, (_, i) =>

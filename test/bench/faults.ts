@@ -18,8 +18,6 @@ export interface Fault {
   readonly load: readonly LoadKind[]
   readonly executors: number
   readonly etcd: 1 | 3
-  /** Most of an injection is waiting for timers: several clusters can be struck at once. */
-  readonly isIdle?: boolean
   readonly measures: Readonly<Record<string, Measure>>
   /** Gets ready for a campaign; what it returns breaks one member of a cluster that is green, and looks. */
   begin(campaign: Campaign): Promise<Injector>
@@ -71,7 +69,6 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     load: ['slow', 'divided'],
     executors: 3,
     etcd: 3,
-    isIdle: true,
     measures: { stall: { what: 'longest wait of a client', goal: p99(3_000) } },
     begin: (on) =>
       alone(async () => {
@@ -132,7 +129,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
 function owner(signal: 'SIGKILL' | 'SIGSTOP', fault: string, goalMs: number): Fault {
   const load: readonly LoadKind[] = ['stream', 'small']
   return {
-    ...{ fault, load, executors: 2, etcd: 3, isIdle: signal === 'SIGSTOP' },
+    ...{ fault, load, executors: 2, etcd: 3 },
     measures: { stall: { what: 'longest wait of a client', goal: p99(goalMs) } },
     begin: (on) =>
       alone(async () => {
@@ -152,7 +149,7 @@ function owner(signal: 'SIGKILL' | 'SIGSTOP', fault: string, goalMs: number): Fa
 /** Breaks who leads; who led must not take its place back. */
 function leader(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGTERM', fault: string, goalMs: number): Fault {
   return {
-    ...{ fault, load: ['small', 'small'], executors: 1, etcd: 3, isIdle: signal === 'SIGSTOP' },
+    ...{ fault, load: ['small', 'small'], executors: 1, etcd: 3 },
     measures: { leader: { what: 'new leader', goal: worst(goalMs) } },
     begin: async (on) => {
       const observer = await LeaderObserver.open(on.cluster.etcdEndpoints, on.clock)
