@@ -266,9 +266,7 @@ const WRITE_GIVEN_UP_MS = 7_000
 async function drainCoordinator(round: Round): Promise<void> {
   const victim = await streaming(round)
   const pid = (await round.process(victim))?.pid
-  const others = (await round.options.target.processes()).filter(
-    ({ id, role }) => role === 'coordinator' && id !== victim,
-  )
+  const others = (await round.processes('coordinator')).filter(({ id }) => id !== victim)
   await round.strike(victim, 'SIGTERM')
   await round.until('whole', round.bound(MOVED_MS), async () => {
     for (const { address } of others) {

@@ -2,6 +2,7 @@ import { connect, type Database, SqlError } from '@nyala/client'
 import { silentLog, systemClock } from '@nyala/client/base'
 import { connectKv, Keys, WriteLog } from '@nyala/metastore'
 import { callEtcd, compactEtcd, disarmEtcd } from '../local/etcd-calls.ts'
+import { BLACKHOLE } from './links.ts'
 import type { Call, LoadClient } from './load.ts'
 import { struckAt } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
@@ -74,8 +75,7 @@ async function compactBehind(round: Round): Promise<void> {
   }
   await each((i) => `CREATE VIEW ${name('old', i)} AS SELECT ${i} AS n`)
   round.began(victim)
-  const cut = { kind: 'blackhole', way: 'both' } as const
-  await round.links.set([{ from: victim, to: await round.ids('etcd'), fault: cut }])
+  await round.links.set([{ from: victim, to: await round.ids('etcd'), fault: BLACKHOLE }])
   try {
     await gaveWatchesUp(round, victim)
     await each((i) => `DROP VIEW ${name('old', i)}`)

@@ -1,5 +1,5 @@
 import type { Fault } from './fault-proxy.ts'
-import { CLIENT, type LinkFault } from './links.ts'
+import { BLACKHOLE, CLIENT, cutBetween } from './links.ts'
 import type { Drill, Round } from './round.ts'
 import {
   busyExecutor,
@@ -10,8 +10,6 @@ import {
   seesExecutorGo,
   streaming,
 } from './strikes.ts'
-
-const BLACKHOLE: Fault = { kind: 'blackhole', way: 'both' }
 
 /** Drills of networks that fail. Every link goes through a proxy, so none of the processes is touched. */
 export const LINK_DRILLS: readonly Drill[] = [
@@ -278,11 +276,6 @@ async function cutFromExecutors(round: Round, victim: string): Promise<void> {
 }
 
 /** Whoever dials the other: no byte passes. */
-const cutBetween = (one: LinkFault['from'], other: LinkFault['from']): readonly LinkFault[] => [
-  { from: one, to: other, fault: BLACKHOLE },
-  { from: other, to: one, fault: BLACKHOLE },
-]
-
 /** Two executors that do not reach each other, any two where there are more. */
 async function cutPair(round: Round): Promise<void> {
   const [one = '', other = ''] = round.options.prng.shuffle(await round.ids('executor'))

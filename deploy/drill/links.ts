@@ -13,6 +13,18 @@ export interface LinkFault {
   readonly fault: Fault
 }
 
+/** No byte passes, either way, until it is healed. */
+export const BLACKHOLE: Fault = { kind: 'blackhole', way: 'both' }
+
+/** No byte passes between these, whoever has dialled. */
+export const cutBetween = (
+  one: LinkFault['from'],
+  other: LinkFault['from'],
+): readonly LinkFault[] => [
+  { from: one, to: other, fault: BLACKHOLE },
+  { from: other, to: one, fault: BLACKHOLE },
+]
+
 export type LinksRequest =
   | { readonly kind: 'open'; readonly member: { readonly id: string; readonly address: string } }
   | {

@@ -1,6 +1,5 @@
 import type { Prng } from '@nyala/client/base'
-import type { Fault } from './fault-proxy.ts'
-import type { LinkFault } from './links.ts'
+import { cutBetween, type LinkFault } from './links.ts'
 import type { Drill, Round } from './round.ts'
 import { busyExecutor, clientsGoOn } from './strikes.ts'
 
@@ -18,8 +17,6 @@ export interface SoakStrike {
   readonly forMs: number
 }
 const FOR_MS = { least: 200, most: 8_000 } as const
-
-const BLACKHOLE: Fault = { kind: 'blackhole', way: 'both' }
 
 /** The drill that goes on for as long as it is told to: no strike is known before. */
 export const SOAK_DRILLS: readonly Drill[] = [
@@ -86,10 +83,7 @@ async function strikeOne(
     }
     return
   }
-  const cut: readonly LinkFault[] = [
-    { from: 'any', to: victim, fault: BLACKHOLE },
-    { from: victim, to: 'any', fault: BLACKHOLE },
-  ]
+  const cut = cutBetween('any', victim)
   const setCuts = (): Promise<void> => round.links.set([...cuts].flat())
   cuts.add(cut)
   await setCuts()

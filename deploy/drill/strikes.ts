@@ -105,9 +105,7 @@ export async function withoutQuorum(round: Round, during: () => Promise<void>): 
 
 /** Its lease is over: no other coordinator takes it for alive. */
 export async function gone(round: Round, id: string): Promise<void> {
-  const others = (await round.options.target.processes()).filter(
-    (one) => one.role === 'coordinator' && one.id !== id,
-  )
+  const others = (await round.processes('coordinator')).filter((one) => one.id !== id)
   await round.until('whole', round.bound(MOVED_MS), async () => {
     for (const { address } of others) {
       const status = await statusAt(address)
