@@ -39,6 +39,8 @@ export const FAILPOINTS = [
   'group.taken',
   /** The rows of a group are about to be written. */
   'group.staging',
+  /** The rows of a group are committed, and none of its clients has been told. */
+  'group.decided',
   /** A statement of a transaction has staged what it changes, and its client has not been told. */
   'transaction.staged',
   /** COMMIT is about to put what a transaction has staged on top of the newest snapshot. */

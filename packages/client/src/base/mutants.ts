@@ -44,6 +44,8 @@ export const MUTANTS = [
   'no-speculation',
   /** A query under which kernels die is tried again and again. */
   'no-quarantine',
+  /** A coordinator keeps to itself which statements kill kernels. */
+  'lonely-quarantine',
   /** Results wait for clients that do not read them. */
   'no-reader-watch',
   /** Tasks take memory and disk beyond the limits of their query. */
@@ -74,12 +76,16 @@ export const MUTANTS = [
   'old-snapshots',
   /** The leader does not look after the writes of others. */
   'no-sweeps',
+  /** Nobody looks for files of writes that have ended. */
+  'no-litter-sweep',
   /** A query is cancelled only where it runs, not by whoever is asked, nor when its owner is gone. */
   'no-cancel-elsewhere',
   /** A result is kept for its client however long that stays away. */
   'no-idle-end',
   /** Clients that lost their coordinator dial others at once, in the order in which they know them. */
   'no-spread',
+  /** Clients wait for a coordinator that does not answer them before they dial the next one. */
+  'no-dial-race',
   /** Data files are read as they are, whatever their names say. */
   'no-data-checksum',
   /** A view that falls behind what etcd has forgotten is not read anew. */

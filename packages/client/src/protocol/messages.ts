@@ -151,7 +151,8 @@ export const memberStatus = s.object({
   host: s.string,
   pid: s.natural,
   incarnation: s.natural,
-  state: s.oneOf('alive', 'suspect', 'draining'),
+  /** `missing`: it ought to run and is not registered; what is said of it is of its last life. */
+  state: s.oneOf('alive', 'suspect', 'draining', 'missing'),
   /** Executors: tasks running, reserved bytes, queued bytes. Coordinators: queries running, sessions. */
   load: s.record(s.number),
 })

@@ -4,7 +4,9 @@ import { PROTOCOL_VERSION } from '../protocol/version.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
 import { FakeTransport } from '../testing/fake-transport.ts'
 import { CLOSE } from '../wire/connection.ts'
+import { DIAL_TIMEOUT_MS } from '../wire/dial.ts'
 import { Coordinators, RECONNECT_SPREAD_MS } from './coordinators.ts'
+import { NEXT_DIAL_MS } from './dial-race.ts'
 import { EventHub } from './events.ts'
 import { resolveOptions } from './options.ts'
 import type { Platform } from './platform.ts'
@@ -33,6 +35,17 @@ class Welcoming extends FakeTransport {
   }
 }
 
+/** Takes the socket, and the greeting only when the test says so. */
+class Mute extends Welcoming {
+  override send(data: string | Uint8Array): void {
+    this.sent.push(data)
+  }
+
+  welcome(): void {
+    this.events.onText(JSON.stringify({ ...WELCOME, coordinator: this.address }))
+  }
+}
+
 const WELCOME = {
   kind: 'welcome',
   protocol: PROTOCOL_VERSION,
@@ -48,34 +61,55 @@ class FakeCluster {
   readonly addresses: readonly string[] = ['a:1', 'b:1', 'c:1']
   readonly dials: { readonly address: string; readonly atMs: number }[] = []
   readonly dead = new Set<string>()
+  /** Their kernels take connections, and nothing is answered. */
+  readonly hung = new Set<string>()
+  /** They take a socket, and answer `hello` only when the test says so. */
+  readonly mute = new Set<string>()
+  readonly aborted: string[] = []
   readonly protocols = new Map<string, number>()
-  readonly #sockets: Welcoming[] = []
+  readonly sockets: Welcoming[] = []
 
   get platform(): Platform {
     return {
       ...nodePlatform,
       clock: this.clock,
-      dial: (address) => {
+      dial: (address, _path, { signal }) => {
         this.dials.push({ address, atMs: this.clock.now() })
+        if (this.hung.has(address)) return this.#unanswered(address, signal)
         if (this.dead.has(address)) {
           return Promise.reject(new SqlError('connection_failure', `${address} does not listen`))
         }
         const protocol = this.protocols.get(address) ?? PROTOCOL_VERSION
-        const socket = new Welcoming(address, protocol)
-        this.#sockets.push(socket)
+        const socket = this.mute.has(address)
+          ? new Mute(address, protocol)
+          : new Welcoming(address, protocol)
+        this.sockets.push(socket)
         return Promise.resolve(socket)
       },
     }
   }
 
-  client(): Coordinators {
-    const options = resolveOptions({ endpoints: this.addresses }, () => undefined)
+  /** What a dial does to a process that is stopped: nothing, for its whole time-out. */
+  #unanswered(address: string, signal: AbortSignal | undefined): Promise<never> {
+    return new Promise((_resolve, reject) => {
+      const why = new SqlError('connection_failure', `${address} did not answer`)
+      const stop = this.clock.after(DIAL_TIMEOUT_MS, () => reject(why))
+      signal?.addEventListener('abort', () => {
+        stop()
+        this.aborted.push(address)
+        reject(signal.reason as Error)
+      })
+    })
+  }
+
+  client(addresses = this.addresses): Coordinators {
+    const options = resolveOptions({ endpoints: addresses }, () => undefined)
     return new Coordinators(options, this.platform, new EventHub())
   }
 
   kill(address: string): void {
     this.dead.add(address)
-    for (const socket of this.#sockets) if (socket.address === address) socket.terminate()
+    for (const socket of this.sockets) if (socket.address === address) socket.terminate()
   }
 
   /** Lets time pass, and what follows from it happen. */
@@ -156,5 +190,60 @@ t.test('where one coordinator speaks and the others stay away, its refusal is to
   await cluster.pass(400)
   await refused
   t.equal(cluster.dials.length, 9)
+  client.close()
+})
+
+t.test('a coordinator that hangs does not hold a client that knows another', async (t) => {
+  // Which one is dialled first is left to chance, so that once proves nothing.
+  for (let i = 0; i < 30; i++) {
+    const cluster = new FakeCluster()
+    cluster.hung.add('a:1')
+    cluster.hung.add('b:1')
+    const client = cluster.client()
+    const opened = client.acquire()
+    await cluster.pass(3 * NEXT_DIAL_MS)
+    t.equal((await opened).coordinator, 'c:1')
+    const stopped = cluster.dials.map(({ address }) => address).filter((one) => one !== 'c:1')
+    t.strictSame(cluster.aborted, stopped, 'no socket is left at those that hang')
+    client.current?.terminate()
+    cluster.hung.delete('a:1')
+    cluster.hung.delete('b:1')
+    const again = client.acquire()
+    await cluster.pass(RECONNECT_SPREAD_MS)
+    await again
+    const next = cluster.dials.at(-1)?.address ?? ''
+    if (stopped.length === 1) t.notOk(stopped.includes(next), 'who was outrun is doubted')
+    client.close()
+  }
+})
+
+t.test('a link that is welcomed too late is closed without a word to its user', async (t) => {
+  const cluster = new FakeCluster()
+  for (const address of cluster.addresses) cluster.mute.add(address)
+  const client = cluster.client()
+  const opened = client.acquire()
+  await cluster.pass(NEXT_DIAL_MS)
+  const [first, second] = cluster.sockets
+  if (!(first instanceof Mute && second instanceof Mute)) throw new Error('two were to be dialled')
+  // In one turn of the loop, before either of the two could be told that it came too late.
+  second.welcome()
+  first.welcome()
+  const link = await opened
+  t.equal(link.coordinator, second.address)
+  t.ok(first.terminated || first.closedWith !== undefined)
+  first.events.onClose(1000, '')
+  t.equal(client.current, link)
+  t.notOk(second.terminated)
+  client.close()
+})
+
+t.test('with one address nothing is dialled beside it', async (t) => {
+  const cluster = new FakeCluster()
+  cluster.hung.add('a:1')
+  const client = cluster.client(['a:1'])
+  const failed = t.rejects(client.acquire({ rounds: 1 }), { message: /did not answer/ })
+  await cluster.pass(DIAL_TIMEOUT_MS)
+  await failed
+  t.equal(cluster.dials.length, 1)
   client.close()
 })

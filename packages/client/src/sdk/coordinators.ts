@@ -1,9 +1,10 @@
 import { deferred } from '../base/deferred.ts'
 import { isMutant } from '../base/mutants.ts'
 import { Prng } from '../base/prng.ts'
-import { SqlError } from '../protocol/errors.ts'
+import type { SqlError } from '../protocol/errors.ts'
 import type { Endpoint } from '../protocol/messages.ts'
 import { randomHex } from '../protocol/ids.ts'
+import { raceDials } from './dial-race.ts'
 import { abortError, ConnectionError, typedError } from './errors.ts'
 import type { EventHub } from './events.ts'
 import { Link, type LinkEvents } from './link.ts'
@@ -101,28 +102,44 @@ export class Coordinators {
     for (let round = 0; round < rounds; round++) {
       if (round > 0) await this.backoff(round)
       let isSilent = false
-      for (const address of this.#dialOrder()) {
-        if (this.#closing.signal.aborted) throw closedDatabase()
-        try {
-          return await this.#open(address)
-        } catch (error) {
-          if (!(error instanceof SqlError)) throw error
-          last = typedError(error)
-          if (error.error === 'connection_exception') refusal = typedError(error)
-          else isSilent = true
-          this.#failedAt.set(address, this.#platform.clock.now())
-          this.#events.emit({ kind: 'unreachable', address, reason: error.message })
-        }
-      }
+      const link = await this.#race((error) => {
+        last = error
+        if (error.error === 'connection_exception') refusal = error
+        else isSilent = true
+      })
+      if (link !== undefined) return link
       // While a cluster is upgraded some may speak another version; where all do, waiting does not help.
       if (refusal !== undefined && !isSilent) throw refusal
     }
     throw refusal ?? this.#unreachable(last)
   }
 
+  /** One round: the first coordinator that greets, or undefined when each has failed, of which is told. */
+  async #race(onFailed: (error: SqlError) => void): Promise<Link | undefined> {
+    const link = await raceDials(this.#dialOrder(), {
+      clock: this.#platform.clock,
+      open: (address, signal) => this.#open(address, signal),
+      discard: (late) => late.close(),
+      onFailed: (address, cause) => {
+        const error = typedError(cause)
+        this.#doubt(address)
+        this.#events.emit({ kind: 'unreachable', address, reason: error.message })
+        onFailed(error)
+      },
+      onOutrun: (address) => this.#doubt(address),
+      signal: this.#closing.signal,
+    })
+    if (link !== undefined) this.#use(link)
+    return link
+  }
+
+  #doubt(address: string): void {
+    this.#failedAt.set(address, this.#platform.clock.now())
+  }
+
   /**
-   * At random, so that clients spread; those that have failed lately come last, and of these the last to fail comes last,
-   * as a dial to a coordinator that hangs takes its whole time-out. One that drains is as one that fails now.
+   * At random, so that clients spread; those that have failed lately come last, and of these the last to fail comes last.
+   * One that drains is as one that fails now.
    */
   #dialOrder(): readonly string[] {
     const now = this.#platform.clock.now()
@@ -132,8 +149,10 @@ export class Coordinators {
       return now - at < DOUBT_MS ? at : -Infinity
     }
     const known = this.addresses()
-    const inOrder = isMutant('no-spread') ? known : shuffled(known, this.#prng)
-    return inOrder.toSorted((a, b) => (failedAt(a) === failedAt(b) ? 0 : failedAt(a) - failedAt(b)))
+    if (isMutant('no-spread')) return known
+    return shuffled(known, this.#prng).toSorted((a, b) =>
+      failedAt(a) === failedAt(b) ? 0 : failedAt(a) - failedAt(b),
+    )
   }
 
   #unreachable(last: unknown): SqlError {
@@ -144,28 +163,31 @@ export class Coordinators {
     })
   }
 
-  async #open(address: string): Promise<Link> {
-    const link = await Link.open(address, this.#platform, {
+  #open(address: string, signal: AbortSignal): Promise<Link> {
+    return Link.open(address, this.#platform, {
       application: this.#options.application,
       events: this.#linkEvents,
-      signal: this.#closing.signal,
+      signal,
     })
+  }
+
+  #use(link: Link): void {
     if (this.#closing.signal.aborted) {
       link.close()
       throw closedDatabase()
     }
-    this.#links.add(link)
+    if (link.open) this.#links.add(link)
     this.#current = link
     this.#isStruck = false
+    const { address } = link
     const { coordinator, cluster } = link.welcome
     this.#events.emit({ kind: 'connected', coordinator, address, cluster })
     this.#onMembers(link.welcome.coordinators)
-    return link
   }
 
   /** What is looked for is not to be had there now; others are tried first. What else runs on the link goes on. */
   avoid(link: Link): void {
-    this.#failedAt.set(link.address, this.#platform.clock.now())
+    this.#doubt(link.address)
     if (this.#current === link) this.#current = undefined
     if (link.idle) link.close()
   }
@@ -205,8 +227,9 @@ export class Coordinators {
   }
 
   #onClosed(link: Link, reason: string): void {
-    this.#links.delete(link)
-    this.#failedAt.set(link.address, this.#platform.clock.now())
+    // One that another coordinator outran was never used, and is closed by us.
+    if (!this.#links.delete(link)) return
+    this.#doubt(link.address)
     this.#leave(link)
     if (this.#closing.signal.aborted) return
     const { coordinator, address } = link

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { systemClock } from '../base/clock.ts'
 import { type FakeCall, FakeCoordinator, type FakeOptions } from '../testing/fake-coordinator.ts'
@@ -361,4 +363,38 @@ t.test('events can be followed in a loop', async (t) => {
   await db.close()
   await following
   t.strictSame(kinds, ['disconnected', 'connected'])
+})
+
+t.test('a fresh client is not held by a coordinator whose process is stopped', async (t) => {
+  // As the kernel of one does: sockets are taken, and nobody says a word.
+  const sockets = new Set<Socket>()
+  const stopped = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    socket.on('close', () => sockets.delete(socket)).resume()
+  })
+  await once(stopped.listen(0, '127.0.0.1'), 'listening')
+  const { port } = stopped.address() as AddressInfo
+  await using fake = await FakeCoordinator.start({
+    onStatement: (call) => call.answer({ command: 'SELECT' }),
+  })
+  const endpoints = [`127.0.0.1:${port}`, fake.address]
+  let held = 0
+  // Which one is dialled first is left to chance.
+  while (held < 3) {
+    const unreachable: ClientEvent[] = []
+    const before = sockets.size
+    let taken = 0
+    stopped.once('connection', () => (taken = 1))
+    const onEvent = (event: ClientEvent): void => {
+      if (event.kind === 'unreachable') unreachable.push(event)
+    }
+    await using db = await connect({ endpoints, discover: false, onEvent })
+    await db.query('select 1')
+    held += taken
+    t.strictSame(unreachable, [], 'the dial was not waited for to its end')
+    t.equal(before, 0)
+    await until(() => sockets.size === 0)
+  }
+  stopped.close()
 })

@@ -2,7 +2,7 @@ import type { DataType, Table } from 'apache-arrow'
 import { SqlError } from '../protocol/errors.ts'
 import type { Column } from '../protocol/messages.ts'
 import type { ArrowRows, InsertRow, InsertSource } from './insert.ts'
-import { encodeParameters, type ParameterValue } from './parameters.ts'
+import { type ColumnBuilder, columnBuilder } from './insert-columns.ts'
 
 /** Rows as a stream of Arrow. */
 export interface ArrowPart {
@@ -14,65 +14,10 @@ export interface ArrowPart {
 type Arrow = typeof import('apache-arrow')
 type RowName = (row: number) => string
 
-/** How the values of a column travel: numbers as such, everything else as the text that the kernel casts. */
-interface ValueKind {
-  readonly type: (arrow: Arrow) => DataType
-  /** Undefined for what is no such value. */
-  readonly of: (value: unknown) => unknown
-}
-
-const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n }
-const NUMBER = /^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s*$/i
-
-const KINDS: Readonly<Record<'integer' | 'float' | 'boolean' | 'number' | 'text', ValueKind>> = {
-  integer: { type: ({ Int64 }) => new Int64(), of: integerOf },
-  float: {
-    type: ({ Float64 }) => new Float64(),
-    of: (value) => (typeof value === 'bigint' ? Number(value) : numberOf(value)),
-  },
-  boolean: {
-    type: ({ Bool }) => new Bool(),
-    of: (value) => (typeof value === 'boolean' ? value : undefined),
-  },
-  number: {
-    type: ({ Utf8 }) => new Utf8(),
-    of: (value) => {
-      if (typeof value === 'bigint') return String(value)
-      const number = numberOf(value)
-      return number === undefined || !Number.isFinite(number) ? undefined : String(value).trim()
-    },
-  },
-  text: { type: ({ Utf8 }) => new Utf8(), of: textOf },
-}
-
-function kindOf({ type }: Column): ValueKind {
-  if (/^U?(?:TINY|SMALL|BIG)INT$|^U?INTEGER$/.test(type)) return KINDS.integer
-  if (type === 'FLOAT' || type === 'DOUBLE') return KINDS.float
-  if (type === 'BOOLEAN') return KINDS.boolean
-  return type.startsWith('DECIMAL(') ? KINDS.number : KINDS.text
-}
-
-function integerOf(value: unknown): bigint | undefined {
-  const isWhole =
-    typeof value === 'bigint' ||
-    (typeof value === 'number' && Number.isSafeInteger(value)) ||
-    (typeof value === 'string' && /^\s*[-+]?\d{1,19}\s*$/.test(value))
-  if (!isWhole) return undefined
-  const whole = BigInt(value)
-  return whole >= INT64.min && whole <= INT64.max ? whole : undefined
-}
-
-function numberOf(value: unknown): number | undefined {
-  if (typeof value === 'number') return value
-  return typeof value === 'string' && NUMBER.test(value) ? Number(value) : undefined
-}
-
-/** As a parameter's: the kernel casts it to the column's type. */
-function textOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value
-  const [encoded] = encodeParameters([value as ParameterValue])
-  return encoded?.value ?? undefined
-}
+/** Rows that are looked at together. */
+const ROWS_TOGETHER = 256
+/** A part is sent when it has so many bytes, however few its rows are: two are on their way, and one is made. */
+const PART_BYTES = 16 * 1024 * 1024
 
 /** Cuts what is inserted into parts of about `batchRows` rows. Fails with the row and the column of a wrong value. */
 export async function* partsOf(
@@ -82,28 +27,23 @@ export async function* partsOf(
 ): AsyncGenerator<ArrowPart> {
   const arrow = await import('apache-arrow')
   if (isArrow(source)) return yield* arrowParts(arrow, source, batchRows)
-  let rows: InsertRow[] = []
-  let before = 0
-  const flush = (): ArrowPart => {
-    const start = before
-    const part = partOfRows(arrow, columns, { rows, nameOf: (i) => rowName(start + i + 1) })
-    before += rows.length
-    rows = []
-    return part
-  }
+  let part = new RowPart(columns, { rowName, first: 1 })
+  const next = (rows = 0): RowPart => new RowPart(columns, { rowName, first: part.end + rows })
   for await (const item of source) {
     if (isArrow(item)) {
-      if (rows.length > 0) yield flush()
+      if (part.rows > 0) yield part.finish(arrow)
       yield* arrowParts(arrow, item, batchRows)
-      before += item.numRows
+      part = next(item.numRows)
       continue
     }
     for (const row of Array.isArray(item) ? (item as readonly InsertRow[]) : [item as InsertRow]) {
-      rows.push(row)
-      if (rows.length >= batchRows) yield flush()
+      part.push(row)
+      if (part.rows < batchRows && part.bytes < PART_BYTES) continue
+      yield part.finish(arrow)
+      part = next()
     }
   }
-  if (rows.length > 0) yield flush()
+  if (part.rows > 0) yield part.finish(arrow)
 }
 
 function isArrow(value: unknown): value is ArrowRows {
@@ -121,36 +61,89 @@ function* arrowParts(arrow: Arrow, rows: ArrowRows, batchRows: number): Generato
   }
 }
 
-function partOfRows(
-  arrow: Arrow,
-  columns: readonly Column[],
-  { rows, nameOf }: { readonly rows: readonly InsertRow[]; readonly nameOf: RowName },
-): ArrowPart {
-  const names = columns.map(({ name }) => name)
-  checkKeys(rows, names, nameOf)
-  const vectors = columns.map((column) => {
-    const kind = kindOf(column)
-    const values = rows.map((row, i) => {
-      const value = row[column.name]
-      if (value === null || value === undefined) return null
-      const found = kind.of(value)
-      if (found === undefined) throw wrongValue(column, nameOf(i), value)
-      return found
+/** Rows while they become a part: some are gathered, then each column takes its values of them. */
+class RowPart {
+  readonly #columns: readonly Column[]
+  readonly #builders: readonly ColumnBuilder[]
+  readonly #known: ReadonlySet<string>
+  readonly #rowName: RowName
+  readonly #first: number
+  #gathered: InsertRow[] = []
+  #taken = 0
+  /** What the rows take that were looked at. */
+  bytes = 0
+
+  constructor(
+    columns: readonly Column[],
+    { rowName, first }: { readonly rowName: RowName; readonly first: number },
+  ) {
+    this.#columns = columns
+    this.#builders = columns.map(columnBuilder)
+    this.#known = new Set(columns.map(({ name }) => name))
+    this.#rowName = rowName
+    this.#first = first
+  }
+
+  get rows(): number {
+    return this.#taken + this.#gathered.length
+  }
+
+  /** The number of the row that comes next. */
+  get end(): number {
+    return this.#first + this.rows
+  }
+
+  push(row: InsertRow): void {
+    this.#gathered.push(row)
+    if (this.#gathered.length === ROWS_TOGETHER) this.#take()
+  }
+
+  #take(): void {
+    const rows = this.#gathered
+    const nameOf = (i: number): string => this.#rowName(this.#first + this.#taken + i)
+    checkKeys(rows, this.#known, nameOf)
+    this.bytes = 0
+    this.#builders.forEach((builder, i) => {
+      const column = this.#columns[i] as Column
+      const values = rows.map((row) => row[column.name])
+      const wrong = builder.append(values)
+      if (wrong >= 0) throw wrongValue(column, nameOf(wrong), values[wrong])
+      this.bytes += builder.bytes
     })
-    return [column.name, arrow.vectorFromArray(values as never[], kind.type(arrow) as never)]
-  })
-  const table = new arrow.Table(Object.fromEntries(vectors) as never)
-  return { columns: names, rows: rows.length, stream: arrow.tableToIPC(table, 'stream') }
+    this.#taken += rows.length
+    this.#gathered = []
+  }
+
+  finish(arrow: Arrow): ArrowPart {
+    this.#take()
+    const children = this.#builders.map((builder) => builder.finish(arrow))
+    const fields = this.#columns.map(
+      ({ name }, i) => new arrow.Field(name, children[i]?.type as DataType, true),
+    )
+    const data = arrow.makeData({
+      ...{ type: new arrow.Struct(fields), length: this.#taken, nullCount: 0 },
+      children: children as never,
+    })
+    const table = new arrow.Table([new arrow.RecordBatch(new arrow.Schema(fields), data as never)])
+    return {
+      columns: this.#columns.map(({ name }) => name),
+      rows: this.#taken,
+      stream: arrow.tableToIPC(table, 'stream'),
+    }
+  }
 }
 
 /** A key that is no column is most often a misspelt one, whose values would all be NULL. */
-function checkKeys(rows: readonly InsertRow[], names: readonly string[], nameOf: RowName): void {
-  const known = new Set(names)
+function checkKeys(
+  rows: readonly InsertRow[],
+  known: ReadonlySet<string>,
+  nameOf: (row: number) => string,
+): void {
   rows.forEach((row, i) => {
     for (const key in row) {
       if (known.has(key)) continue
       throw new SqlError('undefined_column', `${nameOf(i)} has "${key}", which is no column`, {
-        hint: `the columns are ${names.join(', ')}`,
+        hint: `the columns are ${[...known].join(', ')}`,
       })
     }
   })

@@ -59,7 +59,10 @@ export class Link {
     this.#calls = parts.calls
   }
 
-  /** Dials and waits to be welcomed. Rejects with `connection_failure`, or `connection_exception` where we are refused. */
+  /**
+   * Dials and waits to be welcomed. Rejects with `connection_failure`, with `connection_exception` where we are refused, or
+   * with the reason of the signal, by which the connection is cut if it is not a link yet.
+   */
   static async open(
     address: string,
     platform: Platform,
@@ -69,7 +72,8 @@ export class Link {
       readonly signal?: AbortSignal | undefined
     },
   ): Promise<Link> {
-    const transport = await platform.dial(address, CLIENT_PATH, { signal: options.signal })
+    const { signal } = options
+    const transport = await platform.dial(address, CLIENT_PATH, { signal })
     const calls = new Map<number, CallHandler>()
     const opening = deferred<Link>()
     let link: Link | undefined
@@ -94,6 +98,12 @@ export class Link {
         calls.clear()
       },
     })
+    const onAbort = (): void => {
+      opening.reject(signal?.reason)
+      if (link === undefined) connection.terminate()
+    }
+    if (signal?.aborted === true) onAbort()
+    signal?.addEventListener('abort', onAbort, { once: true })
     connection.send(hello(platform.client, options.application))
     const stopTimer = platform.clock.after(WELCOME_TIMEOUT_MS, () => {
       opening.reject(
@@ -101,7 +111,10 @@ export class Link {
       )
       if (link === undefined) connection.terminate()
     })
-    return opening.promise.finally(stopTimer)
+    return opening.promise.finally(() => {
+      stopTimer()
+      signal?.removeEventListener('abort', onAbort)
+    })
   }
 
   /** Makes the private constructor reachable for the opening handshake only. */

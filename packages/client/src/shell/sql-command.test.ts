@@ -332,10 +332,10 @@ t.test(
     const fake = await FakeCoordinator.start({ onRequest: () => status })
     t.teardown(() => fake.close())
     const json = new FakeShell()
-    t.equal(await runCommand(['status', '--json', '--url', fake.url], json.io), 0)
+    t.equal(await runCommand(['status', '--json', '--url', fake.url], json.io), 1)
     t.strictSame(JSON.parse(json.stdout.text), status)
     const text = new FakeShell()
-    t.equal(await runCommand(['status', '--url', fake.url], text.io), 0)
+    t.equal(await runCommand(['status', '--url', fake.url], text.io), 1, 'it is not healthy')
     t.match(
       text.stdout.text,
       /cluster fake {3}leader c1 {3}epoch 7 {3}e1 suspect, etcd alarm NOSPACE\n/,

@@ -7,6 +7,8 @@ import { textTable } from './text-table.ts'
 const USAGE = `usage: nyala status [--json] [--url URL] [--dir DIR]
 
 Shows the members of a cluster, its leader and epoch, running queries and transactions in doubt.
+
+exit code: 0 healthy, 1 not: no leader, or a member that is not alive, 2 nobody answers, 3 usage
 `
 
 /** `nyala status`: resolves with the exit code. Errors of the connection are thrown. */
@@ -26,7 +28,7 @@ export async function runStatus(args: readonly string[], io: ShellIo): Promise<n
   await using database = await io.connect({ url, application: 'nyala status' })
   const status = await database.status()
   io.stdout.write(values.json === true ? `${JSON.stringify(status)}\n` : statusText(status))
-  return EXIT.ok
+  return troublesOf(status).length === 0 ? EXIT.ok : EXIT.failed
 }
 
 /** The status as tables for people. */
@@ -43,14 +45,19 @@ export function statusText(status: ClusterStatus): string {
   return parts.join('\n')
 }
 
-function healthText({ leader, members, etcd }: ClusterStatus): string {
-  const troubles = [
+function healthText(status: ClusterStatus): string {
+  const troubles = troublesOf(status)
+  return troubles.length === 0 ? 'healthy' : troubles.join(', ')
+}
+
+/** What an operator ought to look at, one by one; none where the cluster is healthy. */
+function troublesOf({ leader, members, etcd }: ClusterStatus): readonly string[] {
+  return [
     ...(leader === null ? ['no leader'] : []),
     ...members.filter((m) => m.state !== 'alive').map((m) => `${m.id} ${m.state}`),
     ...etcd.filter((e) => !e.healthy).map((e) => `etcd ${e.id} down`),
     ...new Set(etcd.flatMap(({ alarms = [] }) => alarms.map((alarm) => `etcd alarm ${alarm}`))),
   ]
-  return troubles.length === 0 ? 'healthy' : troubles.join(', ')
 }
 
 const membersText = (members: ClusterStatus['members']): string =>

@@ -1,0 +1,99 @@
+import { tableFromIPC } from 'apache-arrow'
+import t from 'tap'
+import type { Column } from '../protocol/messages.ts'
+import type { InsertRow } from './insert.ts'
+import { type ArrowPart, partsOf } from './insert-parts.ts'
+
+const COLUMNS: readonly Column[] = [
+  { name: 'name', type: 'VARCHAR' },
+  { name: '1', type: 'BIGINT' },
+  { name: 'ratio', type: 'DOUBLE' },
+  { name: 'ok', type: 'BOOLEAN' },
+  { name: 'price', type: 'DECIMAL(9,2)' },
+]
+
+async function parts(
+  rows: Iterable<InsertRow | readonly InsertRow[]>,
+  batchRows = 65_536,
+): Promise<readonly ArrowPart[]> {
+  const found: ArrowPart[] = []
+  const options = { batchRows, rowName: (row: number) => `row ${row}` }
+  for await (const part of partsOf(rows, COLUMNS, options)) found.push(part)
+  return found
+}
+
+const valuesOf = (part: ArrowPart): readonly (readonly unknown[])[] =>
+  tableFromIPC(part.stream)
+    .toArray()
+    .map((row) => [...(row as Iterable<readonly [string, unknown]>)].map(([, value]) => value))
+
+t.test('rows become columns in the order of the table, with each value as it was', async (t) => {
+  const texts = ['', 'plain', 'ö€😀', null, 'x'.repeat(7000), '\ud83d', '\ude00', 'a\u0000b']
+  const wholes: readonly unknown[] = [
+    ...[0, -0, -1, 2 ** 31, -(2 ** 31) - 1, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER],
+    ...[2n ** 63n - 1n, -(2n ** 63n), ' +7 ', '-90071992547409931', null],
+  ]
+  const ratios: readonly unknown[] = [1.5, '-2e300', Number.NaN, -Infinity, 3n, null, -0]
+  const rows = Array.from({ length: 3000 }, (_, i) => ({
+    name: texts[i % texts.length],
+    1: wholes[i % wholes.length],
+    ratio: ratios[i % ratios.length],
+    ok: [true, false, undefined][i % 3],
+    price: ['12.50', 7n, null, 0.25][i % 4],
+  }))
+  const [part, ...others] = await parts(rows)
+  t.equal(others.length, 0)
+  t.strictSame(part?.columns, ['name', '1', 'ratio', 'ok', 'price'])
+  const whole = (value: unknown): unknown =>
+    value === null ? null : BigInt(typeof value === 'string' ? value.trim() : (value as number))
+  const expected = rows.map(({ name, 1: id, ratio, ok, price }) => [
+    // Half a character is none in UTF-8.
+    name === '\ud83d' || name === '\ude00' ? '\ufffd' : (name ?? null),
+    whole(id),
+    ratio === null ? null : Number(ratio),
+    ok ?? null,
+    price === null ? null : String(price),
+  ])
+  t.strictSame(part === undefined ? [] : valuesOf(part), expected)
+})
+
+t.test('a part ends at its rows or at its bytes, and no row is lost between two', async (t) => {
+  const few = await parts(
+    Array.from({ length: 1000 }, (_, i) => ({ 1: i })),
+    300,
+  )
+  t.strictSame(
+    few.map(({ rows }) => rows),
+    [300, 300, 300, 100],
+  )
+  t.strictSame(
+    few.flatMap((part) => valuesOf(part).map((values) => values[1])),
+    Array.from({ length: 1000 }, (_, i) => BigInt(i)),
+  )
+  const long = 'x'.repeat(40_000)
+  const wide = await parts([Array.from({ length: 1000 }, () => ({ name: long }))])
+  t.strictSame(
+    wide.map(({ rows }) => rows),
+    [512, 488],
+  )
+})
+
+t.test(
+  'a value that is none of its column is told with its row, however many came before',
+  async (t) => {
+    const good = Array.from({ length: 700 }, (_, i) => ({ 1: i }))
+    const wrong: readonly (readonly [InsertRow, RegExp])[] = [
+      [{ 1: '12x' }, /^row 701, column "1": '12x' is no BIGINT$/],
+      [{ 1: 2n ** 63n }, /^row 701, column "1": 9223372036854775808 is no BIGINT$/],
+      [{ 1: 0.5 }, /^row 701, column "1": 0.5 is no BIGINT$/],
+      [{ ratio: 'many' }, /^row 701, column "ratio": 'many' is no DOUBLE$/],
+      [{ ok: 't' }, /^row 701, column "ok": 't' is no BOOLEAN$/],
+      [{ price: Number.NaN }, /^row 701, column "price": NaN is no DECIMAL\(9,2\)$/],
+      [{ nmae: 'x' }, /^row 701 has "nmae", which is no column$/],
+    ]
+    for (const [row, message] of wrong) {
+      await t.rejects(parts([good, row, ...good], 65_536), { message })
+      await t.rejects(parts([...good, row], 64), { message })
+    }
+  },
+)
