@@ -9,6 +9,8 @@ import {
   failureRecord,
   type LaunchRecord,
   launchRecord,
+  type QuarantineRecord,
+  quarantineRecord,
   type RosterRecord,
   rosterRecord,
   type SuspicionRecord,
@@ -18,6 +20,10 @@ import { repeatCommit } from './retry.ts'
 
 /** A life that ended badly is remembered for this long. */
 export const FAILURE_MEMORY_SECONDS = 60
+/** For so long a statement is refused by all coordinators under which kernels died. */
+export const QUARANTINE_SECONDS = 60
+/** Of more statements at once those that come later are not posted: what lies here is bounded, and trying costs two kernels. */
+export const QUARANTINED_MAX = 100
 /** So many of them put an executor on probation, until the oldest is forgotten. */
 export const PROBATION_FAILURES = 3
 
@@ -36,7 +42,8 @@ export interface BoardOptions {
 
 /**
  * What coordinators tell each other about members: suspicions, failures, the executors that ought to run, and the
- * replacements that the leader asks for. All of them see the same, a watch's delay apart.
+ * replacements that the leader asks for; and the statements that kill kernels. All of them see the same, a watch's delay
+ * apart.
  *
  * All of it is advice. Whoever acts on it does so by a guarded write, so that what is stale costs time and no more.
  * A record that turns up late, from a write that seemed lost, is taken back by whoever it claims to be from, or by the
@@ -52,6 +59,9 @@ export class Board {
   #failures: readonly FailureRecord[] = []
   #roster: readonly Posted<RosterRecord>[] = []
   #launches: readonly Posted<LaunchRecord>[] = []
+  #coordinatorEntries: readonly RosterRecord[] = []
+  /** By the key. */
+  #quarantined: ReadonlyMap<string, QuarantineRecord> = new Map()
 
   constructor(options: BoardOptions) {
     this.#options = options
@@ -80,6 +90,11 @@ export class Board {
 
   roster(): readonly Posted<RosterRecord>[] {
     return this.#roster
+  }
+
+  /** Coordinators that ought to run, each as it was when it registered last. */
+  coordinatorEntries(): readonly RosterRecord[] {
+    return this.#coordinatorEntries
   }
 
   launches(): readonly Posted<LaunchRecord>[] {
@@ -139,12 +154,36 @@ export class Board {
     })
   }
 
+  get quarantinedCount(): number {
+    return this.#quarantined.size
+  }
+
+  /** Who found that kernels die under the statement of this hash, and when; undefined where nobody did, or long ago. */
+  quarantined(hash: string): QuarantineRecord | undefined {
+    return this.#quarantined.get(this.#options.keys.quarantine(hash))
+  }
+
+  /** Has all coordinators refuse a statement for {@link QUARANTINE_SECONDS}, from the first time on. Fails as {@link suspect}. */
+  async quarantine(hash: string, record: QuarantineRecord): Promise<void> {
+    if (this.#quarantined.size >= QUARANTINED_MAX) return
+    const { kv, keys } = this.#options
+    const key = keys.quarantine(hash)
+    const { lease } = await kv.grantLease(QUARANTINE_SECONDS)
+    const value = encodeRecord(quarantineRecord, record)
+    await repeatCommit(this.#options, {
+      compares: [{ kind: 'absent', key }],
+      success: [{ kind: 'put', key, value, lease }],
+    })
+  }
+
   #refresh(): void {
     const { keys } = this.#options
     const suspicions: Posted<SuspicionRecord>[] = []
     const failures: FailureRecord[] = []
     const roster: Posted<RosterRecord>[] = []
     const launches: Posted<LaunchRecord>[] = []
+    const coordinatorEntries: RosterRecord[] = []
+    const quarantined = new Map<string, QuarantineRecord>()
     for (const item of this.#view.items()) {
       switch (parseBoardKey(keys, item.key)) {
         case 'suspicion':
@@ -156,13 +195,23 @@ export class Board {
         case 'roster':
           roster.push(...this.#decode(rosterRecord, item))
           break
+        case 'coordinatorEntry':
+          coordinatorEntries.push(...this.#decode(rosterRecord, item).map(({ record }) => record))
+          break
         case 'launch':
           launches.push(...this.#decode(launchRecord, item))
+          break
+        case 'quarantine':
+          for (const { record } of this.#decode(quarantineRecord, item)) {
+            quarantined.set(item.key, record)
+          }
           break
         case undefined:
           break
       }
     }
+    this.#coordinatorEntries = coordinatorEntries
+    this.#quarantined = quarantined
     this.#suspicions = suspicions
     this.#failures = failures
     this.#roster = roster

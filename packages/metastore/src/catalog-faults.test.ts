@@ -4,6 +4,14 @@ import type { MemoryKvFaults } from './memory-kv.ts'
 import { openCatalog } from './testing/catalog-world.ts'
 import { fails } from './testing/failures.ts'
 import { inWorld, tableOf, viewOf } from './testing/world.ts'
+import {
+  createDatabase,
+  createRelation,
+  dropDatabase,
+  dropRelation,
+  renameRelation,
+  replaceView,
+} from './testing/catalog-verbs.ts'
 
 const names = (catalog: Catalog): readonly string[] =>
   catalog
@@ -25,18 +33,19 @@ function losingOneReply(): MemoryKvFaults {
 
 const DDL: Readonly<Record<string, (catalog: Catalog) => Promise<{ readonly revision: number }>>> =
   {
-    'create table': (catalog) => catalog.createRelation(tableOf('default', 'new')),
-    'create database': (catalog) => catalog.createDatabase({ name: 'new' }),
-    'drop database': (catalog) => catalog.dropDatabase('old', { cascade: true }),
+    'create table': (catalog) => createRelation(catalog, tableOf('default', 'new')),
+    'create database': (catalog) => createDatabase(catalog, { name: 'new' }),
+    'drop database': (catalog) => dropDatabase(catalog, 'old', { cascade: true }),
     'drop table': (catalog) =>
-      catalog.dropRelation({ database: 'old', name: 't' }, { expect: 'table' }),
+      dropRelation(catalog, { database: 'old', name: 't' }, { expect: 'table' }),
     'rename table': (catalog) =>
-      catalog.renameRelation(
+      renameRelation(
+        catalog,
         { database: 'old', name: 't' },
         { database: 'default', name: 't2' },
         { expect: 'table' },
       ),
-    'replace view': (catalog) => catalog.replaceView(viewOf('old', 'v', 'SELECT 2')),
+    'replace view': (catalog) => replaceView(catalog, viewOf('old', 'v', 'SELECT 2')),
     'update table': (catalog) =>
       catalog.updateTable({ database: 'old', name: 't' }, (current) => ({
         ...current,
@@ -50,9 +59,9 @@ for (const [verb, run] of Object.entries(DDL)) {
     `${verb}: a lost reply is recognised as success and done once`,
     async (t, world) => {
       const { catalog, kv } = await openCatalog(world)
-      await catalog.createDatabase({ name: 'old' })
-      await catalog.createRelation(tableOf('old', 't'))
-      await catalog.createRelation(viewOf('old', 'v'))
+      await createDatabase(catalog, { name: 'old' })
+      await createRelation(catalog, tableOf('old', 't'))
+      await createRelation(catalog, viewOf('old', 'v'))
       const before = world.etcd.store.revision
       kv.faults = losingOneReply()
       const { revision } = await run(catalog)
@@ -64,9 +73,9 @@ for (const [verb, run] of Object.entries(DDL)) {
 
   await inWorld(t, `${verb}: a request that arrives late is not done twice`, async (t, world) => {
     const { catalog, kv } = await openCatalog(world)
-    await catalog.createDatabase({ name: 'old' })
-    await catalog.createRelation(tableOf('old', 't'))
-    await catalog.createRelation(viewOf('old', 'v'))
+    await createDatabase(catalog, { name: 'old' })
+    await createRelation(catalog, tableOf('old', 't'))
+    await createRelation(catalog, viewOf('old', 'v'))
     const before = world.etcd.store.revision
     let sent = 0
     kv.faults = {
@@ -90,9 +99,9 @@ await inWorld(
       fate: (method) =>
         method === 'commitIf' && sent++ === 0 ? { kind: 'late', afterMs: 7800 } : 'pass',
     }
-    const { revision } = await a.catalog.createRelation(tableOf('default', 't'))
+    const { revision } = await createRelation(a.catalog, tableOf('default', 't'))
     await b.catalog.atLeast(revision)
-    await b.catalog.dropRelation({ database: 'default', name: 't' }, { expect: 'table' })
+    await dropRelation(b.catalog, { database: 'default', name: 't' }, { expect: 'table' })
     await world.clock.sleep(10_000)
     t.same(names(a.catalog), [])
     await a.catalog.close()
@@ -105,9 +114,9 @@ await inWorld(t, 'a lost reply after which others wrote is still recognised', as
   let calls = 0
   // The reply is lost, then the connection for a while, in which the other catalog goes on.
   a.kv.faults = { fate: () => (calls++ === 0 ? 'loseReply' : calls < 6 ? 'unavailable' : 'pass') }
-  const creating = a.catalog.createRelation(tableOf('default', 'mine'))
+  const creating = createRelation(a.catalog, tableOf('default', 'mine'))
   await world.clock.sleep(10)
-  for (let i = 0; i < 20; i++) await b.catalog.createRelation(tableOf('default', `other${i}`))
+  for (let i = 0; i < 20; i++) await createRelation(b.catalog, tableOf('default', `other${i}`))
   const { record } = await creating
   t.equal(a.catalog.snapshot().relation('default', 'mine')?.record.id, record.id)
   await a.catalog.close()
@@ -121,10 +130,10 @@ await inWorld(
     const [a, b] = [await openCatalog(world), await openCatalog(world)]
     let calls = 0
     a.kv.faults = { fate: () => (calls++ === 0 ? 'loseReply' : calls < 6 ? 'unavailable' : 'pass') }
-    const creating = a.catalog.createRelation(tableOf('default', 'mine'))
+    const creating = createRelation(a.catalog, tableOf('default', 'mine'))
     const unknown = fails(t, 'commit_outcome_unknown', creating)
     await world.clock.sleep(10)
-    for (let i = 0; i < 40; i++) await b.catalog.createRelation(tableOf('default', `other${i}`))
+    for (let i = 0; i < 40; i++) await createRelation(b.catalog, tableOf('default', `other${i}`))
     await unknown
     await a.catalog.close()
     await b.catalog.close()
@@ -136,18 +145,19 @@ await inWorld(
   'a rename whose first guard has forgotten is told by the database that it went to',
   async (t, world) => {
     const [a, b] = [await openCatalog(world), await openCatalog(world)]
-    await a.catalog.createDatabase({ name: 'old' })
-    const { revision } = await a.catalog.createRelation(tableOf('old', 't'))
+    await createDatabase(a.catalog, { name: 'old' })
+    const { revision } = await createRelation(a.catalog, tableOf('old', 't'))
     await b.catalog.atLeast(revision)
     let calls = 0
     a.kv.faults = { fate: () => (calls++ === 0 ? 'loseReply' : calls < 6 ? 'unavailable' : 'pass') }
-    const renaming = a.catalog.renameRelation(
+    const renaming = renameRelation(
+      a.catalog,
       { database: 'old', name: 't' },
       { database: 'default', name: 'mine' },
       { expect: 'table' },
     )
     await world.clock.sleep(10)
-    for (let i = 0; i < 40; i++) await b.catalog.createRelation(tableOf('old', `other${i}`))
+    for (let i = 0; i < 40; i++) await createRelation(b.catalog, tableOf('old', `other${i}`))
     await renaming
     t.same(names(a.catalog), ['mine'])
     await a.catalog.close()
@@ -161,12 +171,12 @@ await inWorld(
   async (t, world) => {
     const { catalog, kv } = await openCatalog(world)
     kv.cut()
-    await fails(t, 'metastore_unavailable', catalog.createRelation(tableOf('default', 't')))
+    await fails(t, 'metastore_unavailable', createRelation(catalog, tableOf('default', 't')))
     kv.heal()
     kv.faults = { fate: () => 'loseRequest' }
-    await fails(t, 'commit_outcome_unknown', catalog.createRelation(tableOf('default', 't')))
+    await fails(t, 'commit_outcome_unknown', createRelation(catalog, tableOf('default', 't')))
     kv.faults = {}
-    await catalog.createRelation(tableOf('default', 't'))
+    await createRelation(catalog, tableOf('default', 't'))
     await catalog.close()
   },
 )

@@ -4,6 +4,14 @@ import type { TableRecord } from './records.ts'
 import { openCatalog } from './testing/catalog-world.ts'
 import { fails } from './testing/failures.ts'
 import { inWorld, tableOf, viewOf } from './testing/world.ts'
+import {
+  createDatabase,
+  createRelation,
+  dropDatabase,
+  dropRelation,
+  renameRelation,
+  replaceView,
+} from './testing/catalog-verbs.ts'
 
 const names = (catalog: Catalog, database = 'default'): readonly string[] =>
   catalog
@@ -23,17 +31,17 @@ await inWorld(
         .map(({ record }) => record.name),
       ['default'],
     )
-    await fails(t, 'duplicate_database', catalog.createDatabase({ name: 'DEFAULT' }))
-    await fails(t, 'invalid_parameter_value', catalog.dropDatabase('default', { cascade: true }))
+    await fails(t, 'duplicate_database', createDatabase(catalog, { name: 'DEFAULT' }))
+    await fails(t, 'invalid_parameter_value', dropDatabase(catalog, 'default', { cascade: true }))
     await catalog.close()
   },
 )
 
 await inWorld(t, 'what one catalog creates, another sees at its revision', async (t, world) => {
   const [a, b] = [await openCatalog(world), await openCatalog(world, { latencyMs: () => 50 })]
-  const database = await a.catalog.createDatabase({ name: 'Sales', comment: 'ours' })
+  const database = await createDatabase(a.catalog, { name: 'Sales', comment: 'ours' })
   t.equal(database.created, true)
-  const table = await a.catalog.createRelation(tableOf('sales', 'Orders'))
+  const table = await createRelation(a.catalog, tableOf('sales', 'Orders'))
   const snapshot = await b.catalog.atLeast(table.revision)
   const seen = snapshot.relation('SALES', 'oRDERS')
   t.same(seen?.record, table.record)
@@ -49,7 +57,7 @@ await inWorld(t, 'what one catalog creates, another sees at its revision', async
 await inWorld(t, 'a snapshot does not change', async (t, world) => {
   const { catalog } = await openCatalog(world)
   const before = catalog.snapshot()
-  await catalog.createRelation(tableOf('default', 't'))
+  await createRelation(catalog, tableOf('default', 't'))
   t.equal(before.relation('default', 't'), undefined)
   t.ok(catalog.snapshot().relation('default', 't'))
   t.equal(catalog.snapshot(), catalog.snapshot(), 'and is made once')
@@ -61,8 +69,8 @@ await inWorld(
   'names that are taken, absent or of the other kind are refused as such',
   async (t, world) => {
     const { catalog } = await openCatalog(world)
-    await catalog.createRelation(tableOf('default', 't'))
-    await catalog.createRelation(viewOf('default', 'v'))
+    await createRelation(catalog, tableOf('default', 't'))
+    await createRelation(catalog, viewOf('default', 'v'))
     const at = (name: string, database = 'default') => ({ database, name })
     const table = { expect: 'table' } as const
     const view = { expect: 'view' } as const
@@ -70,38 +78,38 @@ await inWorld(
     await fails(
       t,
       'duplicate_table',
-      c.createRelation(tableOf('default', 'T')),
+      createRelation(c, tableOf('default', 'T')),
       'table "t" already exists in database "default"',
     )
-    await fails(t, 'duplicate_table', c.createRelation(viewOf('default', 't')))
+    await fails(t, 'duplicate_table', createRelation(c, viewOf('default', 't')))
     await fails(
       t,
       'duplicate_table',
-      c.createRelation(tableOf('default', 'v')),
+      createRelation(c, tableOf('default', 'v')),
       'view "v" already exists in database "default"',
     )
-    await fails(t, 'duplicate_table', c.replaceView(viewOf('default', 't')))
+    await fails(t, 'duplicate_table', replaceView(c, viewOf('default', 't')))
     await fails(
       t,
       'undefined_database',
-      c.createRelation(tableOf('no', 't')),
+      createRelation(c, tableOf('no', 't')),
       'database "no" not found',
     )
-    await fails(t, 'undefined_database', c.replaceView(viewOf('no', 't')))
-    await fails(t, 'undefined_database', c.dropDatabase('no'))
-    await fails(t, 'undefined_database', c.dropRelation(at('t', 'no'), table))
+    await fails(t, 'undefined_database', replaceView(c, viewOf('no', 't')))
+    await fails(t, 'undefined_database', dropDatabase(c, 'no'))
+    await fails(t, 'undefined_database', dropRelation(c, at('t', 'no'), table))
     await fails(
       t,
       'undefined_table',
-      c.dropRelation(at('x'), table),
+      dropRelation(c, at('x'), table),
       'table "x" not found in database "default"',
     )
-    await fails(t, 'undefined_table', c.dropRelation(at('t'), view), '"t" is a table, not a view')
-    await fails(t, 'undefined_table', c.dropRelation(at('v'), table), '"v" is a view, not a table')
-    await fails(t, 'undefined_table', c.renameRelation(at('x'), at('y'), table))
-    await fails(t, 'undefined_table', c.renameRelation(at('v'), at('y'), table))
-    await fails(t, 'duplicate_table', c.renameRelation(at('t'), at('v'), table))
-    await fails(t, 'undefined_database', c.renameRelation(at('t'), at('t', 'no'), table))
+    await fails(t, 'undefined_table', dropRelation(c, at('t'), view), '"t" is a table, not a view')
+    await fails(t, 'undefined_table', dropRelation(c, at('v'), table), '"v" is a view, not a table')
+    await fails(t, 'undefined_table', renameRelation(c, at('x'), at('y'), table))
+    await fails(t, 'undefined_table', renameRelation(c, at('v'), at('y'), table))
+    await fails(t, 'duplicate_table', renameRelation(c, at('t'), at('v'), table))
+    await fails(t, 'undefined_database', renameRelation(c, at('t'), at('t', 'no'), table))
     await fails(
       t,
       'undefined_table',
@@ -120,11 +128,11 @@ await inWorld(
 await inWorld(t, 'names that cannot be keys or shown are refused', async (t, world) => {
   const { catalog } = await openCatalog(world)
   for (const name of ['', 'a\n', '\ud800', 'x'.repeat(256)]) {
-    await fails(t, 'invalid_parameter_value', catalog.createDatabase({ name }))
-    await fails(t, 'invalid_parameter_value', catalog.createRelation(tableOf('default', name)))
+    await fails(t, 'invalid_parameter_value', createDatabase(catalog, { name }))
+    await fails(t, 'invalid_parameter_value', createRelation(catalog, tableOf('default', name)))
   }
   for (const name of ['a/b', 'x'.repeat(255), '日本', 'İ', '"']) {
-    await catalog.createRelation(tableOf('default', name))
+    await createRelation(catalog, tableOf('default', name))
     t.equal(catalog.snapshot().relation('default', name)?.record.name, name)
   }
   await catalog.close()
@@ -132,17 +140,17 @@ await inWorld(t, 'names that cannot be keys or shown are refused', async (t, wor
 
 await inWorld(t, 'if exists and if not exists make a repeat harmless', async (t, world) => {
   const { catalog } = await openCatalog(world)
-  const { revision } = await catalog.createRelation(tableOf('default', 't'))
-  const again = await catalog.createRelation(tableOf('default', 'T'), { ifNotExists: true })
+  const { revision } = await createRelation(catalog, tableOf('default', 't'))
+  const again = await createRelation(catalog, tableOf('default', 'T'), { ifNotExists: true })
   t.same([again.created, again.record.name], [false, 't'])
   t.ok(again.revision >= revision)
-  const database = await catalog.createDatabase({ name: 'Default' }, { ifNotExists: true })
+  const database = await createDatabase(catalog, { name: 'Default' }, { ifNotExists: true })
   t.equal(database.created, false)
   const absent = { database: 'default', name: 'x' }
   const options = { expect: 'table', ifExists: true } as const
-  t.equal((await catalog.dropRelation(absent, options)).dropped, undefined)
-  t.equal((await catalog.dropRelation({ ...absent, database: 'x' }, options)).dropped, undefined)
-  t.equal((await catalog.dropDatabase('x', { ifExists: true })).dropped, undefined)
+  t.equal((await dropRelation(catalog, absent, options)).dropped, undefined)
+  t.equal((await dropRelation(catalog, { ...absent, database: 'x' }, options)).dropped, undefined)
+  t.equal((await dropDatabase(catalog, 'x', { ifExists: true })).dropped, undefined)
   await catalog.close()
 })
 
@@ -151,15 +159,15 @@ await inWorld(
   'a database with tables is dropped only with cascade, and then whole',
   async (t, world) => {
     const { catalog, kv } = await openCatalog(world)
-    await catalog.createDatabase({ name: 'd' })
-    for (let i = 0; i < 200; i++) await catalog.createRelation(tableOf('d', `t${i}`))
+    await createDatabase(catalog, { name: 'd' })
+    for (let i = 0; i < 200; i++) await createRelation(catalog, tableOf('d', `t${i}`))
     await fails(
       t,
       'database_not_empty',
-      catalog.dropDatabase('d'),
+      dropDatabase(catalog, 'd'),
       'database "d" has 200 tables and views',
     )
-    const { dropped, revision } = await catalog.dropDatabase('d', { cascade: true })
+    const { dropped, revision } = await dropDatabase(catalog, 'd', { cascade: true })
     t.equal(dropped?.length, 200)
     t.equal(catalog.snapshot().database('d'), undefined)
     t.equal((await kv.get(world.keys.catalogRoot)).item?.modRevision, revision)
@@ -171,15 +179,15 @@ await inWorld(
 
 await inWorld(t, 'a rename keeps the table, also into another database', async (t, world) => {
   const { catalog, kv } = await openCatalog(world)
-  const { record } = await catalog.createRelation(tableOf('default', 'a'))
+  const { record } = await createRelation(catalog, tableOf('default', 'a'))
   const expect = { expect: 'table' } as const
   const at = (name: string, database = 'default') => ({ database, name })
-  await catalog.renameRelation(at('a'), at('b'), expect)
+  await renameRelation(catalog, at('a'), at('b'), expect)
   t.same(names(catalog), ['b'])
-  await catalog.renameRelation(at('b'), at('B'), expect)
+  await renameRelation(catalog, at('b'), at('B'), expect)
   t.same(names(catalog), ['B'], 'a change of case is a rename too')
-  await catalog.createDatabase({ name: 'other' })
-  const moved = await catalog.renameRelation(at('B'), at('c', 'OTHER'), expect)
+  await createDatabase(catalog, { name: 'other' })
+  const moved = await renameRelation(catalog, at('B'), at('c', 'OTHER'), expect)
   t.same(names(catalog), [])
   t.same(names(catalog, 'other'), ['c'])
   const { recentWrites, ...kept } = moved.record
@@ -194,8 +202,8 @@ await inWorld(
   'replacing a view keeps its id and creates it where it was not',
   async (t, world) => {
     const { catalog } = await openCatalog(world)
-    const first = await catalog.replaceView(viewOf('default', 'v', 'SELECT 1'))
-    const second = await catalog.replaceView(viewOf('default', 'V', 'SELECT 2'))
+    const first = await replaceView(catalog, viewOf('default', 'v', 'SELECT 1'))
+    const second = await replaceView(catalog, viewOf('default', 'V', 'SELECT 2'))
     t.same([first.created, second.created], [true, false])
     t.equal(second.record.id, first.record.id)
     const { record } = catalog.snapshot().relation('default', 'v') ?? {}
@@ -209,7 +217,7 @@ await inWorld(
   'an update is made of the current record, however often others come first',
   async (t, world) => {
     const [a, b] = [await openCatalog(world), await openCatalog(world, { latencyMs: () => 30 })]
-    await a.catalog.createRelation(tableOf('default', 't'))
+    await createRelation(a.catalog, tableOf('default', 't'))
     const target = { database: 'default', name: 't' }
     const next = (current: TableRecord): TableRecord => ({
       ...current,
@@ -236,12 +244,12 @@ await inWorld(
 await inWorld(t, 'an update does not follow a name to another table', async (t, world) => {
   const [a, b] = [await openCatalog(world), await openCatalog(world)]
   const target = { database: 'default', name: 't' }
-  await a.catalog.createRelation(tableOf('default', 't'))
+  await createRelation(a.catalog, tableOf('default', 't'))
   await b.catalog.atLeast(a.catalog.snapshot().revision)
   b.kv.faults = { latencyMs: () => 100 }
   const update = b.catalog.updateTable(target, (current) => ({ ...current, snapshotId: 9 }))
-  await a.catalog.dropRelation(target, { expect: 'table' })
-  await a.catalog.createRelation(tableOf('default', 't'))
+  await dropRelation(a.catalog, target, { expect: 'table' })
+  await createRelation(a.catalog, tableOf('default', 't'))
   await fails(t, 'concurrent_ddl', update)
   await a.catalog.close()
   await b.catalog.close()
@@ -250,7 +258,7 @@ await inWorld(t, 'an update does not follow a name to another table', async (t, 
 await inWorld(t, 'of concurrent creations of one table exactly one wins', async (t, world) => {
   const catalogs = await Promise.all([0, 1, 2, 3].map(() => openCatalog(world)))
   const results = await Promise.allSettled(
-    catalogs.map(({ catalog }) => catalog.createRelation(tableOf('default', 't'))),
+    catalogs.map(({ catalog }) => createRelation(catalog, tableOf('default', 't'))),
   )
   const won = results.filter((result) => result.status === 'fulfilled')
   t.equal(won.length, 1)
@@ -273,13 +281,13 @@ await inWorld(
       [10, 10],
     ] as const) {
       const [a, b] = [await openCatalog(world), await openCatalog(world)]
-      const { revision } = await a.catalog.createDatabase({ name: 'd' })
+      const { revision } = await createDatabase(a.catalog, { name: 'd' })
       await b.catalog.atLeast(revision)
       a.kv.faults = { latencyMs: () => createMs }
       b.kv.faults = { latencyMs: () => dropMs }
       const [created, dropped] = await Promise.allSettled([
-        a.catalog.createRelation(tableOf('d', 't')),
-        b.catalog.dropDatabase('d'),
+        createRelation(a.catalog, tableOf('d', 't')),
+        dropDatabase(b.catalog, 'd'),
       ])
       t.not(created.status, dropped.status, 'exactly one succeeds')
       const reason =
@@ -291,7 +299,7 @@ await inWorld(
       t.match(reason, {
         error: created.status === 'rejected' ? 'undefined_database' : 'database_not_empty',
       })
-      await b.catalog.dropDatabase('d', { cascade: true, ifExists: true })
+      await dropDatabase(b.catalog, 'd', { cascade: true, ifExists: true })
       t.equal((await b.kv.range(world.keys.tables('d'))).items.length, 0)
       await a.catalog.close()
       await b.catalog.close()
@@ -303,9 +311,10 @@ await inWorld(t, 'a refusal is not due to a stale view', async (t, world) => {
   const [a, b] = [await openCatalog(world), await openCatalog(world)]
   b.kv.dropConnections()
   // Until its view resumes, b does not know of the table, and yet drops it.
-  await a.catalog.createRelation(tableOf('default', 't'))
+  await createRelation(a.catalog, tableOf('default', 't'))
   t.same(names(b.catalog), [])
-  const { dropped } = await b.catalog.dropRelation(
+  const { dropped } = await dropRelation(
+    b.catalog,
     { database: 'default', name: 't' },
     { expect: 'table' },
   )
@@ -339,8 +348,8 @@ await inWorld(
   'a record that cannot be read keeps its name and spoils no other',
   async (t, world) => {
     const { catalog, kv } = await openCatalog(world)
-    const { record } = await catalog.createRelation(tableOf('default', 'good'))
-    const bad = await catalog.createRelation(tableOf('default', 'bad'))
+    const { record } = await createRelation(catalog, tableOf('default', 'good'))
+    const bad = await createRelation(catalog, tableOf('default', 'bad'))
     const key = world.keys.table('default', bad.record.id)
     const { revision } = await kv.commitIf({
       compares: [],
@@ -368,7 +377,7 @@ await inWorld(
     for (const name of ['bad', 'dangling', 'wrong']) {
       const reading = Promise.resolve().then(() => snapshot.relation('default', name))
       await fails(t, 'data_corrupted', reading)
-      await fails(t, 'data_corrupted', catalog.createRelation(tableOf('default', name)))
+      await fails(t, 'data_corrupted', createRelation(catalog, tableOf('default', name)))
     }
     await catalog.close()
   },

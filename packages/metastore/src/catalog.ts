@@ -3,18 +3,8 @@ import { randomHex, SqlError } from '@nyala/client/protocol'
 import {
   type CatalogPlan,
   kindOf,
-  type NewDatabase,
-  type NewRelation,
-  type NewView,
-  planCreateDatabase,
-  planCreateRelation,
   type PlanContext,
-  planDropDatabase,
-  planDropRelation,
-  planRenameRelation,
-  planReplaceView,
   planTableUpdate,
-  type RelationKind,
   type RelationName,
   undefinedRelation,
 } from './catalog-plan.ts'
@@ -24,7 +14,7 @@ import type { Keys } from './keys.ts'
 import type { CommitResult, Compare, KeyValue, Kv } from './kv.ts'
 import { marked } from './newest-revision.ts'
 import { PrefixView } from './prefix-view.ts'
-import { type DatabaseRecord, type RelationRecord, type TableRecord } from './records.ts'
+import type { TableRecord } from './records.ts'
 import { type Patience, SHOWN_MS } from './patience.ts'
 import { repeatCommit } from './retry.ts'
 
@@ -46,7 +36,7 @@ export interface CatalogOptions {
 
 export interface Abortable {
   readonly signal?: AbortSignal | undefined
-  /** Of the statement that changes something. */
+  /** Of the statement that asks. */
   readonly patience?: Patience | undefined
 }
 
@@ -54,11 +44,12 @@ export interface Abortable {
 export type Committed<T> = T & { readonly revision: number }
 
 /**
- * The catalog as one process sees it: a live view for binding statements, and verbs to change it.
+ * The catalog as one process sees it: a live view for binding statements, and verbs to change it, which
+ * are plans ({@link CatalogPlan}).
  *
  * A verb decides on a snapshot and proves by its compares that the decision still holds when it is written, also
  * where the decision is an error or that there is nothing to do. So an answer is right as of the moment it is given,
- * however old the snapshot was. Lost replies are resolved by repeating the write; see {@link CatalogPlan}.
+ * however old the snapshot was. Lost replies are resolved by repeating the write.
  *
  * All verbs fail with `metastore_unavailable` when nothing was done for want of etcd, with `commit_outcome_unknown`
  * when that cannot be told, and with `concurrent_ddl` when other statements kept getting in between.
@@ -110,7 +101,7 @@ export class Catalog implements AsyncDisposable {
 
   /**
    * A snapshot not older than `revision`, for reading one's own writes across coordinators.
-   * Fails with `metastore_unavailable` after `timeoutMs`.
+   * Fails with `metastore_unavailable` after `timeoutMs`, else when the `patience` is over, after 5 s at the latest.
    */
   async atLeast(
     revision: number,
@@ -118,61 +109,6 @@ export class Catalog implements AsyncDisposable {
   ): Promise<CatalogSnapshot> {
     await this.#until(`revision ${revision}`, () => this.#view.revision >= revision, options)
     return this.snapshot()
-  }
-
-  /** Fails with `duplicate_database`. */
-  createDatabase(
-    database: NewDatabase,
-    options: Abortable & { readonly ifNotExists?: boolean | undefined } = {},
-  ): Promise<Committed<{ readonly created: boolean; readonly record: DatabaseRecord }>> {
-    return this.#execute((context) => planCreateDatabase(context, database, options), options)
-  }
-
-  /** Fails with `undefined_database`, or with `database_not_empty` unless `cascade`. */
-  dropDatabase(
-    name: string,
-    options: Abortable & {
-      readonly ifExists?: boolean | undefined
-      readonly cascade?: boolean | undefined
-    } = {},
-  ): Promise<Committed<{ readonly dropped: readonly RelationRecord[] | undefined }>> {
-    return this.#execute((context) => planDropDatabase(context, name, options), options)
-  }
-
-  /** Fails with `undefined_database` or `duplicate_table`. */
-  createRelation(
-    relation: NewRelation,
-    options: Abortable & { readonly ifNotExists?: boolean | undefined } = {},
-  ): Promise<Committed<{ readonly created: boolean; readonly record: RelationRecord }>> {
-    return this.#execute((context) => planCreateRelation(context, relation, options), options)
-  }
-
-  /** CREATE OR REPLACE VIEW. Fails with `undefined_database`, or `duplicate_table` where a table has the name. */
-  replaceView(
-    view: NewView,
-    options: Abortable = {},
-  ): Promise<Committed<{ readonly created: boolean; readonly record: RelationRecord }>> {
-    return this.#execute((context) => planReplaceView(context, view), options)
-  }
-
-  /** Fails with `undefined_database`, or `undefined_table` where the name is absent or of the other kind. */
-  dropRelation(
-    target: RelationName,
-    options: Abortable & {
-      readonly expect: RelationKind
-      readonly ifExists?: boolean | undefined
-    },
-  ): Promise<Committed<{ readonly dropped: RelationRecord | undefined }>> {
-    return this.#execute((context) => planDropRelation(context, target, options), options)
-  }
-
-  /** Renames, also into another database. Fails with `undefined_database`, `undefined_table` or `duplicate_table`. */
-  renameRelation(
-    from: RelationName,
-    to: RelationName,
-    options: Abortable & { readonly expect: RelationKind },
-  ): Promise<Committed<{ readonly record: RelationRecord }>> {
-    return this.#execute((context) => planRenameRelation(context, from, to, options), options)
   }
 
   /**
@@ -186,7 +122,7 @@ export class Catalog implements AsyncDisposable {
     options: Abortable = {},
   ): Promise<Committed<{ readonly record: TableRecord }>> {
     let id: string | undefined
-    return this.#execute((context) => {
+    return this.execute((context) => {
       const table = findTable(context, target)
       if ('kind' in table) return table
       id ??= table.record.id
@@ -202,10 +138,10 @@ export class Catalog implements AsyncDisposable {
     }, options)
   }
 
-  /** Plans on the newest snapshot and commits, until the snapshot planned on was current. */
-  async #execute<T extends object>(
+  /** Does what `plan` says of the newest snapshot; it is asked again until the snapshot that it saw was current. */
+  async execute<T extends object>(
     plan: (context: PlanContext) => CatalogPlan<T>,
-    options: Abortable,
+    options: Abortable = {},
   ): Promise<Committed<T>> {
     const writeId = this.#newId()
     const now = this.#clock.wall()

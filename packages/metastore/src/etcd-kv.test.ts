@@ -13,6 +13,7 @@ import { KvError } from './kv.ts'
 import { Registration } from './registration.ts'
 import { fails, failsKv } from './testing/failures.ts'
 import { memberRecordOf, tableOf } from './testing/world.ts'
+import { createDatabase, createRelation, dropDatabase } from './testing/catalog-verbs.ts'
 
 const open = (endpoint: string): Promise<EtcdKv> =>
   connectKv({ endpoints: [endpoint], clock: systemClock, log: silentLog })
@@ -132,7 +133,7 @@ await t.test(
     await openCluster({ ...on, kv: relayed })
     await using catalog = await Catalog.open({ ...on, kv: relayed })
     relay.swallowReplies = true
-    const creating = catalog.createRelation(tableOf('default', 't'))
+    const creating = createRelation(catalog, tableOf('default', 't'))
     const applied = async (): Promise<boolean> =>
       (await direct.get(keys.name('default', 't'))).item !== undefined
     while (!(await applied())) await systemClock.sleep(5)
@@ -156,7 +157,7 @@ await t.test('on etcd, one of two concurrent creations wins and both catalogs ag
   await using b = await Catalog.open({ ...on, kv: kvB })
   for (let i = 0; i < 20; i++) {
     const table = tableOf('default', `t${i}`)
-    const results = await Promise.allSettled([a.createRelation(table), b.createRelation(table)])
+    const results = await Promise.allSettled([createRelation(a, table), createRelation(b, table)])
     const won = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
     t.equal(won.length, 1)
     const revision = won[0]?.revision ?? 0
@@ -176,9 +177,9 @@ await t.test('on etcd, one of two concurrent creations wins and both catalogs ag
   const { record } = (await b.atLeast(last)).relation('default', 't0') ?? {}
   t.ok(record?.kind === 'external' && record.snapshotId === 21, 'no update was lost')
   const { dropped } = await (async () => {
-    await a.createDatabase({ name: 'd' })
-    await a.createRelation(tableOf('d', 't'))
-    return b.dropDatabase('d', { cascade: true })
+    await createDatabase(a, { name: 'd' })
+    await createRelation(a, tableOf('d', 't'))
+    return dropDatabase(b, 'd', { cascade: true })
   })()
   t.equal(dropped?.length, 1)
   t.equal((await kvA.range(on.keys.tables('d'))).items.length, 0)
@@ -247,7 +248,7 @@ await t.test(
       const end = systemClock.now() + forMs
       for (let i = 0; systemClock.now() < end; i++) {
         const began = systemClock.now()
-        await catalog.createRelation(tableOf('default', `${prefix}${i}`))
+        await createRelation(catalog, tableOf('default', `${prefix}${i}`))
         acknowledged.push(`${prefix}${i}`)
         slowestMs = Math.max(slowestMs, systemClock.now() - began)
       }

@@ -1,7 +1,7 @@
 import { type Clock, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Etcd3, IResponseHeader } from 'etcd3'
-import { type EtcdCredentials, makeEtcdClient, toKvError } from './etcd-client.ts'
+import { type EtcdClient, type EtcdCredentials, makeEtcdClient, toKvError } from './etcd-client.ts'
 import { prefixEnd, toCompare, toKeyValue, toOperationResult, toRequestOp } from './etcd-codec.ts'
 import { EtcdReader } from './etcd-reader.ts'
 import { watchEtcd } from './etcd-watch.ts'
@@ -55,6 +55,7 @@ type AnswerHeader = Pick<IResponseHeader, 'cluster_id'>
 export class EtcdKv implements Kv, AsyncDisposable {
   readonly endpoints: readonly string[]
   readonly #client: Etcd3
+  readonly #closeClient: () => void
   readonly #clock: Clock
   readonly #log: Log
   readonly #credentials: EtcdCredentials | undefined
@@ -65,9 +66,10 @@ export class EtcdKv implements Kv, AsyncDisposable {
   #misconfigured: KvError | undefined
   #closed = false
 
-  constructor(client: Etcd3, options: EtcdKvOptions) {
+  constructor({ client, close }: EtcdClient, options: EtcdKvOptions) {
     this.endpoints = options.endpoints
     this.#client = client
+    this.#closeClient = close
     this.#clock = options.clock
     this.#log = options.log
     this.#credentials = options.credentials
@@ -212,7 +214,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
     if (this.#closed) return Promise.resolve()
     this.#closed = true
     for (const stop of [...this.#watches]) stop()
-    this.#client.close()
+    this.#closeClient()
     this.#reader.close()
     return Promise.resolve()
   }
@@ -266,7 +268,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
   }
 
   async #headerOf(endpoint: string): Promise<IResponseHeader | undefined> {
-    const client = await makeEtcdClient([endpoint], this.#clock, this.#credentials)
+    const { client, close } = await makeEtcdClient([endpoint], this.#clock, this.#credentials)
     try {
       const request = { key: Buffer.from(PROBE_KEY), serializable: true }
       const { header } = await client.kv.range(request, this.#deadline({}, MEMBER_TIMEOUT_MS))
@@ -275,7 +277,7 @@ export class EtcdKv implements Kv, AsyncDisposable {
       this.#log.info('etcd member does not answer', { endpoint, error })
       return undefined
     } finally {
-      client.close()
+      close()
     }
   }
 

@@ -1,4 +1,6 @@
-import { silentLog, systemClock } from '@nyala/client/base'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { deferred, silentLog, systemClock } from '@nyala/client/base'
 import t from 'tap'
 import { connectKv } from './etcd-kv.ts'
 import type { RangeAnswer } from './etcd-range.ts'
@@ -61,6 +63,30 @@ await t.test('a member that hangs or is gone is left, and comes back', async (t)
   if (gone !== undefined) await t.rejects(gone)
   await etcd.restart()
   await whenReady(reader)
+})
+
+await t.test('a member that accepts and is silent is left, and tried again', async (t) => {
+  const again = deferred<void>()
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined).resume()
+    if (sockets.push(socket) === 2) again.resolve()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const reader = new EtcdReader({ endpoints: [`http://127.0.0.1:${port}`], clock })
+  t.teardown(() => server.close())
+  let isAgain = false
+  void again.promise.then(() => (isAgain = true))
+  while (!isAgain) {
+    // Only asking makes it try.
+    if (reader.get(KEY, 100) !== undefined) t.fail('nobody has answered')
+    await clock.sleep(100)
+  }
+  t.equal(sockets.length, 2)
+  reader.close()
+  for (const socket of sockets) socket.destroy()
 })
 
 await t.test('what a member refuses is told in its words', async (t) => {

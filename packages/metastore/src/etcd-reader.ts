@@ -5,6 +5,8 @@ import { decodeRange, encodeGet, type RangeAnswer } from './etcd-range.ts'
 
 /** A member that did not answer is not asked again for this long. */
 const REST_MS = 500
+/** One that has accepted a connection and said nothing for so long is left. */
+const CONNECT_MS = 2000
 const REQUEST = {
   ':method': 'POST',
   ':path': '/etcdserverpb.KV/Range',
@@ -37,6 +39,7 @@ interface Member {
  *
  * ```
  *   resting ──500 ms──► connecting ──settings──► ready ──no answer, refused, closed──► resting
+ *                            └──────────────────2 s of silence, refused──────────────────►┘
  * ```
  *
  * The first member of the list that is ready is asked, so the nearest one ought to be the first.
@@ -81,13 +84,21 @@ export class EtcdReader {
       ...(certChain === undefined ? {} : { cert: certChain }),
     })
     member.session = session
+    const background = true
+    const stopTimer = this.#options.clock.after(CONNECT_MS, () => this.#leave(member, session), {
+      background,
+    })
     session.once('remoteSettings', () => {
+      stopTimer()
       member.isReady = member.session === session
     })
     // Closing follows both; what was asked for fails by itself.
     session.on('error', () => session.destroy())
     session.on('goaway', () => this.#leave(member, session))
-    session.on('close', () => this.#leave(member, session))
+    session.on('close', () => {
+      stopTimer()
+      this.#leave(member, session)
+    })
   }
 
   #leave(member: Member, session: ClientHttp2Session): void {

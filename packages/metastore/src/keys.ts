@@ -28,12 +28,15 @@ export const foldName = (name: string): string =>
  *                    /catalog/names/<database>/<name> → id
  *                    /catalog/tables/<database>/<id> head
  *                    /catalog-mark                   put by each commit that changes the catalog
+ *                    /sweep-mark                     put where it has to be proved which writes have ended
  *                    /queries/<id>  /statements/<id>  /txns/<id>
  *                    /readers/<coordinator>/<started at>          below which revision it reads nothing any more
  *                    /board/suspicions/<role>s/<id>/<by>          who doubts whom
  *                    /board/failures/<role>s/<id>/<incarnation>   leased: lives that ended badly of late
  *                    /board/roster/<executor>                     executors that ought to run
+ *                    /board/coordinators/<id>                     leased for a day: coordinators that ought to run
  *                    /board/launches/<executor>                   replacements that the leader asks for
+ *                    /board/quarantine/<hash>                     leased: statements under which kernels died of late
  * ```
  *
  * What the catalog is made of lies under one prefix, so that one watch gives one consistent view of it.
@@ -77,6 +80,11 @@ export class Keys {
   /** Outside of the catalog: its revision is that of the newest change of it, and nobody needs to be told. */
   get catalogMark(): string {
     return `${this.root}catalog-mark`
+  }
+
+  /** Nobody reads it: a commit that puts something compares with what is, not with what a member of etcd last heard. */
+  get sweepMark(): string {
+    return `${this.root}sweep-mark`
   }
 
   get catalogRoot(): string {
@@ -149,6 +157,14 @@ export class Keys {
     return `${this.board}launches/${checked(executor)}`
   }
 
+  coordinatorEntry(coordinator: MemberId): string {
+    return `${this.board}coordinators/${checked(coordinator)}`
+  }
+
+  quarantine(hash: string): string {
+    return `${this.board}quarantine/${encodeId(hash)}`
+  }
+
   get readers(): string {
     return `${this.root}readers/`
   }
@@ -201,7 +217,8 @@ export function parseMemberKey(
   return undefined
 }
 
-export type BoardKey = 'suspicion' | 'failure' | 'roster' | 'launch'
+export type BoardKey =
+  'suspicion' | 'failure' | 'roster' | 'coordinatorEntry' | 'launch' | 'quarantine'
 
 /** What a key under `board/` is about. `undefined` for a key that this version does not know. */
 export function parseBoardKey(keys: Keys, key: string): BoardKey | undefined {
@@ -214,7 +231,9 @@ const BOARD_FOLDERS: ReadonlyMap<string, BoardKey> = new Map([
   ['suspicions', 'suspicion'],
   ['failures', 'failure'],
   ['roster', 'roster'],
+  ['coordinators', 'coordinatorEntry'],
   ['launches', 'launch'],
+  ['quarantine', 'quarantine'],
 ])
 
 function checked(id: MemberId): MemberId {

@@ -163,10 +163,8 @@ export const CALL_TIMEOUT_MS = 1000
 export const COMMIT_OPERATIONS_MAX = 128
 /** Below etcd's 1.5 MiB --max-request-bytes, so that the refusal is ours and typed. */
 export const COMMIT_BYTES_MAX = 1 << 20
-/** Revisions are JSON numbers in our records, so they must be exact. */
-export const REVISION_MAX: number = Number.MAX_SAFE_INTEGER
 
-/** Decodes an int64 that etcd sends as text. */
+/** Decodes an int64 that etcd sends as text. Revisions are JSON numbers in our records, so they must be exact. */
 export function parseRevision(text: string | number): number {
   const revision = Number(text)
   assert(Number.isSafeInteger(revision) && revision >= 0, () => `revision out of range: ${text}`)

@@ -3,22 +3,28 @@ import { Catalog } from './catalog.ts'
 import { openCluster } from './cluster.ts'
 import { NewestRevision } from './newest-revision.ts'
 import { inWorld, tableOf } from './testing/world.ts'
+import {
+  createDatabase,
+  createRelation,
+  dropDatabase,
+  dropRelation,
+} from './testing/catalog-verbs.ts'
 
 await inWorld(t, 'every change of the catalog is told, and nothing else is', async (t, world) => {
   const kv = world.connect()
   await openCluster(world.on(kv))
   await using catalog = await Catalog.open(world.on(kv))
   const newest = new NewestRevision(world.on(world.connect()))
-  const { revision: made } = await catalog.createDatabase({ name: 'd' })
+  const { revision: made } = await createDatabase(catalog, { name: 'd' })
   t.equal(await newest.read(), made)
-  const { revision: created } = await catalog.createRelation(tableOf('d', 't'))
+  const { revision: created } = await createRelation(catalog, tableOf('d', 't'))
   t.equal(await newest.read(), created)
   await kv.commitIf({ compares: [], success: [{ kind: 'put', key: 'other', value: '' }] })
   t.equal(await newest.read(), created, 'what is not of the catalog is not waited for')
   const target = { database: 'd', name: 't' }
-  const dropped = await catalog.dropRelation(target, { expect: 'table' })
+  const dropped = await dropRelation(catalog, target, { expect: 'table' })
   t.equal(await newest.read(), dropped.revision)
-  await catalog.dropDatabase('d')
+  await dropDatabase(catalog, 'd')
   const snapshot = await catalog.atLeast(await newest.read())
   t.equal(snapshot.database('d'), undefined)
 })
@@ -38,7 +44,7 @@ await inWorld(t, 'a read that was sent before is never shared', async (t, world)
   const together = [newest.read(), newest.read(), newest.read()]
   await world.clock.sleep(60)
   // The first was read from the store by now, and is on its way back.
-  const { revision } = await catalog.createDatabase({ name: 'd' })
+  const { revision } = await createDatabase(catalog, { name: 'd' })
   const later = newest.read()
   t.ok((await Promise.all(together)).every((one) => one < revision))
   t.equal(await later, revision)

@@ -4,8 +4,10 @@ import t, { type Test } from 'tap'
 import { connectKv } from './etcd-kv.ts'
 import { Keys } from './keys.ts'
 import type { Kv } from './kv.ts'
+import { Patience, PATIENCE_MS } from './patience.ts'
 import { type LoggedQuery, type NewQuery, type Owner, QueryLog } from './query-log.ts'
 import { EtcdProcess } from './testing/etcd-process.ts'
+import { fails } from './testing/failures.ts'
 import { inWorld, type World } from './testing/world.ts'
 
 const c1: Owner = { id: 'c1' as MemberId, startedAt: 1 }
@@ -215,3 +217,24 @@ await inWorld(t, 'a create whose reply was lost is known as done', async (t, wor
   }
   await t.rejects(log.create(newQuery('q1'), c2), /in use/)
 })
+
+await inWorld(
+  t,
+  'who asks for a cancel in vain may ask again, and is told in time',
+  async (t, world) => {
+    const log = new QueryLog(world.on(world.connect()))
+    await log.create(newQuery('q1'), c1)
+    let calls = 0
+    const silent = world.connect({ fate: () => (calls++ === 0 ? 'pass' : 'loseReply') })
+    const patience = new Patience(world.clock)
+    patience.asked()
+    // What was asked before it has taken some of the time.
+    await world.clock.sleep(1000)
+    const began = world.clock.now()
+    const asker = new QueryLog(world.on(silent))
+    await fails(t, 'metastore_unavailable', asker.requestCancel('q1', { patience }))
+    t.ok(calls > 1, 'the request was sent')
+    t.ok(world.clock.now() - began <= PATIENCE_MS)
+    t.equal((await log.requestCancel('q1'))?.record.state, 'cancelling')
+  },
+)

@@ -4,7 +4,7 @@ import type { Keys } from './keys.ts'
 import type { CommitResult, KeyValue, Kv } from './kv.ts'
 import { PrefixView } from './prefix-view.ts'
 import { decodeRecord, encodeRecord, type QueryRecord, queryRecord } from './records.ts'
-import { repeatCommit, repeatRead } from './retry.ts'
+import { repeatCommit, repeatRead, sameDoneTwice } from './retry.ts'
 import type { Asking } from './write-log.ts'
 
 export interface QueryLogOptions {
@@ -168,14 +168,24 @@ export class QueryLog {
 
   /**
    * Asks the owner to cancel a query: it learns of it by its watch, or at its next write. Anyone may ask.
-   * `undefined` when there is no such query. Fails as {@link advance}.
+   * `undefined` when there is no such query. Fails with `metastore_unavailable`: asking twice is as asking once.
    */
-  async requestCancel(id: string): Promise<LoggedQuery | undefined> {
+  async requestCancel(
+    id: string,
+    asking: Pick<Asking, 'patience'> = {},
+  ): Promise<LoggedQuery | undefined> {
+    return sameDoneTwice(this.#requestCancel(id, asking))
+  }
+
+  async #requestCancel(
+    id: string,
+    asking: Pick<Asking, 'patience'>,
+  ): Promise<LoggedQuery | undefined> {
     for (;;) {
-      const current = await this.read(id)
+      const current = await this.read(id, asking)
       if (current === undefined || current.record.state === 'cancelling') return current
       const record: QueryRecord = { ...current.record, state: 'cancelling', writeId: randomHex(8) }
-      const answer = await this.#replace(record, current)
+      const answer = await this.#replace(record, current, asking)
       if (answer.kind === 'written' || answer.query === undefined) return answer.query
     }
   }
@@ -228,10 +238,14 @@ export class QueryLog {
   }
 
   /** The record as the store has it now. Fails with `metastore_unavailable`. */
-  async read(id: string): Promise<LoggedQuery | undefined> {
+  async read(
+    id: string,
+    { patience }: Pick<Asking, 'patience'> = {},
+  ): Promise<LoggedQuery | undefined> {
     const key = this.#options.keys.query(id)
     // Written by nobody: both branches read, so that the answer is as true as a commit's.
-    const { result } = await repeatCommit(this.#options, {
+    const options = { ...this.#options, patience }
+    const { result } = await repeatCommit(options, {
       compares: [{ kind: 'absent', key }],
       success: [],
       failure: [{ kind: 'get', key }],
@@ -239,9 +253,14 @@ export class QueryLog {
     return result.succeeded ? undefined : this.#found(result)
   }
 
-  async #replace(record: QueryRecord, before: LoggedQuery | undefined): Promise<Replaced> {
+  async #replace(
+    record: QueryRecord,
+    before: LoggedQuery | undefined,
+    { patience }: Pick<Asking, 'patience'> = {},
+  ): Promise<Replaced> {
     const key = this.#options.keys.query(record.id)
-    const { result } = await repeatCommit(this.#options, {
+    const options = { ...this.#options, patience }
+    const { result } = await repeatCommit(options, {
       compares: [
         before === undefined
           ? { kind: 'absent', key }

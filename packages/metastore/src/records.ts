@@ -84,6 +84,14 @@ export const failureRecord = s.object({
 })
 export type FailureRecord = Infer<typeof failureRecord>
 
+/** A statement under which kernels died, told by its hash in the key. It lies under a lease of its own, as a failure does. */
+export const quarantineRecord = s.object({
+  by: s.string,
+  /** Milliseconds since 1970-01-01 UTC. */
+  at: s.number,
+})
+export type QuarantineRecord = Infer<typeof quarantineRecord>
+
 /** An executor that ought to run, in its last known life. Only leaders write it. */
 export const rosterRecord = s.object({
   id: memberId,
@@ -117,7 +125,6 @@ export const launchRecord = s.object({
 export type LaunchRecord = Infer<typeof launchRecord>
 
 export const queryStates = ['queued', 'planning', 'running', 'streaming', 'cancelling'] as const
-export type QueryRecordState = (typeof queryStates)[number]
 
 /** A query that outlives its coordinator. Its owner writes it under the owner epoch; a claim raises that. */
 export const queryRecord = s.object({
@@ -185,7 +192,6 @@ export type DatabaseRecord = Infer<typeof databaseRecord>
 
 /** What a name stands for. */
 export const nameRecord = s.object({ id: s.string })
-export type NameRecord = Infer<typeof nameRecord>
 
 export const columnRecord = s.object({
   name: s.string,

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { KvError, type KvErrorKind } from './kv.ts'
-import { COMMIT_BUDGET_MS, repeatCommit, repeatRead, toSqlError } from './retry.ts'
+import { COMMIT_BUDGET_MS, repeatCommit, repeatRead, sameDoneTwice, toSqlError } from './retry.ts'
 import { fails } from './testing/failures.ts'
 import { inWorld } from './testing/world.ts'
 
@@ -123,4 +123,12 @@ await t.test('every kind of failure has an error that a user can act on', async 
     t.match(toSqlError(cause, false), { error, cause })
     t.match(toSqlError(cause, true), { error: 'commit_outcome_unknown' })
   }
+})
+
+await t.test('a change that may be done twice is never of unknown outcome', async (t) => {
+  const told = (kind: KvErrorKind): Promise<never> =>
+    sameDoneTwice(Promise.reject(toSqlError(new KvError(kind, 'why'), false)))
+  await fails(t, 'metastore_unavailable', told('unknownOutcome'))
+  await fails(t, 'program_limit_exceeded', told('tooLarge'))
+  t.equal(await sameDoneTwice(Promise.resolve(1)), 1)
 })

@@ -116,6 +116,22 @@ export async function repeatRead<T>(
   }
 }
 
+/**
+ * Waits for a change that is the same done once or twice. Where nobody knows whether it was done, that is
+ * `metastore_unavailable`: no `commit_outcome_unknown`, after which one would have to look.
+ */
+export async function sameDoneTwice<T>(change: Promise<T>): Promise<T> {
+  try {
+    return await change
+  } catch (error) {
+    if (!(error instanceof SqlError) || error.error !== 'commit_outcome_unknown') throw error
+    throw new SqlError('metastore_unavailable', error.message, {
+      hint: 'try again: done twice it is the same as done once',
+      cause: error,
+    })
+  }
+}
+
 /** What a statement's user is told. `ambiguous`: a write may have been done. */
 export function toSqlError(error: KvError, ambiguous: boolean): SqlError {
   if (ambiguous || error.kind === 'unknownOutcome') {

@@ -15,7 +15,6 @@ import type { Owner } from './query-log.ts'
 import { decodeRecord, encodeRecord } from './records.ts'
 import { repeatCommit, repeatRead } from './retry.ts'
 import {
-  type ExpiredSnapshots,
   type PendingWrite,
   type StatementRecord,
   statementRecord,
@@ -25,6 +24,8 @@ import {
 
 /** Keys that one commit deletes; etcd takes 128 operations. */
 const DELETES_MAX = 100
+/** Writes that {@link WriteLog.ended} is asked of at once. */
+export const ENDED_MAX = 100
 /**
  * Outcomes that are read at once. There are 90,000 where a hundred statements a second write, and whoever forgets some of
  * them leads, and must not stop for long; etcd counts the rest of the range for each page.
@@ -340,12 +341,42 @@ export class WriteLog {
     return { record: decodeStored(transactionRecord, item), key, modRevision: item.modRevision }
   }
 
-  /** All records of writes, as of now. One that cannot be read is left out. */
-  async transactions(options: Asking = {}): Promise<readonly LoggedTransaction[]> {
+  /**
+   * Proves that at one revision, which it tells, none of these writes has a record and all that is compared is so;
+   * undefined where not. By a commit that writes: what a read finds may be old. 100 writes at the most.
+   */
+  async ended(ids: readonly string[], compares: readonly Compare[]): Promise<number | undefined> {
     const { kv, keys, clock } = this.#options
-    const { items } = await repeatRead({ kv, clock, ...options }, (call) =>
+    assert(ids.length <= ENDED_MAX, 'etcd compares only so much at once')
+    const { result } = await repeatCommit(
+      { kv, clock },
+      {
+        compares: [
+          ...ids.map((id): Compare => ({ kind: 'absent', key: keys.txn(id) })),
+          ...compares,
+        ],
+        success: [{ kind: 'put', key: keys.sweepMark, value: '' }],
+      },
+    )
+    return result.succeeded ? result.revision : undefined
+  }
+
+  /**
+   * All records of writes, as of now. One that cannot be read is left out. `notBefore`: of this revision of the store or a
+   * later one; fails with `metastore_unavailable` where what answers has not come so far.
+   */
+  async transactions(
+    options: Asking & { readonly notBefore?: number } = {},
+  ): Promise<readonly LoggedTransaction[]> {
+    const { kv, keys, clock } = this.#options
+    const { notBefore = 0 } = options
+    const { items, revision } = await repeatRead({ kv, clock, ...options }, (call) =>
       kv.range(keys.txns, options.patience === undefined ? {} : call),
     )
+    if (revision < notBefore) {
+      const what = `what the metastore tells is of revision ${revision}, before ${notBefore}`
+      throw new SqlError('metastore_unavailable', what, { hint: 'ask again' })
+    }
     return items.flatMap((item) => {
       const record = tryDecode(transactionRecord, item)
       return record === undefined ? [] : [{ record, key: item.key, modRevision: item.modRevision }]
@@ -398,25 +429,6 @@ export class WriteLog {
       if (items.length < OUTCOMES_PAGE) return forgotten
     }
   }
-}
-
-/** The operation that keeps in mind that the directories of dropped tables are to be deleted. */
-export function rememberDropped(
-  keys: Keys,
-  dropped: {
-    readonly id: string
-    readonly locations: readonly string[]
-    readonly startedAt: number
-  },
-): Operation {
-  const value = encodeRecord(transactionRecord, { kind: 'dropped', ...dropped })
-  return { kind: 'put', key: keys.txn(dropped.id), value }
-}
-
-/** The operation that keeps in mind that files of forgotten snapshots are to be deleted. */
-export function rememberExpired(keys: Keys, expired: Omit<ExpiredSnapshots, 'kind'>): Operation {
-  const value = encodeRecord(transactionRecord, { kind: 'expired', ...expired })
-  return { kind: 'put', key: keys.txn(expired.id), value }
 }
 
 const isUnknown = (error: unknown): error is SqlError =>

@@ -1,5 +1,7 @@
 import { type Infer, s } from '@nyala/client/base'
-import { memberId } from './records.ts'
+import type { Keys } from './keys.ts'
+import type { Operation } from './kv.ts'
+import { encodeRecord, memberId } from './records.ts'
 
 /**
  * A write on its way, by the id that all of its files bear in their names. It is there before the first file is; the
@@ -73,3 +75,22 @@ export const statementRecord = s.object({
   committedAt: s.number,
 })
 export type StatementRecord = Infer<typeof statementRecord>
+
+/** The operation that keeps in mind that the directories of dropped tables are to be deleted. */
+export function rememberDropped(
+  keys: Keys,
+  dropped: {
+    readonly id: string
+    readonly locations: readonly string[]
+    readonly startedAt: number
+  },
+): Operation {
+  const value = encodeRecord(transactionRecord, { kind: 'dropped', ...dropped })
+  return { kind: 'put', key: keys.txn(dropped.id), value }
+}
+
+/** The operation that keeps in mind that files of forgotten snapshots are to be deleted. */
+export function rememberExpired(keys: Keys, expired: Omit<ExpiredSnapshots, 'kind'>): Operation {
+  const value = encodeRecord(transactionRecord, { kind: 'expired', ...expired })
+  return { kind: 'put', key: keys.txn(expired.id), value }
+}

@@ -15,6 +15,14 @@ import {
   type TableRecord,
 } from '../records.ts'
 import { tableOf, viewOf, World } from './world.ts'
+import {
+  createDatabase,
+  createRelation,
+  dropDatabase,
+  dropRelation,
+  renameRelation,
+  replaceView,
+} from './catalog-verbs.ts'
 
 const CATALOGS = 3
 const CLIENTS = 6
@@ -168,11 +176,11 @@ export class CatalogSimulation {
     const name = prng.pick(DATABASES)
     const [some, cascade] = [prng.chance(0.5), prng.chance(0.5)]
     if (prng.chance(0.5)) {
-      const result = catalog.createDatabase({ name }, { ifNotExists: some })
+      const result = createDatabase(catalog, { name }, { ifNotExists: some })
       return started(`create database ${name}`, result, ({ created }) => created)
     }
     if (cascade) this.#cascades.add(writeId)
-    const result = catalog.dropDatabase(name, { cascade, ifExists: some })
+    const result = dropDatabase(catalog, name, { cascade, ifExists: some })
     return started(`drop database ${name}`, result, ({ dropped }) => dropped !== undefined)
   }
 
@@ -187,11 +195,11 @@ export class CatalogSimulation {
     const text = `${database}.${name}`
     switch (prng.below(6)) {
       case 0: {
-        const result = catalog.renameRelation(target, other, { expect })
+        const result = renameRelation(catalog, target, other, { expect })
         return started(`rename ${text} to ${other.database}.${other.name}`, result)
       }
       case 1: {
-        const result = catalog.dropRelation(target, { expect, ifExists: some })
+        const result = dropRelation(catalog, target, { expect, ifExists: some })
         return started(`drop ${text}`, result, ({ dropped }) => dropped !== undefined)
       }
       case 2: {
@@ -203,11 +211,11 @@ export class CatalogSimulation {
       }
       case 3: {
         const view = viewOf(database, name, `SELECT ${prng.below(9)}`)
-        return started(`replace view ${text}`, catalog.replaceView(view))
+        return started(`replace view ${text}`, replaceView(catalog, view))
       }
       default: {
         const relation = isView ? viewOf(database, name) : tableOf(database, name)
-        const result = catalog.createRelation(relation, { ifNotExists: some })
+        const result = createRelation(catalog, relation, { ifNotExists: some })
         return started(`create ${text}`, result, ({ created }) => created)
       }
     }
