@@ -1,6 +1,7 @@
-import { Prng, silentLog, systemClock as clock } from '@nyala/client/base'
+import { type Clock, deferred, Prng, silentLog, systemClock as clock } from '@nyala/client/base'
 import { PROTOCOL_VERSION } from '@nyala/client/protocol'
 import { CLOSE, Connection, listen, type Listener, type Transport } from '@nyala/client/wire'
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { type FromExecutor, fromExecutor, type ToExecutor } from '../protocol/index.ts'
 import {
@@ -98,6 +99,34 @@ class Greeter {
   }
 }
 
+/** Time that passes as it does, watched for who waits for it. */
+class WatchedClock {
+  /** Looks at the load to come. */
+  looks = 0
+  /** Pauses before a dial, so far. */
+  pauses = 0
+  readonly clock: Clock = {
+    ...clock,
+    after: (ms, callback, options) => {
+      if (ms !== LOAD_INTERVAL_MS) return clock.after(ms, callback, options)
+      this.looks++
+      const look = (): void => {
+        this.looks--
+        callback()
+      }
+      const stop = clock.after(ms, look, options)
+      return () => {
+        this.looks--
+        stop()
+      }
+    },
+    sleep: (ms, options) => {
+      this.pauses++
+      return clock.sleep(ms, options)
+    },
+  }
+}
+
 const nothing = (): void => undefined
 
 const welcome = (connection: Connection<FromExecutor, ToExecutor>): void =>
@@ -123,11 +152,12 @@ function startLinks(
   directory: FakeDirectory,
   onLinkClosed: () => void = () => undefined,
   load: () => Load = () => IDLE,
+  watched = new WatchedClock(),
 ): CoordinatorLinks {
   return new CoordinatorLinks({
     directory,
     cluster: 'test',
-    clock,
+    clock: watched.clock,
     log: silentLog,
     prng: new Prng(1),
     tasks: {
@@ -233,7 +263,9 @@ t.test(
     const directory = new FakeDirectory()
     const greeter = await Greeter.start(welcome)
     directory.set([{ id: 'c1', address: greeter.address }])
-    const links = startLinks(directory)
+    const watched = new WatchedClock()
+    const closed = deferred<void>()
+    const links = startLinks(directory, () => closed.resolve(), undefined, watched)
     await greeter.until(() => greeter.count('load') === 1)
     directory.set([])
     t.equal(links.open, 1)
@@ -241,9 +273,10 @@ t.test(
     t.equal(greeter.count('hello'), 1, 'it was not dialled again')
     directory.set([])
     greeter.connections.at(-1)?.terminate()
-    await greeter.until(() => greeter.closes.length === 1)
-    await clock.sleep(300)
-    t.equal(greeter.count('hello'), 1, 'nobody dials a coordinator that has left')
+    await closed.promise
+    // What follows from the close needs no more than this turn.
+    await setImmediate()
+    t.equal(watched.pauses, 0, 'nobody is to dial a coordinator that has left')
     directory.set([{ id: 'c1', address: greeter.address }])
     await greeter.until(() => greeter.count('load') === 2)
     links.stop('test')
@@ -279,10 +312,12 @@ t.test('while tasks run, bytes that wait are reported without a word from anybod
   directory.set([{ id: 'c1', address: greeter.address }])
   let load: Load = { ...IDLE, tasksRunning: 1 }
   let looks = 0
-  const links = startLinks(directory, nothing, () => {
+  const watched = new WatchedClock()
+  const look = (): Load => {
     looks++
     return load
-  })
+  }
+  const links = startLinks(directory, nothing, look, watched)
   await greeter.until(() => greeter.count('load') === 1)
   load = { ...load, queuedBytes: 8 * 1024 * 1024 }
   await greeter.until(() => greeter.count('load') === 2)
@@ -293,7 +328,7 @@ t.test('while tasks run, bytes that wait are reported without a word from anybod
   load = IDLE
   await greeter.until(() => greeter.count('load') === 3)
   const last = looks
-  await clock.sleep(3 * LOAD_INTERVAL_MS)
+  while (watched.looks > 0) await clock.sleep(10)
   t.ok(looks <= last + 1, 'an idle executor looks no more')
   links.stop('test')
   await greeter.stop()

@@ -99,6 +99,9 @@ export class DataClient {
   ): Promise<void> {
     options.signal.throwIfAborted()
     const connection = await this.#open()
+    // Neither is told again of what came during the dial.
+    options.signal.throwIfAborted()
+    if (this.#closed) throw this.#lost('its socket is closed')
     const call = this.#call++
     const fetch: Fetch = { onFrame, done: deferred(), tail: Promise.resolve(), frames: 0 }
     this.#fetches.set(call, fetch)

@@ -213,6 +213,8 @@ export class SegmentPuller {
   #client(segment: Segment): DataClient {
     const known = this.#clients.get(segment.address)
     if (known !== undefined && !known.closed) return known
+    // An executor that was started again has another address.
+    for (const [address, one] of this.#clients) if (one.closed) this.#clients.delete(address)
     const client = new DataClient({
       ...this.#options,
       address: segment.address,

@@ -62,7 +62,8 @@ export async function runTableTask(
       failpoint('stage.renaming')
       const name = `${output.name}-${published.length}-${hex(crc)}.parquet`
       await rename(path, join(directory, name))
-      const file = { path: join(directory, name), partition: 0, rows, bytes, crc }
+      // As the table's own paths begin, also where a link is on the way: whoever compares them looks for that.
+      const file = { path: join(output.directory, name), partition: 0, rows, bytes, crc }
       published.push(keys === undefined ? file : { ...file, keys })
     }
     failpoint('stage.named')

@@ -69,7 +69,6 @@ export const taskOutput = s.union({
     fileBytesMax: s.natural,
   }),
 })
-export type TaskOutput = Infer<typeof taskOutput>
 
 /** A data file that a task has added to the directory of a table. No table has it until a commit says so. */
 export const tableFile = s.object({

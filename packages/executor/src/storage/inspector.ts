@@ -1,3 +1,4 @@
+import type { BigIntStats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { sep } from 'node:path'
 import { type Column, SqlError } from '@nyala/client/protocol'
@@ -203,13 +204,20 @@ interface OpenFile extends AsyncDisposable {
 }
 
 async function openFile(path: string): Promise<OpenFile> {
-  let handle: FileHandle
+  let handle: FileHandle | undefined
   try {
     handle = await open(path, 'r')
+    return describedFile(handle, await handle.stat({ bigint: true }))
   } catch (cause) {
+    await handle?.close()
     throw fileError(path, cause)
   }
-  const { size, mtimeNs, ino } = await handle.stat({ bigint: true })
+}
+
+function describedFile(
+  handle: FileHandle,
+  { size, mtimeNs, ino }: Pick<BigIntStats, 'size' | 'mtimeNs' | 'ino'>,
+): OpenFile {
   return {
     handle,
     bytes: Number(size),

@@ -49,6 +49,19 @@ t.test('a file that is another one than the table was listed with is named', asy
   t.match(await new FileGuard([again]).changed(), { detail: /it had 10 bytes.*has 18/ })
 })
 
+t.test('a file that is gone is named with its table, and what to do about it', async (t) => {
+  const path = '/nowhere/f.parquet'
+  const file = { table: 'shop.orders', location: '/nowhere', paths: ['f.parquet'], bytes: [1] }
+  const told = (modifiedMs: number): ReturnType<FileGuard['changed']> =>
+    new FileGuard([{ ...file, modifiedMs: [modifiedMs] }]).changed()
+  t.match(await told(-1), {
+    error: 'file_changed',
+    message: `file "${path}" of table "shop.orders" is gone`,
+    hint: /^restore it from a copy.*DESCRIBE HISTORY shop\.orders/,
+  })
+  t.match(await told(1), { detail: 'it is gone', hint: /^REFRESH shop\.orders/ })
+})
+
 t.test('a flipped bit of a file that bears its checksum is found, wherever it is', async (t) => {
   const directory = await temporaryDirectory()
   t.teardown(() => rm(directory, { recursive: true }))
@@ -75,8 +88,7 @@ t.test('a flipped bit of a file that bears its checksum is found, wherever it is
   await rm(path)
   t.match(await changed(), {
     error: 'file_changed',
-    detail: 'it is gone',
-    hint: 'restore the file from a copy',
+    message: `file "${path}" of table "shop.orders" is gone`,
   })
 })
 

@@ -109,14 +109,27 @@ function difference(file: GuardedFile, { size, mtimeMs }: Stats): SqlError | und
 }
 
 function missing(file: GuardedFile, cause: NodeJS.ErrnoException): SqlError {
-  if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return changedError(file, 'it is gone')
+  if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
+    return isOfManaged(file) ? goneError(file, cause) : changedError(file, 'it is gone')
   return fileError(file.path, cause)
 }
+
+/** Their files come without a time: nothing writes them again. */
+const isOfManaged = ({ modifiedMs }: GuardedFile): boolean => modifiedMs < 0
+
+const goneError = ({ path, table }: GuardedFile, cause: unknown): SqlError =>
+  new SqlError('file_changed', `file "${path}" of table "${table}" is gone`, {
+    detail: 'the snapshot of the table that the statement reads has rows in it',
+    hint: `restore it from a copy, or go on with an older snapshot that does without: DESCRIBE HISTORY ${table} lists them`,
+    cause,
+  })
 
 const changedError = ({ path, table, modifiedMs }: GuardedFile, what: string): SqlError =>
   new SqlError(
     'file_changed',
-    `file "${path}" is not the one that table "${table}" was listed with`,
+    modifiedMs < 0
+      ? `file "${path}" is not the one that was written for table "${table}"`
+      : `file "${path}" is not the one that table "${table}" was listed with`,
     {
       detail: what,
       // No listing of a managed table would do without it.

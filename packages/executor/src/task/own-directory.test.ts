@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { systemClock as clock } from '@nyala/client/base'
 import { CLAIM_FILE, claimDirectory, openCluster } from '@nyala/metastore'
 import t from 'tap'
@@ -37,4 +37,14 @@ t.test('a task writes to tables of its own cluster, and not to those of another'
   t.strictSame(readdirSync(foreign), [])
   t.equal((await write(own, 1)).error, undefined)
   t.equal(readdirSync(own).length, 1)
+
+  const link = join(world.root, 'link')
+  symlinkSync(join(world.root, 'own'), link)
+  const reached = join(link, 'default', 't', 'data')
+  const { finished } = await write(reached, 2)
+  t.equal(
+    dirname(finished?.tableFiles?.[0]?.path ?? ''),
+    reached,
+    'files are told of as the table is reached',
+  )
 })

@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { assert } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
 import type { WrittenFile } from '../kernel/kernel-protocol.ts'
-import type { TableFile } from '../protocol/index.ts'
+import type { TableFile, TaskSpec } from '../protocol/index.ts'
 import type { WrittenFacts } from '../storage/inspector.ts'
 
 /** Reads the footer of a file that was written here. */
@@ -25,6 +26,24 @@ export async function tableFilesOf(
     })
   }
   return found
+}
+
+const MAY_NOT =
+  /\b(?:EROFS|EACCES|EPERM)\b|read-only file system|permission denied|operation not permitted/i
+
+/**
+ * What a failed write to a table's directory is told as, where it is not allowed: all executors write to this directory,
+ * and trying again does not help. Any other error as it is. Pure.
+ */
+export function toWriteError(error: SqlError, output: TaskSpec['output']): SqlError {
+  if (output.kind !== 'table') return error
+  const { directory } = output
+  const isOfFile = error.error === 'io_error' && error.message.includes(directory)
+  if (!isOfFile || !MAY_NOT.test(error.message)) return error
+  return new SqlError('insufficient_privilege', `the table cannot be written: ${error.message}`, {
+    hint: `the executors need the right to write in "${directory}", on a file system that is not read-only`,
+    cause: error,
+  })
 }
 
 /** Removes what a task has written that nobody wants any more. Never rejects: what stays is litter by its name. */

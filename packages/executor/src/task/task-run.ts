@@ -20,7 +20,7 @@ import {
 import { FileGuard } from './file-guard.ts'
 import { ResultBuffer, RESULT_BUFFER_BYTES_MAX } from './result-buffer.ts'
 import { TableVote } from '../participant/table-vote.ts'
-import type { DescribeWritten } from './table-output.ts'
+import { type DescribeWritten, toWriteError } from './table-output.ts'
 
 /** Up to this many rows a result may be held whole by the kernel, outside of its memory limit: one chunk. */
 const SMALL_RESULT_ROWS_MAX = 2048
@@ -409,7 +409,8 @@ export class TaskRun {
 
   #onFailed(reason: SqlError): void {
     if (this.ended) return
-    const error = this.#inputLost(reason) ?? this.#limitReached(reason) ?? reason
+    const told = toWriteError(reason, this.spec.output)
+    const error = this.#inputLost(told) ?? this.#limitReached(told) ?? told
     error.queryId = this.#ref.queryId
     const message: FromExecutor = {
       kind: 'taskFailed',
