@@ -78,8 +78,16 @@ function snapshotOf(snapshot: NonNullable<VersionOne['snapshots']>[number]): Sna
   }
 }
 
-/** Whether columns of a table were added, dropped, renamed or given another type since its first snapshot. Pure. */
-export function hasEvolved({ schemas }: TableMetadata): boolean {
+/** Whether all schemas that a table ever had are there: they are counted from 0, and writers may forget former ones. Pure. */
+export const hasAllSchemas = ({
+  schemas,
+  'current-schema-id': current,
+}: Pick<TableMetadata, 'schemas' | 'current-schema-id'>): boolean => schemas.length > current
+
+/** Whether columns of a table were added, dropped, renamed or given another type since its first snapshot, or may have been. Pure. */
+export function hasEvolved(metadata: TableMetadata): boolean {
+  if (!hasAllSchemas(metadata)) return true
+  const { schemas } = metadata
   const columns = schemas.map(({ fields }) =>
     JSON.stringify(fields.map(({ id, name, type }) => [id, name, type])),
   )

@@ -146,6 +146,48 @@ t.test(
   },
 )
 
+t.test(
+  'columns are found by their ids where the writer has forgotten former schemas',
+  async (t) => {
+    const { dir, parquet, manifest, list, rows } = await openForeignWorld(t)
+    const before = await parquet(
+      'a.parquet',
+      `SELECT 1::INT AS id, 'old' AS title`,
+      `{id: 1, title: 2}`,
+    )
+    const after = await parquet(
+      'b.parquet',
+      `SELECT 3000000000 AS id, 'new' AS name`,
+      `{id: 1, name: 2}`,
+    )
+    const [id, name] = SCHEMA.fields
+    const schema = { ...SCHEMA, 'schema-id': 2, fields: [{ ...id, type: 'long' }, name] }
+    const snapshots = [
+      {
+        ...{ 'snapshot-id': 5, 'timestamp-ms': 1, 'sequence-number': 1, 'schema-id': 2 },
+        summary: { operation: 'append' },
+        'manifest-list': await list([
+          await manifest('m.avro', [fileOf(before, 0), fileOf(after, 0)], 0),
+        ]),
+      },
+    ]
+    const metadata = {
+      ...{ 'format-version': 2, 'table-uuid': 'u', location: dir, 'last-column-id': 2 },
+      ...{ 'last-sequence-number': 1, schemas: [schema], 'current-schema-id': 2 },
+      ...{ 'partition-specs': [SPEC], 'default-spec-id': 0, 'current-snapshot-id': 5, snapshots },
+    }
+    const path = join(dir, '00002-x.metadata.json')
+    await writeFile(path, JSON.stringify(metadata))
+    t.same(await rows(path), [
+      [1n, 'old'],
+      [3000000000n, 'new'],
+    ])
+    const properties = { 'schema.name-mapping.default': '[]' }
+    await writeFile(path, JSON.stringify({ ...metadata, properties }))
+    await t.rejects(rows(path), { message: /changed columns, and files without their ids/ })
+  },
+)
+
 t.test('the newest metadata file of a table is found', async (t) => {
   const { dir } = await openForeignWorld(t)
   const at = { location: dir, properties: [] }

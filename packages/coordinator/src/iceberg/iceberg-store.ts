@@ -12,7 +12,7 @@ import {
   readManifest,
   readManifestList,
 } from './manifest-file.ts'
-import { hasEvolved } from './foreign-metadata.ts'
+import { hasAllSchemas, hasEvolved } from './foreign-metadata.ts'
 import { schemaOf, snapshotOf } from './history.ts'
 import { currentSchema, currentSnapshot, parseMetadata, type TableMetadata } from './metadata.ts'
 import { type FieldSummary, type PartitionField, partitionFields } from './partition-field.ts'
@@ -195,7 +195,7 @@ export class IcebergStore {
       ...(deletes.length === 0
         ? {}
         : { deletes: this.#deletes(table, { data, deletes }, { metadata, fields }) }),
-      ...(metadata.schemas.length > 1 ? evolved(metadata, fields) : {}),
+      ...(metadata.schemas.length > 1 || !hasAllSchemas(metadata) ? evolved(metadata, fields) : {}),
     }
   }
 
@@ -264,10 +264,19 @@ const evolved = (
   fieldIds: fields.map(({ id }) => id),
   retyped: new Set(
     fields
-      .filter(({ id, type }) => metadata.schemas.some((one) => isOther(one.fields, id, type)))
+      .filter(
+        ({ id, type }) =>
+          metadata.schemas.some((one) => isOther(one.fields, id, type)) ||
+          // What a forgotten schema said of it is not known.
+          (!hasAllSchemas(metadata) && isWidened(type)),
+      )
       .map(({ name }) => name),
   ),
 })
+
+/** Types that a column may have become from a narrower one. */
+const isWidened = (type: IcebergField['type']): boolean =>
+  typeof type === 'string' && /^(?:long|double|decimal\()/.test(type)
 
 const isOther = (
   fields: readonly IcebergField[],

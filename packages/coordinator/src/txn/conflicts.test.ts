@@ -8,7 +8,7 @@ import {
   type TableRecord,
   WriteLog,
 } from '@nyala/metastore'
-import { MemoryEtcd } from '@nyala/metastore/memory'
+import { createRelation, MemoryEtcd } from '@nyala/metastore/memory'
 import t from 'tap'
 import type { DataFile } from '../iceberg/manifest-file.ts'
 import type { ChangeKind, TableChange } from '../write/change.ts'
@@ -78,7 +78,7 @@ async function openWorld() {
   await openCluster({ kv, keys, clock })
   const catalog = await Catalog.open({ kv, keys, clock, log })
   for (const name of ['t0', 't1']) {
-    await catalog.createRelation({ ...tableOf(name), comment: 'f1=f1 f2=f2' })
+    await createRelation(catalog, { ...tableOf(name), comment: 'f1=f1 f2=f2' })
   }
   const writeLog = new WriteLog({ kv, keys, clock })
   const liveFiles = (table: TableRecord): Promise<readonly DataFile[]> =>

@@ -8,6 +8,7 @@ import { hurriedClock, type StoreMood, unheardStore } from '../write/testing/unh
 import { WriteRuns } from '../write/write-run.ts'
 import { contextOf } from './testing/simulated-tables.ts'
 import { Transactions } from './transactions.ts'
+import { createRelation } from '@nyala/metastore/memory'
 
 async function openWorld() {
   const clock = hurriedClock()
@@ -16,7 +17,7 @@ async function openWorld() {
   const log = silentLog
   await openCluster({ kv, keys, clock })
   const catalog = await Catalog.open({ kv, keys, clock: systemClock, log })
-  await catalog.createRelation(tableOf('t0'))
+  await createRelation(catalog, tableOf('t0'))
   const writeLog = new WriteLog({ kv, keys, clock })
   const liveFiles = (): Promise<readonly []> => Promise.resolve([])
   const committer = new Committer({

@@ -1,6 +1,6 @@
 import { silentLog, systemClock } from '@nyala/client/base'
 import { Catalog, Keys, openCluster, type TableRecord } from '@nyala/metastore'
-import { MemoryEtcd } from '@nyala/metastore/memory'
+import { createRelation, MemoryEtcd } from '@nyala/metastore/memory'
 import t from 'tap'
 import type { TableChange } from '../write/change.ts'
 import { tableIn, tableOf } from '../write/testing/simulated-world.ts'
@@ -20,7 +20,7 @@ t.test('what a step had staged is kept for a later rewrite of its table alone', 
   const kv = new MemoryEtcd(systemClock).connect()
   await openCluster({ kv, keys, clock: systemClock })
   const catalog = await Catalog.open({ kv, keys, clock: systemClock, log: silentLog })
-  for (const name of ['t0', 't1']) await catalog.createRelation(tableOf(name))
+  for (const name of ['t0', 't1']) await createRelation(catalog, tableOf(name))
   const context = { keys, liveFiles: () => Promise.resolve([]), now: 0 }
   const before = catalog.snapshot()
   const stepsOf = async (

@@ -7,6 +7,7 @@ import { Committer } from './committer.ts'
 import { tableIn, tableOf } from './testing/simulated-world.ts'
 import { hurriedClock, unheardStore } from './testing/unheard-store.ts'
 import { WriteRuns } from './write-run.ts'
+import { createRelation } from '@nyala/metastore/memory'
 
 t.test('what a commit whose answer was lost has begun is aborted later', async (t) => {
   const clock = hurriedClock()
@@ -14,7 +15,7 @@ t.test('what a commit whose answer was lost has begun is aborted later', async (
   const keys = new Keys('test')
   await openCluster({ kv, keys, clock })
   const catalog = await Catalog.open({ kv, keys, clock: systemClock, log: silentLog })
-  await catalog.createRelation(tableOf('t0'))
+  await createRelation(catalog, tableOf('t0'))
   const writeLog = new WriteLog({ kv, keys, clock })
   const liveFiles = (): Promise<readonly []> => Promise.resolve([])
   const owner = { id: 'c1' as MemberId, startedAt: 1 }

@@ -1,7 +1,7 @@
 import { silentLog } from '@nyala/client/base'
 import type { MemberId, SqlError } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, WriteLog } from '@nyala/metastore'
-import { type Fate, ManualClock, MemoryEtcd } from '@nyala/metastore/memory'
+import { createRelation, type Fate, ManualClock, MemoryEtcd } from '@nyala/metastore/memory'
 import t, { type Test } from 'tap'
 import { AppendQueue } from './append-queue.ts'
 import { Committer } from './committer.ts'
@@ -30,7 +30,7 @@ async function openWorld(clock: ManualClock) {
   const log = silentLog
   await openCluster({ kv: etcd.connect(), keys, clock })
   const catalog = await Catalog.open({ kv: etcd.connect(), keys, clock, log })
-  await catalog.createRelation(tableOf('t0'))
+  await createRelation(catalog, tableOf('t0'))
   const kv = etcd.connect()
   const writeLog = new WriteLog({ kv, keys, clock })
   const owner = { id: 'c1' as MemberId, startedAt: 1 }

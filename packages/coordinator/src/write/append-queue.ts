@@ -17,7 +17,7 @@ import {
 import { type Append, takeGroup } from './append-group.ts'
 import type { ConstantRowsText } from './append-encoder.ts'
 import { rememberForgotten, type StagedHead } from './change.ts'
-import { askOutcome, catchUp, checkFingerprint, headOf, waitedInVain } from './committer.ts'
+import { askOutcome, checkFingerprint, headOf, waitedInVain } from './committer.ts'
 import type { WriteRuns } from './write-run.ts'
 
 /** Tries of one commit; each lost one means that another coordinator's got through. */
@@ -355,6 +355,7 @@ export class AppendQueue {
     this.#maybeAhead = undefined
     switch (decision.kind) {
       case 'committed': {
+        failpoint('group.decided')
         const { revision } = decision
         this.#ahead = ahead.begunAt(revision)
         this.#head = { ...head, record: update.record, modRevision: revision }
@@ -375,7 +376,7 @@ export class AppendQueue {
       }
       case 'moved':
         this.#head = undefined
-        await catalog.atLeast(decision.revision, catchUp(patience))
+        await catalog.atLeast(decision.revision, { patience })
         this.#work(group)
         // Before another attempt is decided: with that goes the record by which others would find these files.
         await rows.dropAttempt()

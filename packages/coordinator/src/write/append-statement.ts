@@ -174,7 +174,10 @@ function placesIn(
   }
 }
 
-/** A list of values is of one type, which is that of each where they are of one kind, or only one. */
+/**
+ * A list of values is of one type, which is that of each where they are of one kind, or only one. Where texts are among
+ * others each is one of the column by itself anyway.
+ */
 function areAlike(values: readonly (Literal | undefined)[], type: string): boolean {
   if (values.length === 1) return true
   const kinds = new Set(
@@ -183,5 +186,6 @@ function areAlike(values: readonly (Literal | undefined)[], type: string): boole
       return [value.type ?? value.of]
     }),
   )
-  return kinds.size <= 1 && (!kinds.has('decimal') || NUMBERS.test(type))
+  if (kinds.size > 1) return kinds.has('text')
+  return !kinds.has('decimal') || NUMBERS.test(type)
 }

@@ -9,7 +9,6 @@ import {
   type Operation,
   type Patience,
   planTableUpdate,
-  PATIENCE_MS,
   SHOWN_MS,
   type PlanContext,
   type Relation,
@@ -204,12 +203,12 @@ export class Committer {
               { hint: 'nothing was written: send the statement again' },
             )
           case 'moved':
-            await catalog.atLeast(decision.revision, catchUp(patience))
+            await catalog.atLeast(decision.revision, { patience })
         }
       }
       await clock.sleep(random() * PAUSE_STEP_MS * (attempt + 1))
       if (catalog.snapshot() === snapshot) {
-        await catalog.atLeast(snapshot.revision + 1, catchUp(patience))
+        await catalog.atLeast(snapshot.revision + 1, { patience })
       }
     }
     throw new SqlError(
@@ -227,13 +226,6 @@ export class Committer {
     await catalog.atLeast(revision, { timeoutMs: SHOWN_MS }).catch(() => undefined)
     return { outcome, revision, repeated }
   }
-}
-
-/** How long this coordinator may take to see what came first. */
-export function catchUp(patience: Patience | undefined): { readonly timeoutMs?: number } {
-  if (patience === undefined) return {}
-  patience.asked()
-  return { timeoutMs: Math.min(PATIENCE_MS, patience.leftMs) }
 }
 
 /** Of a statement that waited behind others until its patience was over; its commit was not sent. */

@@ -13,6 +13,7 @@ import { Rounds } from '../failover/rounds.ts'
 import type { Services } from '../server/services.ts'
 import { expiration } from './expiration.ts'
 import { removeExpiredFiles } from './expired-files.ts'
+import { LitterSweep } from './litter-sweep.ts'
 import { SnapshotExpiry } from './snapshot-expiry.ts'
 import { newWriteId } from './write-ids.ts'
 import { type Reads, WriteJanitor } from './write-janitor.ts'
@@ -30,7 +31,10 @@ export function openHousekeeping(
   services: Services,
   { peers, floor }: { readonly peers: PeerLinks; readonly floor: ReadFloor },
 ): Housekeeping {
-  const runs = [openWriteJanitor(services, peers), openExpiry(services), openFloor(services, floor)]
+  const runs = [
+    ...[openWriteJanitor(services, peers), openLitterSweep(services)],
+    ...[openExpiry(services), openFloor(services, floor)],
+  ]
   for (const one of runs) one.start()
   return {
     async stop() {
@@ -63,6 +67,15 @@ function openWriteJanitor(services: Services, peers: PeerLinks): WriteJanitor {
       }).some(({ id, startedAt }) => id === owner.id && startedAt === owner.startedAt),
     reads: services.reads,
     removeExpired: (found) => removeExpiredFiles({ catalog, store: manifests.iceberg }, found),
+  })
+}
+
+function openLitterSweep({ writes, clock, log, ...services }: Services): LitterSweep {
+  const { catalog, manifests, election, reads } = services
+  return new LitterSweep({
+    ...{ writeLog: writes.writeLog, clock, log, catalog, store: manifests.iceberg, reads },
+    ...{ leadership: () => election.leadership, startedAt: writes.owner.startedAt },
+    haste: drillHaste(),
   })
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '@nyala/client/base'
@@ -28,6 +28,8 @@ interface Seen {
   readonly records: readonly (readonly LoggedTransaction[])[]
   readonly floors: readonly number[]
   readonly oldestRead?: number
+  /** The table's location as the catalog has it, where that is not its real path. */
+  readonly through?: string
 }
 
 /** A table of the file `new`, which took the place of `old` long ago; then the snapshot of that expired. */
@@ -62,7 +64,7 @@ async function openTable(t: Test) {
   const expired = expiredSnapshots(two.base.metadata, { olderThanMs: 15, keep: 1 })
   const file = toUri(two.manifest.path)
   const next = withoutSnapshots(two.base.metadata, expired, { file, nowMs: 30 })
-  const table = tableAt(await stageMetadata(location, next, 'w30'))
+  const staged = tableAt(await stageMetadata(location, next, 'w30'))
   for (const name of ['old', 'new', 'stray']) {
     await writeFile(pathOf(name), 'x')
     await utimes(pathOf(name), 1, 1)
@@ -71,7 +73,13 @@ async function openTable(t: Test) {
     ...{ kind: 'expired' as const, id: 'w30', table: '7', startedAt: 0, before: two.manifest },
   }
   /** What lies in the table's directory once orphans were removed. */
-  const removeAs = async ({ records, floors, oldestRead }: Seen): Promise<readonly string[]> => {
+  const removeAs = async ({
+    records,
+    floors,
+    oldestRead,
+    through = location,
+  }: Seen): Promise<readonly string[]> => {
+    const table = { ...staged, location: through }
     let asked = 0
     const services = {
       catalog: {
@@ -94,7 +102,11 @@ async function openTable(t: Test) {
     await removeOrphans(table, { olderThanMs: 1_000_000, patience }, services)
     return (await readdir(join(location, 'data'))).toSorted()
   }
-  return { removeAs, forgotten: { key: 'w', modRevision: HEAD, record } as LoggedTransaction }
+  return {
+    location,
+    removeAs,
+    forgotten: { key: 'w', modRevision: HEAD, record } as LoggedTransaction,
+  }
 }
 
 const KEPT = ['new.parquet', 'old.parquet']
@@ -105,6 +117,14 @@ t.test('what somebody reads who began before stays, however long ago it was writ
   t.same(await removeAs({ records: [[]], floors: [HEAD + 5], oldestRead: 3 }), KEPT)
   t.same(await removeAs({ records: [[]], floors: [] }), KEPT, 'nobody says what is read')
   t.same(await removeAs({ records: [[]], floors: [HEAD, HEAD + 9] }), ['new.parquet'])
+})
+
+t.test('what is named by its real path stays where the table is reached by a link', async (t) => {
+  const { location, removeAs } = await openTable(t)
+  const through = `${location}-link`
+  await symlink(location, through)
+  t.teardown(() => rm(through))
+  t.same(await removeAs({ records: [[]], floors: [HEAD], through }), ['new.parquet'])
 })
 
 t.test('what a commit makes a table forget meanwhile stays', async (t) => {

@@ -1,7 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { SqlError } from '@nyala/client/protocol'
-import type { Patience, TableRecord } from '@nyala/metastore'
+import type { LoggedTransaction, Patience, TableRecord, Versioned } from '@nyala/metastore'
 import type { IcebergStore } from '../iceberg/iceberg-store.ts'
 import type { TableMetadata } from '../iceberg/metadata.ts'
 import { formerFiles, reachableFiles } from '../iceberg/reachable.ts'
@@ -9,7 +9,8 @@ import { fromUri } from '../iceberg/table-files.ts'
 import type { Services } from '../server/services.ts'
 import { headOf } from './committer.ts'
 import { forgottenFiles } from './expired-files.ts'
-import { oldestOf } from './write-janitor.ts'
+import { PARTS } from './staging.ts'
+import { oldestOf, type Reads } from './write-janitor.ts'
 
 /** Orphans are older than this where the statement does not say: three days. */
 export const ORPHAN_AGE_MS = 259_200_000
@@ -43,17 +44,37 @@ export async function removeOrphans(
     )
   }
   const ids = pending.flatMap(({ record: one }) => (one.kind === 'expired' ? [] : [one.id]))
-  const metadata = await store.metadata(record)
-  const reachable = new Set(await reachableFiles(store, metadata, record.manifest.path))
-  for (const { record: one } of await writes.writeLog.transactions({ patience })) {
-    if (one.kind !== 'expired' || one.table !== table.id) continue
-    for (const path of await forgottenFiles(store, one)) reachable.add(path)
-  }
-  // Whoever reads the catalog as it was before this head may read the table as any former metadata has it.
-  if (oldestOf(await reads({ patience })) < modRevision) await addFormer(store, metadata, reachable)
+  const reachable = await namedFiles(head, {
+    store,
+    records: () => writes.writeLog.transactions({ patience }),
+    reads: () => reads({ patience }),
+  })
   const orphans = orphansOf(files, { olderThanMs, reachable, writes: ids })
   for (const path of orphans) await rm(path, { force: true })
   return orphans.length
+}
+
+/** What says which files of a table count as named: asked for once the head was proved to be the newest. */
+export interface Naming {
+  readonly store: IcebergStore
+  readonly records: () => Promise<readonly LoggedTransaction[]>
+  readonly reads: () => Promise<Reads>
+}
+
+/** The paths of all files that a table's head names, that commits up to it have made it forget, or that somebody may read. */
+export async function namedFiles(
+  { record: table, modRevision }: Versioned<TableRecord>,
+  { store, records, reads }: Naming,
+): Promise<Set<string>> {
+  const metadata = await store.metadata(table)
+  const named = new Set(await reachableFiles(store, metadata, table.manifest?.path ?? ''))
+  for (const { record: one } of await records()) {
+    if (one.kind !== 'expired' || one.table !== table.id) continue
+    for (const path of await forgottenFiles(store, one)) named.add(path)
+  }
+  // Whoever reads the catalog as it was before this head may read the table as any former metadata has it.
+  if (oldestOf(await reads()) < modRevision) await addFormer(store, metadata, named)
+  return named
 }
 
 /** Adds what is left of the files that the metadata before this one named. */
@@ -79,7 +100,7 @@ export interface FoundFile {
 /** All files below the directories of a table that writes put files into. */
 export async function filesOf(location: string): Promise<readonly FoundFile[]> {
   const found: FoundFile[] = []
-  for (const part of ['data', 'metadata']) {
+  for (const part of PARTS) {
     const directory = join(location, part)
     for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue
@@ -94,7 +115,8 @@ export async function filesOf(location: string): Promise<readonly FoundFile[]> {
 
 /**
  * The files that nobody needs: older than a time, not named by any metadata that counts, and not of a write that may
- * still be committed or is being cleaned up. Pure.
+ * still be committed or is being cleaned up. Of a path the last part counts, which says which write has made it: what
+ * comes before it is the real path where an executor has written, and may be a link as the catalog has it. Pure.
  */
 export function orphansOf(
   files: readonly FoundFile[],
@@ -106,8 +128,9 @@ export function orphansOf(
   },
 ): readonly string[] {
   const { olderThanMs, reachable, writes } = known
+  const names = new Set([...reachable].map((path) => basename(path)))
   return files
     .filter(({ modifiedMs }) => modifiedMs < olderThanMs)
     .map(({ path }) => path)
-    .filter((path) => !reachable.has(path) && !writes.some((id) => path.includes(id)))
+    .filter((path) => !names.has(basename(path)) && !writes.some((id) => path.includes(id)))
 }

@@ -1,7 +1,7 @@
 import { silentLog, systemClock } from '@nyala/client/base'
 import type { MemberId } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
-import { MemoryEtcd } from '@nyala/metastore/memory'
+import { createRelation, MemoryEtcd } from '@nyala/metastore/memory'
 import t from 'tap'
 import { AppendQueue } from './append-queue.ts'
 import type { StagedHead } from './change.ts'
@@ -48,7 +48,7 @@ async function world() {
   const keys = new Keys('test')
   await openCluster({ kv, keys, clock: systemClock })
   const catalog = await Catalog.open({ kv, keys, clock: systemClock, log: silentLog })
-  await catalog.createRelation(tableOf('t0'))
+  await createRelation(catalog, tableOf('t0'))
   const writeLog = new WriteLog({ kv, keys, clock: systemClock })
   const parts = { catalog, writeLog, keys }
   const other = await coordinatorOf(parts)

@@ -79,7 +79,8 @@ export class SnapshotExpiry {
   }
 }
 
-const managedTables = (snapshot: CatalogSnapshot): readonly Versioned<TableRecord>[] =>
+/** All managed tables that have metadata. */
+export const managedTables = (snapshot: CatalogSnapshot): readonly Versioned<TableRecord>[] =>
   snapshot
     .databases()
     .flatMap(({ record }) => snapshot.relations(record.name))

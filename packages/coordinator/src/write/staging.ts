@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { isMutant } from '@nyala/client/base'
 
 /** The parts of a table's directory that writes put files into; those of one write bear its id in their names. */
-const PARTS = ['data', 'metadata'] as const
+export const PARTS = ['data', 'metadata'] as const
 
 /**
  * Removes all files that bear the id of a write. Safe only once it is certain that no head names any of them, nor

@@ -23,10 +23,12 @@ import type {
   DropDatabase,
   DropTable,
   InsertStatement,
+  QueryBody,
   Truncate,
 } from '../sql/statement.ts'
 import { alterTable } from './alter-table.ts'
-import { assignmentSql, castSql } from './assignment.ts'
+import { assignmentSql, castSql, type InsertTarget } from './assignment.ts'
+import { fittedValues } from './inserted-values.ts'
 import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { historyOf } from './history.ts'
@@ -104,13 +106,14 @@ export class Writes {
   insert(statement: InsertStatement, context: StatementContext): Promise<StatementOutcome> {
     return this.#runs.once(context, async (identity) => {
       const table = managedTable(this.#tables, statement.table, context)
-      const found = await this.#queries.columnsOf(statement, context)
       const { iceberg } = this.#services.manifests
       const { at } = statement.table
       const text = context.sql
       const metadata = await iceberg.metadata(table)
       const target = { ...insertedColumns(statement, table, { metadata, text }), table, at, text }
-      const sql = assignmentSql(statement.sql, found, target)
+      const body = await this.#fitted(statement, target)
+      const found = await this.#queries.columnsOf(body, context)
+      const sql = assignmentSql(body.sql, found, target)
       const parts = { queries: this.#queries, frontEnd: this.#services.frontEnd }
       const planned = await planRows(sql, context, parts)
       return this.#runs.staged(
@@ -133,6 +136,14 @@ export class Writes {
         },
       )
     })
+  }
+
+  /** What is read in place of the query where it is a list whose values are of no type together. */
+  async #fitted(statement: InsertStatement, target: InsertTarget): Promise<QueryBody> {
+    const values = fittedValues(statement.query, target)
+    if (values === undefined) return statement
+    const read = await this.#services.frontEnd.parseQuery(values)
+    return { ...read, source: { sql: read.source.sql, toUser: () => undefined } }
   }
 
   alterTable(statement: AlterTable, context: StatementContext): Promise<StatementOutcome> {

@@ -8,7 +8,7 @@ import {
   type TableRecord,
   WriteLog,
 } from '@nyala/metastore'
-import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import { createRelation, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { StagedHead, TableChange } from '../../write/change.ts'
 import { Committer } from '../../write/committer.ts'
 import { SharedDecisions } from '../../write/shared-decisions.ts'
@@ -137,7 +137,7 @@ export class TransactionSimulation {
 
   async #play(): Promise<TransactionReport> {
     const watcher = await this.#open('c0')
-    for (const name of TABLES) await watcher.catalog.createRelation(tableOf(name))
+    for (const name of TABLES) await createRelation(watcher.catalog, tableOf(name))
     for (let i = 1; i <= COORDINATORS; i++) this.#processes.push(await this.#open(`c${i}`))
     const stopLooking = watcher.catalog.onChange(() => this.#look(watcher.catalog))
     this.#isFaulty = true

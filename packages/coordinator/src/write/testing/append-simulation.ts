@@ -1,7 +1,7 @@
 import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, SqlError } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, type Patience, WriteLog } from '@nyala/metastore'
-import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import { createRelation, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { Append } from '../append-group.ts'
 import { type AppendEnd, AppendQueue, type StageableRows } from '../append-queue.ts'
 import {
@@ -75,7 +75,7 @@ export class AppendSimulation {
 
   async #play(): Promise<readonly string[]> {
     const catalog = await this.#catalog(this.#etcd.connect())
-    await catalog.createRelation(tableOf(TABLE))
+    await createRelation(catalog, tableOf(TABLE))
     for (let i = 0; i < COORDINATORS; i++) this.#processes.push(await this.#open(`c${i}`))
     this.#isFaulty = true
     const reaper = { stopped: false }

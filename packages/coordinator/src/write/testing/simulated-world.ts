@@ -1,10 +1,10 @@
 import type { Clock, Prng } from '@nyala/client/base'
 import type {
-  Catalog,
   CatalogSnapshot,
   CommitRequest,
   Keys,
   Kv,
+  NewRelation,
   TableRecord,
   WriteLog,
 } from '@nyala/metastore'
@@ -14,7 +14,7 @@ import type { Fate, MemoryKv } from '@nyala/metastore/memory'
 export type Guard = 'outcome' | 'record' | 'head'
 
 /** A table without files. */
-export const tableOf = (name: string): Parameters<Catalog['createRelation']>[0] => ({
+export const tableOf = (name: string): NewRelation => ({
   ...{ kind: 'managed', database: 'default', name, comment: '', location: `/w/${name}` },
   columns: [{ name: 'a', type: 'BIGINT' }],
   ...{ partitionColumns: [], schemaVersion: 1, snapshotId: 0 },

@@ -1,7 +1,7 @@
 import { Prng, silentLog } from '@nyala/client/base'
 import { type MemberId, SqlError } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, type TableRecord, WriteLog } from '@nyala/metastore'
-import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import { createRelation, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { StatementContext, StatementOutcome } from '../../server/statement-context.ts'
 import type { StagedHead } from '../change.ts'
 import { Committer } from '../committer.ts'
@@ -84,7 +84,7 @@ export class WriteSimulation {
 
   async #play(): Promise<readonly string[]> {
     const first = await this.#open('c0')
-    for (let i = 0; i < TABLES; i++) await first.catalog.createRelation(tableOf(`t${i}`))
+    for (let i = 0; i < TABLES; i++) await createRelation(first.catalog, tableOf(`t${i}`))
     for (let i = 1; i <= COORDINATORS; i++) this.#processes.push(await this.#open(`c${i}`))
     this.#isFaulty = true
     const reaper = { stopped: false }
