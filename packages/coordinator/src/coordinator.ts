@@ -7,6 +7,7 @@ import {
   claimDirectory,
   type ClusterRecord,
   Election,
+  CoordinatorEntry,
   Keys,
   type Kv,
   type Member,
@@ -77,6 +78,7 @@ export interface CoordinatorOptions {
 interface Parts {
   readonly listener: Listener
   readonly registration: Registration
+  readonly entry: CoordinatorEntry
   readonly peers: PeerLinks
   readonly queryLog: QueryLog
   readonly janitor: PlanJanitor
@@ -105,6 +107,7 @@ export class Coordinator {
   readonly #clients = new Set<ClientLink>()
   readonly #listener: Listener
   readonly #registration: Registration
+  readonly #entry: CoordinatorEntry
   readonly #peers: PeerLinks
   readonly #queryLog: QueryLog
   readonly #janitor: PlanJanitor
@@ -116,6 +119,7 @@ export class Coordinator {
     this.#services = services
     this.#listener = parts.listener
     this.#registration = parts.registration
+    this.#entry = parts.entry
     this.#peers = parts.peers
     this.#queryLog = parts.queryLog
     this.#janitor = parts.janitor
@@ -158,7 +162,7 @@ export class Coordinator {
     ])
     const owning = { queryLog, executors, failover, election, membership, peers, candidate }
     const resumption = openResumption(options, owning)
-    const registration = openRegistration(options, { ...store, candidate })
+    const { registration, entry } = openRegistration(options, { ...store, candidate })
     const manifests = new ManifestStore(options.metadataDirectory)
     const services: Services = {
       ...{ clock, log, id, cluster, version: options.version },
@@ -183,7 +187,7 @@ export class Coordinator {
     }
     const housekeeping = openHousekeeping(services, { peers, floor })
     const janitor = openJanitor(options, { queryLog, election })
-    const parts = { listener, registration, peers, queryLog, janitor, housekeeping }
+    const parts = { listener, registration, entry, peers, queryLog, janitor, housekeeping }
     const coordinator = new Coordinator(options, services, parts)
     late.accept = coordinator.#acceptor(new Statements(services))
     membership.onChange(() => coordinator.#announce())
@@ -215,7 +219,10 @@ export class Coordinator {
     for (const client of this.#clients) client.sendDraining()
     resumption.handOver()
     const deadline = clock.now() + timeoutMs
-    await Promise.all([election.stop(), this.#registration.stop()])
+    await Promise.all([
+      election.stop(),
+      this.#registration.stop().then(() => this.#entry.withdraw()),
+    ])
     while (queries.size > 0 && clock.now() < deadline) await clock.sleep(DRAIN_POLL_MS)
     // Results that have begun to stream since go on elsewhere; whoever waits for anything else loses the connection, and
     // sends again what may be sent again.
@@ -396,15 +403,19 @@ function openRegistration(
   }: Omit<ConstructorParameters<typeof Registration>[0], 'record' | 'onLost'> & {
     readonly candidate: Pick<MemberRecord, 'address' | 'startedAt'>
   },
-): Registration {
-  return new Registration({
+): Pick<Parts, 'registration' | 'entry'> {
+  const record = memberRecord(options, candidate)
+  const entry = new CoordinatorEntry({ ...store, record })
+  const registration = new Registration({
     ...store,
-    record: memberRecord(options, candidate),
+    record,
+    onRegistered: (incarnation) => entry.onRegistered(incarnation),
     onLost: ({ kind, reason }) => {
       options.log.warn('registrationLost', { kind, reason })
       if (kind === 'superseded') options.onSuperseded?.(reason)
     },
   })
+  return { registration, entry }
 }
 
 function openResumption(

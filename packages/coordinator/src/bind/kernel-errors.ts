@@ -80,6 +80,7 @@ function nameOf(report: KernelReport): ErrorName {
   ) {
     return 'undefined_column'
   }
+  if (/^Cannot combine types/i.test(message)) return 'datatype_mismatch'
   if (/No function matches|Could not choose a best candidate/i.test(message))
     return 'undefined_function'
   if (

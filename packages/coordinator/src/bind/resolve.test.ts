@@ -6,6 +6,7 @@ import { renderQuery } from '../sql/renderer.ts'
 import { sketchColumns, sketchListing } from '../testing/listings.ts'
 import { PlanningWorld } from '../testing/planning-world.ts'
 import { VIEW_DEPTH_MAX } from './resolve.ts'
+import { dropRelation } from '@nyala/metastore/memory'
 
 async function openWorld(t: Test): Promise<PlanningWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'nyala-resolve-'))
@@ -310,7 +311,7 @@ t.test('unknown names are errors with a place and the nearest', async (t) => {
 t.test('an error inside a view has no place in the text of the user', async (t) => {
   const world = await openWorld(t)
   await world.addView('big', 'SELECT id FROM orders')
-  await world.catalog.dropRelation({ database: 'default', name: 'orders' }, { expect: 'table' })
+  await dropRelation(world.catalog, { database: 'default', name: 'orders' }, { expect: 'table' })
   const error = await world.bind('SELECT * FROM big').then(
     () => undefined,
     (e: unknown) => e,

@@ -2,7 +2,7 @@ import { assert } from '@nyala/client/base'
 import { positionAt, SqlError } from '@nyala/client/protocol'
 import { type CatalogSnapshot, foldName, type TableRecord, type ViewRecord } from '@nyala/metastore'
 import type { BaseTable, ColumnRef, Constant, Query, TableFunction, TableRef } from '../sql/ir.ts'
-import { exchangeMark, scanMark } from '../plan/physical-plan.ts'
+import { scanMark } from '../plan/physical-plan.ts'
 import { ALLOWED_TABLE_FUNCTIONS, tableFunctionUse } from './functions.ts'
 import { CATALOG_NAME, type MirroredRelation } from './mirror.ts'
 import { didYouMean } from './nearest.ts'
@@ -481,11 +481,3 @@ const refuse = (
   node: { readonly at?: number | undefined },
   scope: Scope,
 ): SqlError => new SqlError('feature_not_supported', message, { position: positionOf(node, scope) })
-
-/** A table that stands for the rows of an exchange. */
-export const exchangeTable = (exchange: number, alias: string): BaseTable => ({
-  kind: 'table',
-  table: exchangeMark(exchange),
-  alias,
-  columnAliases: [],
-})

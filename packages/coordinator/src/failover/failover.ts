@@ -121,18 +121,17 @@ export class Failover {
   isSuspected(role: MemberRole, id: string): boolean {
     const member = this.#options.membership.member(role, id)
     if (member === undefined) return false
-    const contact = contactOf(this.#detection, member)
-    if (contact?.kind === 'suspected') return true
-    if (contact?.kind === 'linked') return false
-    return this.board
-      .suspicions()
-      .some(({ record }) => isAbout(record, member) && record.kind === 'refused')
+    return contactOf(this.#detection, member)?.kind === 'suspected' || this.#isKnownGone(member)
   }
 
   /** Its process is known to be gone; one that is only silent may be reached by others. */
   isGone(role: MemberRole, id: string): boolean {
     const member = this.#options.membership.member(role, id)
-    if (member === undefined) return true
+    return member === undefined || this.#isKnownGone(member)
+  }
+
+  /** Its address refuses connections, from here or, where there is no socket to it, from another coordinator. */
+  #isKnownGone(member: Member): boolean {
     const contact = contactOf(this.#detection, member)
     if (contact?.kind === 'suspected' && contact.by === 'refused') return true
     if (contact?.kind === 'linked') return false

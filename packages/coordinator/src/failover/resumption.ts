@@ -1,7 +1,14 @@
 import type { Clock, Deferred, Log } from '@nyala/client/base'
 import { deferred, failpoint, isMutant } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
-import type { ClaimReason, LoggedQuery, NewQuery, Owner, QueryLog } from '@nyala/metastore'
+import type {
+  ClaimReason,
+  LoggedQuery,
+  NewQuery,
+  Owner,
+  Patience,
+  QueryLog,
+} from '@nyala/metastore'
 import type { Executors } from '../schedule/executors.ts'
 import type { ClientAnswer } from './ownership.ts'
 import type { QueryOwner, QueryRunner } from './query-owner.ts'
@@ -160,15 +167,19 @@ export class Resumption implements QueryRunner {
    * Ends a query that has a record: its owner is told by it, or where that is gone, or is not among those that have
    * `answered` just now, it is ended here. False where there is none. Fails as {@link attach}.
    */
-  async cancelRecorded(id: string, answered: ReadonlySet<string>): Promise<boolean> {
-    const asked = await this.#options.queryLog.requestCancel(id)
+  async cancelRecorded(
+    id: string,
+    answered: ReadonlySet<string>,
+    patience?: Patience,
+  ): Promise<boolean> {
+    const asked = await this.#options.queryLog.requestCancel(id, { patience })
     failpoint('query.cancelling')
     if (asked === undefined) return false
     const { owner, ownerStartedAt: startedAt } = asked.record
     if (answered.has(owner) && this.#options.isLiving({ id: owner, startedAt })) return true
     const serving: Serving = { leave: () => undefined }
     try {
-      await this.attach(id, serving)
+      await whileItLasts(patience, this.attach(id, serving))
     } catch (error) {
       // It has ended, or is with an owner that knows it is to end it.
       const known = ['undefined_object', 'query_canceled', 'cannot_connect_now']
@@ -286,3 +297,22 @@ const unknownQuery = (id: string): SqlError =>
     queryId: id,
     hint: 'it has ended, or it was small enough to be sent in one go; run the statement again',
   })
+
+/** Waits for the metastore's part in a takeover as long as the statement waits for it at all. */
+async function whileItLasts<T>(patience: Patience | undefined, work: Promise<T>): Promise<T> {
+  if (patience === undefined) return work
+  const over = deferred<never>()
+  patience.asked()
+  const stop = patience.watch(() =>
+    over.reject(
+      new SqlError('metastore_unavailable', 'the query is to end, and nobody could take it over', {
+        hint: 'try again: its end is recorded, and whoever takes it over ends it',
+      }),
+    ),
+  )
+  try {
+    return await Promise.race([work, over.promise])
+  } finally {
+    stop()
+  }
+}

@@ -1,7 +1,13 @@
 import { Prng } from '@nyala/client/base'
 import t from 'tap'
 import { Homes, rendezvous } from './homes.ts'
-import { AFFINITY_SLACK, type ExecutorState, loadOf, Placement, placeTask } from './placement.ts'
+import {
+  AFFINITY_SLACK,
+  type ExecutorState,
+  loadOf,
+  Placement,
+  type TaskWish,
+} from './placement.ts'
 
 const executor = (id: string, state: Partial<ExecutorState> = {}): ExecutorState => ({
   id,
@@ -14,6 +20,9 @@ const executor = (id: string, state: Partial<ExecutorState> = {}): ExecutorState
   draining: false,
   ...state,
 })
+
+const placeTask = (executors: readonly ExecutorState[], wish: TaskWish): string | undefined =>
+  Placement.of(executors).place(wish)
 
 t.test('the least loaded executor takes a task without affinity', async (t) => {
   const executors = [

@@ -206,9 +206,3 @@ function takeFirst(entries: Entry[]): Entry | undefined {
   entries[first] = last
   return taken
 }
-
-/** The executor for one task, of executors that are looked at only once. */
-export const placeTask = (
-  executors: readonly ExecutorState[],
-  wish: TaskWish,
-): string | undefined => Placement.of(executors).place(wish)

@@ -17,6 +17,7 @@ export class SlowExecutors {
     const { clock, log } = this.#options
     if (!this.has(executor)) log.warn('executorSlow', { executor, sparedMs: SLOW_MS })
     this.#untilMs.set(executor, clock.now() + SLOW_MS)
+    for (const id of this.#untilMs.keys()) if (!this.has(id)) this.#untilMs.delete(id)
     clock.after(SLOW_MS, over, { background: true })
   }
 

@@ -9,6 +9,7 @@ import { hurriedClock, unheardStore } from '../write/testing/unheard-store.ts'
 import { WriteRuns } from '../write/write-run.ts'
 import { CatalogVerbs } from './catalog-verbs.ts'
 import type { StatementContext, StatementOutcome } from './statement-context.ts'
+import { createRelation } from '@nyala/metastore/memory'
 
 /** The verbs of two coordinators over one store. */
 async function openWorld() {
@@ -61,7 +62,7 @@ t.test('a change of the catalog that went through unheard is told when sent agai
   for (const [id, { run, command }] of Object.entries(VERBS)) {
     await using world = await openWorld()
     const { set, here, there } = world
-    await here.catalog.createRelation(tableOf('t0'))
+    await createRelation(here.catalog, tableOf('t0'))
     set('does, and is not heard')
     await t.rejects(run(here.verbs, contextOf(id, {})), { code: '40003' }, id)
     set('answers')
@@ -77,7 +78,7 @@ t.test('one that did not go through is done when it is sent again, once', async 
   for (const [id, { run, command }] of Object.entries(VERBS)) {
     await using world = await openWorld()
     const { set, here, there } = world
-    await here.catalog.createRelation(tableOf('t0'))
+    await createRelation(here.catalog, tableOf('t0'))
     await there.catalog.atLeast(here.catalog.snapshot().revision)
     set('is not reached')
     await t.rejects(run(here.verbs, contextOf(id, {})), { code: '40003' }, id)

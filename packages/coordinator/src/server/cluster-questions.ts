@@ -5,6 +5,7 @@ import {
   SqlError,
   type Up,
 } from '@nyala/client/protocol'
+import { Patience } from '@nyala/metastore'
 import { EPOCH } from '../schedule/query-run.ts'
 import { askPeers } from './peers.ts'
 import type { Services } from './services.ts'
@@ -40,21 +41,25 @@ export async function clusterStatus(
 
 /**
  * Cancels a query wherever it runs; also where its owner hangs or is dead, whose work is released here then. Fails with
- * `undefined_object` where it runs nowhere.
+ * `undefined_object` where it runs nowhere, and with `metastore_unavailable`, within 5 s, where that cannot be told.
  */
 export async function cancelQuery(
   services: Services,
   message: Message<'cancelQuery'>,
+  patience: Patience = new Patience(services.clock),
 ): Promise<{ readonly canceled: boolean }> {
   const { queryId } = message
   if (services.queries.cancel(queryId)) return { canceled: true }
   if (message.local === true) return { canceled: false }
   if (!isMutant('no-cancel-elsewhere')) {
+    // Others that hang take of the time that there is for all of it.
+    patience.asked()
     const answers = await askPeers(services, { ...message, local: true })
     if (answers.some(({ body }) => hasCanceled(body))) return { canceled: true }
     const answered = new Set([services.id, ...answers.map(({ id }) => id)])
     // Its owner may be gone, or wait for a client that does not come.
-    if (await services.resumption.cancelRecorded(queryId, answered)) return { canceled: true }
+    if (await services.resumption.cancelRecorded(queryId, answered, patience))
+      return { canceled: true }
     // Without a record it was never another owner's: what is left of it are tasks that wait for one who does not come.
     for (const link of services.executors.links()) link.releaseQuery(queryId, EPOCH)
   }

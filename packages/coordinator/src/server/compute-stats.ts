@@ -1,5 +1,5 @@
 import { SqlError } from '@nyala/client/protocol'
-import { foldName, type TableRecord } from '@nyala/metastore'
+import { foldName, sameDoneTwice, type TableRecord } from '@nyala/metastore'
 import { didYouMean } from '../bind/nearest.ts'
 import { quoteIdentifier } from '../sql/escape.ts'
 import type { ComputeStats } from '../sql/statement.ts'
@@ -46,7 +46,7 @@ export async function computeStats(
     columns: [...kept.filter((c) => !names.has(foldName(c.name))), ...found],
   }
   const pointer = await services.manifests.writeStatistics(statistics)
-  const done = await services.catalog.updateTable(
+  const updated = services.catalog.updateTable(
     { database: table.database, name: table.name },
     (current) => {
       if (current.id === table.id) return { ...current, statistics: pointer }
@@ -57,6 +57,7 @@ export async function computeStats(
     },
     { signal: context.signal, patience: context.patience },
   )
+  const done = await sameDoneTwice(updated)
   const summary = `updated statistics of ${found.length} columns over ${rows} rows`
   context.notices.push(summary)
   return { command: 'COMPUTE STATS', revision: done.revision }

@@ -25,3 +25,16 @@ t.test('a plan made while the catalog moved on is not kept', (t) => {
   t.equal(plans.get('a', 6), 'at 6')
   t.end()
 })
+
+t.test('a plan that the catalog has no part in outlives its revisions', (t) => {
+  const plans = new KeptPlans<string>(1000)
+  plans.set('constant', undefined, kept('of no table'))
+  plans.set('a', 5, kept('at 5'))
+  t.equal(plans.get('constant', 6), 'of no table')
+  t.equal(plans.get('constant', 5), 'of no table', 'also for who reads what was before')
+  t.equal(plans.size, 1)
+  for (let i = 0; i < 100; i++) plans.set(`other ${i}`, undefined, kept('of no table'))
+  t.ok(plans.size <= 12, 'not without end')
+  t.equal(plans.get('constant', 6), undefined)
+  t.end()
+})

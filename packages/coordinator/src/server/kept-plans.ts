@@ -7,26 +7,40 @@ const ROW_GROUP_BYTES = 100
 const SPLIT_BYTES = 120
 const PLAN_BYTES = 4096
 
-/** Values that hold for one revision of the catalog: once a newer one was seen, those of before are gone. */
+/** The part of the memory that is for what holds at each revision: such plans are small, as they read no file. */
+const LASTING_PART = 1 / 8
+
+/**
+ * Values that hold for one revision of the catalog, and are gone once a newer one was seen; and values that the catalog has
+ * no part in, which stay.
+ */
 export class KeptPlans<V> {
   readonly #cache: ByteCache<V>
+  readonly #lasting: ByteCache<V>
   #revision = 0
 
   constructor(limitBytes: number) {
-    this.#cache = new ByteCache(limitBytes)
+    this.#lasting = new ByteCache(LASTING_PART * limitBytes)
+    this.#cache = new ByteCache((1 - LASTING_PART) * limitBytes)
   }
 
   get size(): number {
-    return this.#cache.size
+    return this.#cache.size + this.#lasting.size
   }
 
   get(key: string, revision: number): V | undefined {
     this.#turnTo(revision)
-    return revision === this.#revision ? this.#cache.get(key) : undefined
+    const current = revision === this.#revision ? this.#cache.get(key) : undefined
+    return current ?? this.#lasting.get(key)
   }
 
-  /** A plan that was made while the catalog moved on is not kept. */
-  set(key: string, revision: number, kept: { readonly value: V; readonly bytes: number }): void {
+  /** `revision`: what it holds for; undefined for each. A plan that was made while the catalog moved on is not kept. */
+  set(
+    key: string,
+    revision: number | undefined,
+    kept: { readonly value: V; readonly bytes: number },
+  ): void {
+    if (revision === undefined) return this.#lasting.set(key, kept.value, kept.bytes)
     this.#turnTo(revision)
     if (revision === this.#revision) this.#cache.set(key, kept.value, kept.bytes)
   }

@@ -1,6 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
+import { listedSockets, socketInode } from '@nyala/metastore'
 
 /** Hexadecimal state of a listening socket in /proc/net/tcp. */
 const LISTENING = '0A'
@@ -47,10 +48,9 @@ export class ListeningPids {
     const found = new Map<number, string>()
     for (const table of ['net/tcp', 'net/tcp6']) {
       const text = await readFile(join(this.#proc, table), 'utf8').catch(() => '')
-      for (const line of text.split('\n').slice(1)) {
-        const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
+      for (const { local, state, inode } of listedSockets(text)) {
         const port = Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)
-        if (state === LISTENING && inode !== undefined && !found.has(port)) found.set(port, inode)
+        if (state === LISTENING && !found.has(port)) found.set(port, inode)
       }
     }
     return found
@@ -58,7 +58,7 @@ export class ListeningPids {
 
   /** One process after another, until all are found: the threads that read files have other work, too. */
   async #ownersOf(inodes: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    const wanted = new Map(inodes.map((inode) => [`socket:[${inode}]`, inode]))
+    const wanted = new Set(inodes)
     const found = new Map<string, number>()
     const names = await readdir(this.#proc).catch(() => [])
     for (const pid of names.filter((name) => /^\d+$/.test(name))) {
@@ -70,10 +70,9 @@ export class ListeningPids {
         descriptors.map((name) => readlink(join(directory, name)).catch(() => '')),
       )
       for (const target of targets) {
-        const inode = wanted.get(target)
-        if (inode === undefined) continue
+        const inode = socketInode(target)
+        if (inode === undefined || !wanted.delete(inode)) continue
         found.set(inode, Number(pid))
-        wanted.delete(target)
       }
     }
     return found

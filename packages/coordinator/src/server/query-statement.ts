@@ -65,7 +65,8 @@ export class Queries {
 
   constructor(services: Services) {
     this.#services = services
-    this.#quarantine = new Quarantine(services.clock)
+    const { clock, log, id, failover } = services
+    this.#quarantine = new Quarantine({ clock, log, self: id, board: failover.board })
   }
 
   /** The plan of an earlier statement of the same text in the same circumstances. */
@@ -111,7 +112,8 @@ export class Queries {
     // Files named in the text may come and go; tables only change with the catalog's revision.
     const canBeKept = bound.columns !== undefined && !bound.moves
     if (sql !== undefined && sql.length <= PLAN_TEXT_MAX && canBeKept) {
-      this.#plans.set(this.#key(sql, context), context.catalog.revision, {
+      const revision = planned.readsCatalog ? context.catalog.revision : undefined
+      this.#plans.set(this.#key(sql, context), revision, {
         value: { ...planned, planMs: 0 },
         bytes: planBytes(planned.plan, sql),
       })
@@ -217,7 +219,7 @@ export class Queries {
     try {
       return await work(clock.now() - since)
     } catch (error) {
-      this.#quarantine.note(context, error)
+      await this.#quarantine.note(context, error)
       throw error
     } finally {
       leave()

@@ -8,7 +8,7 @@ import {
   openCluster,
   Patience,
 } from '@nyala/metastore'
-import { ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
+import { createDatabase, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import t, { type Test } from 'tap'
 import type { ReadConsistency } from '../bind/settings.ts'
 import { ReadHolds } from '../write/read-holds.ts'
@@ -74,7 +74,7 @@ await inWorld('a statement sees what was committed elsewhere before it', async (
   const [here, there] = [await world.open(), await world.catalog()]
   for (const [i, consistency] of (['available', 'strong'] as const).entries()) {
     world.view.cut()
-    await there.createDatabase({ name: `d${i}` })
+    await createDatabase(there, { name: `d${i}` })
     world.clock.after(100, () => world.view.heal())
     const old = world.read(here, 'session')
     await toNewest(old)
@@ -101,7 +101,7 @@ await inWorld('what is asked for ahead tells of all before the statement', async
   // The first asks etcd, then the commit is acknowledged, then the second comes: it must not share what was asked before.
   await world.clock.sleep(15)
   world.view.cut()
-  await there.createDatabase({ name: 'd' })
+  await createDatabase(there, { name: 'd' })
   world.clock.after(100, () => world.view.heal())
   const later = world.read(here, 'strong')
   await later.open()
@@ -116,14 +116,14 @@ await inWorld('what is asked for ahead tells of all before the statement', async
 
 await inWorld('a snapshot at hand that is new enough stays', async (t, world) => {
   const [here, there] = [await world.open(), await world.catalog()]
-  const { revision } = await there.createDatabase({ name: 'd' })
+  const { revision } = await createDatabase(there, { name: 'd' })
   const read = world.read(here, 'strong', { revision })
   await read.open()
   t.ok(read.catalog.database('d'), 'what its session has seen is there at once')
   const first = read.catalog
   read.ask()
   await world.clock.sleep(10)
-  await there.createDatabase({ name: 'later' })
+  await createDatabase(there, { name: 'later' })
   await here.atLeast(revision + 1)
   t.equal(await read.newest(), first, 'though its coordinator has seen more since')
   const own = new StatementRead(
@@ -174,7 +174,7 @@ await inWorld('who is cancelled while etcd is asked holds nothing', async (t, wo
   read.release()
   world.asked.heal()
   const there = await world.catalog()
-  await there.createDatabase({ name: 'd' })
+  await createDatabase(there, { name: 'd' })
   const other = world.read(catalog, 'strong')
   const late = toNewest(other)
   other.release()

@@ -5,7 +5,6 @@ import {
   type CatalogSnapshot,
   type NewestRevision,
   type Patience,
-  PATIENCE_MS,
 } from '@nyala/metastore'
 import type { SessionSettings } from '../bind/settings.ts'
 import type { ReadHolds } from '../write/read-holds.ts'
@@ -139,9 +138,7 @@ export class StatementRead {
 
   #atLeast(revision: number): Promise<CatalogSnapshot> {
     const { signal, patience } = this.#reading
-    patience.asked()
-    const timeoutMs = Math.max(LEAST_WAIT_MS, Math.min(patience.leftMs, PATIENCE_MS))
-    return this.#parts.catalog.atLeast(revision, { signal, timeoutMs })
+    return this.#parts.catalog.atLeast(revision, { signal, patience })
   }
 
   #take(snapshot: CatalogSnapshot): void {

@@ -3,7 +3,7 @@ import type { KillQuery } from '../sql/statement.ts'
 import { cancelQuery, clusterStatus } from './cluster-questions.ts'
 import { count, type LocalResult, text } from './rows-to-arrow.ts'
 import type { Services } from './services.ts'
-import type { StatementOutcome } from './statement-context.ts'
+import type { StatementContext, StatementOutcome } from './statement-context.ts'
 
 /** A statement is shown up to this many characters. */
 const SQL_CHARACTERS_MAX = 200
@@ -49,6 +49,7 @@ export async function showQueries(services: Services): Promise<LocalResult> {
 /** KILL QUERY: stops a query on whatever coordinator it runs. */
 export async function killQuery(
   statement: KillQuery,
+  context: Pick<StatementContext, 'patience'>,
   services: Services,
 ): Promise<StatementOutcome> {
   const { queryId } = statement
@@ -57,7 +58,8 @@ export async function killQuery(
       hint: 'SHOW QUERIES lists them; they look like q0123456789abcdef01234567',
     })
   }
-  await cancelQuery(services, { kind: 'cancelQuery', call: 0, queryId })
+  const message = { kind: 'cancelQuery', call: 0, queryId } as const
+  await cancelQuery(services, message, context.patience)
   return { command: 'KILL QUERY' }
 }
 

@@ -338,7 +338,7 @@ export class Statements {
       case 'reset':
         return resetSetting(statement, context)
       case 'killQuery':
-        return killQuery(statement, this.#services)
+        return killQuery(statement, context, this.#services)
       default:
         return local(await this.#list(statement, context))
     }

@@ -1,5 +1,5 @@
 import type { ClusterStatus, MemberStatus } from '@nyala/client/protocol'
-import type { Member } from '@nyala/metastore'
+import type { Member, MemberRole, RosterRecord } from '@nyala/metastore'
 import type { Services } from './services.ts'
 
 /** The cluster as this coordinator sees it. */
@@ -9,7 +9,10 @@ export function clusterStatusOf(services: Services, etcd: ClusterStatus['etcd'])
     cluster: services.cluster,
     leader: leader?.record.id ?? null,
     epoch: leader?.epoch ?? null,
-    members: services.membership.members().map((member) => memberStatusOf(member, services)),
+    members: [
+      ...services.membership.members().map((member) => memberStatusOf(member, services)),
+      ...missingMembers(services),
+    ],
     etcd,
     queries: services.queries.statuses(),
     recent: services.queries.recent(),
@@ -34,6 +37,22 @@ function memberStatusOf(member: Member, services: Services): MemberStatus {
     state: isDraining ? 'draining' : isSuspect ? 'suspect' : 'alive',
     load: role === 'executor' ? executorLoad(id, services) : coordinatorLoad(id, services),
   }
+}
+
+/** Those that ought to run, as the board has it, and are not registered: they hang, are dead, or start. */
+function missingMembers({ membership, failover }: Services): readonly MemberStatus[] {
+  const { board } = failover
+  const missing = (role: MemberRole, entries: readonly RosterRecord[]): readonly MemberStatus[] =>
+    entries
+      .filter(({ id }) => membership.member(role, id) === undefined)
+      .map((entry) => ({ ...entry, role, state: 'missing', load: {} }))
+  return [
+    ...missing('coordinator', board.coordinatorEntries()),
+    ...missing(
+      'executor',
+      board.roster().map(({ record }) => record),
+    ),
+  ]
 }
 
 function executorLoad(id: string, services: Services): Readonly<Record<string, number>> {

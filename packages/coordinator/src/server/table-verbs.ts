@@ -6,6 +6,7 @@ import {
   planCreateRelation,
   type PlanContext,
   type RelationRecord,
+  sameDoneTwice,
   type TableRecord,
 } from '@nyala/metastore'
 import { requireDatabase } from '../bind/bind-query.ts'
@@ -171,7 +172,7 @@ export class TableVerbs {
       refreshedAt: clock.wall(),
     }
     await manifests.read({ ...table, ...changed })
-    const done = await catalog.updateTable(
+    const updated = catalog.updateTable(
       { database: table.database, name: table.name },
       (current) => ({
         ...current,
@@ -181,6 +182,7 @@ export class TableVerbs {
       }),
       { signal: context.signal, patience: context.patience },
     )
+    const done = await sameDoneTwice(updated)
     return { command, revision: done.revision }
   }
 
@@ -202,7 +204,7 @@ export class TableVerbs {
       checkSchemas(listing, table.columns)
       const manifest = await this.#writeManifest(listing, table.partitionColumns)
       try {
-        const done = await this.#services.catalog.updateTable(
+        const updated = this.#services.catalog.updateTable(
           target,
           (current) => {
             if (current.id !== table.id || current.snapshotId !== table.snapshotId) {
@@ -220,6 +222,7 @@ export class TableVerbs {
           },
           { signal: context.signal, patience: context.patience },
         )
+        const done = await sameDoneTwice(updated)
         return { command, revision: done.revision }
       } catch (error) {
         // A listing that was begun before another one ended may be the older: list again rather than put it on top.
@@ -231,11 +234,12 @@ export class TableVerbs {
 
   async dropStatistics(name: ObjectName, context: StatementContext): Promise<StatementOutcome> {
     const { database, name: table } = this.table(name, context)
-    const done = await this.#services.catalog.updateTable(
+    const updated = this.#services.catalog.updateTable(
       { database, name: table },
       (current) => ({ ...current, statistics: null }),
       { signal: context.signal, patience: context.patience },
     )
+    const done = await sameDoneTwice(updated)
     return { command: 'DROP STATS', revision: done.revision }
   }
 

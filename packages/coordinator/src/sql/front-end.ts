@@ -10,6 +10,8 @@ import { readSerialized } from './reader.ts'
 import { syntaxErrorAt } from './errors.ts'
 import type { InsertHeader, QueryBody, Statement, StatementDraft } from './statement.ts'
 import { parseStatement } from './statement-parser.ts'
+import { renderQuery } from './renderer.ts'
+import { castBesideFloats, valuesOf } from './values-lists.ts'
 import type { Dialect, StatementText, Token } from './token.ts'
 
 export interface ParseOptions {
@@ -111,7 +113,10 @@ export class SqlFrontEnd {
   async #complete(draft: StatementDraft, script: string, dialect: Dialect): Promise<Statement> {
     if (!('body' in draft)) return draft
     const { body, ...header } = draft
-    return { ...header, ...(await this.#readQuery(body, script, dialect)) }
+    const read = await this.#readQuery(body, script, dialect)
+    // The values of an INSERT become what its columns are.
+    const isInserted = draft.kind === 'insert' && valuesOf(read.query) !== undefined
+    return { ...header, ...(isInserted ? read : withCastTexts(read)) }
   }
 
   async #readQuery(tokens: readonly Token[], script: string, dialect: Dialect): Promise<QueryBody> {
@@ -131,6 +136,14 @@ export class SqlFrontEnd {
       parameters: parameterNames(tokens),
     }
   }
+}
+
+/** The kernel is asked about the text that was made, in which places are not the user's. */
+function withCastTexts(read: QueryBody): QueryBody {
+  const query = castBesideFloats(read.query)
+  if (query === read.query) return read
+  const sql = renderQuery(query)
+  return { ...read, query, sql, source: { sql, toUser: () => undefined } }
 }
 
 /** A SELECT of items and nothing else. */

@@ -4,7 +4,7 @@ import type { Token } from './token.ts'
 import { parseType } from './type-text.ts'
 
 /** What a literal is by itself, before the column that it is for says more. */
-export type LiteralClass = 'null' | 'boolean' | 'integer' | 'decimal' | 'text' | 'typed'
+export type LiteralClass = 'null' | 'boolean' | 'integer' | 'decimal' | 'float' | 'text' | 'typed'
 
 export interface Literal {
   readonly of: LiteralClass
@@ -18,6 +18,7 @@ export interface Literal {
 /** Longer lists are read as any other query is. */
 const ROWS_MAX = 1_000
 const INTEGER = /^\d{1,18}$/
+const FLOAT = /^(?:\d{1,18}\.?\d{0,18}|\.\d{1,18})e[-+]?\d{1,3}$/i
 const DECIMAL = /^(?:\d{1,18}\.\d{0,18}|\.\d{1,18})$/
 
 /**
@@ -102,6 +103,7 @@ class LiteralReader {
     if (token?.kind !== 'number') return undefined
     this.#at++
     if (INTEGER.test(token.value)) return { of: 'integer', isNull: false, sql: token.value }
+    if (FLOAT.test(token.value)) return { of: 'float', isNull: false, sql: token.value }
     return DECIMAL.test(token.value)
       ? { of: 'decimal', isNull: false, sql: token.value }
       : undefined

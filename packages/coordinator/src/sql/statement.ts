@@ -10,8 +10,11 @@ export interface QueryBody {
   readonly sql: string
   /** The user's own words, as they stand in the text. */
   readonly text: string
-  /** What DuckDB's parser was given, and from its byte offsets back to the user's text: for whoever asks it again. */
-  readonly source: { readonly sql: string; readonly toUser: (byteOffset: number) => number }
+  /** What DuckDB's parser was given, and from its byte offsets back to the user's text, where they have a place there. */
+  readonly source: {
+    readonly sql: string
+    readonly toUser: (byteOffset: number) => number | undefined
+  }
   readonly hints: readonly Hint[]
   /** Names of the parameters in order of first appearance, without `$`; `?` is "1", "2" … */
   readonly parameters: readonly string[]

@@ -1,7 +1,7 @@
 import { silentLog, systemClock } from '@nyala/client/base'
 import type { Listing } from '@nyala/executor/protocol'
 import { Catalog, type ColumnRecord, Keys, openCluster } from '@nyala/metastore'
-import { MemoryEtcd } from '@nyala/metastore/memory'
+import { createDatabase, createRelation, MemoryEtcd, replaceView } from '@nyala/metastore/memory'
 import { type BindContext, type BoundQuery, bindQuery } from '../bind/bind-query.ts'
 import type { KernelFunctions } from '../bind/functions.ts'
 import { Mirror } from '../bind/mirror.ts'
@@ -103,7 +103,7 @@ export class PlanningWorld implements AsyncDisposable {
   }
 
   async addDatabase(name: string): Promise<void> {
-    const { revision } = await this.catalog.createDatabase({ name })
+    const { revision } = await createDatabase(this.catalog, { name })
     await this.catalog.atLeast(revision)
   }
 
@@ -121,7 +121,7 @@ export class PlanningWorld implements AsyncDisposable {
     const pointer = await this.manifests.write(manifest)
     const { crc32, bytes } = pointer
     const { statistics } = table
-    const { revision } = await this.catalog.createRelation({
+    const { revision } = await createRelation(this.catalog, {
       kind: 'external',
       database: table.database ?? 'default',
       name: table.name,
@@ -154,7 +154,7 @@ export class PlanningWorld implements AsyncDisposable {
     dialect: Dialect = 'ansi',
   ): Promise<void> {
     const bound = await this.bind(sql, { database, dialect })
-    const { revision } = await this.catalog.replaceView({
+    const { revision } = await replaceView(this.catalog, {
       kind: 'view',
       database,
       name,

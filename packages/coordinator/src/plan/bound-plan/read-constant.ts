@@ -1,4 +1,5 @@
 import type { Expression, FunctionCall } from '../../sql/ir.ts'
+import { decimalText, INTEGER_TYPES } from '../../sql/reader/read-value.ts'
 import type { ListType, SqlType, StructType } from '../../sql/sql-types.ts'
 import {
   checkKeys,
@@ -15,18 +16,6 @@ import { isWritable, readType } from './read-type.ts'
 
 const VALUE_KEYS = keySet('type', 'is_null', 'value')
 const HUGE_KEYS = keySet('upper', 'lower')
-const INTEGERS: ReadonlySet<string> = new Set([
-  'TINYINT',
-  'SMALLINT',
-  'INTEGER',
-  'BIGINT',
-  'UTINYINT',
-  'USMALLINT',
-  'UINTEGER',
-  'UBIGINT',
-  'HUGEINT',
-  'UHUGEINT',
-])
 
 /** The value of a constant that the binder knows; a nested one as what makes it. */
 export function readConstant(raw: Raw): Expression {
@@ -64,7 +53,7 @@ function readValue(type: SqlType, value: unknown): string | boolean {
   if (type.kind !== 'simple') return refuse('a constant of a nested type')
   if (type.name === 'VARCHAR' && typeof value === 'string') return value
   if (type.name === 'BOOLEAN' && typeof value === 'boolean') return value
-  if (INTEGERS.has(type.name)) return readInteger(value).toString()
+  if (INTEGER_TYPES.has(type.name)) return readInteger(value).toString()
   // Infinity, NaN and what has no exact spelling are left to the user's own text.
   if (type.name === 'DOUBLE' && typeof value === 'string' && /^-?\d/.test(value)) {
     return /e/i.test(value) ? value.toLowerCase() : `${value.replace(/\.0$/, '')}e0`
@@ -80,11 +69,4 @@ function readInteger(value: unknown): bigint {
   const raw = objectOf(value, 'a number')
   checkKeys(raw, HUGE_KEYS, 'a number')
   return (BigInt(textOf(raw, 'upper')) << 64n) + BigInt(textOf(raw, 'lower'))
-}
-
-/** `15` with scale 2 is `0.15`. */
-function decimalText(unscaled: bigint, scale: number): string {
-  const sign = unscaled < 0n ? '-' : ''
-  const digits = (unscaled < 0n ? -unscaled : unscaled).toString().padStart(scale + 1, '0')
-  return scale === 0 ? sign + digits : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
 }

@@ -9,6 +9,7 @@ import { type Bound, compareBounds, position } from './bounds.ts'
 import { type ColumnEstimate, estimated, type Estimated, thinned } from './column-estimate.ts'
 import { knownValue } from './constants.ts'
 import { estimateExpression } from './expression-estimate.ts'
+import { TEXT_MATCHES } from '../logical/text-match.ts'
 
 const EQUALITY = 0.1
 const INEQUALITY = 1 / 3
@@ -224,11 +225,10 @@ function narrowed(
 }
 
 function like(input: Estimated, { name, args }: Extract<Expression, { kind: 'function' }>): number {
-  const isNegated = name.startsWith('!~~')
-  const isLike = isNegated || name.startsWith('~~') || name === 'like' || name === 'ilike'
-  const isPart = ['contains', 'prefix', 'suffix', 'starts_with', 'ends_with', '^@'].includes(name)
+  const match = TEXT_MATCHES.get(name)
   const [operand, pattern] = args
-  if ((!isLike && !isPart) || operand === undefined || pattern === undefined) return UNKNOWN
+  if (match === undefined || operand === undefined || pattern === undefined) return UNKNOWN
+  const isLike = match.pattern === 'like'
   const text = knownValue(pattern)?.value
   const { nulls, distinct } = estimateExpression(operand, input.columns, input.rows)
   const pieces =
@@ -238,5 +238,5 @@ function like(input: Estimated, { name, args }: Extract<Expression, { kind: 'fun
     ? 1 / Math.max(1, distinct)
     : Math.max(1 / Math.max(1, distinct), LIKE * LIKE_PIECE ** Math.max(0, pieces.length - 1))
   const part = Math.min(1, typeof text === 'string' && text === '%' && isLike ? 1 : found)
-  return (isNegated ? 1 - part : part) * (1 - nulls)
+  return (match.isNegated ? 1 - part : part) * (1 - nulls)
 }

@@ -7,6 +7,7 @@ import { columnName, MIRRORED } from '../logical/expressions.ts'
 import { type Bound, compareBounds, convertBound, type Domain, domainOf } from './bounds.ts'
 import type { RowsBounds } from './column-bounds.ts'
 import { type Known, knownValue } from './constants.ts'
+import { TEXT_MATCHES } from '../logical/text-match.ts'
 
 /** A set of outcomes, as bits. */
 export type Outcomes = number
@@ -221,7 +222,9 @@ function prefix(
 }
 
 function prefixOf(name: string, text: string): string | undefined {
-  if (name === '^@' || name === 'starts_with' || name === 'prefix') return text
-  if (name !== '~~' && name !== 'like') return undefined
+  const match = TEXT_MATCHES.get(name)
+  if (match === undefined || match.isNegated || match.ignoresCase) return undefined
+  if (match.pattern === 'prefix') return text
+  if (match.pattern !== 'like') return undefined
   return /^[^%_\\]*/.exec(text)?.[0]
 }

@@ -1,12 +1,7 @@
 import { equalIr } from '../../sql/ir/equal.ts'
 import { visitTree } from '../../sql/ir/tree.ts'
 import type { ColumnRef, Expression } from '../../sql/ir.ts'
-import {
-  columnsOf,
-  type JoinRelation,
-  type PlanColumn,
-  type Relation,
-} from '../logical/relation.ts'
+import { columnsOf, type JoinRelation, type Relation } from '../logical/relation.ts'
 
 /** Adds the names of all columns that stand in a tree of expressions. */
 export function addColumns(tree: unknown, names: Set<string>): Set<string> {
@@ -20,18 +15,6 @@ export function addColumns(tree: unknown, names: Set<string>): Set<string> {
 /** The names that stand in a tree, beside those given. */
 export const withColumnsOf = (tree: unknown, names: ReadonlySet<string>): ReadonlySet<string> =>
   addColumns(tree, new Set(names))
-
-/** The columns of a relation that are needed; one of them where none is, since a table has at least one column. */
-export function neededColumns(
-  relation: Relation,
-  needed: ReadonlySet<string>,
-): readonly PlanColumn[] {
-  const columns = columnsOf(relation)
-  return columns.filter((c) => needed.has(c.name))
-}
-
-export const columnName = (expression: Expression): string | undefined =>
-  expression.kind === 'column' && expression.path.length === 1 ? expression.path[0] : undefined
 
 /** True when rows in buckets by `list` that agree in all of `keys` are in one bucket. No list says nothing. */
 export const isSubset = (list: readonly Expression[], keys: readonly Expression[]): boolean =>

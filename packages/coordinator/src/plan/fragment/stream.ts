@@ -5,7 +5,8 @@ import {
   type PlanColumn,
   type Relation,
 } from '../logical/relation.ts'
-import { addColumns, columnName } from './columns.ts'
+import { addColumns } from './columns.ts'
+import { columnName } from '../logical/expressions.ts'
 
 /**
  * What the tasks of a fragment divide among themselves. Everything else that a fragment reads, each of its tasks reads

@@ -1,6 +1,7 @@
 import { inputsOf, type JoinRelation, type Relation } from '../logical/relation.ts'
 import type { Expression } from '../../sql/ir.ts'
-import { columnName, isSubset } from './columns.ts'
+import { columnName } from '../logical/expressions.ts'
+import { isSubset } from './columns.ts'
 import type { Costs } from './cost.ts'
 import { type ApartColumn, bucketKeys, type Source, type Stream } from './stream.ts'
 

@@ -1,5 +1,4 @@
 /** What rules ask of expressions and do with them. Expressions are immutable, so answers are kept beside them. */
-import { equalIr } from '../../sql/ir/equal.ts'
 import { mapTree, visitTree } from '../../sql/ir/tree.ts'
 import type { Comparison, ComparisonOperator, Constant, Expression } from '../../sql/ir.ts'
 import { renderExpression } from '../../sql/renderer.ts'
@@ -61,8 +60,6 @@ export function keyOf(e: Expression): string {
   keys.set(e, key)
   return key
 }
-
-export const sameExpression = (a: Expression, b: Expression): boolean => equalIr(a, b)
 
 /** The same expression with columns exchanged for what `values` has for them. */
 export function substitute<T extends Expression>(

@@ -5,17 +5,8 @@ import {
   type ExchangeRelation,
   inputsOf,
   type JoinRelation,
-  type LogicalPlan,
   type Relation,
 } from './relation.ts'
-
-/** A plan for people: what the user gets, and the tree of relations below. */
-export function planTree(plan: LogicalPlan): string {
-  const outputs = plan.outputs.map(({ column, name }) =>
-    column.name === name ? name : `${column.name} AS ${name}`,
-  )
-  return `output ${outputs.join(', ')}\n${relationTree(plan.root)}`
-}
 
 /** A line for each relation, its inputs below it and further to the right, with expressions as SQL. */
 export function relationTree(relation: Relation, depth = 0): string {

@@ -13,6 +13,7 @@
 import type { Cast, Expression, FunctionCall } from '../../sql/ir.ts'
 import type { SqlType } from '../../sql/sql-types.ts'
 import { type ColumnTypes, typeOf } from './types.ts'
+import { TEXT_MATCHES } from './text-match.ts'
 
 /** Functions that the kernel calls VOLATILE: another value each time, or something done besides. */
 export const VOLATILE_FUNCTIONS: ReadonlySet<string> = new Set([
@@ -36,9 +37,21 @@ export const VOLATILE_FUNCTIONS: ReadonlySet<string> = new Set([
 
 /** Scalar functions that give a value for all arguments. */
 const TOTAL: ReadonlySet<string> = new Set([
-  ...['~~', '!~~', '~~*', '!~~*', 'like', 'not_like', 'ilike', 'not_ilike', '~~~'],
-  ...['prefix', 'suffix', 'contains', 'starts_with', 'ends_with', '^@', '||', 'concat'],
-  ...['length', 'len', 'strlen', 'lower', 'lcase', 'upper', 'ucase', 'trim', 'ltrim', 'rtrim'],
+  ...TEXT_MATCHES.keys(),
+  ...[
+    '||',
+    'concat',
+    'length',
+    'len',
+    'strlen',
+    'lower',
+    'lcase',
+    'upper',
+    'ucase',
+    'trim',
+    'ltrim',
+    'rtrim',
+  ],
   ...['year', 'month', 'day', 'quarter', 'dayofmonth', 'dayofweek', 'dayofyear', 'hour', 'minute'],
   ...['struct_extract', 'struct_extract_at', 'isnan', 'isinf', 'isfinite'],
 ])
@@ -48,8 +61,8 @@ const TOTAL_FOR_CONSTANTS: ReadonlySet<string> = new Set(['substring', 'substr',
 
 /** Functions that are NULL when any argument is. */
 const STRICT: ReadonlySet<string> = new Set([
-  ...['+', '-', '*', '/', '//', '%', '~~', '!~~', '~~*', '!~~*', '||', 'trunc', 'round', 'abs'],
-  ...['prefix', 'suffix', 'contains', 'starts_with', 'ends_with', 'length', 'strlen', 'lower'],
+  ...TEXT_MATCHES.keys(),
+  ...['+', '-', '*', '/', '//', '%', '||', 'trunc', 'round', 'abs', 'length', 'strlen', 'lower'],
   ...['upper', 'trim', 'ltrim', 'rtrim', 'year', 'month', 'day', 'quarter', 'substring', 'substr'],
 ])
 

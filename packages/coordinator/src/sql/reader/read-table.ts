@@ -195,9 +195,6 @@ function readTableFunction(context: ReadContext, raw: Raw): TableRef {
   }
 }
 
-/** The name the parser gives to every VALUES list. */
-export const VALUES_ALIAS = 'valueslist'
-
 function readValues(context: ReadContext, raw: Raw): TableRef {
   if (
     context.list(raw, 'expected_names').length > 0 ||

@@ -99,7 +99,7 @@ function readNamed(context: ReadContext, info: Raw): SqlType {
 
 const VALUE_KEYS = keySet('type', 'is_null', 'value')
 const HUGE_KEYS = keySet('upper', 'lower')
-const INTEGER_TYPES: ReadonlySet<string> = new Set([
+export const INTEGER_TYPES: ReadonlySet<string> = new Set([
   'TINYINT',
   'SMALLINT',
   'INTEGER',
