@@ -6,8 +6,10 @@ import { ETCD_MEMBER_DRILLS } from './etcd-member-drills.ts'
 import { FOREIGN_DRILLS } from './foreign-drills.ts'
 import { HERD_DRILLS } from './herd-drills.ts'
 import { LINK_DRILLS } from './link-drills.ts'
+import { LITTER_DRILLS } from './litter-drills.ts'
 import type { Call } from './load.ts'
 import { MOMENT_DRILLS } from './moment-drills.ts'
+import { NEWCOMER_DRILLS } from './newcomer-drills.ts'
 import { POISON_DRILLS } from './poison-drills.ts'
 import { READER_DRILLS } from './reader-drills.ts'
 import type { Drill, Round } from './round.ts'
@@ -16,12 +18,15 @@ import { SLOW_DRILLS } from './slow-drills.ts'
 import { SOAK_DRILLS } from './soak-drills.ts'
 import {
   busyExecutor,
-  etcdLeader,
   follower,
+  inMidstElsewhere,
+  isToldOfQuorum,
   MOVED_MS,
   noticed,
+  restarted,
   seesCoordinatorGo,
   seesExecutorGo,
+  stallEtcdLeader,
   streaming,
   withoutQuorum,
 } from './strikes.ts'
@@ -151,17 +156,17 @@ export const DRILLS: readonly Drill[] = [
   },
   {
     name: 'etcd-leader-kill',
-    summary: 'SIGKILL of the leader of etcd while views are made and dropped',
-    load: ['small', 'divided', 'stream', 'write', 'write', 'write'],
+    summary: 'SIGKILL of the leader of etcd while commits wait for it, of views and of rows',
+    load: ['small', 'divided', 'stream', 'write', 'write', 'append', 'append'],
     bounds: { stallMs: 3_000 },
-    run: async (round) => round.strike(await etcdLeader(round), 'SIGKILL'),
+    run: async (round) => round.strike(await stallEtcdLeader(round), 'SIGKILL'),
     mutant: { name: 'no-commit-retry', fails: ['errors'] },
   },
   {
     name: 'etcd-leader-stop',
     summary:
       'SIGSTOP of the leader of etcd for longer than any lease; woken, it knows old news only',
-    load: ['small', 'divided', 'stream', 'write', 'write', 'write'],
+    load: ['small', 'divided', 'stream', 'write', 'write', 'append', 'append'],
     bounds: { stallMs: 5_000 },
     run: stopEtcdLeader,
     mutant: { name: 'no-commit-retry', fails: ['errors'] },
@@ -211,7 +216,7 @@ export const DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'write'],
     bounds: { stallMs: 5_500 },
     run: loseQuorum,
-    allows: ({ error }) => error !== undefined && WITHOUT_QUORUM.has(error.error),
+    allows: isToldOfQuorum,
     mutant: { name: 'patient-metastore', fails: ['errors', 'stall'] },
   },
   ...MOMENT_DRILLS,
@@ -221,6 +226,7 @@ export const DRILLS: readonly Drill[] = [
   ...READER_DRILLS,
   ...POISON_DRILLS,
   ...WRITE_DRILLS,
+  ...LITTER_DRILLS,
   ...WAREHOUSE_DRILLS,
   ...FOREIGN_DRILLS,
   ...CLIENT_DRILLS,
@@ -228,24 +234,18 @@ export const DRILLS: readonly Drill[] = [
   ...ETCD_DRILLS,
   ...ETCD_MEMBER_DRILLS,
   ...HERD_DRILLS,
+  ...NEWCOMER_DRILLS,
   ...SOAK_DRILLS,
 ]
 
 /** A leader looks at the clock every 0.4 s and at its key when it hears of it. */
 const STEP_DOWN_MS = 3_000
 
-/** What clients may be told while etcd cannot answer: typed, and nothing is half done. */
-const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
-  'metastore_unavailable',
-  'commit_outcome_unknown',
-  'cannot_connect_now',
-])
-
 /** All clients work again before it wakes, and after. A lease is 3 s, and a watch is given up after 3 s of silence. */
 async function stopEtcdLeader(round: Round): Promise<void> {
   const { clock } = round.options
-  const victim = await etcdLeader(round)
-  await round.strike(victim, 'SIGSTOP')
+  const victim = await stallEtcdLeader(round)
+  round.began(victim)
   try {
     await round.loadRecovered()
     const endMs = clock.now() + OLD_NEWS_MS
@@ -279,23 +279,14 @@ async function drainCoordinator(round: Round): Promise<void> {
 
 /** Stops it until the streams have gone on elsewhere, and wakes it while they are still in their midst. */
 async function stopAndWake(round: Round, victim: string): Promise<void> {
-  const { load } = round
-  const moved = load.streams.map(({ moves }) => moves)
   await round.strike(victim, 'SIGSTOP')
-  load.gate.open()
-  // Once it has moved a stream waits again before it ends.
-  load.gate.closeWhen(() => load.streams.some(({ moves }, i) => moves !== moved[i]))
-  await round.until('stall', round.bound(MOVED_MS), () => {
-    const still = load.streams.filter((client, i) => client.moves === moved[i])
-    const [waiting] = still.filter(({ calls }) => calls.length === 0)
-    return waiting === undefined ? undefined : `${waiting.name} has not gone on elsewhere`
-  })
+  await inMidstElsewhere(round)
   await round.signal(victim, 'SIGCONT')
   const address = (await round.process(victim))?.address ?? ''
   await round.until('whole', round.bound(MOVED_MS), async () =>
     (await statusAt(address)) === undefined ? `${victim} was woken and does not answer` : undefined,
   )
-  load.gate.open()
+  round.load.gate.open()
 }
 
 async function rollingRestart(round: Round): Promise<void> {
@@ -308,10 +299,7 @@ async function rollingRestart(round: Round): Promise<void> {
     const before = (await round.process(id))?.pid
     if (id === members[0]) await round.strike(id, 'SIGTERM')
     else await round.signal(id, 'SIGTERM')
-    await round.until('whole', round.bound(RESTART_MS), async () => {
-      const now = (await round.process(id))?.pid
-      return now === undefined || now === before ? `${id} has not been started again` : undefined
-    })
+    await restarted(round, id, { before, timeoutMs: RESTART_MS })
     await round.whole()
   }
 }

@@ -1,13 +1,12 @@
 import { connect, type Database, SqlError } from '@nyala/client'
-import { silentLog, systemClock } from '@nyala/client/base'
-import { connectKv, Keys, WriteLog } from '@nyala/metastore'
 import { callEtcd, compactEtcd, disarmEtcd } from '../local/etcd-calls.ts'
+import { pendingWrites } from './leftovers.ts'
 import { BLACKHOLE } from './links.ts'
 import type { Call, LoadClient } from './load.ts'
 import { struckAt } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
-import { follower, MOVED_MS } from './strikes.ts'
-import { missingFrom, statusAt, type Target } from './target.ts'
+import { follower, MOVED_MS, restarted } from './strikes.ts'
+import { missingFrom, statusAt } from './target.ts'
 import { WRITERS } from './write-drills.ts'
 
 /** Drills of etcd beyond the loss of one member: what it forgets, has no room for, and loses. */
@@ -105,9 +104,8 @@ async function replacedExecutor(round: Round, cutOff: string): Promise<void> {
   const executor = round.options.prng.pick(await round.ids('executor'))
   const before = (await round.process(executor))?.pid
   await round.signal(executor, 'SIGKILL')
+  const pid = await restarted(round, executor, { before, timeoutMs: RESTARTED_MS })
   await round.until('whole', round.bound(RESTARTED_MS), async () => {
-    const pid = (await round.process(executor))?.pid
-    if (pid === undefined || pid === before) return `${executor} has not been started again`
     for (const { id, address } of await round.processes('coordinator')) {
       if (id === cutOff) continue
       const known = (await statusAt(address))?.members.find((one) => one.id === executor)
@@ -269,7 +267,7 @@ const RESOLVED_MS = 30_000
 async function cutPower(round: Round): Promise<void> {
   const { target } = round.options
   await struckAt(round, 'transaction.committing', { isFirst: true, what: 'stop' })
-  const pending = await pendingIn(target)
+  const pending = await pendingWrites(target)
   await round.until('struck', 0, () => (pending.length > 0 ? undefined : 'no write was under way'))
   const before = await target.processes()
   round.began('everything')
@@ -281,22 +279,9 @@ async function cutPower(round: Round): Promise<void> {
     left === undefined ? undefined : `${left.id} was not killed`,
   )
   await round.until('tidy', round.bound(RESOLVED_MS), async () => {
-    const still = (await pendingIn(target)).find((id) => pending.includes(id))
+    const still = (await pendingWrites(target)).find((id) => pending.includes(id))
     return still === undefined ? undefined : `the write ${still} is still pending`
   })
-}
-
-/** Ids of writes that are pending. */
-async function pendingIn(target: Target): Promise<readonly string[]> {
-  const { etcdEndpoints: endpoints, cluster } = target
-  const clock = systemClock
-  const kv = await connectKv({ endpoints, clock, log: silentLog })
-  try {
-    const writes = await new WriteLog({ kv, keys: new Keys(cluster), clock }).transactions()
-    return writes.flatMap(({ record }) => (record.kind === 'pending' ? [record.id] : []))
-  } finally {
-    await kv.close()
-  }
 }
 
 /** Of a cluster that is gone altogether: typed, and nothing else than that it is. */

@@ -10,9 +10,16 @@ import {
 import { join } from 'node:path'
 import { differenceInEtcd } from '../local/etcd-calls.ts'
 import { pathsOf } from '../local/layout.ts'
-import { type Call, isTableWrite } from './load.ts'
+import { isTableWrite } from './load.ts'
 import type { Drill, Round } from './round.ts'
-import { clientsGoOn, etcdLeader, MOVED_MS, withoutQuorum } from './strikes.ts'
+import {
+  clientsGoOn,
+  etcdLeader,
+  isToldOfQuorum,
+  MOVED_MS,
+  stallEtcdLeader,
+  withoutQuorum,
+} from './strikes.ts'
 import { WRITERS } from './write-drills.ts'
 
 /** Drills of etcd's members under clients that write: they die in a row, are too few, and lose what they have on disk. */
@@ -57,17 +64,6 @@ export const ETCD_MEMBER_DRILLS: readonly Drill[] = [
   },
 ]
 
-/** What writers may be told while etcd cannot answer: nothing was done, or nobody can tell yet. */
-function isToldOfQuorum({ error }: Call): boolean {
-  return error !== undefined && WITHOUT_QUORUM.has(error.error)
-}
-const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
-  'metastore_unavailable',
-  'commit_outcome_unknown',
-  // Given up just when etcd answered again: nothing was written.
-  'serialization_failure',
-])
-
 /** Within so long each writer was told twice that it cannot be done: of a transaction and of a table. The stall counts itself. */
 const ALL_TOLD_MS = 20_000
 const TIMES_TOLD = 2
@@ -88,9 +84,8 @@ const KILLS = 10
 async function killLeaders(round: Round): Promise<void> {
   const executors = await executorsOf(round)
   for (let kill = 1; kill <= KILLS; kill++) {
-    const victim = await etcdLeader(round)
-    if (kill === 1) await round.strike(victim, 'SIGKILL')
-    else await round.signal(victim, 'SIGKILL')
+    if (kill === 1) await round.strike(await stallEtcdLeader(round), 'SIGKILL')
+    else await round.signal(await etcdLeader(round), 'SIGKILL')
     await clientsGoOn(round)
     await round.whole()
   }

@@ -67,7 +67,7 @@ export class FaultProxy {
     }
     if (whenKnown === undefined) return apply()
     pipe.apply([{ kind: 'blackhole', way: 'both' }])
-    whenKnown(apply)
+    whenKnown(apply, pipe.ports)
   }
 
   static async open(options: ProxyOptions): Promise<FaultProxy> {
@@ -86,6 +86,16 @@ export class FaultProxy {
     return [...this.#pipes].reduce((sum, pipe) => sum + pipe.spoilt, this.#spoiltBefore)
   }
 
+  /** Whether it can be said of each connection that still can say something who has dialled. */
+  get areKnown(): boolean {
+    return [...this.#pipes].every((pipe) => pipe.hasEnded || pipe.from !== '')
+  }
+
+  /** Pieces of rows that are on their way to who has dialled, and go nowhere before the link is healed. */
+  get held(): number {
+    return [...this.#pipes].reduce((sum, pipe) => sum + pipe.held, 0)
+  }
+
   update(): void {
     for (const pipe of [...this.#pipes]) pipe.apply(this.#options.faultsOf(pipe))
   }
@@ -101,8 +111,8 @@ export interface ProxyOptions {
   readonly target: string
   readonly clock: Clock
   readonly faultsOf: (dialled: Dialled) => readonly Fault[]
-  /** Calls back when it can be said who has dialled; default: at once. */
-  readonly whenKnown?: (apply: () => void) => void
+  /** Calls back when it can be said who has dialled from the first port to the second; default: at once. */
+  readonly whenKnown?: (apply: () => void, ports: readonly [number, number]) => void
   /** Who has dialled, by the port that it dialled from and the one that it dialled; undefined while it is not known. */
   readonly whoIs: (port: number, dialledPort: number) => string | undefined
 }
@@ -118,7 +128,8 @@ export function resetSocket(socket: Socket): void {
 
 /** One connection through a proxy: two flows of bytes, each of which can be held. */
 class Pipe implements Dialled {
-  readonly #ports: readonly [number, number]
+  /** That it was dialled from, and the one that was dialled. */
+  readonly ports: readonly [number, number]
   #from: string | undefined
   readonly #whoIs: ProxyOptions['whoIs']
   readonly #near: Socket
@@ -127,7 +138,7 @@ class Pipe implements Dialled {
   spoilt = 0
 
   constructor(near: Socket, { target, clock, whoIs }: ProxyOptions) {
-    this.#ports = [near.remotePort ?? 0, near.localPort ?? 0]
+    this.ports = [near.remotePort ?? 0, near.localPort ?? 0]
     this.#whoIs = whoIs
     const [host = '', port = ''] = target.split(':')
     this.#near = near
@@ -142,8 +153,16 @@ class Pipe implements Dialled {
 
   /** Looked up when it matters: the process may not have been known when it dialled. */
   get from(): string {
-    this.#from ??= this.#whoIs(...this.#ports)
+    this.#from ??= this.#whoIs(...this.ports)
     return this.#from ?? ''
+  }
+
+  get hasEnded(): boolean {
+    return this.#near.destroyed || this.#near.readableEnded
+  }
+
+  get held(): number {
+    return this.#flows.back.held
   }
 
   apply(faults: readonly Fault[]): void {
@@ -224,6 +243,13 @@ class Flow {
     from.on('error', () => undefined)
     from.once('close', (hadError) => this.#take(hadError ? 'broken' : 'end'))
     to.on('drain', () => this.#flow())
+  }
+
+  /** Pieces that are large, and wait. */
+  get held(): number {
+    if (!this.#state.isHeld) return 0
+    return this.#waiting.filter(({ item }) => Buffer.isBuffer(item) && item.length >= LARGE_BYTES)
+      .length
   }
 
   set(state: FlowState): void {

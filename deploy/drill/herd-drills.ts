@@ -1,4 +1,4 @@
-import { Herd, type HerdConnect, type HerdResult } from './herd.ts'
+import { Herd, type HerdConnect, type HerdResult, type HerdReturn } from './herd.ts'
 import { peakBytes } from './kernels.ts'
 import type { Drill, Round } from './round.ts'
 
@@ -26,7 +26,7 @@ const STRUCK_QUESTIONS_EACH = 2
 const HERD_MS = 60_000
 /** What a coordinator may take at most, with all those clients. */
 const COORDINATOR_BYTES_MAX = 512 * 1024 * 1024
-/** What each of the others gets at least, of those that come to them; one that answers later gets fewer. */
+/** What each of the others gets at least, of those that come to them. */
 const SHARE_MIN = 0.1
 /** Fewer would show nothing. */
 const STRUCK_MIN = CLIENTS / 10
@@ -51,11 +51,12 @@ async function strikeHerd(round: Round): Promise<void> {
   await inTime(round, midway)
   const struckMs = clock.wall()
   await round.strike(victim, 'SIGKILL')
-  const { connects } = await noneFailed(round, done)
+  const { returns } = await inTime(round, done)
   await areSpread(
     round,
-    connects.filter(({ wallMs }) => wallMs >= struckMs),
+    returns.filter(({ from, wallMs }) => from === victim && wallMs >= struckMs),
   )
+  await noneFailed(round, done)
   await round.until('memory', 0, () => outgrown(round))
 }
 
@@ -100,17 +101,14 @@ function sharesOf(connects: readonly HerdConnect[]): ReadonlyMap<string, number>
   return counts
 }
 
-async function areSpread(round: Round, connects: readonly HerdConnect[]): Promise<void> {
-  const shares = sharesOf(connects)
-  const told =
-    `${connects.length} came back: ` +
-    [...shares].map(([id, count]) => `${count} to ${id}`).join(', ')
-  const others = (await round.ids('coordinator')).filter((id) => id !== round.victim)
-  const cameTo = (id: string): number => shares.get(id) ?? 0
-  // Who comes late finds the dead one back, which has nothing else to do.
-  const toOthers = others.reduce((sum, id) => sum + cameTo(id), 0)
-  const isEven = others.every((id) => cameTo(id) >= toOthers * SHARE_MIN)
-  await round.until('struck', 0, () => (connects.length < STRUCK_MIN ? `only ${told}` : undefined))
+/** Counted is whom they dial first: where one coordinator is too busy for all of them, they go on to others anyhow. */
+async function areSpread(round: Round, returns: readonly HerdReturn[]): Promise<void> {
+  const others = (await round.processes('coordinator'))
+    .filter(({ id }) => id !== round.victim)
+    .map(({ id, address }) => ({ id, came: returns.filter(({ to }) => to === address).length }))
+  const told = `of ${returns.length} came ${others.map(({ id, came }) => `${came} to ${id}`).join(', ')}`
+  const isEven = others.every(({ came }) => came >= returns.length * SHARE_MIN)
+  await round.until('struck', 0, () => (returns.length < STRUCK_MIN ? `only ${told}` : undefined))
   await round.until('spread', 0, () => (isEven ? undefined : told))
 }
 

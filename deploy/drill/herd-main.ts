@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
-import { connect, type Database, SqlError } from '@nyala/client'
+import { type ClientEvent, connect, type Database, SqlError } from '@nyala/client'
 import { s, systemClock } from '@nyala/client/base'
-import type { HerdConnect, HerdSaid } from './herd.ts'
+import type { HerdConnect, HerdReturn, HerdSaid } from './herd.ts'
 
 /**
  * Some hundreds of clients, each with a connection of its own, in one process. They do together what the lines on standard
@@ -24,6 +24,7 @@ type Question = Extract<Order, { kind: 'connect' }>['questions'][number]
 let clients: readonly Database[] = []
 let questions: readonly Question[] = []
 let connects: HerdConnect[] = []
+let returns: HerdReturn[] = []
 
 /** The part of the calls that are answered when it is said so. */
 const MIDWAY = 0.25
@@ -56,7 +57,8 @@ class Count {
 
   told(): HerdSaid {
     const { tookMs, failed, wrong } = this
-    return { kind: 'done', tookMs, failed, wrong, errors: this.#errors.slice(0, 3), connects }
+    const errors = this.#errors.slice(0, 3)
+    return { kind: 'done', tookMs, failed, wrong, errors, connects, returns }
   }
 }
 
@@ -66,6 +68,7 @@ function say(said: HerdSaid): void {
 
 async function carryOut(given: Order): Promise<void> {
   connects = []
+  returns = []
   if (given.kind === 'connect') {
     questions = given.questions
     const count = new Count(given.clients)
@@ -90,14 +93,24 @@ async function carryOut(given: Order): Promise<void> {
 }
 
 const open = (url: string, database: string): Promise<Database> =>
-  connect({
-    url,
-    database,
-    onEvent: (event) => {
-      if (event.kind !== 'connected') return
-      connects.push({ wallMs: systemClock.wall(), coordinator: event.coordinator })
-    },
-  })
+  connect({ url, database, onEvent: noteConnections() })
+
+/** Of one client: what it connects to, and whom it dials first when it has lost that. */
+function noteConnections(): (event: ClientEvent) => void {
+  let lost: { readonly coordinator: string; readonly address: string } | undefined
+  return (event) => {
+    const wallMs = systemClock.wall()
+    if (event.kind === 'disconnected') lost = event
+    if (event.kind === 'connected') connects.push({ wallMs, coordinator: event.coordinator })
+    if (event.kind !== 'connected' && event.kind !== 'unreachable') return
+    const { address } = event
+    if (lost !== undefined && address !== lost.address) {
+      returns.push({ wallMs, from: lost.coordinator, to: address })
+    }
+    // One that finds the lost one gone has yet to come to another.
+    if (event.kind === 'connected' || address !== lost?.address) lost = undefined
+  }
+}
 
 async function isAnswered(
   client: Database | undefined,

@@ -11,6 +11,16 @@ export interface HerdConnect {
   readonly coordinator: string
 }
 
+/** A client has lost its coordinator and come to another, whether that answers it in time or not. */
+export interface HerdReturn {
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly wallMs: number
+  /** The coordinator that was lost. */
+  readonly from: string
+  /** Address of the first other that it dialled. */
+  readonly to: string
+}
+
 /** What the clients of a herd did at one order. */
 export interface HerdResult {
   /** Of every call, milliseconds. */
@@ -21,6 +31,7 @@ export interface HerdResult {
   /** Answers that are not what is known to be right. */
   readonly wrong: number
   readonly connects: readonly HerdConnect[]
+  readonly returns: readonly HerdReturn[]
 }
 
 export type HerdSaid = { readonly kind: 'midway' } | ({ readonly kind: 'done' } & HerdResult)
@@ -79,6 +90,7 @@ const together = (results: readonly HerdResult[]): HerdResult => ({
   errors: results.flatMap(({ errors }) => errors),
   wrong: results.reduce((sum, one) => sum + one.wrong, 0),
   connects: results.flatMap(({ connects }) => connects),
+  returns: results.flatMap(({ returns }) => returns),
 })
 
 /** One process of a herd, which does one thing at a time. */

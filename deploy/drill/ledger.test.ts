@@ -1,5 +1,5 @@
 import { type Database, SqlError } from '@nyala/client'
-import { Prng } from '@nyala/client/base'
+import { deferred, Prng } from '@nyala/client/base'
 import t from 'tap'
 import { Ledger } from './ledger.ts'
 
@@ -76,4 +76,43 @@ t.test('a ledger says what is not as clients were told', async (t) => {
   t.equal(await afterFive({ error: UNKNOWN }), undefined, 'nor that it is not')
   t.match(await afterFive({ copies: 2, error: UNKNOWN }), /there 2 times/)
   t.match(await afterFive({}, true), /accounts hold/)
+})
+
+t.test('a transfer that has lost to others often is let go first', async (t) => {
+  const fake = new FakeDatabase()
+  const ledger = new Ledger()
+  await ledger.makeTables(fake as unknown as Database)
+  const winning = deferred<void>()
+  const losing = Object.assign(Object.create(fake) as FakeDatabase, {
+    transaction: async (work: (db: FakeDatabase) => Promise<void>) => {
+      const undone = { execute: () => Promise.resolve() } as unknown as FakeDatabase
+      for (let loss = 1; loss <= 3; loss++) await work(undone)
+      t.equal(await begins(), true, 'three times it has no precedence')
+      await work(fake)
+      await winning.promise
+    },
+  })
+  const move = (db: FakeDatabase) => ledger.transfer(db as unknown as Database, new Prng(1))
+  const begins = async (): Promise<boolean> => {
+    let hasBegun = false
+    const other = Object.assign(Object.create(fake) as FakeDatabase, {
+      transaction: (work: (db: FakeDatabase) => Promise<void>) => {
+        hasBegun = true
+        return work(fake)
+      },
+    })
+    others.push(move(other))
+    await Promise.resolve()
+    return hasBegun
+  }
+  const others: Promise<unknown>[] = []
+  const lost = move(losing)
+  await new Promise(setImmediate)
+  t.equal(await begins(), false, 'then others wait')
+  winning.resolve()
+  t.strictSame(await lost, {})
+  await Promise.all(others)
+  t.equal(await begins(), true, 'until it has ended')
+  await Promise.all(others)
+  t.equal(await ledger.check(fake as unknown as Database), undefined)
 })

@@ -1,5 +1,5 @@
 import { type Database, type Session, SqlError } from '@nyala/client'
-import type { Prng } from '@nyala/client/base'
+import { deferred, type Deferred, type Prng } from '@nyala/client/base'
 
 const ACCOUNTS = 8
 const BALANCE = 100
@@ -7,6 +7,9 @@ const TABLES = ['accounts_a', 'accounts_b'] as const
 const TOTAL = TABLES.length * ACCOUNTS * BALANCE
 /** Of a transfer that another one was faster than, or whose coordinator was lost. */
 const RETRIES = 50
+
+/** So often a transfer may lose to others; then they let it go first. */
+const LOSSES = 3
 
 /** Rows of a statement that executors write. */
 const FILL_ROWS = 500
@@ -30,6 +33,8 @@ export class Ledger {
   readonly #fates = new Map<number, Fate>()
   #unresolved: Unresolved[] = []
   #next = 0
+  /** Of a transfer that has lost so often that others let it go first. */
+  #goesFirst: Deferred<void> | undefined
 
   /** Makes the tables that clients write to. */
   async makeTables(db: Database): Promise<void> {
@@ -123,22 +128,32 @@ export class Ledger {
     }
   }
 
-  /** Moves money between two tables in a transaction, then looks at the total. */
+  /**
+   * Moves money between two tables in a transaction, then looks at the total. All transfers conflict with each other, and
+   * who loses waits longer each time: unless others let it go first, it would wait for them and not for what was struck.
+   */
   async transfer(db: Database, prng: Prng): Promise<{ readonly wrong?: string }> {
     const [from, to] = prng.shuffle(TABLES)
     const [payer, payee] = [prng.below(ACCOUNTS), prng.below(ACCOUNTS)]
     const amount = 1 + prng.below(BALANCE)
-    await db.transaction(
-      async (transaction) => {
-        await transaction.execute(
-          `UPDATE ${from} SET balance = balance - ${amount} WHERE id = ${payer}`,
-        )
-        await transaction.execute(
-          `UPDATE ${to} SET balance = balance + ${amount} WHERE id = ${payee}`,
-        )
-      },
-      { retries: RETRIES },
-    )
+    while (this.#goesFirst !== undefined) await this.#goesFirst.promise
+    let attempts = 0
+    const ended = deferred<void>()
+    const move = async (transaction: Session): Promise<void> => {
+      if (attempts++ >= LOSSES) this.#goesFirst ??= ended
+      await transaction.execute(
+        `UPDATE ${from} SET balance = balance - ${amount} WHERE id = ${payer}`,
+      )
+      await transaction.execute(
+        `UPDATE ${to} SET balance = balance + ${amount} WHERE id = ${payee}`,
+      )
+    }
+    try {
+      await db.transaction(move, { retries: RETRIES })
+    } finally {
+      if (this.#goesFirst === ended) this.#goesFirst = undefined
+      ended.resolve()
+    }
     const wrong = await wrongTotal(db)
     return wrong === undefined ? {} : { wrong }
   }

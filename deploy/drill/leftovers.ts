@@ -3,7 +3,7 @@ import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import { silentLog, systemClock } from '@nyala/client/base'
 import { checkWarehouse } from '@nyala/coordinator/warehouse'
-import { connectKv, Keys, type Kv } from '@nyala/metastore'
+import { connectKv, Keys, type Kv, WriteLog } from '@nyala/metastore'
 import type { RunningProcess } from '../local/cluster.ts'
 import { pathsOf } from '../local/layout.ts'
 import { statusAt, type Target } from './target.ts'
@@ -48,6 +48,15 @@ async function executorLoad(address: string): Promise<Readonly<Record<string, un
   }
 }
 
+/** Ids of writes that are pending, of one coordinator or all. */
+export const pendingWrites = (target: Target, owner?: string): Promise<readonly string[]> =>
+  askEtcd(target, async (kv, keys) => {
+    const writes = await new WriteLog({ kv, keys, clock: systemClock }).transactions()
+    return writes.flatMap(({ record }) =>
+      record.kind === 'pending' && (owner ?? record.owner) === record.owner ? [record.id] : [],
+    )
+  })
+
 const leftInEtcd = (
   target: Target,
   prefixes: (keys: Keys) => readonly string[],
@@ -58,19 +67,19 @@ const leftInEtcd = (
       if (item !== undefined) return `the key ${item.key} is still there`
     }
     return undefined
-  })
+  }).catch(notSaid)
 
 /** The first file of a managed table that is missing, changed, or named by nothing. */
 export const leftInWarehouse = (target: Target): Promise<string | undefined> =>
   askEtcd(target, async (kv, keys) => {
     const [problem] = await checkWarehouse({ kv, keys, clock: systemClock, log: silentLog })
     return problem
-  })
+  }).catch(notSaid)
 
-async function askEtcd(
-  target: Target,
-  ask: (kv: Kv, keys: Keys) => Promise<string | undefined>,
-): Promise<string | undefined> {
+const notSaid = (error: unknown): string =>
+  `etcd does not say what is left: ${(error as Error).message}`
+
+async function askEtcd<T>(target: Target, ask: (kv: Kv, keys: Keys) => Promise<T>): Promise<T> {
   const kv = await connectKv({
     endpoints: target.etcdEndpoints,
     clock: systemClock,
@@ -78,8 +87,6 @@ async function askEtcd(
   })
   try {
     return await ask(kv, new Keys(target.cluster))
-  } catch (error) {
-    return `etcd does not say what is left: ${(error as Error).message}`
   } finally {
     await kv.close()
   }

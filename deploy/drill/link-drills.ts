@@ -43,14 +43,7 @@ export const LINK_DRILLS: readonly Drill[] = [
     links: true,
     holdStreams: true,
     keepsWork: true,
-    run: async (round) => {
-      const coordinators = await round.ids('coordinator')
-      const executors = await round.ids('executor')
-      round.began(executors.join(' and '))
-      await round.links.set([{ from: coordinators, to: executors, fault: { kind: 'cut' } }])
-      await round.links.set([])
-      round.load.gate.open()
-    },
+    run: cutResults,
     mutant: { name: 'no-kept-frames', fails: ['errors', 'kept'] },
   },
   {
@@ -282,6 +275,20 @@ async function cutPair(round: Round): Promise<void> {
   round.began(`${one} and ${other}`)
   await round.links.set(cutBetween(one, other))
   await round.loadRecovered()
+  await round.links.set([])
+}
+
+/** With rows on their way, which whoever has sent them must send again: those that wait for the client are there already. */
+async function cutResults(round: Round): Promise<void> {
+  const from = await round.ids('coordinator')
+  const to = await round.ids('executor')
+  await round.links.set([{ from, to, fault: { kind: 'blackhole', way: 'back' } }])
+  round.load.gate.open()
+  await round.until('struck', round.bound(MOVED_MS), async () =>
+    (await round.links.held()) > 0 ? undefined : 'no rows are on their way',
+  )
+  round.began(to.join(' and '))
+  await round.links.set([{ from, to, fault: { kind: 'cut' } }])
   await round.links.set([])
 }
 

@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { parentPort } from 'node:worker_threads'
-import { systemClock, unreachable } from '@nyala/client/base'
+import { parentPort, Worker } from 'node:worker_threads'
+import { deferred, type Deferred, systemClock, unreachable } from '@nyala/client/base'
 import { type Dialled, type Fault, FaultProxy } from './fault-proxy.ts'
 import { CLIENT, type LinkFault, type LinksRequest } from './links.ts'
+import { keyOf, type LookAnswer, type LookRequest } from './socket-owners.ts'
 
-/** The thread of `Links`: holds the proxies. Which member it is that dials is told by whose socket the other end is (Linux). */
+/** The thread of `Links`: holds the proxies. Which member it is that dials is told by whose socket the other end is. */
 const proxies = new Map<string, FaultProxy>()
 let faults: readonly LinkFault[] = []
 let processes: Extract<LinksRequest, { kind: 'set' }>['processes'] = []
@@ -30,10 +30,12 @@ async function answerTo(request: LinksRequest): Promise<unknown> {
     case 'set':
       faults = request.faults
       processes = request.processes
-      updateAll()
+      await updateAll()
       return undefined
     case 'spoilt':
       return [...proxies.values()].reduce((sum, proxy) => sum + proxy.spoilt, 0)
+    case 'held':
+      return [...proxies.values()].reduce((sum, proxy) => sum + proxy.held, 0)
     case 'close':
       await Promise.all([...proxies.values()].map((proxy) => proxy.close()))
       return undefined
@@ -56,37 +58,40 @@ const LOOKS_MAX = 5
 /** Whoever has just dialled may have given up by now. */
 const LATER_LOOKS_MAX = 2
 
-/**
- * Whose sockets there are, looked up as often as is worth it. What a look costs grows with all sockets and all files of the
- * members, so one is shared by all connections that faults are put on at the same time.
- */
-class Looks {
-  #left: number
-  #owners: ReadonlyMap<string, string> = new Map()
+const looker = new Worker(new URL('./socket-owners-worker.js', import.meta.url))
+looker.unref()
+const looking = new Map<number, Deferred<LookAnswer['owners']>>()
+let looks = 0
+/** By the last look. A port may be another's the next moment, so whoever needs to know has a look made first. */
+let owners: LookAnswer['owners'] = new Map()
 
-  constructor(looksMax: number) {
-    this.#left = looksMax
-  }
+looker.on('message', (answer: LookAnswer) => {
+  looking.get(answer.id)?.resolve(answer.owners)
+  looking.delete(answer.id)
+})
 
-  /** The member whose process holds the near end of a connection between two ports of the loopback address. */
-  memberAt(port: number, dialledPort: number): string | undefined {
-    const key = keyOf(port, dialledPort)
-    while (!this.#owners.has(key) && this.#left > 0) {
-      this.#left--
-      this.#owners = ownersOfSockets()
-    }
-    return this.#owners.get(key)
-  }
+/** The member whose process holds the near end of a connection between two ports of the loopback address. */
+const memberAt = (port: number, dialledPort: number): string | undefined =>
+  owners.get(keyOf(port, dialledPort))
+
+async function look(): Promise<void> {
+  const found = deferred<LookAnswer['owners']>()
+  const id = looks++
+  looking.set(id, found)
+  const holders = [...processes, { id: CLIENT, pid: process.pid }]
+  const ports = [...proxies.values()].map(({ address }) => Number(address.split(':')[1]))
+  looker.postMessage({ id, processes: holders, ports } satisfies LookRequest)
+  owners = await found.promise
 }
 
-/** A port may be another's the next moment: nothing is remembered. */
-let shared = new Looks(LOOKS_MAX)
+/** What a look costs is spared where it does not matter who has dialled. */
+const asksWho = (): boolean => faults.some(({ from }) => from !== 'any')
 
-const memberAt = (port: number, dialledPort: number): string | undefined =>
-  shared.memberAt(port, dialledPort)
-
-function updateAll(): void {
-  shared = new Looks(LOOKS_MAX)
+async function updateAll(): Promise<void> {
+  for (let left = LOOKS_MAX; left > 0 && asksWho(); left--) {
+    await look()
+    if ([...proxies.values()].every(({ areKnown }) => areKnown)) break
+  }
   for (const proxy of proxies.values()) proxy.update()
 }
 
@@ -94,62 +99,27 @@ function updateAll(): void {
  * Connections that begin while something is wrong wait for each other, and are looked up together. One by one, each took
  * half a second on a busy machine, and who waits for a second dials anew: no byte passed anywhere any more.
  */
-const begun: (() => void)[] = []
+const begun: { readonly apply: () => void; readonly key: string }[] = []
+let isLookingUp = false
 const TOGETHER_MS = 20
 
-function whenKnown(apply: () => void): void {
-  if (faults.length === 0) return apply()
-  begun.push(apply)
-  if (begun.length > 1) return
-  systemClock.after(TOGETHER_MS, () => {
-    shared = new Looks(LATER_LOOKS_MAX)
-    for (const one of begun.splice(0)) one()
-  })
+function whenKnown(apply: () => void, [port, dialledPort]: readonly [number, number]): void {
+  if (!asksWho()) return apply()
+  begun.push({ apply, key: keyOf(port, dialledPort) })
+  if (!isLookingUp) void lookUpBegun()
 }
 
-/** Members by the sockets that their processes, and this one, hold. */
-function ownersOfSockets(): ReadonlyMap<string, string> {
-  const holders = [...processes, { id: CLIENT, pid: process.pid }]
-  const owners = new Map(
-    holders.flatMap(({ id, pid }) => socketsOf(pid).map((inode) => [inode, id] as const)),
-  )
-  const found = new Map<string, string>()
-  for (const [key, inode] of inodes()) {
-    const owner = owners.get(inode)
-    if (owner !== undefined) found.set(key, owner)
+async function lookUpBegun(): Promise<void> {
+  isLookingUp = true
+  while (begun.length > 0) {
+    await systemClock.sleep(TOGETHER_MS)
+    let these = begun.splice(0)
+    for (let left = LATER_LOOKS_MAX; left > 0 && these.length > 0; left--) {
+      await look()
+      for (const { apply, key } of these) if (owners.has(key)) apply()
+      these = these.filter(({ key }) => !owners.has(key))
+    }
+    for (const { apply } of these) apply()
   }
-  return found
-}
-
-/** As Linux names both ends, in the order local, remote. */
-const keyOf = (local: number, remote: number): string =>
-  [local, remote]
-    .map((port) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`)
-    .join(' ')
-
-/** As Linux lists sockets: both ends, then state, queues and owner. One that waits for its time to be over has no inode. */
-function inodes(): readonly (readonly [key: string, inode: string])[] {
-  return readFileSync('/proc/net/tcp', 'utf8')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .flatMap(({ 1: local = '', 2: remote = '', 9: inode = '0' }) =>
-      inode === '0' ? [] : [[`${local} ${remote}`, inode] as const],
-    )
-}
-
-const SOCKET = /^socket:\[(\d+)\]$/
-
-function socketsOf(pid: number): readonly string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      try {
-        return SOCKET.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? []
-      } catch {
-        return []
-      }
-    })
-  } catch {
-    // It has ended meanwhile.
-    return []
-  }
+  isLookingUp = false
 }

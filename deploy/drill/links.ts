@@ -34,6 +34,7 @@ export type LinksRequest =
       readonly processes: readonly Pick<RunningProcess, 'id' | 'pid'>[]
     }
   | { readonly kind: 'spoilt' }
+  | { readonly kind: 'held' }
   | { readonly kind: 'close' }
 
 /**
@@ -84,6 +85,11 @@ export class Links {
   /** Pieces that were made to be others, or to come otherwise. */
   async spoilt(): Promise<number> {
     return (await this.#ask({ kind: 'spoilt' })) as number
+  }
+
+  /** Pieces of rows that a blackhole keeps from who has dialled. */
+  async held(): Promise<number> {
+    return (await this.#ask({ kind: 'held' })) as number
   }
 
   async close(): Promise<void> {

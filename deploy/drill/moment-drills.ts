@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import type { Failpoint } from '@nyala/client/base'
 import { failpointLine } from '@nyala/metastore'
 import type { Drill, Round } from './round.ts'
-import { MOVED_MS } from './strikes.ts'
+import { clientsGoOn, MOVED_MS } from './strikes.ts'
 
 /** Moments of a query at which a coordinator can die with a defined outcome: the client gets what it asked for. */
 const COORDINATOR_MOMENTS: readonly Failpoint[] = [
@@ -37,12 +37,12 @@ export const MOMENT_DRILLS: readonly Drill[] = [
   },
 ]
 
-/** Kills whoever comes first to each of these, one after another, each time that all is well again. */
+/** Kills whoever comes first to each of these, one after another, each time that all clients work again. */
 export async function strikeAtAll(round: Round, moments: readonly Failpoint[]): Promise<void> {
   for (const [i, name] of moments.entries()) {
     if (i > 0) await round.whole()
     await struckAt(round, name, { isFirst: i === 0 })
-    await round.loadRecovered()
+    await clientsGoOn(round)
   }
 }
 

@@ -152,6 +152,8 @@ t.test(
     // A fault that did not come to be shows nothing, with the guard or without.
     t.equal(isAsItMust(report(undefined, 'struck')), false)
     t.equal(isAsItMust(report('no-drain', 'struck')), false)
+    t.equal(isAsItMust(report('no-drain', 'struck', 'errors')), false)
+    t.equal(isAsItMust(report('no-drain', 'whole', 'errors')), true)
     // What fails before anything is struck has nothing to do with the guard.
     const unstruck = [{ ...STRUCK, victim: undefined }]
     t.equal(isAsItMust({ ...report('no-drain', 'errors'), rounds: unstruck }), false)

@@ -40,6 +40,15 @@ export const POISON_DRILLS: readonly Drill[] = [
     mutant: { name: 'no-quarantine', fails: ['errors'] },
   },
   {
+    name: 'poison-query-elsewhere',
+    summary:
+      'a query that has killed kernels is sent to each other coordinator: none of them asks a kernel',
+    load: ['small', 'divided'],
+    bounds: { stallMs: 5_000 },
+    run: poisonElsewhere,
+    mutant: { name: 'lonely-quarantine', fails: ['errors'] },
+  },
+  {
     name: 'memory-short',
     summary:
       'cross joins, giant groups and giant sorts under a small memory limit: a typed error, in time',
@@ -50,36 +59,77 @@ export const POISON_DRILLS: readonly Drill[] = [
   },
 ]
 
+/** Those that do not know of the query any more ask kernels, and are to be stopped by then. */
+const ASKED_ELSEWHERE_MS = 5_000
+
 /** As the kernel of a machine that is short of memory would: whoever has grown too large is killed. */
 async function poison(round: Round): Promise<void> {
-  const { target, database, clock } = round.options
+  const { target, database } = round.options
   round.began('')
   await using db = await connect({ url: target.url, database })
   const killer = startKiller(round)
-  const ended = new AbortController()
   try {
-    const first = errorOf(db.query(GREEDY, [], { signal: ended.signal }))
-    let error: unknown
-    void first.then((reason) => (error = reason))
+    await killKernels(round, db, killer)
+    await isRefused(round, db, killer)
+    await round.loadRecovered()
+  } finally {
+    await killer.stop()
+  }
+}
+
+/** Whoever is told that it is refused tries again at each other coordinator. */
+async function poisonElsewhere(round: Round): Promise<void> {
+  const { database } = round.options
+  const [first, ...others] = round.options.prng.shuffle(await round.processes('coordinator'))
+  round.began('')
+  const at = (address = '') => connect({ url: `nyala://${address}`, database, discover: false })
+  const killer = startKiller(round)
+  try {
+    await using db = await at(first?.address)
+    await killKernels(round, db, killer)
+    for (const { address } of others) {
+      await using elsewhere = await at(address)
+      await isRefused(round, elsewhere, killer)
+    }
+    await round.loadRecovered()
+  } finally {
+    await killer.stop()
+  }
+}
+
+/** Two kernels die under a query, and it is refused. */
+async function killKernels(round: Round, db: Database, killer: Killer): Promise<void> {
+  const ended = new AbortController()
+  let error: unknown
+  void errorOf(db.query(GREEDY, [], { signal: ended.signal })).then((reason) => (error = reason))
+  try {
     await round.until('errors', round.bound(QUARANTINED_MS), () => {
       if (killer.deaths() > DEATHS_MAX) return undefined
-      return error === undefined ? 'the query goes on' : undefined
+      return error === undefined ? `the query goes on, ${killer.deaths()} kernels died` : undefined
     })
     await round.until('errors', 0, () => tooManyDeaths(killer.deaths()))
     await expectError(round, error, 'query_quarantined')
-    const againMs = clock.now()
-    await expectError(round, await errorOf(db.query(GREEDY)), 'query_quarantined')
-    const tookMs = clock.now() - againMs
-    await round.until('errors', 0, () => {
-      if (killer.deaths() > DEATHS_MAX) return tooManyDeaths(killer.deaths())
-      if (tookMs <= round.bound(REFUSED_MS)) return undefined
-      return `it was refused after ${Math.round(tookMs)} ms only`
-    })
-    await round.loadRecovered()
   } finally {
     ended.abort()
-    await killer.stop()
   }
+}
+
+/** It is refused at once, and no kernel is asked. */
+async function isRefused(round: Round, db: Database, killer: Killer): Promise<void> {
+  const { clock } = round.options
+  const startedMs = clock.now()
+  const late = AbortSignal.timeout(round.bound(ASKED_ELSEWHERE_MS))
+  await expectError(
+    round,
+    await errorOf(db.query(GREEDY, [], { signal: late })),
+    'query_quarantined',
+  )
+  const tookMs = clock.now() - startedMs
+  await round.until('errors', 0, () => {
+    if (killer.deaths() > DEATHS_MAX) return tooManyDeaths(killer.deaths())
+    if (tookMs <= round.bound(REFUSED_MS)) return undefined
+    return `it was refused after ${Math.round(tookMs)} ms only`
+  })
 }
 
 async function exhaustMemory(round: Round): Promise<void> {
@@ -141,8 +191,13 @@ function watchKernels(
   }
 }
 
+interface Killer {
+  deaths(): number
+  stop(): Promise<void>
+}
+
 /** Kills every kernel that has grown beyond {@link KILLED_RSS_BYTES}. */
-function startKiller(round: Round): { deaths(): number; stop(): Promise<void> } {
+function startKiller(round: Round): Killer {
   const killed = new Set<number>()
   const watch = watchKernels(round, (kernel, bytes) => {
     if (killed.has(kernel) || bytes < KILLED_RSS_BYTES) return

@@ -1,4 +1,4 @@
-import { connect } from '@nyala/client'
+import { connect, SqlError } from '@nyala/client'
 import type { Clock, Prng } from '@nyala/client/base'
 import type { RunningProcess } from '../local/cluster.ts'
 import type { Facts } from './facts.ts'
@@ -130,8 +130,8 @@ export interface RoundOptions {
 const WHOLE_MS = 45_000
 /** Executors give up a query that nobody asks for after 30 s. */
 const TIDY_MS = 45_000
-/** What an aborted write has left is removed once more after 60 s, and its record goes then. */
-const WRITES_TIDY_MS = 120_000
+/** What a coordinator that is gone has read is kept for 600 s, and files that a table has forgotten as long. */
+const WRITES_TIDY_MS = 720_000
 /** Until the load runs as it should before the strike. */
 const WARM_MS = 60_000
 const POLL_MS = 20
@@ -143,6 +143,12 @@ class ClaimFailed extends Error {
     super(message)
     this.claim = claim
   }
+}
+
+/** Of what was written nothing is known to be right where it cannot be asked for. */
+function cannotBeRead(error: unknown): string {
+  if (error instanceof SqlError) return `what was written cannot be read: ${error.message}`
+  throw error
 }
 
 /** One strike: warm-up, strike, what follows, and what is found afterwards. */
@@ -190,12 +196,13 @@ export class Round {
       const tidyMs = this.#writes ? Math.max(TIDY_MS, WRITES_TIDY_MS / this.options.haste) : TIDY_MS
       await this.until('tidy', tidyMs, () => leftInCluster(this.options.target))
       if (this.#writes) {
-        await this.until('tidy', 0, () => leftInWarehouse(this.options.target))
+        await this.until('tidy', tidyMs, () => leftInWarehouse(this.options.target))
       }
       await drill.afterwards?.(this)
     } catch (error) {
       if (!(error instanceof ClaimFailed)) throw error
       this.#failures.push({ claim: error.claim, failure: error.message })
+      if (error.claim === 'stall') await this.#checkWritesAnyhow()
     } finally {
       await this.options.links?.set([])
       // What clients still try would keep the process alive.
@@ -294,9 +301,25 @@ export class Round {
     for (const { address, role } of await target.processes()) {
       if (role !== 'coordinator') continue
       await using db = await connect({ url: `nyala://${address}`, database, discover: false })
-      await ledger.resolve(db)
-      const wrong = await ledger.check(db)
+      const wrong = await ledger
+        .resolve(db)
+        .then(() => ledger.check(db))
+        .catch(cannotBeRead)
       if (wrong !== undefined) throw new ClaimFailed('exact', wrong)
+    }
+  }
+
+  /** Where clients wait in vain, what they were told before must be there all the same. Nobody may be there to tell. */
+  async #checkWritesAnyhow(): Promise<void> {
+    if (!this.#writes) return
+    await this.load.close()
+    const { target, database, ledger } = this.options
+    try {
+      await using db = await connect({ url: target.url, database })
+      const failure = await ledger.check(db)
+      if (failure !== undefined) this.#failures.push({ claim: 'exact', failure })
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error
     }
   }
 

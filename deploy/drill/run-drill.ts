@@ -227,5 +227,7 @@ export function isAsItMust({ drill, mutant, rounds, failures, skipped }: DrillRe
   if (mutant === undefined) return failures.length === 0
   // What fails before anything is struck has nothing to do with the guard.
   const hasStruck = rounds.some(({ victim }) => victim !== undefined)
-  return hasStruck && failures.some(({ claim }) => drill.mutant.fails.some((one) => one === claim))
+  // Nor what fails where the fault did not come to be as it is meant.
+  if (!hasStruck || failures.some(({ claim }) => claim === 'struck')) return false
+  return failures.some(({ claim }) => drill.mutant.fails.some((one) => one === claim))
 }

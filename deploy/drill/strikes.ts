@@ -39,6 +39,20 @@ export async function streaming(round: Round): Promise<string> {
   throw new Error('unreachable')
 }
 
+/** Streams have gone on at another coordinator, and are in their midst there, or had all but ended. */
+export async function inMidstElsewhere(round: Round): Promise<void> {
+  const { load } = round
+  const moved = load.streams.map(({ moves }) => moves)
+  load.gate.open()
+  // Once it has moved a stream waits again before it ends.
+  load.gate.closeWhen(() => load.streams.some(({ moves }, i) => moves !== moved[i]))
+  await round.until('stall', round.bound(MOVED_MS), () => {
+    const still = load.streams.filter((client, i) => client.moves === moved[i])
+    const [waiting] = still.filter(({ calls }) => calls.length === 0)
+    return waiting === undefined ? undefined : `${waiting.name} has not gone on elsewhere`
+  })
+}
+
 /** An executor that runs a task at this moment. */
 export async function busyExecutor(round: Round): Promise<string> {
   const executors = round.options.prng.shuffle(await round.ids('executor'))
@@ -80,6 +94,59 @@ export async function etcdLeader(round: Round): Promise<string> {
   })
   return found as string
 }
+
+/**
+ * The leader of etcd, hanging with a commit on its way to it: an INSERT of written-out rows reads nothing of etcd before,
+ * so what it waits for is a commit. What is struck at any other moment may find none.
+ */
+export async function stallEtcdLeader(round: Round): Promise<string> {
+  const { clock } = round.options
+  const victim = await etcdLeader(round)
+  await round.signal(victim, 'SIGSTOP')
+  const sinceMs = clock.now()
+  try {
+    await round.until('struck', round.bound(MOVED_MS), () => {
+      const untilMs = clock.now() - UNANSWERED_MS
+      const isWaiting = round.load.clients.some(
+        ({ kind, busySinceMs = Infinity }) =>
+          kind === 'append' && busySinceMs > sinceMs && busySinceMs < untilMs,
+      )
+      return isWaiting ? undefined : 'no commit waits for the leader of etcd'
+    })
+  } catch (error) {
+    await round.signal(victim, 'SIGCONT')
+    throw error
+  }
+  return victim
+}
+/** It has left its coordinator by then, and nobody else leads etcd yet. */
+const UNANSWERED_MS = 300
+
+/** Its supervisor has started it again, as another process than this one. */
+export async function restarted(
+  round: Round,
+  id: string,
+  how: { readonly before: number | undefined; readonly timeoutMs: number },
+): Promise<number> {
+  let pid: number | undefined
+  await round.until('whole', round.bound(how.timeoutMs), async () => {
+    pid = (await round.process(id))?.pid
+    const isOther = pid !== undefined && pid !== how.before
+    return isOther ? undefined : `${id} has not been started again`
+  })
+  return pid as number
+}
+
+/** What clients are told while etcd cannot answer: nothing was done, or nobody can tell yet. */
+export function isToldOfQuorum({ error }: Call): boolean {
+  return error !== undefined && WITHOUT_QUORUM.has(error.error)
+}
+const WITHOUT_QUORUM: ReadonlySet<string> = new Set([
+  'metastore_unavailable',
+  'commit_outcome_unknown',
+  // Given up just when etcd answered again: nothing was written.
+  'serialization_failure',
+])
 
 /** Every client does something well that it begins from now on. */
 export function clientsGoOn(round: Round): Promise<void> {

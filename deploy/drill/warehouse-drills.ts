@@ -12,11 +12,13 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { connect, SqlError } from '@nyala/client'
 import { pathsOf } from '../local/layout.ts'
+import { pendingWrites } from './leftovers.ts'
 import type { Call } from './load.ts'
+import { struckAt } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
 import { MOVED_MS } from './strikes.ts'
 import { mountTmpfs, unlessRoot } from './tmpfs.ts'
@@ -25,16 +27,21 @@ import { mountTmpfs, unlessRoot } from './tmpfs.ts'
 const FLIPS = 8
 
 /** What writers may be told: typed, and nothing is half done. */
-const NO_ROOM: ReadonlySet<string> = new Set(['disk_full', 'io_error'])
-const isRefused = ({ error }: Call): boolean => error !== undefined && NO_ROOM.has(error.error)
+const toldOneOf =
+  (...errors: readonly string[]) =>
+  ({ error }: Call): boolean =>
+    error !== undefined && errors.includes(error.error)
 
-/** Of drills in which nothing can be written where managed tables lie. */
+/**
+ * Of drills in which nothing can be written where managed tables lie. An executor has files of a write there by then, and
+ * is about to say so: what they are named by cannot be written any more.
+ */
 const REFUSING = {
   load: ['append', 'fill', 'transfer', 'small'],
   bounds: { stallMs: 10_000 },
   warehouseBytes: 96 * 1024 * 1024,
+  failpoints: true,
   cannotRun: unlessRoot,
-  allows: isRefused,
   mutant: { name: 'no-staged-removal', fails: ['tidy'] },
 } as const satisfies Partial<Drill>
 
@@ -52,12 +59,14 @@ export const WAREHOUSE_DRILLS: readonly Drill[] = [
     name: 'warehouse-full',
     summary: 'there is no room left where managed tables lie',
     ...REFUSING,
+    allows: toldOneOf('disk_full', 'io_error'),
     run: fillWarehouse,
   },
   {
     name: 'warehouse-read-only',
     summary: 'where managed tables lie nothing can be written',
     ...REFUSING,
+    allows: toldOneOf('insufficient_privilege', 'io_error'),
     run: readOnly,
   },
 ]
@@ -132,14 +141,33 @@ function dataFilesOf(dir: string, database: string, table: string): readonly str
 async function fillWarehouse(round: Round): Promise<void> {
   const directory = warehouseOf(round.options.target.dir)
   const ballast = join(directory, 'ballast')
-  round.began(directory)
-  fill(directory, ballast)
   try {
+    await whileStaged(round, () => {
+      fill(directory, ballast)
+      return Promise.resolve()
+    })
     await refused(round)
   } finally {
     rmSync(ballast, { force: true })
   }
   await round.loadRecovered()
+}
+
+/** Strikes while an executor hangs whose files are there, and whose write is not decided yet. */
+async function whileStaged(round: Round, strike: () => Promise<void>): Promise<void> {
+  const { target } = round.options
+  const victim = await struckAt(round, 'prepare.voting', { isFirst: true, what: 'stop' })
+  try {
+    await strike()
+    const pending = await pendingWrites(target)
+    const names = readdirSync(warehouseOf(target.dir), { recursive: true }).map(String)
+    const isStaged = pending.some((id) => names.some((name) => basename(name).includes(id)))
+    await round.until('struck', 0, () =>
+      isStaged ? undefined : 'no file of a write is there that is not decided',
+    )
+  } finally {
+    await round.signal(victim, 'SIGCONT')
+  }
 }
 
 /** Takes all room that there is. */
@@ -159,6 +187,7 @@ function fill(directory: string, ballast: string): void {
 /** Every client that writes has been told so. */
 async function refused(round: Round): Promise<void> {
   const writers = round.load.clients.filter(({ kind }) => kind !== 'small')
+  const isRefused = round.options.drill.allows ?? (() => false)
   await round.until('errors', round.bound(MOVED_MS), () => {
     const missing = writers.find(({ calls }) => !calls.some(isRefused))
     return missing === undefined ? undefined : `${missing.name} was told nothing`
@@ -167,10 +196,11 @@ async function refused(round: Round): Promise<void> {
 
 async function readOnly(round: Round): Promise<void> {
   const directory = warehouseOf(round.options.target.dir)
-  round.began(directory)
-  // Refused while a file is being written: there is a moment between two.
-  await round.until('struck', round.bound(MOVED_MS), () => remounted(directory, 'ro'))
   try {
+    // Refused while a file is being written: there is a moment between two.
+    await whileStaged(round, () =>
+      round.until('struck', round.bound(MOVED_MS), () => remounted(directory, 'ro')),
+    )
     await refused(round)
   } finally {
     await remounted(directory, 'rw')

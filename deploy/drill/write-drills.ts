@@ -1,7 +1,9 @@
 import type { Failpoint } from '@nyala/client/base'
+import { pendingWrites } from './leftovers.ts'
 import { strikeAtAll, struckAt } from './moment-drills.ts'
 import type { Drill, Round } from './round.ts'
-import { etcdLeader, gone, seesCoordinatorGo } from './strikes.ts'
+import { isTableWrite } from './load.ts'
+import { clientsGoOn, gone, MOVED_MS, seesCoordinatorGo, stallEtcdLeader } from './strikes.ts'
 
 /** Moments of a write at which its coordinator can die: before the commit nothing was done, after it everything. */
 const COMMIT_MOMENTS: readonly Failpoint[] = [
@@ -9,6 +11,8 @@ const COMMIT_MOMENTS: readonly Failpoint[] = [
   'write.begun',
   'write.deciding',
   'write.decided',
+  // Those before may strike a transaction; of an INSERT it is seen whether it was done twice.
+  'group.decided',
 ]
 const GROUP_MOMENTS: readonly Failpoint[] = ['group.taken', 'group.staging']
 const TRANSACTION_MOMENTS: readonly Failpoint[] = ['transaction.staged', 'transaction.committing']
@@ -78,11 +82,7 @@ export const WRITE_DRILLS: readonly Drill[] = [
     load: ['append', 'append', 'fill', 'small'],
     bounds: { stallMs: 6_000 },
     failpoints: true,
-    run: async (round) => {
-      const victim = await struckAt(round, 'write.decided', { isFirst: true, what: 'stop' })
-      await round.loadRecovered()
-      await round.signal(victim, 'SIGCONT')
-    },
+    run: stopAtDecided,
     mutant: { name: 'no-outcome-check', fails: ['exact'] },
   },
   {
@@ -97,20 +97,57 @@ export const WRITE_DRILLS: readonly Drill[] = [
   },
   {
     name: 'etcd-leader-kill-under-writes',
-    summary: 'SIGKILL of the leader of etcd while clients write',
+    summary: 'SIGKILL of the leader of etcd while commits of clients wait for it',
     load: WRITERS,
     bounds: { stallMs: 6_000 },
-    run: async (round) => round.strike(await etcdLeader(round), 'SIGKILL'),
+    run: async (round) => round.strike(await stallEtcdLeader(round), 'SIGKILL'),
     mutant: { name: 'no-commit-retry', fails: ['errors'] },
   },
 ]
+
+/** The leader looks after the writes of others every so often, and misses an owner for a while. */
+const ABORTED_MS = 15_000
 
 /** The write of a transaction: its coordinator is paused with the files on disk and the commit not yet sent. */
 async function stopAtDecision(round: Round): Promise<void> {
   const victim = await struckAt(round, 'transaction.committing', { isFirst: true, what: 'stop' })
   try {
-    await round.loadRecovered()
+    const { target } = round.options
+    const pending = await pendingWrites(target, victim)
+    await round.until('struck', 0, () =>
+      pending.length > 0 ? undefined : `no write of ${victim} is under way`,
+    )
+    await clientsGoOn(round)
     await gone(round, victim)
+    await round.until('tidy', round.bound(ABORTED_MS), async () => {
+      const still = (await pendingWrites(target, victim)).find((id) => pending.includes(id))
+      return still && `the write ${still} of ${victim}, which hangs, is still pending`
+    })
+  } finally {
+    await round.signal(victim, 'SIGCONT')
+  }
+}
+
+/**
+ * Whoever waits for the coordinator that hangs sends its statement again to another one, and is told; one of them is the
+ * one whose write is decided. Woken sooner, it would tell them itself, and nothing would be asked twice.
+ */
+async function stopAtDecided(round: Round): Promise<void> {
+  const victim = await struckAt(round, 'write.decided', { isFirst: true, what: 'stop' })
+  try {
+    const waiting = round.load.clients
+      .filter((one) => isTableWrite(one.kind) && one.coordinator === victim)
+      .filter(({ busySinceMs }) => busySinceMs !== undefined)
+      .map((client) => ({ client, moves: client.moves, calls: client.calls.length }))
+    await round.until('struck', 0, () =>
+      waiting.length > 0 ? undefined : `nobody writes through ${victim}`,
+    )
+    await round.until('stall', round.bound(MOVED_MS), () => {
+      const still = waiting.find(
+        ({ client, moves, calls }) => client.moves === moves || client.calls.length === calls,
+      )
+      return still && `${still.client.name} was told nothing by another coordinator`
+    })
   } finally {
     await round.signal(victim, 'SIGCONT')
   }
