@@ -34,6 +34,7 @@ const worst = (ms: number): Measure['goal'] => ({ p: 1, ms })
 /** A stream that is begun and not yet all on its way. */
 const STREAM_MIDST = [0.1, 0.6] as const
 const QUERY_MIDST = [0.1, 0.9] as const
+const COMMIT_MIDST = [0, 1] as const
 const LEADER_MS = 60_000
 /** For what did not come to pass. */
 const NEVER_MS = 60_000
@@ -85,6 +86,22 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'leader-kill': leader('SIGKILL', 'leader SIGKILL', 1_000),
   'leader-stop': leader('SIGSTOP', 'leader SIGSTOP', 5_000),
   'leader-term': leader('SIGTERM', 'leader SIGTERM', 500),
+  'leader-kill-under-commits': {
+    fault: 'leader SIGKILL under commits',
+    load: ['append', 'append', 'fill', 'transfer'],
+    executors: 2,
+    etcd: 3,
+    measures: { commits: { what: 'longest wait of a client that commits', goal: p99(3_000) } },
+    begin: (on) =>
+      alone(async () => {
+        const victim = await leaderOf(on)
+        if (victim === undefined) return undefined
+        await on.midst('append', COMMIT_MIDST)
+        on.strike(victim, 'SIGKILL')
+        await on.recovered()
+        return { commits: on.stallMs(['append', 'fill', 'transfer']) }
+      }),
+  },
   'etcd-leader-kill': {
     fault: 'etcd leader SIGKILL',
     load: ['slow', 'write', 'write'],
@@ -196,6 +213,12 @@ async function runsTasks(address: string): Promise<boolean> {
   const response = await fetch(`http://${address}/health`)
   const { tasksRunning } = (await response.json()) as { readonly tasksRunning?: unknown }
   return typeof tasksRunning === 'number' && tasksRunning > 0
+}
+
+async function leaderOf(on: Campaign): Promise<string | undefined> {
+  const [coordinator] = on.cluster.processes.filter(({ role }) => role === 'coordinator')
+  const status = await statusAt(coordinator?.address ?? '')
+  return status?.leader ?? undefined
 }
 
 async function etcdLeader(on: Campaign): Promise<string | undefined> {

@@ -7,6 +7,7 @@ import { type LocalCluster, startLocalCluster } from '@nyala/deploy'
 import {
   type Call,
   type Facts,
+  isTableWrite,
   leftInCluster,
   Ledger,
   Load,
@@ -37,6 +38,8 @@ export interface CampaignOptions {
 const RESTART_MS = 250
 /** Whatever is waited for comes by then, or the measurement is over. */
 const LIMIT_MS = 60_000
+/** Files are kept for ten minutes for coordinators that were lost, which may still read them. */
+const READERS_GONE_MS = 900_000
 const POLL_MS = 10
 /** Between two looks at all members, each of which asks every coordinator. */
 const GREEN_POLL_MS = 50
@@ -54,6 +57,7 @@ export class Campaign {
   readonly cluster: LocalCluster
   readonly target: Target
   readonly load: Load
+  readonly #ledger: Ledger
   readonly #members: readonly string[]
   readonly #dir: string
   readonly signal: AbortSignal
@@ -67,14 +71,16 @@ export class Campaign {
     readonly options: CampaignOptions
     readonly cluster: LocalCluster
     readonly load: Load
+    readonly ledger: Ledger
     readonly dir: string
   }) {
-    const { options, cluster, load, dir } = parts
+    const { options, cluster, load, ledger, dir } = parts
     this.clock = options.clock
     this.prng = new Prng(options.seed)
     this.cluster = cluster
     this.target = ownTarget(cluster)
     this.load = load
+    this.#ledger = ledger
     this.#dir = dir
     this.signal = options.signal
     this.#members = cluster.processes.map(({ id }) => id)
@@ -90,9 +96,10 @@ export class Campaign {
         roots: [facts.sample.dir],
         memoryBytes: EXECUTOR_MEMORY_BYTES,
       })
-      await createTables(cluster, facts)
-      const load = await startLoad(cluster, options)
-      const campaign = new Campaign({ options, cluster, load, dir })
+      const ledger = new Ledger()
+      await createTables(cluster, options, ledger)
+      const load = await startLoad(cluster, options, ledger)
+      const campaign = new Campaign({ options, cluster, load, ledger, dir })
       await campaign.until('clients are warm', () =>
         load.clients.every(({ calls }) => calls.length >= WARM_CALLS),
       )
@@ -114,9 +121,11 @@ export class Campaign {
       last = missing ?? last
       return missing === undefined
     }
-    await this.until('all members are back', isWhole, GREEN_POLL_MS).catch((error: unknown) => {
-      throw new Error(last, { cause: error })
-    })
+    await this.until('all members are back', isWhole, { pollMs: GREEN_POLL_MS }).catch(
+      (error: unknown) => {
+        throw new Error(last, { cause: error })
+      },
+    )
     this.#greenMs = this.clock.now()
     return last
   }
@@ -218,7 +227,7 @@ export class Campaign {
         this.clock.now() - busySinceMs >= delayMs
       )
     }
-    await this.until(`a ${kind} is in its midst`, isDue, 1)
+    await this.until(`a ${kind} is in its midst`, isDue, { pollMs: 1 })
     return client
   }
 
@@ -236,12 +245,12 @@ export class Campaign {
   async until(
     what: string,
     holds: () => boolean | Promise<boolean>,
-    pollMs = POLL_MS,
+    { pollMs = POLL_MS, limitMs = LIMIT_MS }: { pollMs?: number; limitMs?: number } = {},
   ): Promise<void> {
-    const endMs = this.clock.now() + LIMIT_MS
+    const endMs = this.clock.now() + limitMs
     while (!(await holds())) {
       this.signal.throwIfAborted()
-      if (this.clock.now() > endMs) throw new Error(`not within ${LIMIT_MS} ms: ${what}`)
+      if (this.clock.now() > endMs) throw new Error(`not within ${limitMs} ms: ${what}`)
       await this.clock.sleep(pollMs)
     }
   }
@@ -249,13 +258,27 @@ export class Campaign {
   /** Lets every client end what it does, and says what went wrong in all of their calls, and what is left. */
   async finish(): Promise<{ readonly calls: number; readonly bad: readonly string[] }> {
     await this.load.finish()
+    const { calls } = this.load
+    const writes = calls.some(({ kind }) => isTableWrite(kind))
     let left: string | undefined
-    await this.until('nothing is left', async () => {
+    const isTidy = async (): Promise<boolean> => {
       left = await leftInCluster(this.target)
       return left === undefined
-    }).catch(() => undefined)
-    const { calls } = this.load
-    return { calls: calls.length, bad: [...wrongOf(calls), ...(left === undefined ? [] : [left])] }
+    }
+    const limitMs = writes ? READERS_GONE_MS : LIMIT_MS
+    await this.until('nothing is left', isTidy, { limitMs }).catch(() => undefined)
+    const found = [left, writes ? await this.#miswritten() : undefined]
+    return {
+      calls: calls.length,
+      bad: [...wrongOf(calls), ...found.filter((one) => one !== undefined)],
+    }
+  }
+
+  /** That a row which was acknowledged is not there once, or one is there that should not be. */
+  async #miswritten(): Promise<string | undefined> {
+    await using db = await connect({ url: this.cluster.url })
+    await this.#ledger.resolve(db)
+    return await this.#ledger.check(db)
   }
 
   /** Ends all of it, whatever it is at. */
@@ -289,15 +312,20 @@ function wrongOf(calls: readonly Call[]): readonly string[] {
   ]
 }
 
-async function createTables({ url }: LocalCluster, { sample }: Facts): Promise<void> {
+async function createTables(
+  { url }: LocalCluster,
+  { facts, load }: CampaignOptions,
+  ledger: Ledger,
+): Promise<void> {
   await using db = await connect({ url })
-  for (const sql of sample.statements) await db.execute(sql)
+  for (const sql of facts.sample.statements) await db.execute(sql)
+  if (load.some(isTableWrite)) await ledger.makeTables(db)
 }
 
-function startLoad({ url }: LocalCluster, options: CampaignOptions): Promise<Load> {
+function startLoad({ url }: LocalCluster, options: CampaignOptions, ledger: Ledger): Promise<Load> {
   const { facts, load, seed, clock } = options
   return Load.start({
     ...{ kinds: load, prefer: undefined, url, database: 'default', facts },
-    ...{ ledger: new Ledger(), seed, clock, holdStreams: false },
+    ...{ ledger, seed, clock, holdStreams: false },
   })
 }
