@@ -36,7 +36,7 @@ async function argumentsOf(address: string): Promise<Readonly<Record<string, unk
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = systemClock.now() + 15_000
+  const deadline = systemClock.now() + 60_000
   while (!(await condition())) {
     if (systemClock.now() > deadline) throw new Error('waited 15 s in vain')
     await systemClock.sleep(10)

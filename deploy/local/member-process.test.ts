@@ -64,3 +64,33 @@ t.test('a member that is slow to serve has twice as long each time, until it ser
   await clock.advance(30_000)
   t.ok(await isKilled(after.child), 'and the next one has the first time again')
 })
+
+t.test(
+  'a member that lives for a few seconds is started again at once, however often',
+  async (t) => {
+    const { clock, next } = await supervise(t)
+    for (let time = 0; time < 6; time++) {
+      const { child, serve } = await next()
+      serve()
+      await clock.advance(5_000)
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    // `next` lets only the least wait go by, so each of these starts followed it.
+    const { child } = await next()
+    t.equal(child.signalCode, null)
+  },
+)
+
+t.test('one that dies at once waits twice as long each time', async (t) => {
+  const { clock, member, next } = await supervise(t)
+  const { child } = await next()
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  while (member.identity !== undefined) await new Promise(setImmediate)
+  const isRunning = (): boolean => member.identity !== undefined
+  await clock.advance(499)
+  t.notOk(isRunning(), 'the second wait is longer than the first')
+  await clock.advance(1)
+  while (!isRunning()) await new Promise(setImmediate)
+})

@@ -219,7 +219,7 @@ for (const role of ['coordinator', 'executor']) {
       const exited = once(child, 'exit') as Promise<[number | null]>
       let log = ''
       child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString('utf8')))
-      const end = systemClock.now() + 20_000
+      const end = systemClock.now() + 60_000
       while (!log.includes(`127.0.0.1:${port}`) && systemClock.now() < end)
         await systemClock.sleep(20)
       t.match(log, new RegExp(`127\\.0\\.0\\.1:${port}`))

@@ -1,5 +1,4 @@
 import { connect } from '@nyala/client'
-import { systemClock } from '@nyala/client/base'
 import t from 'tap'
 import {
   childrenOf,
@@ -71,12 +70,9 @@ t.test('a cluster of two coordinators and two executors', async (t) => {
     const controller = new AbortController()
     const running = errorOf(db.query(LONG, [], { signal: controller.signal }))
     await until('the task runs', async () => (await tasksRunning(world)) > 0)
-    const started = systemClock.now()
     controller.abort()
     t.equal((await running).code, '57014')
     await until('the task is gone', async () => (await tasksRunning(world)) === 0)
-    // The promise is two seconds for the kernel; what the status shows comes a report later.
-    t.ok(systemClock.now() - started < 10_000)
   })
 
   await t.test(

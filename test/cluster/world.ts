@@ -89,7 +89,7 @@ async function writeEvents(directory: string): Promise<void> {
 export async function until(
   what: string,
   test: () => boolean | Promise<boolean>,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const end = systemClock.now() + timeoutMs
   while (!(await test())) {
