@@ -1,18 +1,25 @@
 import { refusedValue } from '@nyala/executor/protocol'
 import type { ColumnRecord } from '@nyala/metastore'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
+import type { Expression } from '../sql/ir.ts'
+import { someNode } from '../sql/ir/tree.ts'
 
 /** Of a value, in the text of an error. */
 const SHOWN_CHARACTERS = 80
 /** What casts inside a value are told by the kernel; tried ones would put NULL there. */
 const NESTED = /\]$|^(?:STRUCT|MAP|UNION)\b/
+const SUBQUERIES: ReadonlySet<string> = new Set<Expression['kind']>([
+  'scalarSubquery',
+  'exists',
+  'anySubquery',
+])
 /** Each holds all values of those before it. */
 const WHOLE_NUMBERS = ['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT']
 
 /**
  * A value as that of a column: cast to its type, and refused, by an error that names the column and the value, where it
- * does not fit or may not be NULL. `value` is SQL without effects, as it may be computed again to be shown; `source` is
- * its type where that is known. Pure.
+ * does not fit or may not be NULL. `value` is SQL without effects, as it may be computed again to be shown, and without
+ * subqueries where {@link namesTwice} says so; `source` is its type where that is known. Pure.
  */
 export function assignedSql(
   value: string,
@@ -20,7 +27,7 @@ export function assignedSql(
   source?: string,
 ): string {
   const cast = `CAST(${value} AS ${column.type})`
-  const isPlain = isNested(column.type) || holdsAll(column.type, source) || isSubquery(value)
+  const isPlain = isNested(column.type) || holdsAll(column.type, source)
   const fitted = isPlain ? [cast] : [`TRY_CAST(${value} AS ${column.type})`, misfit(value, column)]
   const parts = [...fitted, ...(column.notNull === true ? [notNullError(column)] : [])]
   return parts.length === 1 ? cast : `COALESCE(${parts.join(', ')})`
@@ -34,10 +41,15 @@ export const missingSql = (column: Pick<ColumnRecord, 'name' | 'type' | 'notNull
 export const namedColumn = ({ name, type }: Pick<ColumnRecord, 'name' | 'type'>): string =>
   `column ${quoteIdentifier(name)} of type ${type}`
 
-const isNested = (type: string): boolean => NESTED.test(type)
+/** {@link assignedSql} may write the value of such a column more than once, and a subquery would run as often. Pure. */
+export const namesTwice = ({ type }: Pick<ColumnRecord, 'type'>): boolean =>
+  !isNested(type) && !holdsAll(type, undefined)
 
-/** To compute it twice would be to run it twice. */
-const isSubquery = (value: string): boolean => /\bselect\b/i.test(value)
+/** Whether an expression is, or has in it, a subquery. Pure. */
+export const hasSubquery = (expression: Expression): boolean =>
+  someNode(expression, ({ kind }) => SUBQUERIES.has(kind))
+
+const isNested = (type: string): boolean => NESTED.test(type)
 
 function holdsAll(type: string, source: string | undefined): boolean {
   if (type === 'VARCHAR' || type === source) return true

@@ -3,24 +3,17 @@ import { type ColumnRecord, foldName, type TableRecord } from '@nyala/metastore'
 import { isUnrepeatable, type KernelFunctions } from '../bind/functions.ts'
 import { FILE_COLUMN, ROW_COLUMN } from '../plan/scan.ts'
 import { quoteIdentifier } from '../sql/escape.ts'
-import type { BaseTable, Join, Select } from '../sql/ir.ts'
+import type { BaseTable, Expression, Join, Select } from '../sql/ir.ts'
 import { someNode } from '../sql/ir/tree.ts'
 import { renderExpression, renderTableRef } from '../sql/renderer.ts'
 import type { MergeClause, MergeStatement, ObjectName } from '../sql/statement.ts'
-import { assignedSql, missingSql } from './assigned-value.ts'
+import { actionSql, givenSql, givenValue, type GivingClause } from './given-values.ts'
 import { checkAssigned } from './row-change.ts'
 import { PART, WHOLE } from './managed-table.ts'
 
 /** A WHEN clause with its expressions as SQL. */
-interface Clause {
-  /** From 1, in the order of the text. */
-  readonly number: number
+interface Clause extends GivingClause {
   readonly match: MergeClause['match']
-  readonly action: MergeClause['action']
-  /** SQL of BOOLEAN; undefined: always. */
-  readonly condition: string | undefined
-  /** By the columns' folded names. */
-  readonly values: ReadonlyMap<string, string>
 }
 
 /** What MERGE says, as SQL in parts. */
@@ -55,10 +48,10 @@ export function mergeOf(
     throw refuse('a function that gives another value each time', 'give the value as a parameter')
   }
   if (someNode(items, ({ kind }) => kind === 'window')) throw refuse('a window function')
-  const text = (item: number): string => {
+  const expressionAt = (item: number): Expression => {
     const expression = items[item]?.expression
     if (expression === undefined) throw refuse('a value that is none')
-    return renderExpression(expression)
+    return expression
   }
   const clauses = statement.clauses.map((clause, i): Clause => {
     const { match, action, condition, columns, values } = clause
@@ -69,8 +62,11 @@ export function mergeOf(
     }
     return {
       ...{ number: i + 1, match, action },
-      condition: condition === undefined ? undefined : `CAST(${text(condition)} AS BOOLEAN)`,
-      values: new Map(names.map((name, k) => [name, text(values[k] ?? 0)])),
+      condition:
+        condition === undefined
+          ? undefined
+          : `CAST(${renderExpression(expressionAt(condition))} AS BOOLEAN)`,
+      values: new Map(names.map((name, k) => [name, givenValue(expressionAt(values[k] ?? 0))])),
     }
   })
   return {
@@ -117,33 +113,11 @@ export function resolveMerge(
         { position: positionAt(text, written?.at ?? 0) },
       )
     }
-    const values = [...clause.values.values()]
-    return {
-      ...clause,
-      values: new Map(table.columns.map(({ name }, k) => [foldName(name), values[k] ?? ''])),
-    }
+    const names = table.columns.map(({ name }) => foldName(name))
+    const values = [...clause.values.values()].map((value, k) => [names[k] ?? '', value] as const)
+    return { ...clause, values: new Map(values) }
   })
   return { ...merge, clauses }
-}
-
-/** The number of the first clause whose condition is true; 0 for one that does nothing, NULL where there is none. */
-function actionSql(clauses: readonly Clause[]): string {
-  if (clauses.length === 0) return 'CAST(NULL AS INTEGER)'
-  const cases = clauses.map(({ number, action, condition }) => {
-    const result = action === 'nothing' ? 0 : number
-    return `WHEN ${condition === undefined ? 'true' : `(${condition}) IS TRUE`} THEN ${result}`
-  })
-  return `CASE ${cases.join(' ')} END`
-}
-
-/** The value of a column after the first clause whose condition is true. */
-function valueSql(clauses: readonly Clause[], target: ColumnRecord, old: string): string {
-  const cases = clauses.map(({ condition, values }) => {
-    const value = values.get(foldName(target.name))
-    const result = value === undefined ? old : assignedSql(value, target)
-    return `WHEN ${condition === undefined ? 'true' : `(${condition}) IS TRUE`} THEN ${result}`
-  })
-  return cases.length === 0 ? old : `CASE ${cases.join(' ')} ELSE ${old} END`
 }
 
 /** The statements that a MERGE of a table is carried out by. Pure. */
@@ -182,20 +156,14 @@ export class MergeSql {
 
   /** How many rows are added. */
   insertedCount(): string {
-    return `SELECT count(*) FROM (${this.#inserted(['1 AS x'])}) AS "$inserted"`
+    return `SELECT count(*) FROM (${this.#inserted([], new Map([['x', '1']]))}) AS "$inserted"`
   }
 
   /** The rows of the files in question as they are afterwards, and those that are added. */
   written(what: { readonly files: boolean; readonly inserts: boolean }): string {
-    const { columns } = this.#table
-    const clauses = this.#clauses('notMatched')
-    const added = columns.map(
-      (column) =>
-        `${valueSql(clauses, column, missingSql(column))} AS ${quoteIdentifier(column.name)}`,
-    )
     const queries = [
       ...(what.files ? [this.#kept()] : []),
-      ...(what.inserts ? [this.#inserted(added)] : []),
+      ...(what.inserts ? [this.#inserted(this.#table.columns, new Map())] : []),
     ]
     return queries.join(' UNION ALL ')
   }
@@ -216,14 +184,18 @@ export class MergeSql {
   #changes(columns: readonly ColumnRecord[], isWhole: boolean): string {
     const { source, condition } = this.#merge
     const one = (clauses: readonly Clause[], join: string): string => {
-      const values = columns.map(
-        (column, i) => `${valueSql(clauses, column, this.#column(column.name))} AS v${i}`,
-      )
       const action = actionSql(clauses)
-      const place = `${this.#column(FILE_COLUMN)} AS f, ${this.#column(ROW_COLUMN)} AS r`
-      const items = [place, `${action} AS a`, ...values].join(', ')
-      const from = `${this.#target(isWhole)} ${join} ${source} ON ${condition}`
-      return `SELECT ${items} FROM ${from} WHERE (${action}) > 0`
+      const places = new Map([
+        ['f', this.#column(FILE_COLUMN)],
+        ['r', this.#column(ROW_COLUMN)],
+        ['a', action],
+      ])
+      const given = columns.map((column, i) => ({
+        ...{ column, old: this.#column(column.name), as: `v${i}` },
+      }))
+      const rows = `${this.#target(isWhole)} ${join} ${source} ON ${condition}`
+      const from = `FROM ${rows} WHERE (${action}) > 0`
+      return givenSql(clauses, { places, columns: given, from })
     }
     const [matched, others] = [this.#clauses('matched'), this.#clauses('notMatchedBySource')]
     const queries = [
@@ -247,10 +219,12 @@ export class MergeSql {
     return `SELECT ${items.join(', ')} FROM ${this.#target(false)} ${changes}${where}`
   }
 
-  #inserted(items: readonly string[]): string {
+  #inserted(columns: readonly ColumnRecord[], places: ReadonlyMap<string, string>): string {
     const { source, condition } = this.#merge
-    const from = `${source} ANTI JOIN ${this.#target(true)} ON ${condition}`
-    const action = actionSql(this.#clauses('notMatched'))
-    return `SELECT ${items.join(', ')} FROM ${from} WHERE (${action}) > 0`
+    const clauses = this.#clauses('notMatched')
+    const rows = `${source} ANTI JOIN ${this.#target(true)} ON ${condition}`
+    const from = `FROM ${rows} WHERE (${actionSql(clauses)}) > 0`
+    const added = columns.map((column) => ({ column, old: undefined, as: column.name }))
+    return givenSql(clauses, { places, columns: added, from })
   }
 }

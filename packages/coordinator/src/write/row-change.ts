@@ -8,7 +8,7 @@ import type { BaseTable, Query, Select } from '../sql/ir.ts'
 import { someNode } from '../sql/ir/tree.ts'
 import { renderExpression } from '../sql/renderer.ts'
 import type { DeleteStatement, ObjectName, UpdateStatement } from '../sql/statement.ts'
-import { assignedSql } from './assigned-value.ts'
+import { givenSql, type GivenValue, givenValue } from './given-values.ts'
 import { PART } from './managed-table.ts'
 
 /** The rows that DELETE or UPDATE is about. */
@@ -18,8 +18,8 @@ export interface RowChange {
   readonly alias: string | undefined
   /** SQL; undefined: all rows. */
   readonly condition: string | undefined
-  /** Of UPDATE: the new values, SQL, by the columns' folded names. */
-  readonly values: ReadonlyMap<string, string>
+  /** Of UPDATE: the new values, by the columns' folded names. */
+  readonly values: ReadonlyMap<string, GivenValue>
 }
 
 /**
@@ -52,7 +52,7 @@ export function rowChangeOf(
     columns.map(({ name }, i) => {
       const expression = items[i]?.expression
       if (expression === undefined) throw refuse('a value that is none')
-      return [foldName(name), renderExpression(expression)]
+      return [foldName(name), givenValue(expression)]
     }),
   )
   return {
@@ -119,15 +119,13 @@ export const keptSql = (table: Target, change: RowChange): string =>
 
 /** All rows, with new values in those of which the condition is true. */
 export function updatedSql(table: Target, change: RowChange): string {
-  const items = table.columns.map((changedColumn) => {
-    const { name } = changedColumn
-    const old = column(table, change, name)
-    const value = change.values.get(foldName(name))
-    if (value === undefined) return `${old} AS ${quoteIdentifier(name)}`
-    const changed = `CASE WHEN (${isMeant(change)}) IS TRUE THEN ${assignedSql(value, changedColumn)} ELSE ${old} END`
-    return `${changed} AS ${quoteIdentifier(name)}`
+  const condition = change.condition === undefined ? undefined : isMeant(change)
+  const clause = { number: 1, action: 'update', condition, values: change.values } as const
+  const columns = table.columns.map((changed) => {
+    const { name } = changed
+    return { column: changed, old: column(table, change, name), as: name }
   })
-  return `SELECT ${items.join(', ')} FROM ${source(table, change)}`
+  return givenSql([clause], { places: new Map(), columns, from: `FROM ${source(table, change)}` })
 }
 
 /** Fails with `undefined_column` or `duplicate_column`. */
