@@ -176,10 +176,10 @@ function placesIn(
 
 /**
  * A list of values is of one type, which is that of each where they are of one kind, or only one. Where texts are among
- * others each is one of the column by itself anyway.
+ * others, and of VARCHAR, each is one of the column by itself anyway.
  */
 function areAlike(values: readonly (Literal | undefined)[], type: string): boolean {
-  if (values.length === 1) return true
+  if (values.length === 1 || type === 'VARCHAR') return true
   const kinds = new Set(
     values.flatMap((value) => {
       if (value === undefined || value.of === 'null') return []

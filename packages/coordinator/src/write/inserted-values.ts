@@ -1,35 +1,59 @@
-import type { Query } from '../sql/ir.ts'
+import type { ColumnRecord } from '@nyala/metastore'
+import type { Expression, Query } from '../sql/ir.ts'
 import { renderExpression } from '../sql/renderer.ts'
 import { cellKind, valuesOf } from '../sql/values-lists.ts'
-import { assignedSql } from './assigned-value.ts'
+import { assignedSql, hasSubquery, namesTwice } from './assigned-value.ts'
 import { type InsertTarget, placesOf } from './assignment.ts'
 
 /**
- * The rows of `INSERT … VALUES` in which a column has texts and values of another kind: there each value is one of the
- * table's column by itself, as `('NaN'), (1e300)` are of DOUBLE. As a list of their own they may have no type. Undefined
- * for everything else. Pure. Fails as {@link placesOf} does.
+ * The rows of `INSERT … VALUES` whose values would not be the same as a list of their own, which has one type or none:
+ * there each value is one of the table's column by itself, as `('NaN'), (1e300)` are of DOUBLE, and `(1.0), (2.55)` of
+ * VARCHAR. Undefined for everything else. Pure. Fails as {@link placesOf} does.
  */
 export function fittedValues(query: Query, target: InsertTarget): string | undefined {
   const rows = valuesOf(query)
   if (rows === undefined) return undefined
   const width = rows[0]?.length ?? 0
-  const isMixed = Array.from({ length: width }, (_, column) => {
-    const kinds = new Set(rows.flatMap((row) => row.slice(column, column + 1).map(cellKind)))
-    return kinds.has('text') && (kinds.has('other') || kinds.has('float'))
-  })
-  if (!isMixed.includes(true)) return undefined
   const places = placesOf(width, target)
-  const columns = isMixed.map((_, place) => target.table.columns[places.indexOf(place)])
+  const fitted = Array.from({ length: width }, (_, place) => {
+    const column = target.table.columns[places.indexOf(place)]
+    if (column === undefined) return undefined
+    const cells = rows.flatMap((row) => row.slice(place, place + 1))
+    return isChangedByOthers(cells, column) ? column : undefined
+  })
+  if (fitted.every((column) => column === undefined)) return undefined
   const texts = rows.map((row) => {
     const cells = row.map((cell, place) => {
-      const column = columns[place]
-      const sql = renderExpression(cell)
-      if (isMixed[place] !== true || column === undefined) return sql
-      // What is NULL is refused of all rows together.
-      const { name, type } = column
-      return assignedSql(`(${sql})`, { name, type })
+      const column = fitted[place]
+      return column === undefined ? renderExpression(cell) : fittedSql(cell, column)
     })
     return `(${cells.join(', ')})`
   })
   return `VALUES ${texts.join(', ')}`
+}
+
+/** Whether the type that values have together makes others of them than each is by itself in a column. */
+function isChangedByOthers(cells: readonly Expression[], { type }: ColumnRecord): boolean {
+  if (cells.length === 1) return false
+  // Numbers take a scale from each other, which is seen in their texts.
+  if (type === 'VARCHAR') return !cells.every(isText)
+  const kinds = new Set(cells.map(cellKind))
+  if (kinds.has('text')) return kinds.has('other') || kinds.has('float')
+  // As DOUBLE whole numbers and decimals may lose digits.
+  return kinds.has('float') && kinds.has('other') && !FLOATS.has(type)
+}
+
+const isText = (cell: Expression): boolean =>
+  cell.kind === 'cast'
+    ? cell.type.kind === 'simple' && cell.type.name === 'VARCHAR'
+    : ['text', 'null'].includes(cellKind(cell))
+
+const FLOATS: ReadonlySet<string> = new Set(['FLOAT', 'DOUBLE'])
+
+/** What is NULL is refused of all rows together. */
+function fittedSql(cell: Expression, { name, type }: ColumnRecord): string {
+  const value = `(${renderExpression(cell)})`
+  const column = { name, type }
+  if (!namesTwice(column) || !hasSubquery(cell)) return assignedSql(value, column)
+  return `(SELECT ${assignedSql('"$cell".v', column)} FROM (SELECT ${value} AS v) AS "$cell")`
 }
