@@ -10,6 +10,7 @@ import { LITTER_DRILLS } from './litter-drills.ts'
 import type { Call } from './load.ts'
 import { MOMENT_DRILLS } from './moment-drills.ts'
 import { NEWCOMER_DRILLS } from './newcomer-drills.ts'
+import { OWNERSHIP_DRILLS } from './ownership-drills.ts'
 import { POISON_DRILLS } from './poison-drills.ts'
 import { READER_DRILLS } from './reader-drills.ts'
 import type { Drill, Round } from './round.ts'
@@ -119,10 +120,11 @@ export const DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'stream', 'stream'],
     bounds: { stallMs: 4_000, detectedMs: 2_500 },
     holdStreams: true,
+    keepsWork: true,
     begin: follower,
     run: async (round) => stopAndWake(round, await streaming(round)),
     notices: seesCoordinatorGo,
-    mutant: { name: 'no-owner-epoch-check', fails: ['errors', 'exact', 'stall'] },
+    mutant: { name: 'no-kept-frames', fails: ['errors', 'kept'] },
   },
   {
     name: 'leader-kill',
@@ -221,6 +223,7 @@ export const DRILLS: readonly Drill[] = [
   },
   ...MOMENT_DRILLS,
   ...LINK_DRILLS,
+  ...OWNERSHIP_DRILLS,
   ...SHORTAGE_DRILLS,
   ...SLOW_DRILLS,
   ...READER_DRILLS,

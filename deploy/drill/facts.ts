@@ -143,3 +143,19 @@ function hashOf(id: number, body: string): number {
   }
   return hash
 }
+
+/** What is wrong with a whole result of {@link STREAM_SQL}; `wrong` beyond rows that are missing or twice there. */
+export function judgeStream(
+  tally: StreamTally,
+  { stream }: Facts,
+): { readonly rowsLost: number; readonly rowsDoubled: number; readonly wrong?: string } {
+  const rowsDoubled = tally.doubled
+  const rowsLost = stream.rows - (tally.rows - tally.doubled - tally.unknown)
+  if (tally.unknown > 0) {
+    return { rowsLost, rowsDoubled, wrong: `${tally.unknown} rows that there are not came` }
+  }
+  const isAsKnown = rowsLost === 0 && rowsDoubled === 0
+  if (!isAsKnown || tally.checksum === stream.checksum) return { rowsLost, rowsDoubled }
+  const wrong = 'every row came once, but not as it is in the files'
+  return { rowsLost, rowsDoubled, wrong }
+}

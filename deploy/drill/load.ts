@@ -1,7 +1,14 @@
 import { connect, type Database, SqlError } from '@nyala/client'
 import { type Clock, deferred, type Deferred, Prng } from '@nyala/client/base'
 import { Steps } from './steps.ts'
-import { type Facts, type Question, SPILL_MEMORY, STREAM_SQL, StreamTally } from './facts.ts'
+import {
+  type Facts,
+  judgeStream,
+  type Question,
+  SPILL_MEMORY,
+  STREAM_SQL,
+  StreamTally,
+} from './facts.ts'
 import type { Ledger } from './ledger.ts'
 
 /**
@@ -339,15 +346,7 @@ export class LoadClient {
       this.#lastMs = clock.now()
     }
     this.#noteBatch()
-    const lost = facts.stream.rows - (tally.rows - tally.doubled - tally.unknown)
-    const isAsKnown = lost === 0 && tally.doubled === 0 && tally.unknown === 0
-    const isChanged = isAsKnown && tally.checksum !== facts.stream.checksum
-    return {
-      rowsLost: lost,
-      rowsDoubled: tally.doubled,
-      ...(tally.unknown > 0 ? { wrong: `${tally.unknown} rows that there are not came` } : {}),
-      ...(isChanged ? { wrong: 'every row came once, but not as it is in the files' } : {}),
-    }
+    return judgeStream(tally, facts)
   }
 
   #noteBatch(): void {

@@ -193,7 +193,7 @@ export class QueryOwner {
 
   #onFailure(event: Extract<OwnershipEvent, { id: string }>, error: unknown): void {
     if (!(error instanceof SqlError)) throw error
-    if (!this.#stopped) this.#options.log.warn('queryRecordDelayed', { event: event.kind, error })
+    if (!this.#stopped) this.#options.log.warn('queryRecordDelayed', { what: event.kind, error })
     this.#step(event)
   }
 }

@@ -48,12 +48,29 @@ t.test('commands of an older epoch are refused, those of a newer one obeyed', as
   await coordinator.heard(ref, 'taskProgress')
   const old = await coordinator.run(resultTask('SELECT 1', { task: 1 }), 4)
   t.match(old.error, { error: 'task_superseded', message: /epoch 4.*epoch 5/ })
-  coordinator.send({ kind: 'cancelTask', epoch: 4, ...ref })
   coordinator.send({ kind: 'releaseQuery', epoch: 4, queryId: 'q1' })
   const fresh = await coordinator.run(resultTask('SELECT 1', { task: 2 }), 6)
   t.equal(fresh.error, undefined, 'the query is still there')
   coordinator.send({ kind: 'cancelTask', epoch: 6, ...ref })
   t.match((await running).error, { error: 'query_canceled' })
+})
+
+t.test('a former owner that cancels a task is told that it is not its own any more', async (t) => {
+  await using world = await World.start()
+  await world.startExecutor()
+  const { coordinator } = world
+  const running = coordinator.run(resultTask(ENDLESS), 5)
+  await coordinator.heard(ref, 'taskProgress')
+  coordinator.send({ kind: 'takeQuery', epoch: 6, queryId: 'q1' })
+  coordinator.send({ kind: 'cancelTask', epoch: 5, ...ref })
+  t.match((await running).error, { error: 'task_superseded', message: /epoch 5.*epoch 6/ })
+  await untilRunning(coordinator, 1)
+  coordinator.send({ kind: 'releaseQuery', epoch: 6, queryId: 'q1' })
+  await untilRunning(coordinator, 0)
+  coordinator.send({ kind: 'cancelTask', epoch: 5, ...ref, task: 3 })
+  const isTold = (message: FromExecutor): boolean =>
+    message.kind === 'taskFailed' && message.task === 3
+  await coordinator.until(() => coordinator.messages.some(isTold))
 })
 
 t.test('an epoch is remembered after the query was released', async (t) => {

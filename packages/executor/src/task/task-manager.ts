@@ -155,10 +155,16 @@ export class TaskManager {
     owner: OwnerLink,
     command: { readonly epoch: number; readonly ref: TaskReference },
   ): void {
-    const query = this.#queries.get(command.ref.queryId)
-    if (query === undefined || isPast(command.epoch, query.epoch)) return
-    this.#own(query.id, command.epoch, owner)
-    query.tasks.get(keyOf(command.ref))?.cancel()
+    const { epoch, ref } = command
+    const query = this.#queries.get(ref.queryId)
+    const known = query?.epoch ?? this.#releasedEpochs.get(ref.queryId)
+    if (known !== undefined && isPast(epoch, known)) {
+      // How the task ends is told to its new owner: the former one would wait for that for ever.
+      return owner.send(taskFailed(ref, superseded(ref, epoch, known)))
+    }
+    if (query === undefined) return
+    this.#own(query.id, epoch, owner)
+    query.tasks.get(keyOf(ref))?.cancel()
   }
 
   /** There is a record of the query, so that it may find another owner. */
