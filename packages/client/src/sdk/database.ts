@@ -14,6 +14,10 @@ export interface SessionOptions {
   readonly revision?: number | undefined
 }
 
+/** After a lost conflict a transaction waits for a random part of this, doubled for each one, up to the maximum. */
+const CONFLICT_SPREAD_MS = 25
+const CONFLICT_SPREAD_MAX_MS = 400
+
 export interface TransactionOptions extends SessionOptions {
   /** Times that it is run again at the most. */
   readonly retries?: number | undefined
@@ -95,9 +99,20 @@ export class Database extends Session {
         return await this.#once(work, how, signal)
       } catch (error) {
         if (!isRepeatable(error) || attempt >= retries || signal?.aborted === true) throw error
-        await this.context.coordinators.backoff(attempt + 1)
+        await this.#beforeNext(error, attempt + 1)
       }
     }
+  }
+
+  /**
+   * Whoever has won the conflict begins again at once, so one that has lost often must not wait ever longer: it would lose
+   * for as long as the others go on.
+   */
+  #beforeNext(error: unknown, attempt: number): Promise<void> {
+    const { coordinators } = this.context
+    const isConflict = error instanceof SqlError && error.error === 'serialization_failure'
+    if (!isConflict) return coordinators.backoff(attempt)
+    return coordinators.spread(Math.min(CONFLICT_SPREAD_MAX_MS, CONFLICT_SPREAD_MS * 2 ** attempt))
   }
 
   async #once<T>(
