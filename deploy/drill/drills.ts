@@ -22,6 +22,7 @@ import {
   follower,
   inMidstElsewhere,
   isToldOfQuorum,
+  missed,
   MOVED_MS,
   noticed,
   restarted,
@@ -284,6 +285,8 @@ async function drainCoordinator(round: Round): Promise<void> {
 async function stopAndWake(round: Round, victim: string): Promise<void> {
   await round.strike(victim, 'SIGSTOP')
   await inMidstElsewhere(round)
+  // Clients may be faster: whom nobody has missed by then nobody would miss any more.
+  await missed(round, victim)
   await round.signal(victim, 'SIGCONT')
   const address = (await round.process(victim))?.address ?? ''
   await round.until('whole', round.bound(MOVED_MS), async () =>

@@ -23,6 +23,15 @@ export function noticed(round: Round, victim: string): Promise<void> {
   )
 }
 
+/** Another member has seen that a coordinator is gone. */
+export function missed(round: Round, victim: string): Promise<void> {
+  return round.until('detected', round.bound(MOVED_MS), () =>
+    round.logged().some((line) => line.member !== victim && seesCoordinatorGo(line, victim))
+      ? undefined
+      : `nobody has noticed that ${victim} is gone`,
+  )
+}
+
 /** A coordinator that does not lead, so that only one thing happens. */
 export async function follower(round: Round): Promise<string> {
   const leader = await round.leader()
