@@ -174,7 +174,11 @@ t.test(
         t.fail(`seed ${seed} strikes ${strikes.map(({ role }) => role).join(', ')}`)
       }
       for (const group of groups) seen.add(`${group.length} at once`)
-      for (const { role, way } of strikes) seen.add(`${role} ${way}`)
+      for (const { role, way, forMs } of strikes) {
+        seen.add(`${role} ${way}`)
+        if (role === 'executor' && forMs < 3_000)
+          t.fail(`seed ${seed} loses no work of an executor`)
+      }
     }
     const ways = ['kill', 'hang', 'cut']
     t.strictSame(

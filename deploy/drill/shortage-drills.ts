@@ -147,7 +147,7 @@ async function fillAllSpills(round: Round): Promise<void> {
     for (const id of await round.ids('executor')) {
       unmounts.push(await mountTmpfs(directoryOf(round, 'spill', id), FULL_BYTES))
     }
-    await round.until('struck', round.bound(MOVED_MS), () => {
+    await round.until('errors', round.bound(MOVED_MS), () => {
       const refused = round.load.calls.some(({ error }) => error?.error === 'disk_full')
       return refused ? undefined : 'nobody was told that there is no room'
     })

@@ -17,6 +17,8 @@ export interface SoakStrike {
   readonly forMs: number
 }
 const FOR_MS = { least: 200, most: 8_000 } as const
+/** Nobody misses a member sooner for certain. */
+const MISSED_MS = 3_000
 
 /** The drill that goes on for as long as it is told to: no strike is known before. */
 export const SOAK_DRILLS: readonly Drill[] = [
@@ -37,11 +39,15 @@ export const SOAK_DRILLS: readonly Drill[] = [
  * and one of the others is there at every moment. An executor always loses what it is doing.
  */
 export function drawStrikes(prng: Prng): readonly (readonly SoakStrike[])[] {
-  const strikes = prng.shuffle(ROLES).map((role): SoakStrike => ({
-    role,
-    way: prng.pick(role === 'executor' ? LOSING_WAYS : WAYS),
-    forMs: FOR_MS.least + prng.below(FOR_MS.most - FOR_MS.least),
-  }))
+  const strikes = prng.shuffle(ROLES).map((role): SoakStrike => {
+    const isExecutor = role === 'executor'
+    const leastMs = isExecutor ? MISSED_MS : FOR_MS.least
+    return {
+      role,
+      way: prng.pick(isExecutor ? LOSING_WAYS : WAYS),
+      forMs: leastMs + prng.below(FOR_MS.most - leastMs),
+    }
+  })
   const together = prng.pick(['none', 'the first two', 'the last two'])
   if (together === 'none') return strikes.map((one) => [one])
   const cut = together === 'the first two' ? 2 : 1

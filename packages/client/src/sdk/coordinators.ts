@@ -23,6 +23,9 @@ const CANCEL_ANSWER_MS = 500
 /** What is said last has so long to be heard before the connections are closed. */
 const LAST_WORDS_MS = 2_000
 
+/** Why a coordinator that was dialled and has neither answered nor refused is left out. */
+export const OUTRUN = 'it had not answered when another one did'
+
 /** After a failure an address is dialled after the others for so long. */
 const DOUBT_MS = 10_000
 
@@ -122,15 +125,19 @@ export class Coordinators {
       discard: (late) => late.close(),
       onFailed: (address, cause) => {
         const error = typedError(cause)
-        this.#doubt(address)
-        this.#events.emit({ kind: 'unreachable', address, reason: error.message })
+        this.#leaveOut(address, error.message)
         onFailed(error)
       },
-      onOutrun: (address) => this.#doubt(address),
+      onOutrun: (address) => this.#leaveOut(address, OUTRUN),
       signal: this.#closing.signal,
     })
     if (link !== undefined) this.#use(link)
     return link
+  }
+
+  #leaveOut(address: string, reason: string): void {
+    this.#doubt(address)
+    this.#events.emit({ kind: 'unreachable', address, reason })
   }
 
   #doubt(address: string): void {
