@@ -6,8 +6,6 @@ import { busyExecutor, clientsGoOn } from './strikes.ts'
 const ROLES = ['executor', 'coordinator', 'etcd'] as const
 /** What can be done to a member: it dies, hangs, is asked to stop, or nobody reaches it. */
 const WAYS = ['kill', 'hang', 'stop', 'cut'] as const
-/** Work of an executor that is asked to stop is not lost. */
-const LOSING_WAYS = WAYS.filter((way) => way !== 'stop')
 
 /** One member of a role is struck. */
 export interface SoakStrike {
@@ -17,16 +15,16 @@ export interface SoakStrike {
   readonly forMs: number
 }
 const FOR_MS = { least: 200, most: 8_000 } as const
-/** Nobody misses a member sooner for certain. */
-const MISSED_MS = 3_000
+/** What an executor was doing is lost for certain only so: of one that hangs, others do it before anybody misses it. */
+const LOSS: SoakStrike = { role: 'executor', way: 'kill', forMs: 0 }
 
 /** The drill that goes on for as long as it is told to: no strike is known before. */
 export const SOAK_DRILLS: readonly Drill[] = [
   {
     name: 'soak',
     summary:
-      'one member of each role, by chance two at once, dies, hangs, is stopped or cut off; --times 100 takes about an hour',
-    load: ['small', 'divided', 'slow', 'scan', 'write', 'append', 'transfer'],
+      'members of each role, by chance two at once, die, hang, are stopped or cut off; --times 100 takes about an hour',
+    load: ['small', 'divided', 'slow', 'slow', 'scan', 'write', 'append', 'transfer'],
     bounds: { stallMs: 10_000 },
     links: true,
     run: soak,
@@ -36,22 +34,19 @@ export const SOAK_DRILLS: readonly Drill[] = [
 
 /**
  * What is struck, in groups of what is struck at once: each role once, two at most in a group, so that etcd has a quorum
- * and one of the others is there at every moment. An executor always loses what it is doing.
+ * and one of the others is there at every moment; and an executor that dies at its work, before or after all that.
  */
 export function drawStrikes(prng: Prng): readonly (readonly SoakStrike[])[] {
-  const strikes = prng.shuffle(ROLES).map((role): SoakStrike => {
-    const isExecutor = role === 'executor'
-    const leastMs = isExecutor ? MISSED_MS : FOR_MS.least
-    return {
-      role,
-      way: prng.pick(isExecutor ? LOSING_WAYS : WAYS),
-      forMs: leastMs + prng.below(FOR_MS.most - leastMs),
-    }
-  })
+  const strikes = prng.shuffle(ROLES).map((role): SoakStrike => ({
+    role,
+    way: prng.pick(WAYS),
+    forMs: FOR_MS.least + prng.below(FOR_MS.most - FOR_MS.least),
+  }))
   const together = prng.pick(['none', 'the first two', 'the last two'])
-  if (together === 'none') return strikes.map((one) => [one])
   const cut = together === 'the first two' ? 2 : 1
-  return [strikes.slice(0, cut), strikes.slice(cut)]
+  const groups =
+    together === 'none' ? strikes.map((one) => [one]) : [strikes.slice(0, cut), strikes.slice(cut)]
+  return prng.pick([true, false]) ? [[LOSS], ...groups] : [...groups, [LOSS]]
 }
 
 async function soak(round: Round): Promise<void> {
