@@ -10,7 +10,7 @@ import { type Layout, pathsOf, settleLayout } from './layout.ts'
 import { hasLostData, saysUnreadable } from './lost-etcd-member.ts'
 import { membersJoined } from './membership.ts'
 import { MemberProcess, type MemberRole, type MemberSpec } from './member-process.ts'
-import { LOOPBACK, requireFreePorts } from './ports.ts'
+import { LOOPBACK, PortClaims } from './ports.ts'
 import { isAlive, processBirth } from './process-identity.ts'
 import { hearReplacements } from './replacements.ts'
 import { withStartLock } from './start-lock.ts'
@@ -85,6 +85,7 @@ export class LocalCluster implements AsyncDisposable {
   readonly etcdEndpoints: readonly string[]
   readonly dir: string
   readonly #layout: Layout
+  readonly #ports: PortClaims
   readonly #members: readonly MemberProcess[]
   readonly #options: LocalClusterOptions
   readonly #clock: Clock
@@ -95,7 +96,8 @@ export class LocalCluster implements AsyncDisposable {
   /** Set while executors are started anew at the leader's request. */
   #stopReplacements: (() => Promise<void>) | undefined
 
-  private constructor({ layout, state, advertised }: Claimed, options: LocalClusterOptions) {
+  private constructor({ layout, state, advertised, ports }: Claimed, options: LocalClusterOptions) {
+    this.#ports = ports
     this.dir = options.dir
     this.url = state.url
     this.etcdEndpoints = state.etcd
@@ -250,6 +252,7 @@ export class LocalCluster implements AsyncDisposable {
       ...(await stopAll(this.#members.filter((one) => !isEtcd(one)))),
       ...(await stopAll(this.#members.filter(isEtcd))),
     ]
+    this.#ports.release()
     const failed = stopped.find((one) => one.status === 'rejected')
     // What could not be stopped stays in the state file, for `nyala down`.
     if (failed !== undefined) throw failed.reason
@@ -286,6 +289,7 @@ const stopAll = (members: readonly MemberProcess[]): Promise<PromiseSettledResul
 
 interface Claimed {
   readonly layout: Layout
+  readonly ports: PortClaims
   readonly state: ClusterState
   /** What others are told of members, by id, where it is not where they listen. */
   readonly advertised: ReadonlyMap<string, string>
@@ -311,18 +315,24 @@ async function advertisedAddresses(
 /** Makes the directory this process's: from then on its state file says so. */
 async function claim(options: LocalClusterOptions): Promise<Claimed> {
   await requireUnused(options.dir)
-  const layout = await settleLayout({ ...options, cluster: options.cluster ?? 'local' })
-  await requireFreePorts([
-    ...layout.coordinators,
-    ...layout.executors,
-    ...layout.etcd.flatMap((one) => [one, { id: one.id, port: one.peerPort }]),
-  ])
-  const { logs, etcd, data } = pathsOf(options.dir)
-  for (const path of [logs, etcd, data]) await mkdir(path, { recursive: true })
-  const advertised = await advertisedAddresses(layout, options)
-  const state = await firstState(layout, advertised, options)
-  await createState(options.dir, state)
-  return { layout, state, advertised }
+  const ports = new PortClaims()
+  try {
+    const layout = await settleLayout({ ...options, cluster: options.cluster ?? 'local', ports })
+    await ports.require([
+      ...layout.coordinators,
+      ...layout.executors,
+      ...layout.etcd.flatMap((one) => [one, { id: one.id, port: one.peerPort }]),
+    ])
+    const { logs, etcd, data } = pathsOf(options.dir)
+    for (const path of [logs, etcd, data]) await mkdir(path, { recursive: true })
+    const advertised = await advertisedAddresses(layout, options)
+    const state = await firstState(layout, advertised, options)
+    await createState(options.dir, state)
+    return { layout, state, advertised, ports }
+  } catch (error) {
+    ports.release()
+    throw error
+  }
 }
 
 /** With everything on one machine an election takes half a second; this is for a machine that is very busy. */

@@ -7,7 +7,7 @@ import {
   ETCD_CLIENT_PORT_OFFSET,
   ETCD_PEER_PORT_OFFSET,
   EXECUTOR_PORT_OFFSET,
-  freePorts,
+  type PortClaims,
 } from './ports.ts'
 
 /** Paths inside a cluster's directory. */
@@ -46,6 +46,7 @@ export interface LayoutOptions {
   readonly executors: number
   /** First port; 0 takes free ones, or those that the directory's data was made with. */
   readonly portBase: number
+  readonly ports: PortClaims
 }
 
 /**
@@ -130,5 +131,5 @@ async function freePortsBeside(
   kept: Layout | undefined,
 ): Promise<readonly number[]> {
   const etcdPorts = kept === undefined ? 2 * options.etcd : 0
-  return freePorts(etcdPorts + options.coordinators + options.executors)
+  return options.ports.choose(etcdPorts + options.coordinators + options.executors)
 }

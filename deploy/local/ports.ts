@@ -1,3 +1,4 @@
+import { createSocket, type Socket } from 'node:dgram'
 import { createServer } from 'node:net'
 import { randomInt } from 'node:crypto'
 import { configurationError, LauncherError } from './launcher-error.ts'
@@ -36,28 +37,63 @@ export function isPortFree(port: number): Promise<boolean> {
   })
 }
 
-/** `count` different ports that nothing listens on, chosen at random so that two clusters starting at once differ. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const ports = new Set<number>()
-  for (let tries = 0; ports.size < count; tries++) {
-    if (tries >= FREE_PORT_TRIES_MAX) {
-      throw new LauncherError(`found only ${ports.size} of ${count} free ports in ${tries} tries`)
-    }
-    const port = randomInt(FREE_PORT_MIN, FREE_PORT_MAX)
-    if (!ports.has(port) && (await isPortFree(port))) ports.add(port)
-  }
-  return [...ports]
-}
+/**
+ * The ports of one cluster, from when they are chosen until all of its members have ended: a member listens on its own
+ * some seconds later, and is away from it while it is started again, and no other cluster is to choose it then. What says
+ * so to the others is the UDP port of the same number, which is of no other use here and goes with the process.
+ */
+export class PortClaims {
+  readonly #sockets: Socket[] = []
 
-/** Fails with exit code 3 and the member's id where a wanted port is taken. */
-export async function requireFreePorts(
-  wanted: readonly { readonly id: string; readonly port: number }[],
-): Promise<void> {
-  for (const { id, port } of wanted) {
-    if (await isPortFree(port)) continue
-    throw configurationError(
-      `port ${port} of "${id}" on ${LOOPBACK} is already in use`,
-      'stop what listens there, or choose other ports with --port-base',
-    )
+  /** `count` different ports that nothing listens on and no other cluster has, chosen at random. */
+  async choose(count: number): Promise<readonly number[]> {
+    const ports = new Set<number>()
+    for (let tries = 0; ports.size < count; tries++) {
+      if (tries >= FREE_PORT_TRIES_MAX) {
+        throw new LauncherError(`found only ${ports.size} of ${count} free ports in ${tries} tries`)
+      }
+      const port = randomInt(FREE_PORT_MIN, FREE_PORT_MAX)
+      if (!ports.has(port) && (await this.#take(port))) ports.add(port)
+    }
+    return [...ports]
+  }
+
+  /**
+   * Fails with exit code 3 and the member's id where something listens on a wanted port. One whose UDP port is somebody's
+   * is taken all the same: that may be any program's.
+   */
+  async require(wanted: readonly { readonly id: string; readonly port: number }[]): Promise<void> {
+    for (const { id, port } of wanted) {
+      if (!(await isPortFree(port))) {
+        throw configurationError(
+          `port ${port} of "${id}" on ${LOOPBACK} is already in use`,
+          'stop what listens there, or choose other ports with --port-base',
+        )
+      }
+      await this.#claim(port)
+    }
+  }
+
+  release(): void {
+    for (const socket of this.#sockets.splice(0)) socket.close()
+  }
+
+  async #take(port: number): Promise<boolean> {
+    return (await this.#claim(port)) && (await isPortFree(port))
+  }
+
+  /** False where another one has it. */
+  #claim(port: number): Promise<boolean> {
+    const socket = createSocket('udp4').unref()
+    return new Promise((resolve) => {
+      socket.once('error', () => {
+        socket.close()
+        resolve(false)
+      })
+      socket.bind({ port, address: LOOPBACK, exclusive: true }, () => {
+        this.#sockets.push(socket)
+        resolve(true)
+      })
+    })
   }
 }
