@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -78,7 +78,10 @@ export class EtcdProcess implements AsyncDisposable {
 
   /** Stops answering without closing a connection, as a paused machine does. */
   pause(): void {
+    const { pid } = this.#child
     this.#child.kill('SIGSTOP')
+    // Threads that run on other processors stop a moment later, and may answer one call more.
+    while (pid !== undefined && existsSync(`/proc/${pid}`) && !isStopped(pid));
   }
 
   resume(): void {
@@ -149,6 +152,19 @@ function isExecutable(path: string): boolean {
     accessSync(path, constants.X_OK)
     return true
   } catch {
+    return false
+  }
+}
+
+/** As Linux tells it, of all threads. */
+function isStopped(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+      return /^[TtZX]/.test(stat.slice(stat.lastIndexOf(')') + 2))
+    })
+  } catch {
+    // One has ended meanwhile, perhaps all.
     return false
   }
 }
