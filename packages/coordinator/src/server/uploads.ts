@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Clock, Log } from '@nyala/client/base'
+import { type Clock, deferred, type Log } from '@nyala/client/base'
 import { randomHex, SqlError } from '@nyala/client/protocol'
 import { crc32, type Frame } from '@nyala/client/wire'
 
@@ -30,6 +30,8 @@ export interface UploadRequest {
  */
 export class Uploads {
   readonly #options: UploadsOptions
+  /** Parts that come now, by their uploads, whatever connections they come on. */
+  readonly #coming = new Map<string, Set<UploadedPart>>()
 
   constructor(options: UploadsOptions) {
     this.#options = options
@@ -45,11 +47,25 @@ export class Uploads {
       })
     }
     if (request.part === 0) void this.#removeOld()
-    return new UploadedPart(join(this.#options.directory, upload), request)
+    const part = new UploadedPart(join(this.#options.directory, upload), request)
+    const parts = this.#coming.get(upload) ?? new Set()
+    this.#coming.set(upload, parts.add(part))
+    void part.settled.then(() => {
+      parts.delete(part)
+      if (parts.size === 0 && this.#coming.get(upload) === parts) this.#coming.delete(upload)
+    })
+    return part
   }
 
+  /**
+   * Removes an upload with all of its parts. A client that gave up may do so while a part still comes, which would
+   * write its file into the directory after it was removed: it is cut off first.
+   */
   async end(upload: string): Promise<void> {
     checkId(upload)
+    const coming = [...(this.#coming.get(upload) ?? [])]
+    for (const part of coming) part.abandon()
+    await Promise.all(coming.map(({ settled }) => settled))
     await rm(join(this.#options.directory, upload), { recursive: true, force: true })
   }
 
@@ -116,8 +132,8 @@ export class UploadedPart {
   #work: Promise<FileHandle>
   #sequence = 0
   #bytes = 0
-  readonly #ended: Promise<string>
-  #resolve: (path: string | Promise<string>) => void = () => undefined
+  readonly #ended = deferred<string>()
+  #isEnding = false
 
   constructor(directory: string, request: UploadRequest) {
     this.#directory = directory
@@ -125,16 +141,21 @@ export class UploadedPart {
     // The same part may come on another connection, too, while this one is not known to be lost.
     this.#temporary = join(directory, `${request.part}-${randomHex(6)}.tmp`)
     this.#work = this.#create()
-    this.#ended = new Promise((resolve) => {
-      this.#resolve = resolve
-    })
     // It is told by `path`.
     this.#work.catch(() => undefined)
   }
 
   /** Where the whole part lies, on disk. Fails with `io_error`, `disk_full`, `data_corrupted` or `protocol_violation`. */
   get path(): Promise<string> {
-    return this.#ended
+    return this.#ended.promise
+  }
+
+  /** Resolves when nothing of the part is under way any more, whatever came of it. */
+  get settled(): Promise<void> {
+    return this.#ended.promise.then(
+      () => undefined,
+      () => undefined,
+    )
   }
 
   push(frame: Frame): void {
@@ -157,13 +178,20 @@ export class UploadedPart {
       return file
     })
     this.#work.catch(() => undefined)
-    if (last || isTooLong || !isNext) this.#resolve(this.#finish())
+    if (last || isTooLong || !isNext) this.#end()
   }
 
   /** The client is gone. */
   abandon(): void {
-    this.#resolve(this.#finish())
-    this.#ended.catch(() => undefined)
+    this.#end()
+    this.#ended.promise.catch(() => undefined)
+  }
+
+  /** A part that is whole may be abandoned before it is on disk: it ends once. */
+  #end(): void {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    this.#finish().then(this.#ended.resolve, this.#ended.reject)
   }
 
   async #create(): Promise<FileHandle> {
