@@ -41,7 +41,7 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
       let directory = ''
       // What is there is about to be read.
       await round.until('struck', round.bound(MOVED_MS), () => {
-        const victim = executors.find((id) => segmentsIn(join(root, id)) > 0)
+        const victim = executors.find((id) => filesBelow(join(root, id), '.parquet') > 0)
         if (victim === undefined) return 'no executor has a segment'
         directory = join(root, victim)
         round.began(victim)
@@ -64,7 +64,10 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     load: ['small', 'divided', 'divided'],
     bounds: { stallMs: 3_000 },
     cannotRun: unlessRoot,
-    run: (round) => fillUp(round, 'exchange'),
+    run: async (round) => {
+      const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
+      await fillUp(round, 'exchange', victim)
+    },
     mutant: { name: 'no-room-elsewhere', fails: ['errors'] },
   },
   {
@@ -73,7 +76,7 @@ export const SHORTAGE_DRILLS: readonly Drill[] = [
     load: ['small', 'spill', 'spill'],
     bounds: { stallMs: 3_000 },
     cannotRun: unlessRoot,
-    run: (round) => fillUp(round, 'spill'),
+    run: async (round) => fillUp(round, 'spill', await spilling(round)),
     mutant: { name: 'no-room-elsewhere', fails: ['errors'] },
   },
   {
@@ -127,8 +130,7 @@ const directoryOf = (round: Round, part: 'exchange' | 'spill', executor: string)
   join(pathsOf(round.options.target.dir).data, part, executor)
 
 /** Puts a file system without room there at one of the executors, until queries have gone elsewhere. */
-async function fillUp(round: Round, part: 'exchange' | 'spill'): Promise<void> {
-  const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
+async function fillUp(round: Round, part: 'exchange' | 'spill', victim: string): Promise<void> {
   round.began(victim)
   const unmount = await mountTmpfs(directoryOf(round, part, victim), FULL_BYTES)
   try {
@@ -166,9 +168,20 @@ async function othersRecovered(round: Round): Promise<void> {
   })
 }
 
+/** An executor that spills: tasks of the same files go to the same one for as long as it has a slot, not to any. */
+async function spilling(round: Round): Promise<string> {
+  const executors = round.options.prng.shuffle(await round.ids('executor'))
+  let found: string | undefined
+  await round.until('struck', round.bound(MOVED_MS), () => {
+    found = executors.find((id) => filesBelow(directoryOf(round, 'spill', id), '.tmp') > 0)
+    return found === undefined ? 'no executor spills' : undefined
+  })
+  return found ?? ''
+}
+
 /** A file is where the directory was: nothing can be made in it. */
 async function loseSpill(round: Round): Promise<void> {
-  const [victim = ''] = round.options.prng.shuffle(await round.ids('executor'))
+  const victim = await spilling(round)
   const directory = directoryOf(round, 'spill', victim)
   round.began(victim)
   renameSync(directory, `${directory}-lost`)
@@ -195,10 +208,10 @@ async function untilMet(round: Round, error: 'disk_full' | 'io_error'): Promise<
 const FULL_BYTES = 4096
 
 /** Executors make and delete what is in there all the time. */
-function segmentsIn(directory: string): number {
+function filesBelow(directory: string, extension: '.parquet' | '.tmp'): number {
   try {
     const names = readdirSync(directory, { recursive: true, encoding: 'utf8' })
-    return names.filter((name) => name.endsWith('.parquet')).length
+    return names.filter((name) => name.endsWith(extension)).length
   } catch {
     return 0
   }
