@@ -1,12 +1,15 @@
 import { isMutant } from '@nyala/client/base'
-import { type ErrorName, SqlError } from '@nyala/client/protocol'
+import { type Column, type ErrorName, SqlError } from '@nyala/client/protocol'
 import { readRefusedValue } from '../protocol/refused-value.ts'
+import { columnAt } from './failed-cast.ts'
 
 /** What the kernel said: its class of error and its message without that prefix. */
 interface KernelComplaint {
   readonly type: string
   readonly subtype: string
   readonly message: string
+  /** Bytes of the statement before what it is about, where the kernel knows. */
+  readonly position?: number
 }
 
 /**
@@ -41,6 +44,22 @@ export function fromSystemError(error: unknown): SqlError | undefined {
   if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return undefined
   const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT'
   return new SqlError(isFull ? 'disk_full' : 'io_error', error.message, { cause: error })
+}
+
+/**
+ * The error of a statement whose rows a table takes, with the column whose value does not fit, where the kernel tells which
+ * cast failed. Most are refused with their column by the statement itself; values within values are not.
+ */
+export function toColumnError(error: unknown, sql: string, columns: readonly Column[]): unknown {
+  if (!(error instanceof Error) || error instanceof SqlError) return error
+  const { type, position } = parseComplaint(error.message)
+  if (type !== 'Conversion' || position === undefined) return error
+  const name = columnAt(sql, position, new Set(columns.map((column) => column.name)))
+  const column = columns.find((one) => one.name === name)
+  if (column === undefined) return error
+  const told = toSqlError(error)
+  const where = `column "${column.name}" of type ${column.type}`
+  return new SqlError(told.error, `${where}: ${told.message}`, { cause: error })
 }
 
 /**
@@ -79,7 +98,9 @@ function parseJsonComplaint(text: string): KernelComplaint | undefined {
   if (start < 0) return undefined
   try {
     const value = JSON.parse(text.slice(start)) as Readonly<Record<string, unknown>>
+    const position = Number(value['position'])
     return {
+      ...(Number.isSafeInteger(position) ? { position } : {}),
       type: String(value['exception_type'] ?? ''),
       subtype: String(value['error_subtype'] ?? ''),
       message: String(value['exception_message'] ?? ''),

@@ -2,10 +2,11 @@ import { mkdir, open, realpath, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import duckdb, { type Connection } from '@duckdb/node-bindings'
 import { assert, failpoint } from '@nyala/client/base'
-import { SqlError } from '@nyala/client/protocol'
+import { type Column, SqlError } from '@nyala/client/protocol'
 import { fileError, isWithin } from '../storage/roots.ts'
 import { columnsOf, withoutSemicolon } from './columns.ts'
 import { checksum, type ExchangeTaskContext } from './exchange-task.ts'
+import { toColumnError } from './kernel-errors.ts'
 import { quoteText } from './kernel-instance.ts'
 import type { KernelOutput, WrittenFile } from './kernel-protocol.ts'
 import { keysOf, withKeys } from './partition-keys.ts'
@@ -48,13 +49,12 @@ export async function runTableTask(
     if (duckdb.prepared_statement_type(statement) !== StatementType.SELECT) {
       throw new SqlError('insufficient_privilege', 'a task may only read')
     }
-    onColumns(columnsOf(statement, typeNames).map(({ name, type }) => ({ name, type })))
+    const columns = columnsOf(statement, typeNames).map(({ name, type }) => ({ name, type }))
+    onColumns(columns)
     throwIfCanceled()
     failpoint('stage.writing')
-    for await (const { path, rows, bytes, keys } of writeFiles(sql, output, {
-      staging,
-      connection,
-    })) {
+    const place = { staging, connection, columns }
+    for await (const { path, rows, bytes, keys } of writeFiles(sql, output, place)) {
       throwIfCanceled()
       const crc = await checksum(path, bytes)
       failpoint('stage.syncing')
@@ -88,6 +88,8 @@ interface CopiedFile {
 
 interface CopyPlace {
   readonly connection: Connection
+  /** Of the statement's rows. */
+  readonly columns: readonly Column[]
   /** A directory of the attempt alone. */
   readonly staging: string
 }
@@ -99,26 +101,26 @@ interface CopyPlace {
 async function* writeFiles(
   sql: string,
   output: TableOutput,
-  { staging, connection }: CopyPlace,
+  { staging, connection, columns }: CopyPlace,
 ): AsyncGenerator<CopiedFile> {
   const { keys = [], orderBy = [], fileBytesMax } = output
   const rows = withoutSemicolon(sql)
   const target = join(staging, 'files')
   if (keys.length === 0) {
-    yield* copied(connection, wholeSql(rows, output, target))
+    yield* copied(connection, wholeSql(rows, output, target), columns)
     return
   }
   const divided = withKeys(rows, keys)
   const options = [...optionsOf(output), `PARTITION_BY (${divided.columns.join(', ')})`]
   const copy = `COPY (${divided.sql}) TO ${quoteText(target)} (${options.join(', ')})`
   let again = 0
-  for await (const file of copied(connection, copy)) {
+  for await (const file of copied(connection, copy, columns)) {
     const values = { keys: await keysOf(file.path, keys, connection) }
     if (orderBy.length === 0 && file.bytes <= fileBytesMax * OVERSIZE) yield { ...file, ...values }
     else {
       const source = `SELECT * FROM read_parquet(${quoteText(file.path)}, hive_partitioning = false)`
       const place = join(staging, `again-${again++}`)
-      for await (const part of copied(connection, wholeSql(source, output, place)))
+      for await (const part of copied(connection, wholeSql(source, output, place), columns))
         yield { ...part, ...values }
       await rm(file.path)
     }
@@ -143,8 +145,15 @@ function optionsOf({ fieldIds, schema }: TableOutput): string[] {
   return options
 }
 
-async function* copied(connection: Connection, copy: string): AsyncGenerator<CopiedFile> {
-  for (const [path, rows, bytes] of readResult(await duckdb.query(connection, copy))) {
+async function* copied(
+  connection: Connection,
+  copy: string,
+  columns: readonly Column[],
+): AsyncGenerator<CopiedFile> {
+  const result = await duckdb.query(connection, copy).catch((error: unknown) => {
+    throw toColumnError(error, copy, columns)
+  })
+  for (const [path, rows, bytes] of readResult(result)) {
     assert(typeof path === 'string', 'COPY returns paths')
     assert(typeof rows === 'number' && typeof bytes === 'number', 'COPY returns counts')
     if (rows > 0) yield { path, rows, bytes }
