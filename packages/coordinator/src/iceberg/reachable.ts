@@ -33,32 +33,44 @@ export async function formerFiles(
   const found = new Set<string>()
   for (const snapshot of metadata.snapshots ?? []) {
     if (isKnown(fromUri(snapshot['manifest-list']))) continue
-    try {
-      await addSnapshot(store, { metadata, snapshot, found })
-    } catch (error) {
-      if (!(error instanceof SqlError) || error.error !== 'data_corrupted') throw error
-    }
+    await addSnapshot(store, { metadata, snapshot, found, ifThere })
   }
   return found
 }
 
-/** Adds the files of one snapshot to those that were found, the manifest list before the rest. */
+/** Undefined where a file of metadata is not there any more. */
+async function ifThere<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read
+  } catch (error) {
+    if (error instanceof SqlError && error.error === 'data_corrupted') return undefined
+    throw error
+  }
+}
+
+/**
+ * Adds the files of one snapshot to those that were found, the manifest list before the rest. What `ifThere` says is not
+ * there is left out by itself: other snapshots may have shared a manifest, and taken it with them when they went.
+ */
 async function addSnapshot(
   store: IcebergStore,
   of: {
     readonly metadata: TableMetadata
     readonly snapshot: Snapshot
     readonly found: Set<string>
+    readonly ifThere?: <T>(read: Promise<T>) => Promise<T | undefined>
   },
 ): Promise<void> {
-  const { metadata, snapshot, found } = of
-  const infos = await store.manifests(metadata, snapshot)
+  const { metadata, snapshot, found, ifThere: read = async (all) => all } = of
+  const infos = await read(store.manifests(metadata, snapshot))
+  if (infos === undefined) return
   found.add(fromUri(snapshot['manifest-list']))
   for (const info of infos) {
     const path = fromUri(info.path)
     // Most manifests are shared by many snapshots.
     if (found.has(path)) continue
-    const entries = await store.entries(info)
+    const entries = await read(store.entries(info))
+    if (entries === undefined) continue
     found.add(path)
     for (const { status, file } of entries) {
       if (status !== ENTRY.deleted) found.add(fromUri(file.path))
