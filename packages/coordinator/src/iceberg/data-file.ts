@@ -1,8 +1,11 @@
+import { SqlError } from '@nyala/client/protocol'
 import type { ColumnBounds, FileStatistics, TableFile } from '@nyala/executor/protocol'
+import { quoteIdentifier } from '../sql/escape.ts'
 import type { ManifestFile } from '../table/manifest.ts'
 import type { DataFile } from './manifest-file.ts'
-import type { PartitionField } from './partition-field.ts'
+import { isHeld, type PartitionField } from './partition-field.ts'
 import { parseKey } from './partition-sql.ts'
+import { type PartitionValue, transformSql } from './partition-transform.ts'
 import { type Bound, decodeBound, encodeBound } from './single-value.ts'
 import { toUri } from './table-files.ts'
 import type { IcebergField } from './types.ts'
@@ -45,12 +48,28 @@ export function dataFileOf(
   return {
     content: 0,
     path: toUri(file.path),
-    partition: partition.map(({ type }, i) => parseKey(type, file.partition?.[i] ?? null)),
+    partition: partition.map((field, i) => partitionValueOf(field, file.partition?.[i] ?? null)),
     rows: file.rows,
     bytes: file.bytes,
     ...{ columnSizes, valueCounts, nullCounts, lowerBounds, upperBounds },
     splitOffsets: splitOffsetsOf(file),
   }
+}
+
+/** Fails with `numeric_value_out_of_range`: what a transform makes of the ends of a type need not be of the type. */
+function partitionValueOf(
+  { type, source, transform }: PartitionField,
+  key: string | null,
+): PartitionValue {
+  const value = parseKey(type, key)
+  if (isHeld(type, value)) return value
+  const column = source?.name ?? ''
+  throw new SqlError(
+    'numeric_value_out_of_range',
+    `column "${column}" has a value of which ${transformSql(transform, quoteIdentifier(column))} is ` +
+      `${String(value)}: no partition of the type ${type} can be that of it`,
+    { hint: 'leave the row out, or partition the table by another transform or column' },
+  )
 }
 
 /** Our writers put row groups behind each other without a gap. */

@@ -58,6 +58,28 @@ export function rawValue(type: string, value: PartitionValue): RawValue {
   return Buffer.concat([Buffer.alloc(size - bytes.length, value < 0n ? 0xff : 0), bytes])
 }
 
+/** True where Avro's type, as {@link rawValue} writes it, holds the value. */
+export function isHeld(type: string, value: PartitionValue): boolean {
+  if (typeof value !== 'bigint') return true
+  const bits = bitsOf(type)
+  return bits === undefined || BigInt.asIntN(bits, value) === value
+}
+
+function bitsOf(type: string): number | undefined {
+  switch (type) {
+    case 'int':
+    case 'date':
+      return 32
+    case 'long':
+    case 'time':
+    case 'timestamp':
+    case 'timestamptz':
+      return 64
+    default:
+      return type.startsWith('decimal(') ? 8 * decimalSize(type) : undefined
+  }
+}
+
 /** Bytes of Avro's `fixed` for a decimal: the fewest that hold all values of the precision. */
 export function decimalSize(type: string): number {
   const precision = BigInt(/^decimal\((\d+)/.exec(type)?.[1] ?? 38)

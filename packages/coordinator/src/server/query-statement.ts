@@ -1,6 +1,6 @@
 import { failpoint } from '@nyala/client/base'
 import type { Column } from '@nyala/client/protocol'
-import { FRAME_HEADER_BYTES } from '@nyala/client/wire'
+import { decodeFrame, unpackBatch } from '@nyala/client/wire'
 import type { TableFile } from '@nyala/executor/protocol'
 import type { SerialisedPlan } from '../bind/mirror.ts'
 import { type BindContext, type BoundQuery, bindQuery } from '../bind/bind-query.ts'
@@ -274,17 +274,17 @@ export class Queries {
     planned: PlannedQuery,
     context: StatementContext,
   ): Promise<readonly (readonly unknown[])[]> {
-    const payloads: Uint8Array[] = []
+    const messages: Uint8Array[] = []
     const relay = new ResultRelay({
       call: 0,
       creditBytes: Number.MAX_SAFE_INTEGER,
-      send: (message) => payloads.push(message.slice(FRAME_HEADER_BYTES)),
+      send: (frame) => messages.push(arrowMessageOf(frame)),
     })
     await this.#whenAdmitted(planned, context, () =>
       this.#start(planned, context, { profile: false, relay }).run(),
     )
     const { tableFromIPC } = await import('apache-arrow')
-    const table = tableFromIPC(Buffer.concat(payloads))
+    const table = tableFromIPC(Buffer.concat(messages))
     return Array.from({ length: table.numRows }, (_, row) =>
       Array.from(
         { length: table.numCols },
@@ -425,6 +425,13 @@ function admissionRequest(
     tasksAtOnce: Math.min(tasks, Math.max(1, slots)),
     cheap: plan.fragments.length === 1 && taskMemoryBytes === 0 && bytes <= CHEAP_BYTES_MAX,
   }
+}
+
+/** The Arrow message of a frame of a result: of many rows it comes packed. */
+function arrowMessageOf(message: Uint8Array): Uint8Array {
+  const frame = decodeFrame(message)
+  if (typeof frame === 'string') throw new Error(frame)
+  return frame.kind === 'packed' ? unpackBatch(frame.payload) : frame.payload
 }
 
 /** Settings that the kernel itself has to know. Without it, the time zone would be that of each executor's host. */
