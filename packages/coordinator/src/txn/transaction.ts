@@ -132,22 +132,16 @@ export class Transaction {
     const writeId = request.id ?? this.#newWriteId()
     const own = request.id === undefined ? [] : request.locations
     const staged = new StagedInTransaction(this, request, writeId)
-    const running = (async () => {
+    const done = await this.#awaited(async () => {
       await this.#inTurn(() => this.#cover(request, own))
-      return work(staged)
-    })()
-    this.#staging.add(running)
-    try {
-      const done = await running
-      const { query } = staged
-      if (query !== undefined) this.#queries.push({ writeId, request, ran: query })
-      const more =
-        query === undefined ? {} : { statistics: query.statistics, profile: query.profile }
-      const rows = 'outcome' in done ? done.outcome.rows : null
-      return { command: request.command, ...(rows === null ? {} : { rows }), ...more }
-    } finally {
-      this.#staging.delete(running)
-    }
+      const result = await work(staged)
+      if (staged.query !== undefined) this.#queries.push({ writeId, request, ran: staged.query })
+      return result
+    })
+    const { query } = staged
+    const more = query === undefined ? {} : { statistics: query.statistics, profile: query.profile }
+    const rows = 'outcome' in done ? done.outcome.rows : null
+    return { command: request.command, ...(rows === null ? {} : { rows }), ...more }
   }
 
   /** Does a plan of the catalog, seen by this transaction alone. */
@@ -160,14 +154,14 @@ export class Transaction {
     },
   ): Promise<{ readonly value: T }> {
     const { context, writeId = this.#newWriteId(), more } = how
-    return this.#inTurn(async () => {
-      this.checkOpen()
+    const executing = async (): Promise<{ readonly value: T }> => {
       await this.#cover({ context, locations: [] }, [])
       const step = { writeId, plan, more: (value: T) => more?.(value, writeId) ?? [] }
       const { value, done } = stagePlan(step, this.#snapshot, this.#stepContext())
       if (done !== undefined) this.#add(done)
       return { value }
-    })
+    }
+    return this.#awaited(() => this.#inTurn(executing))
   }
 
   update(change: TableChange, writeId: string): Promise<void> {
@@ -186,12 +180,15 @@ export class Transaction {
    */
   commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
     // Asked twice at once, it is done once, and both are told the same.
-    this.#committing ??= this.#commit(identity, context)
+    this.#committing ??= this.#commit(identity, context).finally(() => {
+      // Cancelled before it began, it can be asked for again.
+      if (!this.isOver) this.#committing = undefined
+    })
     return this.#committing
   }
 
   async #commit(identity: StatementIdentity, context: StatementContext): Promise<StatementOutcome> {
-    await Promise.allSettled([...this.#staging])
+    while (this.#staging.size > 0) await Promise.allSettled([...this.#staging])
     context.signal.throwIfAborted()
     const { patience } = context
     const effects = await this.#on({ kind: 'commitAsked' })
@@ -275,21 +272,39 @@ export class Transaction {
     failpoint('transaction.staged')
   }
 
+  /** What COMMIT waits for. Where it fails so has the transaction, and COMMIT finds it so. */
+  async #awaited<T>(work: () => Promise<T>): Promise<T> {
+    const running = work().catch((error: unknown) => {
+      this.statementFailed(String((error as Error).message))
+      throw error
+    })
+    this.#staging.add(running)
+    try {
+      return await running
+    } finally {
+      this.#staging.delete(running)
+    }
+  }
+
   /** Before the first file is there its directory is in the record of the transaction. */
-  async #cover(
-    {
-      context,
-      locations,
-    }: {
-      readonly context: Pick<StatementContext, 'signal' | 'patience'>
-      readonly locations: readonly string[]
-    },
-    own: readonly string[],
-  ): Promise<void> {
+  async #cover(what: Covered, own: readonly string[]): Promise<void> {
     this.checkOpen()
+    this.#isRecorded = true
+    try {
+      await this.#writeRecord(what, own)
+    } finally {
+      // Rolled back meanwhile, when the record was not there yet, or became another one.
+      if (this.isOver) {
+        const reason = 'the transaction has ended'
+        await this.#options.runs.giveUpRecord(this.id, reason, { budgetMs: ROLLBACK_MS })
+      }
+    }
+    this.checkOpen()
+  }
+
+  async #writeRecord({ context, locations }: Covered, own: readonly string[]): Promise<void> {
     const { runs } = this.#options
     const { signal, patience } = context
-    this.#isRecorded = true
     this.#record ??= await runs.beginTransaction(this.id, {
       ...{ signal, patience, locations, own },
     })
@@ -354,6 +369,12 @@ export class Transaction {
       log.warn('stagedFilesNotRemoved', { write: this.id, error })
     }
   }
+}
+
+/** What is to be in the record, and on whose behalf. */
+interface Covered {
+  readonly context: Pick<StatementContext, 'signal' | 'patience'>
+  readonly locations: readonly string[]
 }
 
 type Ran = Parameters<StagedWrite['ran']>[0]
