@@ -94,6 +94,9 @@ t.test('a cancellation that was asked for elsewhere is carried out once', async 
   t.same(mind.effects, [{ kind: 'cancel', id: 'q' }])
   t.same(mind.look([cancelled]).effects, [])
   t.equal(ownedQuery(mind.state, 'q'), cancelled, 'the next write rests on that record')
+  const written = Mind.owning(query(self, 5)).on({ kind: 'advanced', query: cancelled })
+  t.same(written.effects, [{ kind: 'cancel', id: 'q' }], 'a write of its own may be first to tell')
+  t.same(written.look([cancelled]).effects, [])
 })
 
 const ask = (

@@ -168,7 +168,18 @@ function onWritten(state: Ownership, query: LoggedQuery): Step {
   if (holding?.kind === 'creating') return [hold(state, id, { kind: 'owned', query }), []]
   // What was claimed away while the answer was on its way stays away.
   if (holding?.kind !== 'owned' || holding.query.modRevision > query.modRevision) return [state, []]
-  return [hold(state, id, { kind: 'owned', query }), []]
+  return owning(state, holding.query, query)
+}
+
+/** A later record under the same term; that somebody has asked for its end is told once, however it is learnt. */
+function owning(state: Ownership, before: LoggedQuery, query: LoggedQuery): Step {
+  const { id } = query.record
+  const isNewlyCancelled =
+    query.record.state === 'cancelling' && before.record.state !== 'cancelling'
+  return [
+    hold(state, id, { kind: 'owned', query }),
+    isNewlyCancelled ? [{ kind: 'cancel', id }] : [],
+  ]
 }
 
 function onLost(state: Ownership, id: string, query: LoggedQuery | undefined): Step {
@@ -224,12 +235,7 @@ function onSeen(state: Ownership, query: LoggedQuery): Step {
   if (!isSelf(state, query.record) || query.record.ownerEpoch !== holding.query.record.ownerEpoch) {
     return onLost(state, id, query)
   }
-  const isNewlyCancelled =
-    query.record.state === 'cancelling' && holding.query.record.state !== 'cancelling'
-  return [
-    hold(state, id, { kind: 'owned', query }),
-    isNewlyCancelled ? [{ kind: 'cancel', id }] : [],
-  ]
+  return owning(state, holding.query, query)
 }
 
 function onClientAsked(

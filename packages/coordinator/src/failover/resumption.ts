@@ -93,14 +93,14 @@ export class Resumption implements QueryRunner {
     failpoint('query.recording')
     const pointer = await plans.write(query.id, plan)
     failpoint('query.planWritten')
-    try {
-      await owner.begin({ ...query, plan: pointer })
-    } catch (error) {
+    const begun = await owner.begin({ ...query, plan: pointer }).catch(async (error: unknown) => {
       await plans.remove(pointer).catch(() => undefined)
       throw error
-    }
+    })
     failpoint('query.recorded')
     this.#owned.set(query.id, { serving, stopWaiting: undefined })
+    // Somebody has asked for its end before the answer to the record came; no change of the record will tell of that.
+    if (begun.record.state === 'cancelling') this.cancel(query.id)
   }
 
   /**
