@@ -82,6 +82,20 @@ t.test('an epoch is remembered after the query was released', async (t) => {
   t.match(late.error, { error: 'task_superseded' })
 })
 
+t.test(
+  'a former owner that releases a query late does not make it take older commands',
+  async (t) => {
+    await using world = await World.start()
+    await world.startExecutor()
+    const { coordinator } = world
+    await coordinator.hello()
+    coordinator.send({ kind: 'takeQuery', epoch: 7, queryId: 'q1' })
+    coordinator.send({ kind: 'releaseQuery', epoch: 5, queryId: 'q1' })
+    const late = await coordinator.run(resultTask('SELECT 1'), 6)
+    t.match(late.error, { error: 'task_superseded', message: /epoch 6.*epoch 7/ })
+  },
+)
+
 t.test('a newer attempt ends the older one, and an older one is refused', async (t) => {
   await using world = await World.start()
   await world.startExecutor()

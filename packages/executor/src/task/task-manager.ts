@@ -371,9 +371,11 @@ export class TaskManager {
     if (oldest !== undefined) this.#endedWrites.delete(oldest)
   }
 
+  /** The highest epoch counts: a former owner that releases the query late opens it to nobody. */
   #remember(queryId: string, epoch: number): void {
+    const known = this.#releasedEpochs.get(queryId) ?? epoch
     this.#releasedEpochs.delete(queryId)
-    this.#releasedEpochs.set(queryId, epoch)
+    this.#releasedEpochs.set(queryId, Math.max(known, epoch))
     if (this.#releasedEpochs.size <= RELEASED_QUERIES_MAX) return
     const oldest = this.#releasedEpochs.keys().next()
     if (oldest.done !== true) this.#releasedEpochs.delete(oldest.value)
