@@ -77,7 +77,8 @@ async function openTransaction() {
   const contextOfEnd = () => contextOf('commit', { transaction, session })
   const hasTable = () => catalog.snapshot().relation('default', 't0') !== undefined
   const kinds = async () => (await writeLog.transactions()).map(({ record }) => record.kind)
-  return { catalog, dropTable, insert, end, contextOfEnd, hasTable, kinds, holdNext, transaction }
+  const ended = { end, contextOfEnd, transaction, transactions }
+  return { catalog, dropTable, insert, hasTable, kinds, holdNext, ...ended }
 }
 
 t.test('a COMMIT that waits for a statement which fails commits nothing', async (t) => {
@@ -137,5 +138,16 @@ t.test('a COMMIT that was cancelled while it waited can be sent again', async (t
   transaction?.statementFailed(reason.message)
   t.match(await end('commit'), { command: 'ROLLBACK' }, 'as one of its statements has failed')
   t.ok(hasTable())
+  await catalog.close()
+})
+
+t.test('a BEGIN whose client has gone by then begins nothing', async (t) => {
+  const { catalog, transactions } = await openTransaction()
+  const gone = new SqlError('query_canceled', 'the client has gone')
+  const begin = contextOf('begin', { catalog: catalog.snapshot(), sender: 'y' })
+  transactions.clientGone('y')
+  const late = { ...begin, signal: AbortSignal.abort(gone) }
+  await t.rejects(transactions.run({ kind: 'begin' }, late), gone)
+  t.equal(transactions.size, 1, 'as before')
   await catalog.close()
 })

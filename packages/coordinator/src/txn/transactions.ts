@@ -114,6 +114,8 @@ export class Transactions {
   }
 
   #begin(context: StatementContext): StatementOutcome {
+    // A client that has gone by now has left nothing open: nobody would roll back what is begun after that.
+    context.signal.throwIfAborted()
     const { runs, coordinator } = this.#options
     const id = (this.#options.newId ?? newWriteId)()
     const transaction = new Transaction({ runs, id, coordinator, snapshot: context.catalog })
