@@ -129,7 +129,10 @@ async function work(cluster: LocalCluster, links: Links, options: RunOptions): P
       working.catch(ending),
       breaking.catch(ending),
       compacting.catch(ending),
-      waiting.catch(ending),
+      waiting.catch(async (error: unknown) => {
+        for (const line of await runningAt(addresses)) tell(line)
+        return ending(error)
+      }),
     ])
     for (const line of times.lines()) tell(line)
     await untilWhole(parts)
@@ -139,6 +142,20 @@ async function work(cluster: LocalCluster, links: Links, options: RunOptions): P
   } finally {
     await Promise.all(clients.map((client) => client.close()))
   }
+}
+
+/** What each coordinator says of the statements that it runs, as lines: why one of them does not end may show there. */
+async function runningAt(addresses: readonly string[]): Promise<readonly string[]> {
+  const asked = addresses.map(async (address) => {
+    try {
+      await using db = await connect({ endpoints: [address], discover: false })
+      const { rows } = await db.query('SHOW QUERIES')
+      return rows.map((row) => `${address} ${Object.values(row).map(String).join(' | ')}`)
+    } catch (error) {
+      return [`${address} does not say what it runs: ${String(error)}`]
+    }
+  })
+  return (await Promise.all(asked)).flat()
 }
 
 /** Writes small files as one now and then, as an operator would. */
