@@ -90,6 +90,8 @@ t.test(
       [{ ok: 't' }, /^row 701, column "ok": 't' is no BOOLEAN$/],
       [{ price: Number.NaN }, /^row 701, column "price": NaN is no DECIMAL\(9,2\)$/],
       [{ nmae: 'x' }, /^row 701 has "nmae", which is no column$/],
+      [null as never, /^row 701 is no object$/],
+      [5 as never, /^row 701 is no object$/],
     ]
     for (const [row, message] of wrong) {
       await t.rejects(parts([good, row, ...good], 65_536), { message })

@@ -133,13 +133,18 @@ class RowPart {
   }
 }
 
-/** A key that is no column is most often a misspelt one, whose values would all be NULL. */
+/** What is no object, or has a key that is no column, most often a misspelt one, would be a row of NULLs. */
 function checkKeys(
   rows: readonly InsertRow[],
   known: ReadonlySet<string>,
   nameOf: (row: number) => string,
 ): void {
-  rows.forEach((row, i) => {
+  rows.forEach((row: unknown, i) => {
+    if (typeof row !== 'object' || row === null || Array.isArray(row)) {
+      throw new SqlError('invalid_parameter_value', `${nameOf(i)} is no object`, {
+        hint: `a row is an object with columns for keys: ${[...known].join(', ')}`,
+      })
+    }
     for (const key in row) {
       if (known.has(key)) continue
       throw new SqlError('undefined_column', `${nameOf(i)} has "${key}", which is no column`, {
