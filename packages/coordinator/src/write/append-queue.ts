@@ -3,6 +3,7 @@ import { SqlError } from '@nyala/client/protocol'
 import {
   type BegunWrite,
   type Catalog,
+  type Decision,
   type Keys,
   mostPatient,
   type Owner,
@@ -17,13 +18,15 @@ import {
 import { type Append, takeGroup } from './append-group.ts'
 import type { ConstantRowsText } from './append-encoder.ts'
 import { rememberForgotten, type StagedHead } from './change.ts'
+import { Courtesy } from './courtesy.ts'
 import { askOutcome, checkFingerprint, headOf, waitedInVain } from './committer.ts'
 import type { WriteRuns } from './write-run.ts'
 
 /** Tries of one commit; each lost one means that another coordinator's got through. */
 const ATTEMPTS_MAX = 64
-/** A commit that was overtaken waits up to this long times the attempts so far. */
+/** A commit that was overtaken waits up to this long times the attempts so far, at most {@link PAUSE_STEPS_MAX}. */
 const PAUSE_STEP_MS = 5
+const PAUSE_STEPS_MAX = 8
 /** After its patience a statement that is being committed is told what is known by then. */
 const TOLD_MS = 300
 /** A write that was begun ahead and is not needed for so long is forgotten. */
@@ -119,6 +122,7 @@ export class AppendQueue {
   /** Begun by the commit that is being decided; where nobody tells how that ended it may be there. */
   #maybeAhead: string | undefined
   #stopIdling: () => void = () => undefined
+  readonly #courtesy = new Courtesy()
   /** The group that was taken waits for the metastore, and so do those that wait for their turn. */
   #isAsking = false
 
@@ -190,6 +194,7 @@ export class AppendQueue {
     // Those that arrive in the same turn of the loop go together.
     await Promise.resolve()
     while (this.#waiting.length > 0) {
+      await this.#letOthersGo()
       const { taken, cancelled, waiting } = takeGroup(this.#waiting)
       this.#waiting = waiting
       for (const { append, reject } of cancelled) reject(append.signal.reason)
@@ -207,6 +212,15 @@ export class AppendQueue {
     this.#stopIdling = this.#options.clock.after(IDLE_MS, () => void this.close(), {
       background: true,
     })
+  }
+
+  async #letOthersGo(): Promise<void> {
+    const { clock } = this.#options
+    const waitMs = this.#courtesy.waitMs(clock.now())
+    if (waitMs <= 0) return
+    // It is not the metastore that they wait for.
+    this.#work([])
+    await clock.sleep(waitMs)
   }
 
   async #commit(taken: readonly Waiting[]): Promise<void> {
@@ -326,6 +340,7 @@ export class AppendQueue {
     if (stillFit.length < group.length) return this.#without(begun, stillFit)
     const writeId = write.record.id
     const since = clock.now()
+    this.#courtesy.builds(since, head.modRevision)
     failpoint('group.staging')
     const staged = await rows.stage(head.record, { writeId, attempt })
     const stagedAt = clock.now()
@@ -359,28 +374,27 @@ export class AppendQueue {
         const { revision } = decision
         this.#ahead = ahead.begunAt(revision)
         this.#head = { ...head, record: update.record, modRevision: revision }
-        const decideMs = clock.now() - stagedAt
-        const times = { encodeMs: begun.encodeMs, stageMs: stagedAt - since, decideMs }
+        const decidedAt = clock.now()
+        this.#courtesy.committed(decidedAt, decidedAt - since, revision)
+        const times = {
+          encodeMs: begun.encodeMs,
+          stageMs: stagedAt - since,
+          decideMs: decidedAt - stagedAt,
+        }
         const steps = { statements: group.length, ...times }
         for (const one of group) this.#tell(one, { revision, steps })
         return undefined
       }
-      case 'repeated': {
-        const outcomes = new Map(decision.done.map(({ id, outcome }) => [id, outcome]))
-        const others = group.filter((one) => {
-          const outcome = outcomes.get(one.append.identity.id)
-          if (outcome !== undefined) repeated(one, outcome, decision.revision)
-          return outcome === undefined
-        })
-        return this.#without(begun, others)
-      }
+      case 'repeated':
+        return this.#without(begun, othersThan(decision, group))
       case 'moved':
+        this.#courtesy.overtaken(clock.now())
         this.#head = undefined
         await catalog.atLeast(decision.revision, { patience })
         this.#work(group)
         // Before another attempt is decided: with that goes the record by which others would find these files.
         await rows.dropAttempt()
-        await clock.sleep(random() * PAUSE_STEP_MS * attempt)
+        await clock.sleep(random() * PAUSE_STEP_MS * Math.min(attempt, PAUSE_STEPS_MAX))
         return begun
       case 'aborted':
         // A leader took this coordinator for gone: what was staged is being removed.
@@ -463,4 +477,17 @@ function repeated(one: Waiting, outcome: StatementRecord, revision: number): voi
   } catch (error) {
     one.reject(error)
   }
+}
+
+/** Tells those that were done before; the others. */
+function othersThan(
+  { done, revision }: Extract<Decision, { kind: 'repeated' }>,
+  group: readonly Waiting[],
+): readonly Waiting[] {
+  const outcomes = new Map(done.map(({ id, outcome }) => [id, outcome]))
+  return group.filter((one) => {
+    const outcome = outcomes.get(one.append.identity.id)
+    if (outcome !== undefined) repeated(one, outcome, revision)
+    return outcome === undefined
+  })
 }
