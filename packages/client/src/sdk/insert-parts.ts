@@ -139,11 +139,10 @@ function checkKeys(
   known: ReadonlySet<string>,
   nameOf: (row: number) => string,
 ): void {
-  rows.forEach((row: unknown, i) => {
-    if (typeof row !== 'object' || row === null || Array.isArray(row)) {
-      throw new SqlError('invalid_parameter_value', `${nameOf(i)} is no object`, {
-        hint: `a row is an object with columns for keys: ${[...known].join(', ')}`,
-      })
+  rows.forEach((row, i) => {
+    if (Object(row) !== row || Array.isArray(row)) {
+      const hint = 'a row is { column: value, … }'
+      throw new SqlError('invalid_parameter_value', `${nameOf(i)} is no object`, { hint })
     }
     for (const key in row) {
       if (known.has(key)) continue
