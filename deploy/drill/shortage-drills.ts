@@ -132,12 +132,17 @@ const directoryOf = (round: Round, part: 'exchange' | 'spill', executor: string)
 /** Puts a file system without room there at one of the executors, until queries have gone elsewhere. */
 async function fillUp(round: Round, part: 'exchange' | 'spill', victim: string): Promise<void> {
   round.began(victim)
-  const unmount = await mountTmpfs(directoryOf(round, part, victim), FULL_BYTES)
+  const directory = directoryOf(round, part, victim)
+  // What queries had there whose ends it did not see, as it lay below the other file system.
+  const hidden = part === 'exchange' ? readdirSync(directory) : []
+  const unmount = await mountTmpfs(directory, FULL_BYTES)
   try {
     await untilMet(round, 'disk_full')
     await round.loadRecovered()
   } finally {
     await unmount()
+    // These have ended: every client has been answered since, more than once.
+    for (const query of hidden) rmSync(join(directory, query), { recursive: true, force: true })
   }
 }
 

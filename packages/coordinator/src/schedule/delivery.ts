@@ -4,8 +4,11 @@ import type { ResultRelay } from './result-relay.ts'
 /** A result of less than this that ends within {@link HELD_MS} of its first rows is sent in one go, without a record. */
 const HELD_BYTES_MAX = 256 * 1024
 const HELD_MS = 100
-/** A result that waits longer for its record goes out without: it is worth more than that it can be resumed. */
-const RECORD_TIMEOUT_MS = 2_000
+/**
+ * A result that waits longer for its record goes out without: it is worth more than that it can be resumed. An election in
+ * etcd is over by then; with the second that a read waits for etcd it is within 3 s.
+ */
+const RECORD_TIMEOUT_MS = 1_500
 
 export interface DeliveryOptions {
   readonly relay: ResultRelay
