@@ -1,5 +1,13 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { pathsOf } from '../local/layout.ts'
@@ -133,16 +141,26 @@ const directoryOf = (round: Round, part: 'exchange' | 'spill', executor: string)
 async function fillUp(round: Round, part: 'exchange' | 'spill', victim: string): Promise<void> {
   round.began(victim)
   const directory = directoryOf(round, part, victim)
-  // What queries had there whose ends it did not see, as it lay below the other file system.
-  const hidden = part === 'exchange' ? readdirSync(directory) : []
   const unmount = await mountTmpfs(directory, FULL_BYTES)
   try {
     await untilMet(round, 'disk_full')
     await round.loadRecovered()
   } finally {
+    const endedMs = round.options.clock.wall()
     await unmount()
-    // These have ended: every client has been answered since, more than once.
-    for (const query of hidden) rmSync(join(directory, query), { recursive: true, force: true })
+    if (part === 'exchange') removeOlder(directory, endedMs)
+  }
+}
+
+/**
+ * Segments that lay below another file system when their queries ended, so that nobody could remove them. These have ended:
+ * every client has been answered since.
+ */
+function removeOlder(directory: string, thanMs: number): void {
+  for (const query of readdirSync(directory)) {
+    const path = join(directory, query)
+    const made = statSync(path, { throwIfNoEntry: false })?.birthtimeMs ?? thanMs
+    if (made < thanMs) rmSync(path, { recursive: true, force: true })
   }
 }
 
