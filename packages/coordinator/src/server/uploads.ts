@@ -64,7 +64,7 @@ export class Uploads {
   async end(upload: string): Promise<void> {
     checkId(upload)
     const coming = [...(this.#coming.get(upload) ?? [])]
-    for (const part of coming) part.abandon()
+    for (const part of coming) part.end()
     await Promise.all(coming.map(({ settled }) => settled))
     await rm(join(this.#options.directory, upload), { recursive: true, force: true })
   }
@@ -120,7 +120,7 @@ export class IncomingParts {
   }
 
   abandon(): void {
-    for (const part of this.#parts.values()) part.abandon()
+    for (const part of this.#parts.values()) part.end()
   }
 }
 
@@ -178,17 +178,11 @@ export class UploadedPart {
       return file
     })
     this.#work.catch(() => undefined)
-    if (last || isTooLong || !isNext) this.#end()
+    if (last || isTooLong || !isNext) this.end()
   }
 
-  /** The client is gone. */
-  abandon(): void {
-    this.#end()
-    this.#ended.promise.catch(() => undefined)
-  }
-
-  /** A part that is whole may be abandoned before it is on disk: it ends once. */
-  #end(): void {
+  /** Nothing more comes: it is whole, or its client is gone. A whole part may be told so twice; it ends once. */
+  end(): void {
     if (this.#isEnding) return
     this.#isEnding = true
     this.#finish().then(this.#ended.resolve, this.#ended.reject)

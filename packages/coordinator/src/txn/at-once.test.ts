@@ -1,11 +1,9 @@
-import { deferred, silentLog, systemClock as clock } from '@nyala/client/base'
-import { type MemberId, SqlError } from '@nyala/client/protocol'
-import { Catalog, Keys, type Kv, openCluster, planDropRelation, WriteLog } from '@nyala/metastore'
-import { createRelation, MemoryEtcd } from '@nyala/metastore/memory'
+import { deferred, systemClock as clock } from '@nyala/client/base'
+import { SqlError } from '@nyala/client/protocol'
+import { type Kv, planDropRelation } from '@nyala/metastore'
+import { MemoryEtcd } from '@nyala/metastore/memory'
 import t from 'tap'
-import { Committer } from '../write/committer.ts'
-import { tableOf } from '../write/testing/simulated-world.ts'
-import { WriteRuns } from '../write/write-run.ts'
+import { openRuns } from './testing/open-runs.ts'
 import { contextOf } from './testing/simulated-tables.ts'
 import { Transactions } from './transactions.ts'
 
@@ -38,18 +36,7 @@ function holdingStore() {
 /** A transaction that has just begun, and what is done in it. */
 async function openTransaction() {
   const { kv, holdNext } = holdingStore()
-  const keys = new Keys('test')
-  const log = silentLog
-  await openCluster({ kv, keys, clock })
-  const catalog = await Catalog.open({ kv, keys, clock, log })
-  await createRelation(catalog, tableOf('t0'))
-  const writeLog = new WriteLog({ kv, keys, clock })
-  const liveFiles = (): Promise<readonly []> => Promise.resolve([])
-  const committer = new Committer({
-    ...{ catalog, writeLog, decisions: writeLog, keys, clock, liveFiles, random: () => 0 },
-  })
-  const owner = { id: 'c1' as MemberId, startedAt: 1 }
-  const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
+  const { catalog, runs, writeLog, log } = await openRuns(kv, clock)
   const transactions = new Transactions({ runs, coordinator: 'c1', clock, log })
   const begin = contextOf('begin', { catalog: catalog.snapshot(), sender: 'x' })
   await transactions.run({ kind: 'begin' }, begin)

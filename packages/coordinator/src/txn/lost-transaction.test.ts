@@ -1,30 +1,14 @@
-import { silentLog, systemClock } from '@nyala/client/base'
-import type { MemberId } from '@nyala/client/protocol'
-import { Catalog, Keys, openCluster, planDropRelation, WriteLog } from '@nyala/metastore'
+import { planDropRelation } from '@nyala/metastore'
 import t from 'tap'
-import { Committer } from '../write/committer.ts'
-import { tableOf } from '../write/testing/simulated-world.ts'
 import { hurriedClock, type StoreMood, unheardStore } from '../write/testing/unheard-store.ts'
-import { WriteRuns } from '../write/write-run.ts'
+import { openRuns } from './testing/open-runs.ts'
 import { contextOf } from './testing/simulated-tables.ts'
 import { Transactions } from './transactions.ts'
-import { createRelation } from '@nyala/metastore/memory'
 
 async function openWorld() {
   const clock = hurriedClock()
   const { kv, set } = unheardStore()
-  const keys = new Keys('test')
-  const log = silentLog
-  await openCluster({ kv, keys, clock })
-  const catalog = await Catalog.open({ kv, keys, clock: systemClock, log })
-  await createRelation(catalog, tableOf('t0'))
-  const writeLog = new WriteLog({ kv, keys, clock })
-  const liveFiles = (): Promise<readonly []> => Promise.resolve([])
-  const committer = new Committer({
-    ...{ catalog, writeLog, decisions: writeLog, keys, clock, liveFiles, random: () => 0 },
-  })
-  const owner = { id: 'c1' as MemberId, startedAt: 1 }
-  const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })
+  const { catalog, runs, keys, writeLog, log } = await openRuns(kv, clock)
   const at = (coordinator: string) => new Transactions({ runs, coordinator, clock, log })
   return { catalog, runs, at, set, keys, kv, writeLog, clock }
 }
