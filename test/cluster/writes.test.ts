@@ -82,7 +82,9 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     const versions = (await readdir(join(directory, 'metadata'))).filter((name) =>
       name.endsWith('.metadata.json'),
     )
-    t.equal(versions.length, 1 + writers * each, 'what was overtaken left no metadata')
+    // Those that had to wait for the other coordinator may share a commit.
+    const { rows: commits } = await db.query('DESCRIBE HISTORY log')
+    t.equal(versions.length, 1 + commits.length, 'what was overtaken left no metadata')
   })
 
   await t.test('of changes that overlap one is done, and none is lost', async (t) => {
