@@ -11,6 +11,7 @@ import {
   type StagedWrite,
   type TableRecord,
 } from '@nyala/metastore'
+import type { DataFile } from '../iceberg/manifest-file.ts'
 import {
   checkRebase,
   type LiveFiles,
@@ -32,6 +33,11 @@ export type Step =
       readonly next: StagedHead
       /** Times that its metadata was staged. */
       readonly attempts: number
+      /**
+       * The files of the table that its statement has read, once a check has asked for them: an earlier step of the
+       * transaction may have staged them, and what it staged goes once it is staged anew.
+       */
+      readonly baseFiles?: readonly DataFile[] | undefined
     }
   | {
       readonly kind: 'catalog'
@@ -61,19 +67,24 @@ export async function stageUpdate(
   { keys, liveFiles, now }: StepContext,
 ): Promise<DoneStep> {
   const { change, writeId, attempts = 0 } = step
+  let { baseFiles } = step
   const head = headOf(snapshot, change.base)
   const isSame = step.on !== undefined && JSON.stringify(step.on) === JSON.stringify(head.record)
   let { next } = step
   let count = attempts
   if (next === undefined || !isSame) {
-    await checkRebase(change, head.record, liveFiles)
+    await checkRebase(change, head.record, async (table) => {
+      if (table !== change.base) return liveFiles(table)
+      baseFiles ??= await liveFiles(table)
+      return baseFiles
+    })
     next = await change.apply(head.record, attempts)
     count++
   }
   const { compare, put } = planTableUpdate(head, next.record, writeId)
   const forgotten = { before: head.record, staged: next, writeId, nowMs: now }
   return {
-    step: { kind: 'update', writeId, change, on: head.record, next, attempts: count },
+    step: { kind: 'update', writeId, change, on: head.record, next, attempts: count, baseFiles },
     write: { compares: [compare], operations: [put, ...rememberForgotten(keys, forgotten)] },
   }
 }
@@ -131,23 +142,6 @@ export async function replay(
   }
   return { steps: done.map(({ step }) => step), write: composed(done.map(({ write }) => write)) }
 }
-
-/**
- * Steps of which nobody reads what they had staged before they were staged anew. A rewrite is compared with what its
- * statement has read, which an earlier step of the transaction may have staged; appends are compared with nothing.
- */
-export const withUnreadAttempts = (steps: readonly Step[]): readonly Step[] =>
-  steps.filter(
-    (step, i) =>
-      step.kind === 'update' &&
-      !steps.some(
-        (later, at) =>
-          at > i &&
-          later.kind === 'update' &&
-          later.change.change.kind === 'rewrite' &&
-          later.change.base.id === step.change.base.id,
-      ),
-  )
 
 const overtaken = (cause: SqlError | undefined): SqlError =>
   new SqlError(

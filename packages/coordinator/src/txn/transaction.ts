@@ -15,7 +15,6 @@ import type { TableChange } from '../write/change.ts'
 import type { StatementIdentity } from '../write/committer.ts'
 import type { Done, Executed, StagedRequest, StagedWrite, WriteRuns } from '../write/write-run.ts'
 import {
-  withUnreadAttempts,
   type DoneStep,
   replay,
   stagePlan,
@@ -232,7 +231,7 @@ export class Transaction {
         const again = await replay(steps, snapshot, this.#stepContext())
         steps = again.steps
         // Before it is decided: with that goes the record by which others would find these files.
-        await this.#dropAttempts(withUnreadAttempts(steps))
+        await this.#dropAttempts(steps)
         return again.write
       })
     const done = await runs.settled(record, identity, {
@@ -240,7 +239,7 @@ export class Transaction {
         await this.#dropLostTasks()
         return work()
       },
-      ...{ tidy: () => this.#tidy(steps), patience },
+      ...{ tidy: () => this.#dropLostTasks(), patience },
     })
     return done.revision
   }
@@ -334,12 +333,6 @@ export class Transaction {
   #stepContext(): StepContext {
     const { keys, committer, clock } = this.#options.runs
     return { keys, liveFiles: committer.liveFiles, now: clock.wall() }
-  }
-
-  /** What lost tasks may have staged since, and attempts that rewrites of other statements of it were compared with. */
-  async #tidy(steps: readonly Step[]): Promise<void> {
-    await this.#dropAttempts(steps)
-    await this.#dropLostTasks()
   }
 
   /** Removes what tasks have staged that ran again elsewhere. Never rejects. */
