@@ -49,7 +49,8 @@ export const namesTwice = ({ type }: Pick<ColumnRecord, 'type'>): boolean =>
 export const hasSubquery = (expression: Expression): boolean =>
   someNode(expression, ({ kind }) => SUBQUERIES.has(kind))
 
-const isNested = (type: string): boolean => NESTED.test(type)
+/** Whether values of a type have values in them. Pure. */
+export const isNested = (type: string): boolean => NESTED.test(type)
 
 function holdsAll(type: string, source: string | undefined): boolean {
   if (type === 'VARCHAR' || type === source) return true

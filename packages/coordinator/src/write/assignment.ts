@@ -4,6 +4,7 @@ import { didYouMean } from '../bind/nearest.ts'
 import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 import type { InsertHeader } from '../sql/statement.ts'
 import { assignedSql, missingSql } from './assigned-value.ts'
+import { checkFields } from './struct-fields.ts'
 
 /** What INSERT says besides its query, and the text that positions refer to. */
 export interface InsertTarget {
@@ -17,7 +18,8 @@ export interface InsertTarget {
 
 /**
  * The rows of a query as rows of a table: every column of the table, in its order, as its type; NULL where INSERT does
- * not name it. Pure. Fails with `syntax_error`, `undefined_column` or `duplicate_column`.
+ * not name it. Pure. Fails with `syntax_error`, `undefined_column`, `duplicate_column`, and with `datatype_mismatch` where
+ * values have a field that their column does not have.
  */
 export function assignmentSql(sql: string, found: readonly Column[], target: InsertTarget): string {
   const places = placesOf(found.length, target)
@@ -30,10 +32,16 @@ export function assignmentSql(sql: string, found: readonly Column[], target: Ins
     if (typeof constant === 'string')
       return named(assignedSql(quoteLiteral(constant), column), name)
     if (place === undefined) return named(missingSql(column), name)
-    return itemSql(column, found[place]?.type)
+    const source = found[place]?.type
+    if (source !== undefined) checkFields(column, source, { position: placeOf(place, target) })
+    return itemSql(column, source)
   })
   return wrapped(sql, items, names)
 }
+
+/** Where INSERT says which column a value is for; where it does not, the name of the table. */
+export const placeOf = (place: number, { columns, at, text }: InsertTarget): Position =>
+  positionAt(text, columns?.[place]?.at ?? at)
 
 /** The rows of a query with columns of other names and types. Pure. */
 export function castSql(sql: string, columns: readonly ColumnRecord[]): string {

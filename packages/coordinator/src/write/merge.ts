@@ -145,6 +145,14 @@ export class MergeSql {
     return new Set(deletes.map(({ number }) => number))
   }
 
+  /** What the expressions of a clause are read from: from the word FROM to the end. */
+  from(match: MergeClause['match']): string {
+    const { source, condition } = this.#merge
+    if (match === 'notMatched') return `FROM ${source}`
+    const target = `FROM ${this.#target(false)}`
+    return match === 'matched' ? `${target} JOIN ${source} ON ${condition}` : target
+  }
+
   /** Files, clauses, how many rows of the file each is for, and by how many rows of the source one of them is meant. */
   touched(): string {
     const changes = this.#changes([], false)

@@ -1,4 +1,4 @@
-import { SqlError } from '@nyala/client/protocol'
+import { type Column, SqlError } from '@nyala/client/protocol'
 import type { TableRecord } from '@nyala/metastore'
 import type { DataFile } from '../iceberg/manifest-file.ts'
 import { fromUri } from '../iceberg/table-files.ts'
@@ -8,6 +8,7 @@ import type { StatementContext, StatementOutcome } from '../server/statement-con
 import type { TableVerbs } from '../server/table-verbs.ts'
 import type { MergeStatement } from '../sql/statement.ts'
 import { managedTable, withTarget } from './managed-table.ts'
+import { checkMerge } from './merge-check.ts'
 import { mergeOf, MergeSql, resolveMerge } from './merge.ts'
 import { planRows } from './plan-rows.ts'
 import { checkWritten, filesByPath, leave, rewriteOf } from './row-changes.ts'
@@ -44,6 +45,11 @@ export class Merges {
       const table = managedTable(this.#tables, read.target, context)
       const merge = resolveMerge(read, statement, { table, text: context.sql })
       const sql = new MergeSql(table, merge)
+      await checkMerge(statement, {
+        ...{ table, text: context.sql, sql },
+        bindOwn: () => this.#queries.bind(statement, context),
+        columnsOf: (query) => this.#columnsOf(query, withTarget(context, table)),
+      })
       const found = await this.#find(table, sql, context)
       const changed = [...found.files.values()].reduce((sum, one) => sum + one.changed, 0)
       const rows = changed + found.inserted
@@ -58,6 +64,15 @@ export class Merges {
         return write.update(rewriteOf(table, rewrite, this.#services, write), { rows })
       })
     })
+  }
+
+  async #columnsOf(sql: string, context: StatementContext): Promise<readonly Column[]> {
+    const body = await this.#services.frontEnd.parseQuery(sql)
+    // A place in our text is none in the user's.
+    return this.#queries.columnsOf(
+      { ...body, source: { ...body.source, toUser: () => undefined } },
+      context,
+    )
   }
 
   /** Fails with `cardinality_violation` where a row of the target would be changed twice. */

@@ -1,5 +1,5 @@
-import { SqlError } from '@nyala/client/protocol'
-import type { TableRecord } from '@nyala/metastore'
+import { positionAt, SqlError } from '@nyala/client/protocol'
+import { foldName, type TableRecord } from '@nyala/metastore'
 import type { DataFile } from '../iceberg/manifest-file.ts'
 import { fromUri } from '../iceberg/table-files.ts'
 import type { Queries } from '../server/query-statement.ts'
@@ -20,6 +20,7 @@ import {
 } from './row-change.ts'
 import { stageRewrite } from './rewrite-snapshot.ts'
 import { stageRows } from './stage-rows.ts'
+import { checkFields, hasFields } from './struct-fields.ts'
 import { type Addition, baseOf, withManifest } from './table-change.ts'
 import { newSnapshotId } from './write-ids.ts'
 import type { StagedWrite } from './write-run.ts'
@@ -53,7 +54,7 @@ export class RowChanges {
       const table = managedTable(this.#tables, change.table, context)
       if (statement.kind === 'update') checkAssigned(table, statement.columns, context.sql)
       // What is wrong with it is told by its own text, before anything is written around it.
-      await this.#queries.bind(statement, context)
+      await this.#check(statement, table, context)
       const touched = await this.#touched(table, change, context)
       const rows = sum(touched.values())
       const request = { identity, context, command, locations: [table.location] }
@@ -72,6 +73,27 @@ export class RowChanges {
         return write.update(rewrite, { rows })
       })
     })
+  }
+
+  /** Fails with what is wrong in the statement as it stands, and where a value has a field that its column does not have. */
+  async #check(
+    statement: DeleteStatement | UpdateStatement,
+    table: TableRecord,
+    context: StatementContext,
+  ): Promise<void> {
+    const assigned = statement.kind === 'update' ? statement.columns : []
+    const columns = assigned.map(({ name }) =>
+      table.columns.find((column) => foldName(column.name) === foldName(name)),
+    )
+    if (!columns.some((column) => column !== undefined && hasFields(column))) {
+      await this.#queries.bind(statement, context)
+      return
+    }
+    const found = await this.#queries.columnsOf(statement, context)
+    for (const [i, column] of columns.entries()) {
+      const position = positionAt(context.sql, assigned[i]?.at ?? statement.at)
+      if (column !== undefined) checkFields(column, found[i]?.type ?? '', { position })
+    }
   }
 
   /** The files that hold rows of which the condition is true: found by reading those only whose bounds allow it. */

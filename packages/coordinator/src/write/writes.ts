@@ -1,4 +1,3 @@
-import { type Column, SqlError } from '@nyala/client/protocol'
 import {
   type ColumnRecord,
   type NewTable,
@@ -24,15 +23,14 @@ import type {
   DropDatabase,
   DropTable,
   InsertStatement,
-  QueryBody,
   Truncate,
 } from '../sql/statement.ts'
 import { alterTable } from './alter-table.ts'
-import { assignmentSql, castSql, type InsertTarget } from './assignment.ts'
-import { fittedValues } from './inserted-values.ts'
+import { castSql } from './assignment.ts'
 import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
 import { historyOf } from './history.ts'
+import { planInsert } from './insert-plan.ts'
 import { insertedColumns, overwrittenFiles } from './insert-partition.ts'
 import { managedTable } from './managed-table.ts'
 import { stageSnapshot } from './new-snapshot.ts'
@@ -112,11 +110,8 @@ export class Writes {
       const text = context.sql
       const metadata = await iceberg.metadata(table)
       const target = { ...insertedColumns(statement, table, { metadata, text }), table, at, text }
-      const body = await this.#fitted(statement, target)
-      const found = await this.#fittedColumns(body, statement, context)
-      const sql = assignmentSql(body.sql, found, target)
       const parts = { queries: this.#queries, frontEnd: this.#services.frontEnd }
-      const planned = await planRows(sql, context, parts)
+      const planned = await planInsert(statement, { ...parts, target, context })
       return this.#runs.staged(
         { identity, context, command: 'INSERT', locations: [table.location] },
         async (write) => {
@@ -137,29 +132,6 @@ export class Writes {
         },
       )
     })
-  }
-
-  /** What is read in place of the query where it is a list that would make others of its values. */
-  async #fitted(statement: InsertStatement, target: InsertTarget): Promise<QueryBody> {
-    const values = fittedValues(statement.query, target)
-    if (values === undefined) return statement
-    const read = await this.#services.frontEnd.parseQuery(values)
-    return { ...read, source: { sql: read.source.sql, toUser: () => undefined } }
-  }
-
-  /** What is wrong in a list is told by its own text, where that is wrong in the same way: it has the places. */
-  async #fittedColumns(
-    fitted: QueryBody,
-    own: QueryBody,
-    context: StatementContext,
-  ): Promise<readonly Column[]> {
-    try {
-      return await this.#queries.columnsOf(fitted, context)
-    } catch (error) {
-      if (fitted === own || !(error instanceof SqlError)) throw error
-      const told = await this.#queries.columnsOf(own, context).catch((cause: unknown) => cause)
-      throw told instanceof SqlError && told.error === error.error ? told : error
-    }
   }
 
   alterTable(statement: AlterTable, context: StatementContext): Promise<StatementOutcome> {
