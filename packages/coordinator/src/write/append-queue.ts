@@ -3,23 +3,29 @@ import { SqlError } from '@nyala/client/protocol'
 import {
   type BegunWrite,
   type Catalog,
-  type Decision,
   type Keys,
   mostPatient,
   type Owner,
   type Patience,
   planTableUpdate,
   SHOWN_MS,
-  type StatementRecord,
   type TableRecord,
   type Versioned,
   type WriteLog,
 } from '@nyala/metastore'
 import { type Append, takeGroup } from './append-group.ts'
 import type { ConstantRowsText } from './append-encoder.ts'
+import {
+  type AppendEnd,
+  type AppendSteps,
+  notKnown,
+  othersThan,
+  repeated,
+  type Waiting,
+} from './append-waiting.ts'
 import { rememberForgotten, type StagedHead } from './change.ts'
 import { Courtesy } from './courtesy.ts'
-import { askOutcome, checkFingerprint, headOf, waitedInVain } from './committer.ts'
+import { askOutcome, headOf, waitedInVain } from './committer.ts'
 import type { WriteRuns } from './write-run.ts'
 
 /** Tries of one commit; each lost one means that another coordinator's got through. */
@@ -64,37 +70,6 @@ export interface AppendQueueOptions {
   ) => Promise<StageableRows>
   /** Nothing waits, and nothing was begun ahead. */
   readonly onIdle: () => void
-}
-
-/** Where the time of a commit went. */
-export interface AppendSteps {
-  /** Statements that shared it. */
-  readonly statements: number
-  readonly encodeMs: number
-  /** Metadata made, all files written and on disk. */
-  readonly stageMs: number
-  /** In the metastore. */
-  readonly decideMs: number
-}
-
-export type AppendEnd =
-  | {
-      readonly kind: 'done'
-      readonly rows: number
-      readonly revision: number
-      readonly steps: AppendSteps
-    }
-  /** It was done before. */
-  | { readonly kind: 'repeated'; readonly outcome: StatementRecord; readonly revision: number }
-  /** Its rows cannot be computed: whoever runs it by itself is told why. Nothing was done. */
-  | { readonly kind: 'unfit' }
-
-interface Waiting {
-  readonly append: Append
-  /** `left`: its client has been told that nothing was written, so its rows must not be. */
-  state: 'waiting' | 'deciding' | 'left'
-  resolve(end: AppendEnd): void
-  reject(error: unknown): void
 }
 
 /**
@@ -455,11 +430,6 @@ export class AppendQueue {
   }
 }
 
-const notKnown = (): SqlError =>
-  new SqlError('commit_outcome_unknown', 'the metastore has not answered the commit in time', {
-    hint: 'what was written may be there, all of it or nothing; ask again under the same id',
-  })
-
 interface Encoded {
   readonly group: readonly Waiting[]
   readonly rows: StageableRows
@@ -468,26 +438,4 @@ interface Encoded {
 
 interface Begun extends Encoded {
   readonly write: BegunWrite
-}
-
-function repeated(one: Waiting, outcome: StatementRecord, revision: number): void {
-  try {
-    checkFingerprint(outcome, one.append.identity)
-    one.resolve({ kind: 'repeated', outcome, revision })
-  } catch (error) {
-    one.reject(error)
-  }
-}
-
-/** Tells those that were done before; the others. */
-function othersThan(
-  { done, revision }: Extract<Decision, { kind: 'repeated' }>,
-  group: readonly Waiting[],
-): readonly Waiting[] {
-  const outcomes = new Map(done.map(({ id, outcome }) => [id, outcome]))
-  return group.filter((one) => {
-    const outcome = outcomes.get(one.append.identity.id)
-    if (outcome !== undefined) repeated(one, outcome, revision)
-    return outcome === undefined
-  })
 }

@@ -33,10 +33,10 @@ import {
   checkFingerprint,
   type CommitDone,
   type Committer,
-  type CommitRequest,
   type StatementIdentity,
 } from './committer.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import { StagedAttempt } from './staged-attempt.ts'
 import { type StagedFiles, STAGED_FILES } from './staging.ts'
 import { newWriteId } from './write-ids.ts'
 
@@ -190,7 +190,7 @@ export class WriteRuns {
     })
     if (first.kind === 'done') return this.#repeated(first.outcome, request)
     const begun = first.write
-    const attempt = new Attempt(this.#options, request, begun)
+    const attempt = new StagedAttempt(this, request, begun)
     const done = await this.settled(begun, identity, {
       work: () => work(attempt),
       tidy: () => this.#tidy(begun, attempt),
@@ -215,7 +215,7 @@ export class WriteRuns {
   }
 
   /** Removes what lost tasks may have staged since the commit was decided. Never rejects. */
-  async #tidy({ record }: BegunWrite, { query }: Attempt): Promise<void> {
+  async #tidy({ record }: BegunWrite, { query }: StagedAttempt): Promise<void> {
     const { id, locations } = record
     if (query?.repeated !== true) return
     try {
@@ -432,69 +432,4 @@ function endOf<T>(state: CommitState, done: T | undefined, failure: unknown): T 
   if (state.how === 'failed' || state.how === 'unknown') throw failure
   assert(done !== undefined, 'what has not failed has an end')
   return done
-}
-
-class Attempt implements StagedWrite {
-  readonly #options: WriteRunsOptions
-  readonly #request: StagedRequest
-  readonly #begun: BegunWrite
-  query: Parameters<StagedWrite['ran']>[0] | undefined
-
-  constructor(options: WriteRunsOptions, request: StagedRequest, begun: BegunWrite) {
-    this.#options = options
-    this.#request = request
-    this.#begun = begun
-  }
-
-  get id(): string {
-    return this.#begun.record.id
-  }
-
-  ran(query: Parameters<StagedWrite['ran']>[0]): void {
-    this.query = query
-  }
-
-  update(change: TableChange, { rows }: { readonly rows: number | null }): Promise<Done> {
-    const tidied: TableChange = {
-      ...change,
-      apply: async (current, attempt) => {
-        // What came to nothing goes before this one is decided: with that goes the record by which others would find it.
-        await this.#dropOvertaken(attempt)
-        return change.apply(current, attempt)
-      },
-    }
-    return this.#options.committer.update(tidied, this.#commit(rows))
-  }
-
-  execute<T>(
-    plan: (context: PlanContext) => CatalogPlan<T>,
-    { rows }: { readonly rows: number | null },
-  ): Promise<Executed<T>> {
-    return this.#options.committer.execute(this.#commit(rows), plan)
-  }
-
-  async #dropOvertaken(attempt: number): Promise<void> {
-    const { files = STAGED_FILES, log } = this.#options
-    const { id, locations } = this.#begun.record
-    const paths = this.query?.files.map((file) => file.path) ?? []
-    const isRepeated = attempt === 0 && this.query?.repeated === true
-    try {
-      for (const location of locations) {
-        if (attempt > 0) await files.removeAttempts(location, id, attempt)
-        if (isRepeated) await files.removeUncommitted(location, id, paths)
-      }
-    } catch (error) {
-      log.warn('stagedFilesNotRemoved', { write: id, error })
-    }
-  }
-
-  #commit(rows: number | null): CommitRequest {
-    const { identity, command, context } = this.#request
-    context.signal.throwIfAborted()
-    // What is sent to the metastore may be done: the client is told how it ended, not that it was cancelled.
-    context.commit.begun = true
-    const outcome = { command, rows, notices: [...context.notices] }
-    const { patience } = context
-    return { statement: identity, writeId: this.id, write: this.#begun, outcome, patience }
-  }
 }

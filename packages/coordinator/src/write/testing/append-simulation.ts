@@ -3,7 +3,8 @@ import { type MemberId, SqlError } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, type Patience, WriteLog } from '@nyala/metastore'
 import { createRelation, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/metastore/memory'
 import type { Append } from '../append-group.ts'
-import { type AppendEnd, AppendQueue, type StageableRows } from '../append-queue.ts'
+import { AppendQueue, type StageableRows } from '../append-queue.ts'
+import type { AppendEnd } from '../append-waiting.ts'
 import {
   abortAtRandom,
   faultsOf,
