@@ -204,7 +204,13 @@ export class AppendQueue {
     const encoded = await this.#encode(table, group)
     if (encoded === undefined) return
     const begun = await this.#begin(encoded)
-    const there = begun === undefined ? undefined : await this.#thoseThere(begun)
+    if (begun === undefined) return
+    let there: Begun | undefined
+    try {
+      there = await this.#thoseThere(begun)
+    } catch (error) {
+      return this.#settle(begun, error)
+    }
     if (there === undefined) return
     this.#work(there.group)
     await this.#decide(there)
