@@ -17,3 +17,32 @@ await inWorld(
     t.strictSame(await pending(), [])
   },
 )
+
+await inWorld(
+  'a queue says that it may be dropped once, also where an append failed while it forgot',
+  async (t, { send, slow, answers, broken, clock, idle, pending }) => {
+    t.equal((await send('first')).how, 'done')
+    t.equal((await pending()).length, 1, 'the next write is begun ahead')
+    slow()
+    // It is idle for a second, and then forgets the write, which takes nearly one more.
+    await clock.sleep(1_100)
+    t.equal(idle(), 0)
+    answers()
+    broken.disk = true
+    t.equal((await send('second')).how, undefined, 'no SqlError')
+    await clock.sleep(10_000)
+    t.equal(idle(), 1)
+    t.strictSame(await pending(), [])
+  },
+)
+
+await inWorld('who closes a queue waits until it has forgotten', async (t, world) => {
+  const { send, slow, answers, clock, queue, pending } = world
+  t.equal((await send('first')).how, 'done')
+  slow()
+  await clock.sleep(1_100)
+  const closed = queue.close()
+  answers()
+  await closed
+  t.strictSame(await pending(), [])
+})

@@ -68,7 +68,7 @@ export interface AppendQueueOptions {
     table: TableRecord,
     texts: readonly ConstantRowsText[],
   ) => Promise<StageableRows>
-  /** Nothing waits, and nothing was begun ahead. */
+  /** Nothing waits, nothing was begun ahead, and no timer of the queue is left: it may be dropped. */
   readonly onIdle: () => void
 }
 
@@ -94,6 +94,8 @@ export class AppendQueue {
   /** As this queue's last commit has left it; the catalog may not show that yet. */
   #head: Versioned<TableRecord> | undefined
   #ahead: BegunWrite | undefined
+  /** What was begun ahead and is not needed is being forgotten. */
+  #forgetting: Promise<unknown> = Promise.resolve()
   /** Begun by the commit that is being decided; where nobody tells how that ended it may be there. */
   #maybeAhead: string | undefined
   #stopIdling: () => void = () => undefined
@@ -156,13 +158,23 @@ export class AppendQueue {
   async close(): Promise<void> {
     await this.#draining
     this.#stopIdling()
+    this.#forgetAhead()
+    await this.#forgetting
+    // What was appended meanwhile looks after its own end.
+    if (this.#draining !== undefined || this.#ahead !== undefined) return
+    this.#stopIdling()
+    this.#options.onIdle()
+  }
+
+  #forgetAhead(): void {
     const ahead = this.#ahead
+    if (ahead === undefined) return
     this.#ahead = undefined
-    const { writeLog, writes, onIdle } = this.#options
-    if (ahead !== undefined) {
-      await writeLog.forgetUnused(ahead).catch(() => writes.giveUp(ahead, 'it was not needed'))
-    }
-    if (this.#draining === undefined && this.#ahead === undefined) onIdle()
+    const { writeLog, writes } = this.#options
+    const forgotten = writeLog
+      .forgetUnused(ahead)
+      .catch(() => writes.giveUp(ahead, 'it was not needed'))
+    this.#forgetting = Promise.all([this.#forgetting, forgotten])
   }
 
   async #drain(): Promise<void> {

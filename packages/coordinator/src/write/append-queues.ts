@@ -48,7 +48,7 @@ export class AppendQueues {
 
   #open(table: TableRecord): AppendQueue {
     const { catalog, writes, decisions, store, clock, log, random } = this.#options
-    return new AppendQueue(table, {
+    const queue = new AppendQueue(table, {
       ...{ catalog, writes, clock, random, newWriteId },
       keys: writes.keys,
       writeLog: writes.writeLog,
@@ -59,7 +59,10 @@ export class AppendQueues {
         const file = await this.#encoder.encode(fields, current.columns, texts)
         return new AppendSnapshot(file, { store, clock, log })
       },
-      onIdle: () => this.#queues.delete(table.id),
+      onIdle: () => {
+        if (this.#queues.get(table.id) === queue) this.#queues.delete(table.id)
+      },
     })
+    return queue
   }
 }
