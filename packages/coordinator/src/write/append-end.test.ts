@@ -1,4 +1,5 @@
 import { inWorld } from './testing/append-world.ts'
+import { LATE_MS } from './write-run.ts'
 
 await inWorld(
   'a write whose rows cannot be encoded again without those who left is given up',
@@ -46,3 +47,34 @@ await inWorld('who closes a queue waits until it has forgotten', async (t, world
   await closed
   t.strictSame(await pending(), [])
 })
+
+await inWorld(
+  'a record that comes after it was looked for is aborted, and is not looked for for ever',
+  async (t, { send, silent, answers, clock, writes, pending, kv }) => {
+    silent({ kind: 'late', afterMs: 20_000 })
+    t.equal((await send('first')).how, 'metastore_unavailable')
+    answers()
+    await writes.settle()
+    t.strictSame(await pending(), [], 'it is still on its way')
+    await clock.sleep(20_000)
+    t.equal((await pending()).length, 1)
+    await writes.settle()
+    t.strictSame(await pending(), [])
+
+    silent('loseRequest')
+    t.equal((await send('second')).how, 'metastore_unavailable')
+    answers()
+    await writes.settle()
+    await clock.sleep(LATE_MS)
+    await writes.settle()
+    let calls = 0
+    kv.faults = {
+      fate: () => {
+        calls++
+        return 'pass'
+      },
+    }
+    await writes.settle()
+    t.equal(calls, 0)
+  },
+)

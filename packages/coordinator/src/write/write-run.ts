@@ -40,6 +40,12 @@ import { StagedAttempt } from './staged-attempt.ts'
 import { type StagedFiles, STAGED_FILES } from './staging.ts'
 import { newWriteId } from './write-ids.ts'
 
+/**
+ * A request that nobody answered may still be done: one that begins a write was seen to be, 7.8 s later. So long a record
+ * that is not there is looked for; one that comes later is the leader's to abort, once this process is gone.
+ */
+export const LATE_MS = 60_000
+
 export interface WriteRunsOptions {
   readonly writeLog: WriteLog
   readonly committer: Committer
@@ -106,8 +112,11 @@ export interface StagedWrite {
  */
 export class WriteRuns {
   readonly #options: WriteRunsOptions
-  /** Writes of this coordinator that have failed and could not be aborted yet. */
-  readonly #unsettled = new Set<string>()
+  /**
+   * Writes of this coordinator that have failed and could not be aborted yet, and since when. A record that is not found
+   * may come late: it is looked for until {@link LATE_MS} have gone by.
+   */
+  readonly #unsettled = new Map<string, number>()
 
   constructor(options: WriteRunsOptions) {
     this.#options = options
@@ -204,14 +213,19 @@ export class WriteRuns {
     return { command: outcome.command, ...rows, revision, ...more }
   }
 
-  /** The record of a write that was not begun may be there all the same: it is aborted when the store answers. */
+  /** The record of a write that was not begun may be there all the same, or come late: it is aborted once it is seen. */
   mayHaveBegun(id: string): void {
-    this.#unsettled.add(id)
+    if (!this.#unsettled.has(id)) this.#unsettled.set(id, this.clock.now())
   }
 
-  /** Tries again to abort writes that have failed. */
+  /** Tries again to abort writes that have failed. Never rejects. */
   async settle(): Promise<void> {
-    for (const id of [...this.#unsettled]) await this.giveUpRecord(id, 'its statement failed')
+    for (const [id, sinceMs] of [...this.#unsettled]) {
+      // Looked at before the store is asked: what comes later than this is not waited for.
+      const isOver = this.clock.now() - sinceMs >= LATE_MS
+      const how = await this.giveUpRecord(id, 'its statement failed')
+      if (isOver && how === 'gone') this.#unsettled.delete(id)
+    }
   }
 
   /** Removes what lost tasks may have staged since the commit was decided. Never rejects. */
@@ -352,13 +366,16 @@ export class WriteRuns {
     })
   }
 
-  /** The same, of a record that may be there or not. */
-  giveUpRecord(
+  /** The same, of a record that may be there or not, or come late. */
+  async giveUpRecord(
     id: string,
     reason: string,
     asking: Asking = {},
   ): Promise<'aborted' | 'gone' | 'unsettled'> {
-    return this.#giveUp(id, () => this.#abortFound(id, reason, asking))
+    const since = this.#unsettled.get(id) ?? this.clock.now()
+    const how = await this.#giveUp(id, () => this.#abortFound(id, reason, asking))
+    if (how === 'gone') this.#unsettled.set(id, since)
+    return how
   }
 
   /** `abort` resolves with what is known of the aborted write; undefined where it is not there any more. */
@@ -374,7 +391,7 @@ export class WriteRuns {
       this.#unsettled.delete(id)
     } catch (error) {
       log.warn('writeNotAborted', { write: id, error })
-      this.#unsettled.add(id)
+      this.mayHaveBegun(id)
       return 'unsettled'
     }
     if (aborted === undefined) return 'gone'
