@@ -1,6 +1,6 @@
 import { type Clock, isMutant, type Log } from '@nyala/client/base'
 import { type Endpoint, type MemberId, PROTOCOL_VERSION, SqlError } from '@nyala/client/protocol'
-import { listen, type Listener, type Transport } from '@nyala/client/wire'
+import type { Listener, Transport } from '@nyala/client/wire'
 import { ConstantKernel } from '@nyala/executor/kernel'
 import {
   Catalog,
@@ -25,19 +25,19 @@ import type { SettingValues } from './bind/settings.ts'
 import { Failover } from './failover/failover.ts'
 import { livingOwners, type OwnerProcess } from './failover/ownership.ts'
 import { PlanJanitor } from './failover/plan-janitor.ts'
-import { PeerLinks } from './failover/peer-links.ts'
-import type { PeerLoad } from './failover/peer-protocol.ts'
+import type { PeerLinks } from './failover/peer-links.ts'
 import { probe } from './failover/probe.ts'
 import { QueryOwner } from './failover/query-owner.ts'
 import { ResultPlans } from './failover/result-plan.ts'
 import { Resumption } from './failover/resumption.ts'
 import { AdmissionControl, QUEUED_MAX } from './schedule/admission-driver.ts'
-import { Executors } from './schedule/executors.ts'
+import type { Executors } from './schedule/executors.ts'
 import { ClientLink } from './server/client-link.ts'
 import { EtcdStatus } from './server/etcd-status.ts'
 import { QueryRegistry } from './server/query-registry.ts'
 import type { Services } from './server/services.ts'
 import { Statements } from './server/statements.ts'
+import { type Late, openSockets } from './open-sockets.ts'
 import { SqlFrontEnd } from './sql/front-end.ts'
 import { ManifestStore } from './table/manifest-store.ts'
 import { type Housekeeping, openHousekeeping, readsOf } from './write/open-janitor.ts'
@@ -147,7 +147,7 @@ export class Coordinator {
       membership.start({ signal }),
     ])
     const late: Late = {}
-    const { executors, peers, listener } = await openSockets(options, startedAt, late)
+    const { executors, peers, turns, listener } = await openSockets(options, startedAt, late)
     const admission = openAdmission(options, { executors, peers })
     late.admission = admission
     const store = { kv, keys, clock, log, ttlSeconds: options.ttlSeconds }
@@ -178,7 +178,7 @@ export class Coordinator {
       constants,
       functions,
       manifests,
-      ...openWrites(options, { keys, catalog, manifests, constants, startedAt, record }),
+      ...openWrites(options, { keys, catalog, manifests, constants, turns, startedAt, record }),
       reads: (asking) => readsOf({ kv, keys, clock, queryLog }, asking),
       executors,
       admission,
@@ -295,59 +295,6 @@ const openFloor = (
   { keys, startedAt }: { readonly keys: Keys; readonly startedAt: number },
 ): Promise<ReadFloor> => ReadFloor.open({ kv, keys, clock, owner: { id, startedAt } })
 
-/** What sockets are for once it is there: the port must be known before anything can be registered. */
-interface Late {
-  accept?: (client: Transport) => void
-  failover?: Failover
-  admission?: AdmissionControl
-}
-
-async function openSockets(
-  options: CoordinatorOptions,
-  startedAt: number,
-  late: Late,
-): Promise<{
-  readonly executors: Executors
-  readonly peers: PeerLinks
-  readonly listener: Listener
-}> {
-  const { clock, log, id, cluster, pid } = options
-  const executors = new Executors({
-    clock,
-    log,
-    cluster,
-    coordinator: id,
-    onLink: (event) => late.failover?.onLink({ ...event, role: 'executor' }),
-    isOnProbation: (executor) => late.failover?.isOnProbation(executor) === true,
-    isCutOff: () => late.failover?.isCutOff === true,
-  })
-  const peers = new PeerLinks({
-    clock,
-    log,
-    cluster,
-    self: { id, startedAt },
-    onEvent: (event) => {
-      if (event.kind === 'linkClosed') late.admission?.onPeer(event.id, undefined)
-      late.failover?.onLink({ ...event, role: 'coordinator' })
-    },
-    load: () => peerLoadOf(late.admission),
-    onLoad: (peer, load) => late.admission?.onPeer(peer, load),
-  })
-  const listener = await listen({
-    host: options.host,
-    port: options.port,
-    paths: {
-      // Not before it can answer: a client that is turned away goes to another coordinator at once.
-      '/client': (transport) =>
-        late.accept === undefined ? transport.terminate() : late.accept(transport),
-      '/executor': (transport) => executors.accept(transport),
-      '/peer': (transport) => peers.accept(transport),
-    },
-    health: () => ({ id, cluster, role: 'coordinator', pid }),
-  })
-  return { executors, peers, listener }
-}
-
 /** Decides which queries run; goes on whenever executors or other coordinators have changed. */
 function openAdmission(
   options: CoordinatorOptions,
@@ -363,11 +310,6 @@ function openAdmission(
   executors.onChange(() => admission.advance())
   return admission
 }
-
-const peerLoadOf = (admission: AdmissionControl | undefined): PeerLoad => ({
-  kind: 'load',
-  ...(admission?.load ?? { running: 0, queued: 0, waitedMs: 0, memoryBytes: 0 }),
-})
 
 function openFailover(
   options: Omit<ConstructorParameters<typeof Election>[0], 'onElected' | 'onLeader'> & {

@@ -3,7 +3,13 @@ import { type MemberId, PROTOCOL_VERSION } from '@nyala/client/protocol'
 import { CLOSE, Connection, dial, listen, type Transport } from '@nyala/client/wire'
 import t from 'tap'
 import { type LinkEvent, PeerLinks } from './peer-links.ts'
-import { type FromDialler, fromDialler, type FromListener, fromListener } from './peer-protocol.ts'
+import {
+  type FromDialler,
+  fromDialler,
+  type FromListener,
+  fromListener,
+  type PeerTurn,
+} from './peer-protocol.ts'
 
 const OTHERS = [-2, -1, 1, 2].map((by) => PROTOCOL_VERSION + by)
 
@@ -14,13 +20,17 @@ const greeting = (protocol: number, coordinator: string) => ({
   startedAt: 1,
 })
 
-function openLinks(events: LinkEvent[]): PeerLinks {
+function openLinks(
+  events: LinkEvent[],
+  more: Partial<ConstructorParameters<typeof PeerLinks>[0]> = {},
+): PeerLinks {
   return new PeerLinks({
     clock: systemClock,
     log: silentLog,
     cluster: 'test',
     self: { id: 'c2' as MemberId, startedAt: 1 },
     onEvent: (event) => events.push(event),
+    ...more,
   })
 }
 
@@ -82,5 +92,38 @@ t.test(
       await refusedTwice
       t.same(events, [], `version ${protocol} is nobody's peer`)
     }
+  },
+)
+
+t.test(
+  'who waits at a table is told to peers when they are there, and when it is new',
+  async (t) => {
+    const turn = (id: string): PeerTurn => ({
+      ...{ kind: 'turn', id, tables: ['t'] },
+      ...{ agedMs: 0.5, forMs: 100, revision: 0 },
+    })
+    const heard: string[] = []
+    let told: () => void = () => undefined
+    const onTurn = (peer: string, { id }: PeerTurn): void => {
+      heard.push(`${id} of ${peer}`)
+      told()
+    }
+    const hearing = async (count: number): Promise<void> => {
+      while (heard.length < count) await new Promise<void>((resolve) => (told = resolve))
+    }
+    const self = { id: 'c1' as MemberId, startedAt: 1 }
+    const c1 = openLinks([], { self, onTurn, turns: () => [turn('w1'), turn('w2')] })
+    const c2 = openLinks([], { onTurn, turns: () => [turn('w3')] })
+    const listener = await listenOn((transport) => c1.accept(transport))
+    c2.setPeers([{ id: 'c1', address: listener.address }])
+    await hearing(3)
+    t.same(heard.splice(0).toSorted(), ['w1 of c1', 'w2 of c1', 'w3 of c2'])
+    c1.tell(turn('w4'))
+    c2.tell(turn('w5'))
+    await hearing(2)
+    t.same(heard.toSorted(), ['w4 of c1', 'w5 of c2'])
+    c1.close('test')
+    c2.close('test')
+    await listener.close()
   },
 )

@@ -15,6 +15,8 @@ import {
   type FromListener,
   fromListener,
   type PeerLoad,
+  type PeerNews,
+  type PeerTurn,
 } from './peer-protocol.ts'
 
 /** Pause before a peer is dialled again; doubled after each failure. */
@@ -47,16 +49,19 @@ export interface PeerLinksOptions {
   /** What of this coordinator is told to the others. */
   readonly load?: () => PeerLoad
   readonly onLoad?: (id: string, load: PeerLoad) => void
+  /** What commits of this coordinator ask of the others. */
+  readonly turns?: () => readonly PeerTurn[]
+  readonly onTurn?: (id: string, turn: PeerTurn) => void
 }
 
 interface Closable {
   close(code: number, reason: string): void
 }
 
-type Greeting = Exclude<FromDialler | FromListener, PeerLoad>
+type Greeting = Exclude<FromDialler | FromListener, PeerNews>
 
 interface PeerSocket extends Closable {
-  send(load: PeerLoad): void
+  send(news: PeerNews): void
 }
 
 /**
@@ -82,8 +87,11 @@ export class PeerLinks {
   /** Tells all others the load of this coordinator, which has changed. */
   tellLoad(): void {
     const load = this.#options.load?.()
-    if (load === undefined) return
-    for (const socket of this.#open.values()) socket.send(load)
+    if (load !== undefined) this.tell(load)
+  }
+
+  tell(news: PeerNews): void {
+    for (const socket of this.#open.values()) socket.send(news)
   }
 
   isOpen(id: string): boolean {
@@ -119,7 +127,7 @@ export class PeerLinks {
       ...this.#connectionOptions(),
       schema: fromDialler,
       onMessage: (hello) => {
-        if (hello.kind === 'load') return this.#onLoad(peer, hello)
+        if (hello.kind !== 'hello') return this.#onNews(peer, hello)
         if (peer !== undefined || !this.#isWelcome(hello, connection)) return
         connection.send({ kind: 'welcome', ...this.#greeting() })
         peer = hello.coordinator
@@ -168,7 +176,7 @@ export class PeerLinks {
         ...this.#connectionOptions(),
         schema: fromListener,
         onMessage: (welcome) => {
-          if (welcome.kind === 'load') return this.#onLoad(greeted, welcome)
+          if (welcome.kind !== 'welcome') return this.#onNews(greeted, welcome)
           if (greeted !== undefined || !this.#isWelcome(welcome, connection)) return
           if (welcome.coordinator !== peer.id) {
             return connection.close(CLOSE.notWelcome, `this is not ${peer.id}`)
@@ -229,8 +237,10 @@ export class PeerLinks {
     )
   }
 
-  #onLoad(id: string | undefined, load: PeerLoad): void {
-    if (id !== undefined) this.#options.onLoad?.(id, load)
+  #onNews(id: string | undefined, news: PeerNews): void {
+    if (id === undefined) return
+    if (news.kind === 'load') this.#options.onLoad?.(id, news)
+    else this.#options.onTurn?.(id, news)
   }
 
   #onOpen(process: OwnerProcess, connection: PeerSocket): void {
@@ -241,6 +251,7 @@ export class PeerLinks {
     this.#processes.set(id, process)
     const load = this.#options.load?.()
     if (load !== undefined) connection.send(load)
+    for (const turn of this.#options.turns?.() ?? []) connection.send(turn)
     if (before !== undefined) return before.close(CLOSE.normal, 'replaced by a newer socket')
     this.#options.log.info('peerLinked', { peer: id })
     this.#options.onEvent({ kind: 'linkOpened', id })

@@ -8,6 +8,7 @@ import { type Infer, s } from '@nyala/client/base'
  *   dialler ── hello ──► listener
  *   dialler ◄─ welcome ─ listener      then pings, either way, until one of them closes
  *   dialler ◄── load ──► listener      at once, and whenever it has changed
+ *   dialler ◄── turn ──► listener      as commits wait for their turns at tables
  * ```
  */
 const greeting = {
@@ -29,14 +30,34 @@ export const peerLoad = s.object({
 })
 export type PeerLoad = Infer<typeof peerLoad>
 
+/** A commit that asks to be let go first at tables: courtesy, of which nothing has to arrive. */
+export const peerTurn = s.object({
+  kind: s.literal('turn'),
+  id: s.string,
+  /** By id. */
+  tables: s.array(s.string),
+  /** For how long it has been under way, milliseconds. */
+  agedMs: s.number,
+  /** For how long it is to be waited for; 0: no longer. */
+  forMs: s.natural,
+  /** At which the catalog shows what it has committed; 0 where it has not. */
+  revision: s.natural,
+})
+export type PeerTurn = Infer<typeof peerTurn>
+
+/** What is told once both have greeted. */
+export type PeerNews = PeerLoad | PeerTurn
+
 export const fromDialler = s.union({
   hello: s.object({ kind: s.literal('hello'), ...greeting }),
   load: peerLoad,
+  turn: peerTurn,
 })
 export type FromDialler = Infer<typeof fromDialler>
 
 export const fromListener = s.union({
   welcome: s.object({ kind: s.literal('welcome'), ...greeting }),
   load: peerLoad,
+  turn: peerTurn,
 })
 export type FromListener = Infer<typeof fromListener>

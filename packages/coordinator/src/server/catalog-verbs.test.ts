@@ -1,3 +1,4 @@
+import { turnsAlone } from '../write/testing/simulated-turns.ts'
 import { silentLog, systemClock } from '@nyala/client/base'
 import type { MemberId } from '@nyala/client/protocol'
 import { Catalog, Keys, openCluster, WriteLog } from '@nyala/metastore'
@@ -22,7 +23,7 @@ async function openWorld() {
     const catalog = await Catalog.open({ kv, keys, clock: systemClock, log })
     const writeLog = new WriteLog({ kv, keys, clock })
     const committer = new Committer({
-      ...{ catalog, writeLog, decisions: writeLog, keys, clock, random: () => 0 },
+      ...{ catalog, writeLog, decisions: writeLog, keys, clock, turns: turnsAlone(clock) },
       liveFiles: () => Promise.resolve([]),
     })
     const owner = { id: id as MemberId, startedAt: 1 }

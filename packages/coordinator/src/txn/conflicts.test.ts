@@ -14,6 +14,7 @@ import type { DataFile } from '../iceberg/manifest-file.ts'
 import type { ChangeKind, TableChange } from '../write/change.ts'
 import { Committer } from '../write/committer.ts'
 import { WriteRuns } from '../write/write-run.ts'
+import { turnsAlone } from '../write/testing/simulated-turns.ts'
 import { tableIn, tableOf } from '../write/testing/simulated-world.ts'
 import { contextOf, type Entry, entriesOf } from './testing/simulated-tables.ts'
 import { Transactions } from './transactions.ts'
@@ -84,7 +85,7 @@ async function openWorld() {
   const liveFiles = (table: TableRecord): Promise<readonly DataFile[]> =>
     Promise.resolve(files(table).map(({ file }) => ({ path: file }) as DataFile))
   const committer = new Committer({
-    ...{ catalog, writeLog, decisions: writeLog, keys, clock, liveFiles, random: () => 0 },
+    ...{ catalog, writeLog, decisions: writeLog, keys, clock, liveFiles, turns: turnsAlone(clock) },
   })
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
   const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })

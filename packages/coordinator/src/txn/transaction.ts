@@ -227,7 +227,7 @@ export class Transaction {
       ...{ also: [this.id], patience },
     }
     const work = (): Promise<Done> =>
-      runs.committer.commit(request, async (snapshot) => {
+      runs.committer.commit(request, tablesOf(steps), async (snapshot) => {
         const again = await replay(steps, snapshot, this.#stepContext())
         steps = again.steps
         // Before it is decided: with that goes the record by which others would find these files.
@@ -363,6 +363,9 @@ export class Transaction {
     }
   }
 }
+
+const tablesOf = (steps: readonly Step[]): readonly string[] =>
+  steps.flatMap((step) => (step.kind === 'update' ? [step.change.base.id] : []))
 
 /** What is to be in the record, and on whose behalf. */
 interface Covered {

@@ -4,6 +4,7 @@ import { Catalog, Keys, openCluster, WriteLog } from '@nyala/metastore'
 import t from 'tap'
 import { AppendQueue } from './append-queue.ts'
 import { Committer } from './committer.ts'
+import { turnsAlone } from './testing/simulated-turns.ts'
 import { tableIn, tableOf } from './testing/simulated-world.ts'
 import { hurriedClock, unheardStore } from './testing/unheard-store.ts'
 import { WriteRuns } from './write-run.ts'
@@ -19,7 +20,14 @@ t.test('what a commit whose answer was lost has begun is aborted later', async (
   const writeLog = new WriteLog({ kv, keys, clock })
   const liveFiles = (): Promise<readonly []> => Promise.resolve([])
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
-  const parts = { catalog, writeLog, decisions: writeLog, keys, clock, random: () => 0 }
+  const parts = {
+    catalog,
+    writeLog,
+    decisions: writeLog,
+    keys,
+    clock,
+    turns: turnsAlone(systemClock),
+  }
   const committer = new Committer({ ...parts, liveFiles })
   const runs = new WriteRuns({ ...parts, committer, log: silentLog, owner, warehouse: '/' })
   let writes = 0

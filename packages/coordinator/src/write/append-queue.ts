@@ -24,15 +24,12 @@ import {
   type Waiting,
 } from './append-waiting.ts'
 import { rememberForgotten, type StagedHead } from './change.ts'
-import { Courtesy } from './courtesy.ts'
 import { askOutcome, headOf, waitedInVain } from './committer.ts'
+import type { TableTurns, Turn } from './table-turns.ts'
 import type { WriteRuns } from './write-run.ts'
 
 /** Tries of one commit; each lost one means that another coordinator's got through. */
 const ATTEMPTS_MAX = 64
-/** A commit that was overtaken waits up to this long times the attempts so far, at most {@link PAUSE_STEPS_MAX}. */
-const PAUSE_STEP_MS = 5
-const PAUSE_STEPS_MAX = 8
 /** After its patience a statement that is being committed is told what is known by then. */
 const TOLD_MS = 300
 /** A write that was begun ahead and is not needed for so long is forgotten. */
@@ -60,8 +57,7 @@ export interface AppendQueueOptions {
   readonly writes: Pick<WriteRuns, 'giveUp' | 'mayHaveBegun'>
   readonly owner: Owner
   readonly clock: Clock
-  /** From 0 to below 1. */
-  readonly random: () => number
+  readonly turns: Pick<TableTurns, 'begin'>
   readonly newWriteId: () => string
   /** Computes rows; fails with an SqlError where a value does not fit its column. */
   readonly encode: (
@@ -99,7 +95,6 @@ export class AppendQueue {
   /** Begun by the commit that is being decided; where nobody tells how that ended it may be there. */
   #maybeAhead: string | undefined
   #stopIdling: () => void = () => undefined
-  readonly #courtesy = new Courtesy()
   /** The group that was taken waits for the metastore, and so do those that wait for their turn. */
   #isAsking = false
 
@@ -181,7 +176,9 @@ export class AppendQueue {
     // Those that arrive in the same turn of the loop go together.
     await Promise.resolve()
     while (this.#waiting.length > 0) {
-      await this.#letOthersGo()
+      const turn = this.#options.turns.begin([this.#table.id])
+      // Those that come meanwhile go with them.
+      await this.#itsTurn(turn, () => this.#ask([]))
       const { taken, cancelled, waiting } = takeGroup(this.#waiting)
       this.#waiting = waiting
       for (const { append, reject } of cancelled) reject(append.signal.reason)
@@ -190,9 +187,11 @@ export class AppendQueue {
       if (taken.length > 0) failpoint('group.taken')
       this.#work(taken)
       try {
-        await this.#commit(taken)
+        await this.#commit(taken, turn)
       } catch (error) {
         for (const one of taken) one.reject(error)
+      } finally {
+        turn.end()
       }
     }
     this.#draining = undefined
@@ -201,16 +200,15 @@ export class AppendQueue {
     })
   }
 
-  async #letOthersGo(): Promise<void> {
-    const { clock } = this.#options
-    const waitMs = this.#courtesy.waitMs(clock.now())
-    if (waitMs <= 0) return
-    // It is not the metastore that they wait for.
-    this.#work([])
-    await clock.sleep(waitMs)
+  /** Whether or not this coordinator sees in time what those ahead have committed: the commit tells. */
+  async #itsTurn(turn: Turn, asked: () => Patience | undefined): Promise<void> {
+    const newest = await turn.come(asked)
+    if (this.#newestRevision < newest) {
+      await this.#options.catalog.atLeast(newest, { timeoutMs: SHOWN_MS }).catch(() => undefined)
+    }
   }
 
-  async #commit(taken: readonly Waiting[]): Promise<void> {
+  async #commit(taken: readonly Waiting[], turn: Turn): Promise<void> {
     const table = this.#newest().record
     const group = this.#ofSchema(taken, table)
     const encoded = await this.#encode(table, group)
@@ -225,7 +223,7 @@ export class AppendQueue {
     }
     if (there === undefined) return
     this.#work(there.group)
-    await this.#decide(there)
+    await this.#decide(there, turn)
   }
 
   /** The same without statements whose clients were told meanwhile that nothing was written. From here on none leaves. */
@@ -303,11 +301,11 @@ export class AppendQueue {
     return again === undefined ? undefined : this.#begin(again)
   }
 
-  async #decide(begun: Begun): Promise<void> {
+  async #decide(begun: Begun, turn: Turn): Promise<void> {
     let current = begun
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       try {
-        const next = await this.#attempt(current, attempt)
+        const next = await this.#attempt(current, { attempt, turn })
         if (next === undefined) return
         current = next
       } catch (error) {
@@ -325,15 +323,21 @@ export class AppendQueue {
   }
 
   /** One try; what is to be tried next, if anything. */
-  async #attempt(begun: Begun, attempt: number): Promise<Begun | undefined> {
-    const { writeLog, decisions, catalog, clock, owner, random, newWriteId, keys } = this.#options
+  async #attempt(
+    begun: Begun,
+    { attempt, turn }: { readonly attempt: number; readonly turn: Turn },
+  ): Promise<Begun | undefined> {
+    const { writeLog, decisions, catalog, clock, owner, newWriteId, keys } = this.#options
     const { group, rows, write } = begun
+    if (attempt > 1) {
+      await this.#itsTurn(turn, () => this.#ask(group))
+      this.#work(group)
+    }
     const head = this.#newest()
     const stillFit = this.#ofSchema(group, head.record)
     if (stillFit.length < group.length) return this.#without(begun, stillFit)
     const writeId = write.record.id
     const since = clock.now()
-    this.#courtesy.builds(since, head.modRevision)
     failpoint('group.staging')
     const staged = await rows.stage(head.record, { writeId, attempt })
     const stagedAt = clock.now()
@@ -367,27 +371,21 @@ export class AppendQueue {
         const { revision } = decision
         this.#ahead = ahead.begunAt(revision)
         this.#head = { ...head, record: update.record, modRevision: revision }
-        const decidedAt = clock.now()
-        this.#courtesy.committed(decidedAt, decidedAt - since, revision)
-        const times = {
-          encodeMs: begun.encodeMs,
-          stageMs: stagedAt - since,
-          decideMs: decidedAt - stagedAt,
-        }
-        const steps = { statements: group.length, ...times }
+        turn.end(revision)
+        const [stageMs, decideMs] = [stagedAt - since, clock.now() - stagedAt]
+        const steps = { statements: group.length, encodeMs: begun.encodeMs, stageMs, decideMs }
         for (const one of group) this.#tell(one, { revision, steps })
         return undefined
       }
       case 'repeated':
         return this.#without(begun, othersThan(decision, group))
       case 'moved':
-        this.#courtesy.overtaken(clock.now())
         this.#head = undefined
         await catalog.atLeast(decision.revision, { patience })
         this.#work(group)
         // Before another attempt is decided: with that goes the record by which others would find these files.
         await rows.dropAttempt()
-        await clock.sleep(random() * PAUSE_STEP_MS * Math.min(attempt, PAUSE_STEPS_MAX))
+        await turn.overtaken(clock.now() - since)
         return begun
       case 'aborted':
         // A leader took this coordinator for gone: what was staged is being removed.
@@ -439,6 +437,10 @@ export class AppendQueue {
     const end = { kind: 'done', rows: append.text.rows.length, ...done } as const
     const tell = (): void => resolve(end)
     this.#options.catalog.atLeast(done.revision, { timeoutMs: SHOWN_MS }).then(tell, tell)
+  }
+
+  get #newestRevision(): number {
+    return Math.max(this.#options.catalog.snapshot().revision, this.#head?.modRevision ?? 0)
   }
 
   #newest(): Versioned<TableRecord> {

@@ -9,6 +9,7 @@ import { AppendQueue } from './append-queue.ts'
 import { AppendSnapshot } from './append-snapshot.ts'
 import type { AppendEnd } from './append-waiting.ts'
 import type { SharedDecisions } from './shared-decisions.ts'
+import type { TableTurns } from './table-turns.ts'
 import { newWriteId } from './write-ids.ts'
 import type { WriteRuns } from './write-run.ts'
 
@@ -20,8 +21,7 @@ export interface AppendQueuesOptions {
   readonly store: IcebergStore
   readonly clock: Clock
   readonly log: Log
-  /** From 0 to below 1. */
-  readonly random: () => number
+  readonly turns: TableTurns
 }
 
 /** Small appends of this coordinator, by table. */
@@ -47,9 +47,9 @@ export class AppendQueues {
   }
 
   #open(table: TableRecord): AppendQueue {
-    const { catalog, writes, decisions, store, clock, log, random } = this.#options
+    const { catalog, writes, decisions, store, clock, log, turns } = this.#options
     const queue = new AppendQueue(table, {
-      ...{ catalog, writes, clock, random, newWriteId },
+      ...{ catalog, writes, clock, turns, newWriteId },
       keys: writes.keys,
       writeLog: writes.writeLog,
       decisions,

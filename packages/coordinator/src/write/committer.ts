@@ -19,11 +19,10 @@ import {
   type WriteLog,
 } from '@nyala/metastore'
 import { checkRebase, type LiveFiles, rememberForgotten, type TableChange } from './change.ts'
+import type { TableTurns, Turn } from './table-turns.ts'
 
 /** Attempts of one commit before it is called a conflict; each lost one means that another commit got through. */
 const ATTEMPTS_MAX = 64
-/** A commit that was overtaken waits up to this long times the attempts so far, so that others do not meet it again. */
-const PAUSE_STEP_MS = 5
 
 export interface CommitterOptions {
   readonly catalog: Catalog
@@ -31,8 +30,7 @@ export interface CommitterOptions {
   readonly decisions: Pick<WriteLog, 'decide'>
   readonly keys: Keys
   readonly clock: Clock
-  /** From 0 to below 1. */
-  readonly random: () => number
+  readonly turns: Pick<TableTurns, 'begin'>
   readonly liveFiles: LiveFiles
 }
 
@@ -83,7 +81,7 @@ export class Committer {
    */
   async update(change: TableChange, request: CommitRequest): Promise<CommitDone> {
     return this.#inTurn(change.base.id, request.patience, () =>
-      this.#commit(request, async (snapshot, attempt) => {
+      this.#commit(request, [change.base.id], async (snapshot, attempt) => {
         const head = headOf(snapshot, change.base)
         await checkRebase(change, head.record, this.#options.liveFiles)
         const staged = await change.apply(head.record, attempt)
@@ -101,12 +99,16 @@ export class Committer {
     return this.#options.liveFiles
   }
 
-  /** Commits what `prepare` stages on the newest snapshot, again with each newer one; it may throw to give up. */
+  /**
+   * Commits what `prepare` stages on the newest snapshot, again with each newer one; it may throw to give up. `tables`: ids
+   * of those that it changes.
+   */
   async commit(
     request: CommitRequest,
+    tables: readonly string[],
     prepare: (snapshot: CatalogSnapshot) => Promise<StagedWrite>,
   ): Promise<CommitDone> {
-    return this.#commit(request, prepare)
+    return this.#commit(request, tables, prepare)
   }
 
   /** Does what a plan of the catalog says. `onNothing` is the answer where there is nothing to do. */
@@ -119,7 +121,7 @@ export class Committer {
     const { patience } = request
     let value: { readonly value: T } | undefined
     let isNothing = false
-    const done = await this.#commit(request, async (snapshot) => {
+    const done = await this.#commit(request, [], async (snapshot) => {
       const planned = plan({ keys, snapshot, writeId: request.writeId, now: clock.wall() })
       if (planned.kind !== 'write' && !(await writeLog.holds(planned.compares, { patience })))
         return 'again'
@@ -162,60 +164,93 @@ export class Committer {
     })
   }
 
-  #commit(request: CommitRequest, prepare: Prepare<never>): Promise<CommitDone>
   #commit(
     request: CommitRequest,
+    tables: readonly string[],
+    prepare: Prepare<never>,
+  ): Promise<CommitDone>
+  #commit(
+    request: CommitRequest,
+    tables: readonly string[],
     prepare: Prepare<'nothing' | 'again'>,
   ): Promise<CommitDone | undefined>
   async #commit(
     request: CommitRequest,
+    tables: readonly string[],
     prepare: Prepare<'nothing' | 'again'>,
   ): Promise<CommitDone | undefined> {
-    const { catalog, decisions, clock, random } = this.#options
-    const { statement, writeId, write, also = [], operations: more = [], patience } = request
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const snapshot = catalog.snapshot()
-      const prepared = await prepare(snapshot, attempt)
-      if (prepared === 'nothing') return undefined
-      if (prepared !== 'again') {
-        const outcome: StatementRecord = {
-          ...request.outcome,
-          fingerprint: statement.fingerprint,
-          write: writeId,
-          committedAt: clock.wall(),
-        }
-        const commit = {
-          writes: write === undefined ? [] : [write],
-          statements: [statement.id, ...also].map((id) => ({ id, outcome })),
-          compares: prepared.compares,
-          operations: [...prepared.operations, ...more],
-        }
-        const decision = await decisions.decide(commit, { patience })
-        switch (decision.kind) {
-          case 'committed':
-            return this.#done({ ...decision, outcome, repeated: false }, statement)
-          case 'repeated':
-            return this.#done({ ...decision, ...decision.done[0], repeated: true }, statement)
-          case 'aborted':
-            throw new SqlError(
-              'serialization_failure',
-              'the write was given up while this coordinator was thought to be gone',
-              { hint: 'nothing was written: send the statement again' },
-            )
-          case 'moved':
-            await catalog.atLeast(decision.revision, { patience })
-        }
+    const turn = this.#options.turns.begin(tables)
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        const done = await this.#attempt(request, { turn, attempt, prepare })
+        if (done === 'nothing') return undefined
+        if (done !== 'again') return done
       }
-      await clock.sleep(random() * PAUSE_STEP_MS * (attempt + 1))
-      if (catalog.snapshot() === snapshot) {
-        await catalog.atLeast(snapshot.revision + 1, { patience })
-      }
+    } finally {
+      turn.end()
     }
     throw new SqlError(
       'serialization_failure',
       `other statements changed the table ${ATTEMPTS_MAX} times meanwhile`,
       { hint: 'nothing was written: send the statement again' },
     )
+  }
+
+  /** `again`: it was overtaken, and the catalog is newer now. */
+  async #attempt(
+    request: CommitRequest,
+    one: {
+      readonly turn: Turn
+      readonly attempt: number
+      readonly prepare: Prepare<'nothing' | 'again'>
+    },
+  ): Promise<CommitDone | 'nothing' | 'again'> {
+    const { catalog, decisions, clock } = this.#options
+    const { statement, writeId, write, also = [], operations: more = [], patience } = request
+    const { turn, attempt, prepare } = one
+    const newest = await turn.come(() => patience)
+    if (catalog.snapshot().revision < newest) await catalog.atLeast(newest, { patience })
+    const sinceMs = clock.now()
+    const snapshot = catalog.snapshot()
+    const prepared = await prepare(snapshot, attempt)
+    if (prepared === 'nothing') return 'nothing'
+    if (prepared !== 'again') {
+      const outcome: StatementRecord = {
+        ...request.outcome,
+        fingerprint: statement.fingerprint,
+        write: writeId,
+        committedAt: clock.wall(),
+      }
+      const commit = {
+        writes: write === undefined ? [] : [write],
+        statements: [statement.id, ...also].map((id) => ({ id, outcome })),
+        compares: prepared.compares,
+        operations: [...prepared.operations, ...more],
+      }
+      const decision = await decisions.decide(commit, { patience })
+      switch (decision.kind) {
+        case 'committed':
+          // Whoever waits is not to wait until this coordinator sees it, too.
+          turn.end(decision.revision)
+          return this.#done({ ...decision, outcome, repeated: false }, statement)
+        case 'repeated':
+          turn.end()
+          return this.#done({ ...decision, ...decision.done[0], repeated: true }, statement)
+        case 'aborted':
+          throw new SqlError(
+            'serialization_failure',
+            'the write was given up while this coordinator was thought to be gone',
+            { hint: 'nothing was written: send the statement again' },
+          )
+        case 'moved':
+          await catalog.atLeast(decision.revision, { patience })
+      }
+    }
+    await turn.overtaken(clock.now() - sinceMs)
+    if (catalog.snapshot() === snapshot) {
+      await catalog.atLeast(snapshot.revision + 1, { patience })
+    }
+    return 'again'
   }
 
   async #done(done: CommitDone, statement: StatementIdentity): Promise<CommitDone> {

@@ -16,6 +16,7 @@ import { AppendQueues } from './append-queues.ts'
 import { Committer } from './committer.ts'
 import { ReadHolds } from './read-holds.ts'
 import { SharedDecisions } from './shared-decisions.ts'
+import type { TableTurns } from './table-turns.ts'
 import { WriteRuns } from './write-run.ts'
 
 /** Directory in the warehouse for rows that are on their way into a table. */
@@ -29,18 +30,18 @@ export function openWrites(
     readonly catalog: Catalog
     readonly manifests: ManifestStore
     readonly constants: ConstantKernel
+    readonly turns: TableTurns
     /** Of this process, as in its member record. */
     readonly startedAt: number
     readonly record: ClusterRecord
   },
 ): Pick<Services, 'writes' | 'appends' | 'uploads' | 'transactions' | 'holds' | 'requireOwn'> {
-  const { keys, catalog, manifests, constants, startedAt, record } = parts
+  const { keys, catalog, manifests, constants, turns, startedAt, record } = parts
   const { iceberg: store } = manifests
   const writeLog = new WriteLog({ kv, keys, clock })
   const decisions = new SharedDecisions(writeLog)
-  const random = Math.random
   const committer = new Committer({
-    ...{ catalog, writeLog, decisions, keys, clock, random },
+    ...{ catalog, writeLog, decisions, keys, clock, turns },
     liveFiles: (table) => store.dataFiles(table),
   })
   const owner = { id, startedAt }
@@ -50,7 +51,7 @@ export function openWrites(
     writes,
     requireOwn: (path) => requireOwnDirectory(path, cluster),
     holds: new ReadHolds(),
-    appends: new AppendQueues({ catalog, writes, decisions, constants, store, clock, log, random }),
+    appends: new AppendQueues({ catalog, writes, decisions, constants, store, clock, log, turns }),
     uploads: new Uploads({ directory: join(warehouse, UPLOADS), clock, log }),
     transactions: new Transactions({ runs: writes, coordinator: id, clock, log }),
   }

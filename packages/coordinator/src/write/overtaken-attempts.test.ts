@@ -8,6 +8,7 @@ import { Transaction } from '../txn/transaction.ts'
 import { AppendQueue } from './append-queue.ts'
 import type { ChangeKind, StagedHead, TableChange } from './change.ts'
 import { Committer } from './committer.ts'
+import { turnsAlone } from './testing/simulated-turns.ts'
 import { tableIn, tableOf } from './testing/simulated-world.ts'
 import { WriteRuns } from './write-run.ts'
 
@@ -29,7 +30,13 @@ async function coordinatorOf(parts: {
     atDecisions.push([...there].map((file) => Number(file.split(' ')[1])))
     return writeLog.decide(request, options)
   }
-  const options = { catalog, keys, clock: systemClock, random: () => 0, decisions: { decide } }
+  const options = {
+    catalog,
+    keys,
+    clock: systemClock,
+    turns: turnsAlone(systemClock),
+    decisions: { decide },
+  }
   const committer = new Committer({ ...options, writeLog, liveFiles: () => Promise.resolve([]) })
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
   const files = {

@@ -3,6 +3,7 @@ import type { MemberId } from '@nyala/client/protocol'
 import { Catalog, Keys, type Kv, openCluster, WriteLog } from '@nyala/metastore'
 import { createRelation } from '@nyala/metastore/memory'
 import { Committer } from '../../write/committer.ts'
+import { turnsAlone } from '../../write/testing/simulated-turns.ts'
 import { tableOf } from '../../write/testing/simulated-world.ts'
 import { WriteRuns } from '../../write/write-run.ts'
 
@@ -16,7 +17,7 @@ export async function openRuns(kv: Kv, clock: Clock) {
   const writeLog = new WriteLog({ kv, keys, clock })
   const liveFiles = (): Promise<readonly []> => Promise.resolve([])
   const committer = new Committer({
-    ...{ catalog, writeLog, decisions: writeLog, keys, clock, liveFiles, random: () => 0 },
+    ...{ catalog, writeLog, decisions: writeLog, keys, clock, liveFiles, turns: turnsAlone(clock) },
   })
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
   const runs = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse: '/' })

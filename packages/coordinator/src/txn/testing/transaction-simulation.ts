@@ -12,6 +12,7 @@ import { createRelation, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/m
 import type { StagedHead, TableChange } from '../../write/change.ts'
 import { Committer } from '../../write/committer.ts'
 import { SharedDecisions } from '../../write/shared-decisions.ts'
+import { SimulatedTurns } from '../../write/testing/simulated-turns.ts'
 import { faultsOf, tableIn, tableOf } from '../../write/testing/simulated-world.ts'
 import type { StagedFiles } from '../../write/staging.ts'
 import { WriteRuns } from '../../write/write-run.ts'
@@ -116,6 +117,7 @@ export class TransactionSimulation {
   readonly #tells: boolean
   #begun = 0
   #isFaulty = false
+  readonly #turns: SimulatedTurns
 
   constructor(
     seed: number,
@@ -125,6 +127,7 @@ export class TransactionSimulation {
     } = {},
   ) {
     this.#prng = new Prng(seed)
+    this.#turns = new SimulatedTurns(this.#clock, this.#prng, () => this.#isFaulty)
     this.#mutant = options.mutant
     this.#tells = options.tells ?? false
     const isEarly = options.mutant === 'early-vote'
@@ -172,7 +175,6 @@ export class TransactionSimulation {
     const catalog = await Catalog.open({ kv, keys, clock, log })
     kv.faults = faultsOf(this.#prng, () => this.#isFaulty)
     const writeLog = new WriteLog({ kv: mutantKv(kv, keys, this.#mutant), keys, clock })
-    const random = (): number => this.#prng.next()
     const liveFiles = (): Promise<readonly never[]> => Promise.resolve([])
     const committer = new Committer({
       catalog,
@@ -180,7 +182,7 @@ export class TransactionSimulation {
       decisions: new SharedDecisions(writeLog, 1),
       keys,
       clock,
-      random,
+      turns: this.#turns.open(name),
       liveFiles,
     })
     const owner = { id: name as MemberId, startedAt: 1 }

@@ -5,6 +5,7 @@ import { createRelation, ManualClock, MemoryEtcd, type MemoryKv } from '@nyala/m
 import type { Append } from '../append-group.ts'
 import { AppendQueue, type StageableRows } from '../append-queue.ts'
 import type { AppendEnd } from '../append-waiting.ts'
+import { SimulatedTurns } from './simulated-turns.ts'
 import {
   abortAtRandom,
   faultsOf,
@@ -55,12 +56,14 @@ export class AppendSimulation {
   readonly #unseen: string[] = []
   #writes = 0
   #isFaulty = false
+  readonly #turns: SimulatedTurns
   /** Commits that more than one statement shared. */
   shared = 0
 
   /** `without`: what commits leave out of their compares, to show that it is missed. */
   constructor(seed: number, options: { readonly without?: Guard | undefined } = {}) {
     this.#prng = new Prng(seed)
+    this.#turns = new SimulatedTurns(this.#clock, this.#prng, () => this.#isFaulty)
     this.#without = options.without
   }
 
@@ -131,7 +134,7 @@ export class AppendSimulation {
         // Here nobody looks for records that are left.
         mayHaveBegun: () => undefined,
       },
-      random: () => this.#prng.next(),
+      turns: this.#turns.open(id),
       newWriteId: () => `w${this.#writes++}`,
       encode: (_, texts) => this.#encode(texts.flatMap(({ rows }) => rows)),
       onIdle: () => undefined,

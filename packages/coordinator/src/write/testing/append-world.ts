@@ -7,6 +7,7 @@ import { AppendQueue } from '../append-queue.ts'
 import { Committer } from '../committer.ts'
 import type { StagedFiles } from '../staging.ts'
 import { WriteRuns } from '../write-run.ts'
+import { turnsAlone } from './simulated-turns.ts'
 import { tableIn, tableOf, wordsOf } from './simulated-world.ts'
 
 const NO_FILES: StagedFiles = {
@@ -34,7 +35,7 @@ async function openWorld(clock: ManualClock) {
   const kv = etcd.connect()
   const writeLog = new WriteLog({ kv, keys, clock })
   const owner = { id: 'c1' as MemberId, startedAt: 1 }
-  const parts = { catalog, writeLog, decisions: writeLog, keys, clock, random: () => 0 }
+  const parts = { catalog, writeLog, decisions: writeLog, keys, clock, turns: turnsAlone(clock) }
   const liveFiles = (): Promise<readonly []> => Promise.resolve([])
   const committer = new Committer({ ...parts, liveFiles })
   const writes = new WriteRuns({ ...parts, committer, log, owner, warehouse: '/', files: NO_FILES })

@@ -7,6 +7,7 @@ import type { StagedHead } from '../change.ts'
 import { Committer } from '../committer.ts'
 import { SharedDecisions } from '../shared-decisions.ts'
 import { WriteRuns } from '../write-run.ts'
+import { SimulatedTurns } from './simulated-turns.ts'
 import {
   abortAtRandom,
   faultsOf,
@@ -58,10 +59,12 @@ export class WriteSimulation {
   readonly #unseen: string[] = []
   #writes = 0
   #isFaulty = false
+  readonly #turns: SimulatedTurns
 
   /** `without`: what commits leave out of their compares, to show that it is missed. */
   constructor(seed: number, options: { readonly without?: Guard | undefined } = {}) {
     this.#prng = new Prng(seed)
+    this.#turns = new SimulatedTurns(this.#clock, this.#prng, () => this.#isFaulty)
     this.#without = options.without
   }
 
@@ -111,10 +114,9 @@ export class WriteSimulation {
     const catalog = await Catalog.open({ kv, keys, clock, log })
     kv.faults = faultsOf(this.#prng, () => this.#isFaulty)
     const writeLog = new WriteLog({ kv: withoutGuard(kv, keys, this.#without), keys, clock })
-    const random = (): number => this.#prng.next()
     const decisions = new SharedDecisions(writeLog, 1)
     const committer = new Committer({
-      ...{ catalog, writeLog, decisions, keys, clock, random },
+      ...{ catalog, writeLog, decisions, keys, clock, turns: this.#turns.open(id) },
       liveFiles: () => Promise.resolve([]),
     })
     const owner = { id: id as MemberId, startedAt: 1 }

@@ -1,0 +1,202 @@
+import type { Clock } from '@nyala/client/base'
+import type { Patience } from '@nyala/metastore'
+import type { PeerTurn } from '../failover/peer-protocol.ts'
+import { waitedInVain } from './committer.ts'
+import { type Claim, nextAhead } from './turn-order.ts'
+
+/** A commit that waits for its turn says again that it does, this often, and is forgotten where it does not. */
+const RENEW_MS = 500
+const WAITING_MS = 3 * RENEW_MS
+/** A commit whose turn it is is let alone for so many times as long as its last try took, within these bounds. */
+const ALONE = 2
+const ALONE_MS = { least: 500, most: 30_000 }
+/** After it was overtaken a commit pauses up to this long times how often it was: those that the news miss spread. */
+const PAUSE_STEP_MS = 5
+const PAUSE_STEPS_MAX = 8
+
+export interface TableTurnsOptions {
+  /** Of this coordinator. */
+  readonly id: string
+  readonly clock: Clock
+  /** From 0 to below 1. */
+  readonly random: () => number
+  /** Tells all other coordinators. */
+  readonly tell: (turn: PeerTurn) => void
+}
+
+/**
+ * Whose turn it is to commit to a table, among all coordinators. Commits go ahead as they come until one is overtaken. It
+ * says so to all, and from then on, for as long as anybody waits there, they go in the order in which they began. Else
+ * small quick ones would overtake a large one again and again, and all that it makes anew each time.
+ *
+ * ```
+ *   go ahead ──overtaken──► waiting ──none is ahead──► go ahead, let alone ──► end
+ *      └──others wait here────▲ └──overtaken─────────────────┘
+ * ```
+ *
+ * It is courtesy and nothing rests on it: who is not told, or hears of it late, is stopped by the compare of the commit.
+ * What others ask for is forgotten after a while, so nobody waits for one that is gone.
+ */
+export class TableTurns {
+  readonly #options: TableTurnsOptions
+  /** By id. `peer`: whose it is; absent: of this coordinator. */
+  readonly #claims = new Map<string, Claim & { readonly peer?: string }>()
+  readonly #waiting = new Set<() => void>()
+  #begun = 0
+  /** Of the last commit that others waited for. */
+  #revision = 0
+
+  constructor(options: TableTurnsOptions) {
+    this.#options = options
+  }
+
+  /** Of a commit that begins now. To be ended in any case. */
+  begin(tables: readonly string[]): Turn {
+    const { id, clock, random } = this.#options
+    const sinceMs = clock.now()
+    const identity = { id: `${id} ${++this.#begun}`, tables: [...new Set(tables)], sinceMs }
+    return new Turn(identity, {
+      ...{ clock, random },
+      ahead: () => nextAhead(this.#claims.values(), identity, clock.now()),
+      claim: (forMs) => this.#claim({ ...identity, untilMs: clock.now() + forMs }),
+      release: (revision) => this.#release(identity, revision),
+      revision: () => this.#revision,
+      change: (withinMs, patience) => this.#change(withinMs, patience),
+    })
+  }
+
+  /** What those of this coordinator ask for that wait or are let alone now. */
+  asked(): readonly PeerTurn[] {
+    return [...this.#claims.values()]
+      .filter(({ peer }) => peer === undefined)
+      .map((claim) => this.#told(claim, 0))
+  }
+
+  /** What another coordinator asks for; undefined: its link is gone, and nobody waits for it. */
+  onPeer(peer: string, turn: PeerTurn | undefined): void {
+    const nowMs = this.#options.clock.now()
+    for (const [id, claim] of this.#claims) {
+      const isGone = turn === undefined && claim.peer === peer
+      if (isGone || claim.untilMs <= nowMs) this.#claims.delete(id)
+    }
+    if (turn !== undefined) {
+      const { id, tables, agedMs, forMs, revision } = turn
+      this.#revision = Math.max(this.#revision, revision)
+      // Each time it is heard of a little too late, so the earliest is the nearest to the truth.
+      const sinceMs = Math.min(this.#claims.get(id)?.sinceMs ?? Infinity, nowMs - agedMs)
+      if (forMs === 0) this.#claims.delete(id)
+      else this.#claims.set(id, { id, tables, sinceMs, untilMs: nowMs + forMs, peer })
+    }
+    this.#changed()
+  }
+
+  #claim(claim: Claim): void {
+    this.#claims.set(claim.id, claim)
+    this.#options.tell(this.#told(claim, 0))
+    this.#changed()
+  }
+
+  #release(claim: Omit<Claim, 'untilMs'>, revision: number): void {
+    this.#claims.delete(claim.id)
+    this.#revision = Math.max(this.#revision, revision)
+    this.#options.tell(this.#told({ ...claim, untilMs: -Infinity }, revision))
+    this.#changed()
+  }
+
+  #told({ id, tables, sinceMs, untilMs }: Claim, revision: number): PeerTurn {
+    const nowMs = this.#options.clock.now()
+    const forMs = Math.max(0, Math.ceil(untilMs - nowMs))
+    return { kind: 'turn', id, tables, agedMs: nowMs - sinceMs, forMs, revision }
+  }
+
+  /** Resolves when anybody asks for anything else, or after that time. Fails once the patience is over. */
+  #change(withinMs: number, patience: Patience | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => (): void => {
+        this.#waiting.delete(changed)
+        stopTimer()
+        stopWatch?.()
+        settle()
+      }
+      const changed = end(resolve)
+      this.#waiting.add(changed)
+      const stopTimer = this.#options.clock.after(withinMs, changed)
+      patience?.asked()
+      const stopWatch = patience?.watch(end(() => reject(waitedInVain())))
+    })
+  }
+
+  #changed(): void {
+    for (const tell of [...this.#waiting]) tell()
+  }
+}
+
+interface Place {
+  readonly clock: Clock
+  readonly random: () => number
+  ahead(): Claim | undefined
+  claim(forMs: number): void
+  release(revision: number): void
+  revision(): number
+  change(withinMs: number, patience: Patience | undefined): Promise<void>
+}
+
+/** The turn of one commit. */
+export class Turn {
+  readonly tables: readonly string[]
+  readonly #place: Place
+  #isAsked = false
+  /** When it said last that it waits. */
+  #toldMs = -Infinity
+  #losses = 0
+  #tookMs = 0
+
+  constructor({ tables }: Pick<Claim, 'tables'>, place: Place) {
+    this.tables = tables
+    this.#place = place
+  }
+
+  /**
+   * Waits for its turn, which comes at once where nobody waits; to be called before each try. `asked` is called where it has
+   * to wait, as those ahead of it wait for the metastore; fails with `metastore_unavailable` when that patience is over.
+   * Resolves with the revision of the catalog that shows what those ahead of it have committed: before that a try would be
+   * in vain.
+   */
+  async come(asked: () => Patience | undefined): Promise<number> {
+    const { clock } = this.#place
+    let ahead = this.#place.ahead()
+    if (ahead === undefined && !this.#isAsked) return 0
+    for (; ahead !== undefined; ahead = this.#place.ahead()) {
+      this.#wait()
+      const leftMs = ahead.untilMs - clock.now()
+      await this.#place.change(Math.min(leftMs, RENEW_MS), asked())
+    }
+    const aloneMs = Math.max(ALONE_MS.least, Math.min(ALONE * this.#tookMs, ALONE_MS.most))
+    this.#place.claim(aloneMs)
+    this.#toldMs = -Infinity
+    return this.#place.revision()
+  }
+
+  /** It was overtaken in a try that took so long: from now on it waits for its turn. */
+  async overtaken(tookMs: number): Promise<void> {
+    const { clock, random } = this.#place
+    this.#tookMs = tookMs
+    this.#losses++
+    if (this.tables.length > 0) this.#wait()
+    await clock.sleep(random() * PAUSE_STEP_MS * Math.min(this.#losses, PAUSE_STEPS_MAX))
+  }
+
+  /** The commit has ended, in whatever way. `revision`: at which it was committed. */
+  end(revision = 0): void {
+    if (this.#isAsked) this.#place.release(revision)
+    this.#isAsked = false
+  }
+
+  #wait(): void {
+    const nowMs = this.#place.clock.now()
+    if (this.#isAsked && nowMs - this.#toldMs < RENEW_MS) return
+    this.#isAsked = true
+    this.#toldMs = nowMs
+    this.#place.claim(WAITING_MS)
+  }
+}
