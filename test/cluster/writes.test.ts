@@ -241,6 +241,61 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
     },
   )
 
+  await t.test(
+    'db.insert takes arrays, objects and maps, and tells row and column of what does not fit',
+    async (t) => {
+      await db.execute(
+        'CREATE TABLE nested (a INT NOT NULL, s STRUCT<x: INT, y: STRING>, l ARRAY<STRUCT<z: ARRAY<STRING>>>, m MAP<STRING, DATE>)',
+      )
+      const given = [
+        { a: 1, s: { x: 1, y: `it's "}" \\` }, l: [{ z: ["']", null] }, null], m: new Map() },
+        { a: 2, s: { y: 'NULL' }, l: [], m: { k: new Date('2026-11-23'), n: null } },
+        { a: 3, s: '{x: 3}', m: new Map([['k', '2026-11-22']]) },
+      ]
+      t.match(await db.insert('nested', given), { rowCount: 3 })
+      const { rows } = await db.query('SELECT * FROM nested ORDER BY a')
+      t.strictSame(rows, [
+        { ...given[0], m: new Map() },
+        {
+          a: 2,
+          s: { x: null, y: 'NULL' },
+          l: [],
+          m: new Map([
+            ['k', new Date('2026-11-23')],
+            ['n', null],
+          ]),
+        },
+        { a: 3, s: { x: 3, y: null }, l: null, m: new Map([['k', new Date('2026-11-22')]]) },
+      ])
+      const wrong: readonly (readonly [Record<string, unknown>, string, RegExp])[] = [
+        [{ a: 1, s: { x: 1, q: 2 } }, '42804', /^row 7, column "s": there is no field "q"$/],
+        [{ a: 1, l: [{ z: 5 }] }, '22P02', /^row 7, column "l"\[1\]\.z: 5 is no LIST$/],
+        [
+          { a: 3_000_000_000 },
+          '22003',
+          /^row 7, column "a" of type INTEGER cannot hold "3000000000"$/,
+        ],
+        [{ a: null }, '23502', /^row 7, column "a" of type INTEGER must not be NULL$/],
+        [
+          { s: { x: 2n ** 40n }, a: 1 },
+          '22P02',
+          /^row 7, column "s" of type STRUCT.*: .*1099511627776/,
+        ],
+        [{ a: 1, m: { k: 'yesterday' } }, '22P02', /^row 7, column "m" of type MAP.*: .*yesterday/],
+      ]
+      const good = Array.from({ length: 6 }, (_, a) => ({ a }))
+      for (const [row, code, message] of wrong) {
+        const told = { code, message, position: undefined }
+        await t.rejects(db.insert('nested', [...good, row, ...good], { batchRows: 4 }), told)
+      }
+      const named = db.insert('nested', [{ s: null }], { rowName: (row) => `line ${row + 10}` })
+      await t.rejects(named, { message: /^line 11, column "a"/ })
+      const arrow = await db.stream(`SELECT a, {'x': 1, 'zz': a} AS s FROM nested`).table()
+      await t.rejects(db.insert('nested', arrow), { code: '42804', message: /has no field "zz"/ })
+      t.match((await db.query('SELECT count(*) AS n FROM nested')).rows, [{ n: 3 }])
+    },
+  )
+
   await t.test('a statement that fails leaves nothing behind', async (t) => {
     await db.execute('CREATE TABLE strict (a INT)')
     const failing = `INSERT INTO strict SELECT CASE WHEN id = 399999 THEN 'x' ELSE '1' END FROM events`

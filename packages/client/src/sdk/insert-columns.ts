@@ -1,6 +1,9 @@
 import type { Data, DataType } from 'apache-arrow'
+import { SqlError } from '../protocol/errors.ts'
 import type { Column } from '../protocol/messages.ts'
-import { encodeParameters, type ParameterValue } from './parameters.ts'
+import { nestedText, WrongValue } from './nested-text.ts'
+import { isNestedType, nestedTypeOf } from './nested-type.ts'
+import { decimalOf, numberOf, textOf } from './value-text.ts'
 
 type Arrow = typeof import('apache-arrow')
 
@@ -13,6 +16,8 @@ export interface ColumnBuilder {
   readonly bytes: number
   /** The place of the first value that is none of the column's type; -1 where all were taken. */
   append(values: readonly unknown[]): number
+  /** What is wrong with that value, where more can be said than that it is none of the type. */
+  readonly wrong?: WrongValue | undefined
   finish(arrow: Arrow): Data
 }
 
@@ -20,6 +25,10 @@ export function columnBuilder({ type }: Column): ColumnBuilder {
   if (/^U?(?:TINY|SMALL|BIG)INT$|^U?INTEGER$/.test(type)) return new IntegerBuilder()
   if (type === 'FLOAT' || type === 'DOUBLE') return new FloatBuilder()
   if (type === 'BOOLEAN') return new BooleanBuilder()
+  if (isNestedType(type)) {
+    const nested = nestedTypeOf(type)
+    return new TextBuilder((value) => nestedText(value, nested))
+  }
   return new TextBuilder(type.startsWith('DECIMAL(') ? decimalOf : textOf)
 }
 
@@ -134,13 +143,6 @@ class IntegerBuilder implements ColumnBuilder {
   }
 }
 
-const NUMBER = /^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s*$/i
-
-function numberOf(value: unknown): number | undefined {
-  if (typeof value === 'number') return value
-  return typeof value === 'string' && NUMBER.test(value) ? Number(value) : undefined
-}
-
 class FloatBuilder implements ColumnBuilder {
   readonly #valid = new Bits()
   #values = new Float64Array(CAPACITY)
@@ -210,6 +212,7 @@ class TextBuilder implements ColumnBuilder {
   #offsets = new Int32Array(CAPACITY)
   #bytes: Uint8Array = new Uint8Array(CAPACITY * 16)
   #length = 0
+  wrong: WrongValue | undefined
 
   constructor(of: (value: unknown) => string | undefined) {
     this.#of = of
@@ -225,7 +228,7 @@ class TextBuilder implements ColumnBuilder {
     for (let i = 0; i < values.length; i++) {
       const value = values[i]
       const isNull = value === null || value === undefined
-      const text = isNull ? '' : this.#of(value)
+      const text = isNull ? '' : this.#textOf(value)
       if (text === undefined) return i
       this.#valid.push(!isNull)
       texts.push(text)
@@ -237,6 +240,17 @@ class TextBuilder implements ColumnBuilder {
     }
     this.#encode(texts)
     return -1
+  }
+
+  #textOf(value: unknown): string | undefined {
+    try {
+      return this.#of(value)
+    } catch (error) {
+      if (error instanceof WrongValue) this.wrong = error
+      // What has no text at all is none of any type.
+      else if (!(error instanceof SqlError)) throw error
+      return undefined
+    }
   }
 
   #encode(texts: readonly string[]): void {
@@ -265,17 +279,4 @@ class TextBuilder implements ColumnBuilder {
       data: this.#bytes.subarray(0, this.#length),
     })
   }
-}
-
-function decimalOf(value: unknown): string | undefined {
-  if (typeof value === 'bigint') return String(value)
-  const number = numberOf(value)
-  return number === undefined || !Number.isFinite(number) ? undefined : String(value).trim()
-}
-
-/** As a parameter's: the kernel casts it to the column's type. */
-function textOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value
-  const [encoded] = encodeParameters([value as ParameterValue])
-  return encoded?.value ?? undefined
 }

@@ -10,6 +10,8 @@ const COLUMNS: readonly Column[] = [
   { name: 'ratio', type: 'DOUBLE' },
   { name: 'ok', type: 'BOOLEAN' },
   { name: 'price', type: 'DECIMAL(9,2)' },
+  { name: 'pairs', type: 'STRUCT(a INTEGER, "b c" VARCHAR[])[]' },
+  { name: 'by', type: 'MAP(VARCHAR, STRUCT("x" DECIMAL(5,1)))' },
 ]
 
 async function parts(
@@ -43,7 +45,7 @@ t.test('rows become columns in the order of the table, with each value as it was
   }))
   const [part, ...others] = await parts(rows)
   t.equal(others.length, 0)
-  t.strictSame(part?.columns, ['name', '1', 'ratio', 'ok', 'price'])
+  t.strictSame(part?.columns, ['name', '1', 'ratio', 'ok', 'price', 'pairs', 'by'])
   const whole = (value: unknown): unknown =>
     value === null ? null : BigInt(typeof value === 'string' ? value.trim() : (value as number))
   const expected = rows.map(({ name, 1: id, ratio, ok, price }) => [
@@ -53,6 +55,8 @@ t.test('rows become columns in the order of the table, with each value as it was
     ratio === null ? null : Number(ratio),
     ok ?? null,
     price === null ? null : String(price),
+    null,
+    null,
   ])
   t.strictSame(part === undefined ? [] : valuesOf(part), expected)
 })
@@ -99,3 +103,49 @@ t.test(
     }
   },
 )
+
+t.test('arrays, objects and maps are texts, in which each value is one in quotes', async (t) => {
+  const [part] = await parts([
+    { pairs: [{ a: 1, 'b c': ["'", null] }, null, {}] },
+    { pairs: '[{a: 1}]', by: new Map([['k', { x: '1.5' }]]) },
+    { pairs: [{ a: '7', 'b c': undefined }], by: { k: { x: 2n }, l: null } },
+  ])
+  const first = String.raw`['{\'a\': \'1\', \'b c\': \'[\\\'\\\\\\\'\\\', NULL]\'}', NULL, '{\'a\': NULL, \'b c\': NULL}']`
+  t.strictSame(part === undefined ? [] : valuesOf(part).map((values) => values.slice(5)), [
+    [first, null],
+    ['[{a: 1}]', String.raw`{'k'='{\'x\': \'1.5\'}'}`],
+    [String.raw`['{\'a\': \'7\', \'b c\': NULL}']`, String.raw`{'k'='{\'x\': \'2\'}', 'l'=NULL}`],
+  ])
+})
+
+t.test('what is wrong in a nested value is told with its row, column and place', async (t) => {
+  const wrong: readonly (readonly [InsertRow, string, RegExp])[] = [
+    [{ pairs: 5 }, '22P02', /^row 2, column "pairs": 5 is no LIST$/],
+    [
+      { pairs: [{ a: 1 }, 'x', [1]] },
+      '22P02',
+      /^row 2, column "pairs"\[3\]: an array is no STRUCT$/,
+    ],
+    [{ pairs: [{ a: 'x' }] }, '22P02', /^row 2, column "pairs"\[1\]\.a: 'x' is no INTEGER$/],
+    [
+      { pairs: [{ 'b c': [{}] }] },
+      '22P02',
+      /^row 2, column "pairs"\[1\]\.b c\[1\]: an object is no VARCHAR$/,
+    ],
+    [{ pairs: [{ a: 1, b: 2 }] }, '42804', /^row 2, column "pairs"\[1\]: there is no field "b"$/],
+    [
+      { by: { k: { x: 1 }, l: { y: 1 } } },
+      '42804',
+      /^row 2, column "by"\['l'\]: there is no field "y"$/,
+    ],
+    [
+      { by: new Map([[1, { x: 'q' }]]) },
+      '22P02',
+      /^row 2, column "by"\[1\]\.x: 'q' is no DECIMAL\(5,1\)$/,
+    ],
+    [{ name: { a: 1 } }, '22P02', /^row 2, column "name": an object is no VARCHAR$/],
+  ]
+  for (const [row, code, message] of wrong) {
+    await t.rejects(parts([{ 1: 1 }, row]), { code, message }, String(message))
+  }
+})

@@ -3,6 +3,7 @@ import { SqlError } from '../protocol/errors.ts'
 import type { Column } from '../protocol/messages.ts'
 import type { ArrowRows, InsertRow, InsertSource } from './insert.ts'
 import { type ColumnBuilder, columnBuilder } from './insert-columns.ts'
+import { shownValue, type WrongValue } from './nested-text.ts'
 
 /** Rows as a stream of Arrow. */
 export interface ArrowPart {
@@ -107,7 +108,10 @@ class RowPart {
       const column = this.#columns[i] as Column
       const values = rows.map((row) => row[column.name])
       const wrong = builder.append(values)
-      if (wrong >= 0) throw wrongValue(column, nameOf(wrong), values[wrong])
+      if (wrong >= 0) {
+        const { wrong: inner } = builder
+        throw wrongValue(column, nameOf(wrong), { value: values[wrong], inner })
+      }
       this.bytes += builder.bytes
     })
     this.#taken += rows.length
@@ -153,14 +157,15 @@ function checkKeys(
   })
 }
 
-const wrongValue = ({ name, type }: Column, row: string, value: unknown): SqlError =>
-  new SqlError(
-    'invalid_text_representation',
-    `${row}, column "${name}": ${shown(value)} is no ${type}`,
-    { hint: 'nothing was inserted' },
+function wrongValue(
+  { name, type }: Column,
+  row: string,
+  { value, inner }: { readonly value: unknown; readonly inner: WrongValue | undefined },
+): SqlError {
+  const message = inner?.message ?? `${shownValue(value)} is no ${type}`
+  return new SqlError(
+    inner?.error ?? 'invalid_text_representation',
+    `${row}, column "${name}"${inner?.path ?? ''}: ${message}`,
+    { hint: inner?.hint ?? 'nothing was inserted' },
   )
-
-function shown(value: unknown): string {
-  if (typeof value === 'string') return `'${value.slice(0, 60)}'`
-  return typeof value === 'object' ? 'an object' : String(value)
 }

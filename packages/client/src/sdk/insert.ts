@@ -5,7 +5,7 @@ import { encodeFrame } from '../wire/frames.ts'
 import { FRAME_BYTES_TARGET } from '../wire/limits.ts'
 import type { Coordinators } from './coordinators.ts'
 import { abortError, asSqlError } from './errors.ts'
-import { type ArrowPart, partsOf } from './insert-parts.ts'
+import type { ArrowPart } from './insert-parts.ts'
 import type { Platform } from './platform.ts'
 import { sqlId } from './sql-template.ts'
 
@@ -75,6 +75,8 @@ export async function insertRows<Result>(
   const columns = await wantedColumns(target, options, statements)
   const id = statementIdOf(options.statementId)
   const upload = new Upload(id, context, options)
+  // How rows become Arrow is loaded by browsers that insert only.
+  const { partsOf } = await import('./insert-parts.ts')
   try {
     const { batchRows = BATCH_ROWS, rowName = (row: number): string => `row ${row}` } = options
     let names: readonly string[] | undefined
@@ -90,10 +92,33 @@ export async function insertRows<Result>(
       paths.length === 0
         ? `SELECT ${list.join(', ')} FROM ${target} LIMIT 0`
         : `SELECT * FROM read_parquet([${files}])`
-    return await statements.execute(id, `INSERT INTO ${target} (${list.join(', ')}) ${rows}`)
+    return await statements
+      .execute(id, `INSERT INTO ${target} (${list.join(', ')}) ${rows}`)
+      .catch((error: unknown) => {
+        throw ofRows(error, rowName)
+      })
   } finally {
     await upload.end()
   }
+}
+
+/** The error of the INSERT as one of the rows: places in its text are none of the user's, who has a name for a row. */
+function ofRows(error: unknown, rowName: (row: number) => string): unknown {
+  if (!(error instanceof SqlError)) return error
+  const [place, row] = /^row (\d+), /.exec(error.message) ?? []
+  if (place === undefined && error.position === undefined) return error
+  const rest = error.message.slice(place?.length ?? 0)
+  const message = row === undefined ? rest : `${rowName(Number(row))}, ${rest}`
+  const { detail, hint, queryId, coordinator } = error
+  const told = new SqlError(error.error, message, {
+    detail,
+    hint,
+    queryId,
+    coordinator,
+    cause: error,
+  })
+  told.statementId = error.statementId
+  return told
 }
 
 async function wantedColumns(

@@ -43,13 +43,18 @@ t.test('texts in a list are quoted as DuckDB reads them', async (t) => {
     type: 'VARCHAR[]',
     value: "['a\\'b', 'c\\\\d', 'x, y]']",
   })
+  // Bare, the bracket in the inner text would end the inner list.
+  t.strictSame(one([[']'], []]), { type: 'VARCHAR[][]', value: "['[\\']\\']', '[]']" })
 })
 
 t.test('bytes in a list are written byte by byte, as DuckDB reads them', async (t) => {
   const bytes = Uint8Array.of(0, 39, 92, 255)
   const value = "['\\\\x00\\\\x27\\\\x5c\\\\xff', NULL, '']"
   t.strictSame(one([bytes, null, new Uint8Array()]), { type: 'BLOB[]', value })
-  t.strictSame(one([[bytes, null, new Uint8Array()]]), { type: 'BLOB[][]', value: `[${value}]` })
+  t.strictSame(one([[bytes, null, new Uint8Array()]]), {
+    type: 'BLOB[][]',
+    value: `['${value.replace(/[\\']/g, '\\$&')}']`,
+  })
   t.strictSame(one([param('00ff', 'BLOB')]), { type: 'BLOB[]', value: "['\\\\x00\\\\xff']" })
 })
 

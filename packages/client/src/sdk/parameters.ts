@@ -121,13 +121,15 @@ function commonType(types: readonly string[]): string | undefined {
 /** Text in quotes with backslashes, as DuckDB reads the text of a list. */
 function listItem({ type, value }: Parameter): string {
   if (value === null) return 'NULL'
-  if (type.endsWith(']')) return value
-  const text = /^BLOB$/i.test(type) ? blobText(value) : value
-  return `'${text.replace(/[\\']/g, '\\$&')}'`
+  // A list in a list, too: bare, DuckDB takes a bracket within one of its texts for the end of it.
+  return quotedItem(/^BLOB$/i.test(type) ? blobText(value) : value)
 }
 
+/** A text within the text of a list, a struct or a map. Pure. */
+export const quotedItem = (text: string): string => `'${text.replace(/[\\']/g, '\\$&')}'`
+
 /** Alone, a BLOB goes as hexadecimal digits, which the coordinator reads; in a list DuckDB reads it, and wants `\xNN`. */
-const blobText = (digits: string): string => digits.replace(/..?/gs, '\\x$&')
+export const blobText = (digits: string): string => digits.replace(/..?/gs, '\\x$&')
 
 function refuse(value: unknown, name: string): never {
   const what = typeof value === 'object' ? 'an object' : `of type ${typeof value}`

@@ -152,7 +152,8 @@ export class Statements {
         try {
           return await this.#writes.insert(statement, context)
         } catch (error) {
-          throw await this.#append.located(error, context)
+          const located = await this.#append.located(error, context)
+          throw await this.#writes.withRow(located, statement, context)
         }
       case 'delete':
       case 'update':

@@ -10,6 +10,7 @@ import { isEncodable } from './append-encoder.ts'
 import { GROUP_TEXT_MAX } from './append-group.ts'
 import { placesOf } from './assignment.ts'
 import { namedColumn } from './assigned-value.ts'
+import { isOfValue } from './failed-row.ts'
 import { fingerprintOf } from './fingerprint.ts'
 
 const NUMBERS = /^(?:INTEGER|BIGINT|FLOAT|DOUBLE|DECIMAL\(.*)$/
@@ -108,9 +109,6 @@ const cellsOf = (
     const place = places[i]
     return `CAST(${place === undefined ? 'NULL' : (row[place]?.sql ?? 'NULL')} AS ${type})`
   })
-
-const isOfValue = (error: unknown): error is SqlError =>
-  error instanceof SqlError && /^2[23]/.test(error.code)
 
 /** A column that is left out is NULL too. */
 const isNull = (row: readonly Literal[], place: number | undefined): boolean =>

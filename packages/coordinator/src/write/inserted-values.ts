@@ -79,9 +79,12 @@ const isText = (cell: Expression): boolean =>
 const FLOATS: ReadonlySet<string> = new Set(['FLOAT', 'DOUBLE'])
 
 /** What is NULL is refused of all rows together. */
-function fittedSql(cell: Expression, { name, type }: ColumnRecord): string {
+const fittedSql = (cell: Expression, { name, type }: ColumnRecord): string =>
+  checkedCellSql(cell, { name, type })
+
+/** A value of a list as that of a column, as {@link assignedSql} makes it. Pure. */
+export function checkedCellSql(cell: Expression, column: ColumnRecord): string {
   const value = `(${renderExpression(cell)})`
-  const column = { name, type }
   if (!namesTwice(column) || !hasSubquery(cell)) return assignedSql(value, column)
   return `(SELECT ${assignedSql('"$cell".v', column)} FROM (SELECT ${value} AS v) AS "$cell")`
 }

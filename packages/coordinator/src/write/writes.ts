@@ -26,9 +26,10 @@ import type {
   Truncate,
 } from '../sql/statement.ts'
 import { alterTable } from './alter-table.ts'
-import { castSql } from './assignment.ts'
+import { castSql, type InsertTarget } from './assignment.ts'
 import type { TableChange } from './change.ts'
 import type { StatementIdentity } from './committer.ts'
+import { withRow } from './failed-row.ts'
 import { historyOf } from './history.ts'
 import { planInsert } from './insert-plan.ts'
 import { insertedColumns, overwrittenFiles } from './insert-partition.ts'
@@ -104,12 +105,8 @@ export class Writes {
 
   insert(statement: InsertStatement, context: StatementContext): Promise<StatementOutcome> {
     return this.#runs.once(context, async (identity) => {
-      const table = managedTable(this.#tables, statement.table, context)
       const { iceberg } = this.#services.manifests
-      const { at } = statement.table
-      const text = context.sql
-      const metadata = await iceberg.metadata(table)
-      const target = { ...insertedColumns(statement, table, { metadata, text }), table, at, text }
+      const { table, target } = await this.#target(statement, context)
       const parts = { queries: this.#queries, frontEnd: this.#services.frontEnd }
       const planned = await planInsert(statement, { ...parts, target, context })
       return this.#runs.staged(
@@ -132,6 +129,33 @@ export class Writes {
         },
       )
     })
+  }
+
+  /** What an INSERT has failed with, with the row that it is about where that can be told. Never rejects. */
+  async withRow(
+    error: unknown,
+    statement: InsertStatement,
+    context: StatementContext,
+  ): Promise<unknown> {
+    return withRow(error, statement, {
+      statementId: context.statementId,
+      target: async () => (await this.#target(statement, context)).target,
+      collect: async (sql) => {
+        const body = await this.#services.frontEnd.parseQuery(sql)
+        return this.#queries.collect(body, { ...context, sql })
+      },
+    })
+  }
+
+  async #target(
+    statement: InsertStatement,
+    context: StatementContext,
+  ): Promise<{ readonly table: TableRecord; readonly target: InsertTarget }> {
+    const table = managedTable(this.#tables, statement.table, context)
+    const metadata = await this.#services.manifests.iceberg.metadata(table)
+    const { sql: text } = context
+    const columns = insertedColumns(statement, table, { metadata, text })
+    return { table, target: { ...columns, table, at: statement.table.at, text } }
   }
 
   alterTable(statement: AlterTable, context: StatementContext): Promise<StatementOutcome> {

@@ -162,7 +162,8 @@ export class RowLines {
   }
 }
 
-const REFUSED = /^column "((?:[^"]|"")*)" of type .*? (?:cannot hold "([^]*)"|must not be NULL)$/
+const REFUSED =
+  /^(?:row \d+, )?column "((?:[^"]|"")*)" of type .*? (?:cannot hold "([^]*)"|must not be NULL)$/
 
 /**
  * Whether a row is one of which the cluster tells such an error, which names column and value but no row. Undefined where

@@ -79,7 +79,7 @@ async function* rowsOfFile(
   }
 }
 
-/** What the cluster finds wrong with a value is looked for in the file; it has no line of it. */
+/** What the cluster finds wrong with a value is looked for in the file where its row's line is not kept any more. */
 async function withLine(
   error: SqlError,
   { file }: CopyFrom,
@@ -93,7 +93,8 @@ async function withLine(
     if (found === undefined) continue
     const { detail, hint, queryId, coordinator } = error
     const options = { ...{ detail, hint, queryId, coordinator }, cause: error }
-    return new SqlError(error.error, `line ${found.line}, ${error.message}`, options)
+    const message = error.message.replace(/^row \d+, /, '')
+    return new SqlError(error.error, `line ${found.line}, ${message}`, options)
   }
   return error
 }
