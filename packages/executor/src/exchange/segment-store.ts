@@ -88,12 +88,13 @@ export class SegmentStore {
     return sum
   }
 
-  /** A new directory for an attempt, to be made by its writer. */
+  /** A new directory for an attempt, to be made by its writer. `protocol_violation`: the id of the query is no name. */
   attemptDirectory(ref: AttemptReference): string {
     this.#usage(ref.queryId)
     return join(this.#queryDirectory(ref.queryId), attemptName(ref))
   }
 
+  /** A directory for copies, to be made by whoever pulls. Fails as {@link attemptDirectory}. */
   pulledDirectory(queryId: string): string {
     this.#usage(queryId)
     return join(this.#queryDirectory(queryId), PULLED)
@@ -114,7 +115,8 @@ export class SegmentStore {
 
   /**
    * Counts bytes that are about to be pulled. Fails with `disk_full` where the executor's limit is passed, and with
-   * `configuration_limit_exceeded` where that of the query is (0: it has none); then nothing is counted.
+   * `configuration_limit_exceeded` where that of the query is (0: it has none), or as {@link attemptDirectory}; then nothing
+   * is counted.
    */
   add(queryId: string, bytes: number, queryLimitBytes: number): void {
     this.#check(queryId, bytes, queryLimitBytes)
@@ -169,6 +171,8 @@ export class SegmentStore {
   #usage(queryId: string): Usage {
     const known = this.#queries.get(queryId)
     if (known !== undefined) return known
+    // Of what can have no directory nothing is counted, and nothing is to be deleted.
+    this.#queryDirectory(queryId)
     const usage: Usage = new Map()
     this.#queries.set(queryId, usage)
     return usage

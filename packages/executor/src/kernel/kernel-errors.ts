@@ -40,10 +40,17 @@ export function toSqlError(error: unknown): SqlError {
 }
 
 /** What Node says of a file or process: no word of the kernel's, and nothing is wrong with the statement. */
-export function fromSystemError(error: unknown): SqlError | undefined {
+function fromSystemError(error: unknown): SqlError | undefined {
   if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return undefined
   const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT'
   return new SqlError(isFull ? 'disk_full' : 'io_error', error.message, { cause: error })
+}
+
+/** The error of a task that failed outside of a kernel: what nobody foresaw is `internal_error`. */
+export function toTaskError(error: unknown): SqlError {
+  if (error instanceof SqlError) return error
+  const text = error instanceof Error ? error.message : String(error)
+  return fromSystemError(error) ?? new SqlError('internal_error', text, { cause: error })
 }
 
 /**

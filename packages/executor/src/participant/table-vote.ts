@@ -1,5 +1,6 @@
 import { failpoint } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
+import { toTaskError } from '../kernel/kernel-errors.ts'
 import type { TableFile } from '../protocol/index.ts'
 import { type DescribeWritten, removeWritten, tableFilesOf } from '../task/table-output.ts'
 import {
@@ -42,7 +43,7 @@ export class TableVote {
       case 'check':
         tableFilesOf(effect.files, describeWritten).then(
           (files) => this.on({ kind: 'agreed', files }),
-          (error: unknown) => this.on({ kind: 'disagreed', reason: asSqlError(error) }),
+          (error: unknown) => this.on({ kind: 'disagreed', reason: toTaskError(error) }),
         )
         return
       case 'voteYes':
@@ -60,10 +61,3 @@ export class TableVote {
 }
 
 const canceled = (): SqlError => new SqlError('query_canceled', 'the task was canceled')
-
-const asSqlError = (error: unknown): SqlError =>
-  error instanceof SqlError
-    ? error
-    : new SqlError('internal_error', error instanceof Error ? error.message : String(error), {
-        cause: error,
-      })

@@ -4,10 +4,14 @@ import { chainCrc, crc32, setFrameCall, setFrameOrigin } from '@nyala/client/wir
 import { type SegmentStore, spillLimitError } from '../exchange/segment-store.ts'
 import { PullError, UnreadableError } from '../exchange/data-client.ts'
 import type { PulledInputs, SegmentPuller } from '../exchange/segment-puller.ts'
-import { fromSystemError } from '../kernel/kernel-errors.ts'
+import { toTaskError } from '../kernel/kernel-errors.ts'
 import type { KernelListener } from '../kernel/kernel-handle.ts'
-import { PROGRESS_INTERVAL_MS } from '../kernel/kernel-protocol.ts'
-import type { KernelOutput, KernelProgress, KernelResult } from '../kernel/kernel-protocol.ts'
+import {
+  type KernelOutput,
+  type KernelProgress,
+  type KernelResult,
+  PROGRESS_INTERVAL_MS,
+} from '../kernel/kernel-protocol.ts'
 import type { KernelSet, RunningTask } from '../kernel/kernel-set.ts'
 import {
   type FromExecutor,
@@ -142,7 +146,7 @@ export class TaskRun {
   /** Without inputs, and unless it writes to a table, the kernel gets the task in this same turn. */
   start(): void {
     const { inputs, output } = this.spec
-    if (inputs.length === 0 && output.kind !== 'table') return this.#startKernel([])
+    if (inputs.length === 0 && output.kind !== 'table') return this.#begin([])
     const { puller, requireOwn } = this.#context
     const stopTelling = this.#tellThatItPulls()
     const mayWrite = output.kind === 'table' ? requireOwn(output.directory) : Promise.resolve()
@@ -150,21 +154,16 @@ export class TaskRun {
       .then(() => puller.pull(this.spec, { signal: this.#abort.signal }))
       .finally(stopTelling)
       .then(
-        (inputs) => this.#startKernel(inputs),
-        (error: unknown) => this.#onFailed(asSqlError(error)),
+        (inputs) => this.#begin(inputs),
+        (error: unknown) => this.#onFailed(toTaskError(error)),
       )
   }
 
   /** Until the kernel tells how far it is: who hears nothing of a task takes it for one that does not get on. */
   #tellThatItPulls(): () => void {
     const { clock, owner } = this.#context
-    const told = {
-      kind: 'taskProgress',
-      ...this.#ref,
-      fraction: null,
-      rowsRead: 0,
-      memoryBytes: 0,
-    } as const
+    const nothing = { fraction: null, rowsRead: 0, memoryBytes: 0 }
+    const told = { kind: 'taskProgress', ...this.#ref, ...nothing } as const
     let stop: () => void
     const wait = (): void => {
       stop = clock.after(PROGRESS_INTERVAL_MS, () => {
@@ -211,6 +210,16 @@ export class TaskRun {
     this.#toStreaming()
     if (this.#state.kind === 'finished') this.#state = { ...this.#state, delivery: 'streaming' }
     this.repeat(call)
+  }
+
+  /** A task that cannot begin fails; the process, and with it its neighbours, goes on. */
+  #begin(inputs: PulledInputs): void {
+    try {
+      this.#startKernel(inputs)
+    } catch (error) {
+      this.#running?.cancel()
+      this.#onFailed(toTaskError(error))
+    }
   }
 
   #startKernel(inputs: PulledInputs): void {
@@ -320,7 +329,7 @@ export class TaskRun {
       const bytes = await store.measure(this.#ref)
       if (!this.ended) store.set(this.#ref, bytes, this.spec.spillLimitBytes ?? 0)
     } catch (error) {
-      this.#stopFor(asSqlError(error))
+      this.#stopFor(toTaskError(error))
     } finally {
       this.#measuring = false
     }
@@ -450,7 +459,7 @@ export class TaskRun {
       this.#context.store.set(this.#ref, result.bytes, this.spec.spillLimitBytes ?? 0)
       return undefined
     } catch (error) {
-      return asSqlError(error)
+      return toTaskError(error)
     }
   }
 
@@ -489,11 +498,3 @@ export class TaskRun {
 const CRC_OFFSET = 12
 
 const FILE_ERRORS: ReadonlySet<string> = new Set(['undefined_file', 'io_error', 'data_corrupted'])
-
-const asSqlError = (error: unknown): SqlError =>
-  error instanceof SqlError
-    ? error
-    : (fromSystemError(error) ??
-      new SqlError('internal_error', error instanceof Error ? error.message : String(error), {
-        cause: error,
-      }))
