@@ -79,6 +79,17 @@ async function open(
   return { tasks, puller, store, start, failed: failed.promise }
 }
 
+t.test(
+  'whoever asks for a drain is told of its end, also where another asked before',
+  async (t) => {
+    const { tasks, start } = await open(t)
+    start()
+    const drained = [tasks.drain(), tasks.drain()]
+    tasks.releaseQuery('q1', 1)
+    await Promise.all([...drained, tasks.drain()])
+  },
+)
+
 for (const inputs of [[], undefined]) {
   const claim = inputs === undefined ? 'after its inputs have come' : 'at once'
   t.test(`a task that cannot begin, ${claim}, fails, and its executor goes on`, async (t) => {

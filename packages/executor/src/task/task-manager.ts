@@ -1,4 +1,4 @@
-import { type Clock, isMutant, type Log } from '@nyala/client/base'
+import { type Clock, type Deferred, deferred, isMutant, type Log } from '@nyala/client/base'
 import { SqlError, toErrorBody } from '@nyala/client/protocol'
 import type { SegmentPuller } from '../exchange/segment-puller.ts'
 import type { SegmentStore } from '../exchange/segment-store.ts'
@@ -93,7 +93,8 @@ export class TaskManager {
   readonly #endedWrites = new Set<string>()
   #running = 0
   #draining = false
-  #onIdle: (() => void) | undefined
+  /** Resolved when all queries have been released. */
+  #idle: Deferred<void> | undefined
 
   constructor(options: TaskManagerOptions) {
     this.#options = options
@@ -257,14 +258,13 @@ export class TaskManager {
 
   /**
    * Refuses new tasks from now on; resolves when all queries have been released, as others may still
-   * need what their tasks have made.
+   * need what their tasks have made. Idempotent.
    */
   drain(): Promise<void> {
     this.#draining = true
     if (this.#queries.size === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#onIdle = resolve
-    })
+    this.#idle ??= deferred()
+    return this.#idle.promise
   }
 
   /** Forgets all queries at once, without a word to their owners. */
@@ -346,7 +346,7 @@ export class TaskManager {
     this.#options.puller.forget(query.id)
     this.#deleteWhenIdle(query)
     this.#options.onLoadChange()
-    if (this.#queries.size === 0) this.#onIdle?.()
+    if (this.#queries.size === 0) this.#idle?.resolve()
   }
 
   /** Deletes the segments of a released query; a task that has not stopped yet may still write some. */
