@@ -102,12 +102,12 @@ export class ExchangeSimulation {
     const answer = await Promise.race([Promise.all(readers), timeout])
     if (answer === 'late') this.#violation(`no answer in ${ANSWER_MS} ms`)
     this.#sockets.healAll()
-    puller.forget(QUERY)
+    await puller.forget(QUERY)
     await store.deleteQuery(QUERY)
     await this.#clock.sleep(3_000)
     if (store.usedBytes !== 0) this.#violation(`${store.usedBytes} bytes are counted in the end`)
     for (const path of this.#files.paths) this.#violation(`${path} is left`)
-    puller.close()
+    await puller.close()
     for (const { process } of [host, ...this.#producers]) process.kill()
   }
 

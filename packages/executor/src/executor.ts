@@ -341,9 +341,10 @@ function ownership(options: ExecutorOptions): (directory: string) => Promise<voi
 }
 
 async function closeParts(options: ExecutorOptions, parts: Parts): Promise<void> {
-  parts.puller.close()
+  const pulled = parts.puller.close()
   parts.kernels.stop()
   await parts.listener.close()
+  await pulled
   await parts.store.close()
   await rm(spillDirectory(options), { recursive: true, force: true })
 }

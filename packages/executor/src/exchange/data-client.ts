@@ -98,9 +98,8 @@ export class DataClient {
     options: { readonly signal: AbortSignal },
   ): Promise<void> {
     options.signal.throwIfAborted()
-    const connection = await this.#open()
-    // Neither is told again of what came during the dial.
-    options.signal.throwIfAborted()
+    const connection = await unlessAborted(this.#open(), options.signal)
+    // It is not told again of what came during the dial.
     if (this.#closed) throw this.#lost('its socket is closed')
     const call = this.#call++
     const fetch: Fetch = { onFrame, done: deferred(), tail: Promise.resolve(), frames: 0 }
@@ -215,5 +214,17 @@ export class DataClient {
       producer,
       `cannot pull from executor "${producer}" at ${address}: ${reason}`,
     )
+  }
+}
+
+/** What others wait for, too: whoever gives up stops waiting for it, and it goes on. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = deferred<never>()
+  const onAbort = (): void => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -1,10 +1,10 @@
 import { join, sep } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { type Clock, deferred, isMutant, type Log } from '@nyala/client/base'
+import { type Clock, isMutant, type Log } from '@nyala/client/base'
 import { SqlError } from '@nyala/client/protocol'
 import type { Dial, Frame } from '@nyala/client/wire'
 import type { Segment, TaskSpec } from '../protocol/index.ts'
-import { DataClient, GapError, UnreadableError } from './data-client.ts'
+import { DataClient, GapError, unlessAborted, UnreadableError } from './data-client.ts'
 import { diskFiles, type SegmentFiles, type SegmentWriter } from './segment-files.ts'
 import type { SegmentStore } from './segment-store.ts'
 
@@ -41,6 +41,8 @@ export class SegmentPuller {
   readonly #clients = new Map<string, DataClient>()
   /** Copies made or under way, by query and path: what is broadcast is pulled once for all tasks here. */
   readonly #queries = new Map<string, QueryCopies>()
+  /** Copies of queries that were forgotten, until they have ended. */
+  readonly #ending = new Set<Promise<void>>()
   #copies = 0
 
   constructor(options: SegmentPullerOptions) {
@@ -48,12 +50,17 @@ export class SegmentPuller {
     this.#files = options.files ?? diskFiles
   }
 
-  /** The query has ended: pulls still under way stop. */
-  forget(queryId: string): void {
-    this.#queries
-      .get(queryId)
-      ?.abort.abort(new SqlError('query_canceled', 'the query was released'))
+  /** The query has ended: pulls under way stop, and none begins. Resolves when nothing of it is written any more. */
+  forget(queryId: string): Promise<void> {
+    const copies = this.#queries.get(queryId)
+    if (copies === undefined) return Promise.resolve()
+    copies.abort.abort(new SqlError('query_canceled', 'the query was released'))
     this.#queries.delete(queryId)
+    const ended = Promise.allSettled(copies.paths.values()).then(() => {
+      this.#ending.delete(ended)
+    })
+    this.#ending.add(ended)
+    return ended
   }
 
   /**
@@ -96,9 +103,12 @@ export class SegmentPuller {
     })
   }
 
-  close(): void {
+  /** Stops all pulls. Resolves when none of them writes any more. */
+  async close(): Promise<void> {
+    for (const queryId of [...this.#queries.keys()]) void this.forget(queryId)
     for (const client of this.#clients.values()) client.close()
     this.#clients.clear()
+    await Promise.all(this.#ending)
   }
 
   async #locate(
@@ -115,6 +125,8 @@ export class SegmentPuller {
       const known = await this.#knownCopy(copies, segment)
       if (known !== undefined) return { path: known, bytes: 0 }
     }
+    // Forgotten while a copy was looked for: whoever deletes what there is of the query does not wait for another one.
+    copies.abort.signal.throwIfAborted()
     this.#options.store.add(queryId, segment.bytes, spillLimitBytes)
     const copy = this.#copyWhole(queryId, segment, copies.abort.signal)
     copies.paths.set(segment.path, copy)
@@ -230,18 +242,6 @@ interface QueryCopies {
   readonly queryId: string
   readonly paths: Map<string, Promise<string>>
   readonly abort: AbortController
-}
-
-/** A pull may be shared: whoever gives up stops waiting for it, and it goes on. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = deferred<never>()
-  const onAbort = (): void => aborted.reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([work, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
 }
 
 /** A copy in the making: its size and checksum are compared at the end with those of the segment when it was written. */

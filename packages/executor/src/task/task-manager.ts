@@ -69,6 +69,8 @@ interface Query {
   /** How long it waits for an owner. */
   graceMs: number
   stopGrace: (() => void) | undefined
+  /** Resolves when nothing is copied for it any more; from its release on. */
+  pulled: Promise<void>
 }
 
 /**
@@ -282,6 +284,7 @@ export class TaskManager {
       newest: new Map<number, number>(),
       graceMs: OWNER_GRACE_MS,
       stopGrace: undefined,
+      pulled: Promise.resolve(),
     }
     this.#queries.set(id, query)
     query.epoch = epoch
@@ -343,20 +346,22 @@ export class TaskManager {
       task.drop(released(query.id))
       this.#endWrite(writeOf(task.spec))
     }
-    this.#options.puller.forget(query.id)
+    query.pulled = this.#options.puller.forget(query.id)
     this.#deleteWhenIdle(query)
     this.#options.onLoadChange()
     if (this.#queries.size === 0) this.#idle?.resolve()
   }
 
-  /** Deletes the segments of a released query; a task that has not stopped yet may still write some. */
+  /** Deletes the segments of a released query; a task or a copy that has not stopped yet may still write some. */
   #deleteWhenIdle(query: Query): void {
     if ([...query.tasks.values()].some((task) => !task.ended)) return
-    this.#deleteSegments(query.id)
+    void query.pulled.then(() => this.#deleteSegments(query.id))
   }
 
   #deleteSegments(queryId: string): void {
     const { store, log, clock } = this.#options
+    // Its next owner has tasks of it here again: what is left goes with theirs.
+    if (this.#queries.has(queryId)) return
     store.deleteQuery(queryId).catch((error: unknown) => {
       log.warn('segmentsNotDeleted', { query: queryId, error })
       clock.after(DELETE_AGAIN_MS, () => this.#deleteSegments(queryId), { background: true })
