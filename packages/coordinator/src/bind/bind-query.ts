@@ -92,14 +92,14 @@ async function bindScans(
 }
 
 /** The mirror's relations have no snapshots: it is asked about a text without them, whose places are not the user's. */
-function describe(
+async function describe(
   { described, relations }: Pick<ResolvedQuery, 'described' | 'relations'>,
   sql: string,
   { mirror, database, source }: BindContext,
 ): Promise<readonly Column[]> {
-  return described === undefined
-    ? mirror.columns(sql, { database, relations, source })
-    : mirror.columns(renderQuery(described), { database, relations })
+  if (described === undefined) return mirror.columns(sql, { database, relations, source })
+  const columns = await mirror.columns(renderQuery(described.query), { database, relations })
+  return columns.map(({ name, type }) => ({ name: described.nameOf(name), type }))
 }
 
 async function findAll(

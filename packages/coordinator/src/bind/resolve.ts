@@ -3,6 +3,7 @@ import { positionAt, SqlError } from '@nyala/client/protocol'
 import { type CatalogSnapshot, foldName, type TableRecord, type ViewRecord } from '@nyala/metastore'
 import type { BaseTable, ColumnRef, Constant, Query, TableFunction, TableRef } from '../sql/ir.ts'
 import { scanMark } from '../plan/physical-plan.ts'
+import { type DescribedQuery, describedVersions, mirroredName } from './described-query.ts'
 import { ALLOWED_TABLE_FUNCTIONS, tableFunctionUse } from './functions.ts'
 import { CATALOG_NAME, type MirroredRelation } from './mirror.ts'
 import { didYouMean } from './nearest.ts'
@@ -35,7 +36,7 @@ export interface ResolvedQuery {
   /** The relations that the text itself names: what the mirror needs to read it. */
   readonly relations: readonly MirroredRelation[]
   /** The query with tables at a snapshot as relations of their own, which the mirror knows; undefined without such. */
-  readonly described: Query | undefined
+  readonly described: DescribedQuery | undefined
   readonly files: readonly FileRef[]
   /** Ids of the views that were expanded, those inside views included. */
   readonly views: ReadonlySet<string>
@@ -103,9 +104,10 @@ export async function resolveQuery(query: Query, context: ResolveContext): Promi
     ...{ scans: [], relations: new Map(), files: [], qualifiers: new Set(), versions },
   }
   const resolved = resolveIn(query, scope, found, views)
+  const described = describedVersions(query, versions, context.database)
   return {
     query: sessionFunctions(unqualify(resolved, found.qualifiers), context.database),
-    described: describedVersions(query, found, context.database),
+    described: described && { ...described, query: unqualify(described.query, found.qualifiers) },
     scans: found.scans,
     relations: [...found.relations.values()],
     files: found.files,
@@ -239,33 +241,6 @@ function resolveTable(ref: BaseTable, scope: Scope, found: Found, views: Views):
   found.scans.push({ id, table: version?.table ?? relation, alias, version })
   const { schema: _schema, catalog: _catalog, asOf: _asOf, ...rest } = ref
   return { ...rest, table: scanMark(id), alias }
-}
-
-/** The schema of the mirror where relations stand for tables as they were. */
-const VERSIONS_SCHEMA = '$versions'
-
-/** By which names the mirror knows a reference. */
-const mirroredName = (
-  ref: BaseTable,
-  database: string,
-  version: TableVersion | undefined,
-): readonly [database: string, name: string] =>
-  version === undefined
-    ? [database, ref.table]
-    : [VERSIONS_SCHEMA, `${foldName(database)}.${foldName(ref.table)}@${version.snapshot ?? ''}`]
-
-/** The user's query with relations of the mirror in the place of tables at a snapshot. */
-function describedVersions(query: Query, found: Found, database: string): Query | undefined {
-  if (found.versions.size === 0) return undefined
-  const described = mapTree(query, (node) => {
-    const ref = node as BaseTable
-    const version = node.kind === 'table' ? found.versions.get(ref) : undefined
-    if (version === undefined) return undefined
-    const [schema, table] = mirroredName(ref, ref.schema ?? database, version)
-    const { asOf: _asOf, catalog: _catalog, ...rest } = ref
-    return { ...rest, schema, table, alias: ref.alias ?? ref.table }
-  })
-  return unqualify(described, found.qualifiers)
 }
 
 function remember(

@@ -1,6 +1,6 @@
 import { SqlError } from '@nyala/client/protocol'
 import t from 'tap'
-import { refusedValue } from '../protocol/refused-value.ts'
+import { MORE_THAN_ONE_ROW, refusedValue } from '../protocol/refused-value.ts'
 import { endsKernel, toSpillError, toSqlError } from './kernel-errors.ts'
 
 const json = (type: string, message: string, more: object = {}): Error =>
@@ -138,6 +138,19 @@ t.test(
       new Error('IO Error: No files found that match "/data/orders/*.parquet"'),
     )
     t.equal(toSpillError(other, spill), other)
+  },
+)
+
+t.test(
+  'a scalar subquery of several rows is told without the settings of the kernel',
+  async (t) => {
+    const text = `${MORE_THAN_ONE_ROW} - scalar subqueries can only return a single row.\n\nUse "SET x=false" …`
+    t.match(toSqlError(json('Invalid Input', text)), {
+      code: '21000',
+      message: /^more than one row returned by a subquery used as an expression$/,
+      hint: /LIMIT 1/,
+      detail: undefined,
+    })
   },
 )
 

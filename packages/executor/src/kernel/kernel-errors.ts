@@ -1,6 +1,6 @@
 import { isMutant } from '@nyala/client/base'
 import { type Column, type ErrorName, SqlError } from '@nyala/client/protocol'
-import { readRefusedValue } from '../protocol/refused-value.ts'
+import { MORE_THAN_ONE_ROW, readRefusedValue } from '../protocol/refused-value.ts'
 import { columnAt } from './failed-cast.ts'
 
 /** What the kernel said: its class of error and its message without that prefix. */
@@ -26,6 +26,8 @@ export function toSqlError(error: unknown): SqlError {
     complaint.type === 'Invalid Input' ? readRefusedValue(complaint.message) : undefined
   if (refused !== undefined) return new SqlError(refused.name, refused.message, { cause: error })
   const [first = '', ...rest] = complaint.message.split('\n')
+  // What else the kernel says of it is advice on a setting of its own.
+  if (first.startsWith(MORE_THAN_ONE_ROW)) return subqueryError(error)
   const known = nameOf(complaint)
   const name = known === 'disk_full' && isMutant('no-spill-errors') ? 'io_error' : known
   const isFullDisk = name === 'disk_full' && complaint.type === 'IO'
@@ -38,6 +40,12 @@ export function toSqlError(error: unknown): SqlError {
     cause: error,
   })
 }
+
+const subqueryError = (cause: unknown): SqlError =>
+  new SqlError('cardinality_violation', lowerFirst(MORE_THAN_ONE_ROW), {
+    hint: 'let it return at most one: an aggregate, or ORDER BY … LIMIT 1; IN and EXISTS take several',
+    cause,
+  })
 
 /** What Node says of a file or process: no word of the kernel's, and nothing is wrong with the statement. */
 function fromSystemError(error: unknown): SqlError | undefined {

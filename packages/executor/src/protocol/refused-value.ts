@@ -13,3 +13,6 @@ export function readRefusedValue(
   const [, name = '', message = ''] = /^nyala ([a-z_]+): ([^]*)$/.exec(text) ?? []
   return isErrorName(name) ? { name, message } : undefined
 }
+
+/** How the text begins that the kernel's binder gives to `error('…')` where a scalar subquery has several rows. */
+export const MORE_THAN_ONE_ROW = 'More than one row returned by a subquery used as an expression'

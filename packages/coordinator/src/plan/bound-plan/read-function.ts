@@ -1,3 +1,4 @@
+import { MORE_THAN_ONE_ROW } from '@nyala/executor/protocol'
 import type { KernelFunctions } from '../../bind/functions.ts'
 import type { Expression, FunctionCall, IntervalUnit, Lambda } from '../../sql/ir.ts'
 import type { SqlType } from '../../sql/sql-types.ts'
@@ -13,9 +14,6 @@ export interface FunctionScope {
   /** Reads the body of a lambda, where positions are these. */
   readonly readLambda: (raw: Raw, positions: readonly Expression[]) => Expression
 }
-
-/** What the binder adds to a scalar subquery: the one call of `error` that is no doing of the user's. */
-const MORE_THAN_ONE_ROW = 'More than one row returned by a subquery used as an expression'
 
 /**
  * A scalar function by the name that the binder chose. Its arguments have the types that it was chosen for, so binding
@@ -45,6 +43,7 @@ export function functionName(raw: Raw): string {
   return textOf(raw, 'name')
 }
 
+/** What the binder adds to a scalar subquery: the one call of `error` that is no doing of the user's. */
 const isSubqueryError = (name: string, args: readonly Expression[]): boolean =>
   name === 'error' &&
   args[0]?.kind === 'constant' &&
