@@ -16,6 +16,9 @@ const GROWTH_AT = [10, 1_000, 10_000]
 const GROWTH_WINDOW = 100
 const SHARE_RUNS = 15
 const COPY_RUNS = 3
+/** Of appends at three coordinators, and how often something larger is done beside them. */
+const CONTENDED_COMMITS = 6_000
+const CONTENDED_COORDINATORS = 3
 const GOALS = { one3: 60, one1: 100, many: 500, copy: 1.3, shareMs: 30, growth: 1.5 }
 
 interface Written {
@@ -32,7 +35,7 @@ export async function measureWrites({ options }: Bench): Promise<PartResult> {
   }
   const steps: (readonly string[])[] = []
   for (const etcd of [3, 1] as const) {
-    await using world = await openWritable(options, etcd)
+    await using world = await openWritable(options, { etcd, coordinators: 1 })
     const { db } = world
     await createTable(db, 'one')
     const one = await write(options, world, {
@@ -52,20 +55,26 @@ export async function measureWrites({ options }: Bench): Promise<PartResult> {
     add(await beside(options, db))
     add(await growth(options, world))
   }
+  for (const one of await contention(options)) add(one)
   const columns = ['commit', 'statements', 'encode ms', 'stage ms', 'decide ms']
   return { measurements, table: { columns, rows: steps } }
 }
 
 interface Writable extends AsyncDisposable {
   readonly db: Database
+  /** Of its coordinators. */
+  readonly addresses: readonly string[]
 }
 
-async function openWritable(options: Bench['options'], etcd: 1 | 3): Promise<Writable> {
+async function openWritable(
+  options: Bench['options'],
+  { etcd, coordinators }: { readonly etcd: 1 | 3; readonly coordinators: number },
+): Promise<Writable> {
   const { sample, threads, variables } = options
   const dir = await mkdtemp(join(tmpdir(), 'nyala-bench-'))
   const remove = (): void => rmSync(dir, { recursive: true, force: true })
   const cluster = await startLocalCluster({
-    ...{ variables, threads, dir, etcd, coordinators: 1, executors: 1, roots: [sample.dir] },
+    ...{ variables, threads, dir, etcd, coordinators, executors: 1, roots: [sample.dir] },
   }).catch((error: unknown) => {
     remove()
     throw error
@@ -75,6 +84,9 @@ async function openWritable(options: Bench['options'], etcd: 1 | 3): Promise<Wri
   for (const statement of sample.statements) await db.execute(statement)
   return {
     db,
+    addresses: cluster.processes
+      .filter(({ role }) => role === 'coordinator')
+      .map(({ address }) => address),
     async [Symbol.asyncDispose]() {
       await db.close()
       await cluster.stop()
@@ -184,6 +196,67 @@ async function beside(options: Bench['options'], db: Database): Promise<Measurem
     goal: { kind: 'most', value: GOALS.copy },
     detail: `${spread(own)} ms against ${spread(alone)} ms, ${threads} threads, medians of ${COPY_RUNS}`,
   }
+}
+
+/** Writers at several coordinators into one table, and a transaction and an UPDATE beside them, one after the other. */
+async function contention(options: Bench['options']): Promise<readonly Measurement[]> {
+  const { clock } = options
+  await using world = await openWritable(options, {
+    etcd: 3,
+    coordinators: CONTENDED_COORDINATORS,
+  })
+  const all = await Promise.all(
+    world.addresses.map((address) => connect({ endpoints: [address], discover: false })),
+  )
+  const [first] = all
+  if (first === undefined) throw new Error('no coordinator')
+  for (const table of ['shared', 'second']) await createTable(first, table)
+  for (const db of all) await db.execute(`INSERT INTO shared VALUES (-1, NULL, NULL, NULL)`)
+  const [appends, larger]: [number[], number[]] = [[], []]
+  const timed = async (into: number[], work: () => Promise<unknown>): Promise<void> => {
+    const since = clock.now()
+    await work()
+    into.push(clock.now() - since)
+  }
+  let next = 0
+  const writer = async (db: Database): Promise<void> => {
+    while (next < CONTENDED_COMMITS) {
+      const row = `(${next++}, 'row', 1.25, '2026-11-22')`
+      await timed(appends, () => db.execute(`INSERT INTO shared VALUES ${row}`))
+    }
+  }
+  const changer = async (db: Database): Promise<void> => {
+    while (next < CONTENDED_COMMITS) {
+      await timed(larger, () => db.execute('UPDATE shared SET price = 2 WHERE id < 0'))
+      await timed(larger, () =>
+        db.transaction(async (session) => {
+          for (const table of ['shared', 'second']) {
+            await session.execute(`INSERT INTO ${table} VALUES (-2, NULL, NULL, NULL)`)
+          }
+        }),
+      )
+    }
+  }
+  const started = clock.now()
+  const writers = Array.from({ length: WRITERS }, (_, i) => writer(all[i % all.length] ?? first))
+  await Promise.all([...writers, changer(first)])
+  const perSecond = (1000 * appends.length) / (clock.now() - started)
+  await checkCount(first, 'shared', CONTENDED_COMMITS)
+  for (const db of all) await db.close()
+  const where = `${CONTENDED_COORDINATORS} coordinators, one table`
+  const told = (latenciesMs: readonly number[]): string =>
+    `p50 ${round(median(latenciesMs))} ms, p99 ${round(percentile(latenciesMs, 0.99))} ms`
+  return [
+    {
+      name: `durable single-row commits: ${WRITERS} writers, ${where}, etcd 3`,
+      ...{ value: perSecond, unit: 'a second', goal: undefined, detail: told(appends) },
+    },
+    {
+      name: 'an UPDATE, or a transaction of two tables, beside them',
+      ...{ value: median(larger), unit: 'ms', goal: undefined },
+      detail: `${told(larger)}, ${larger.length} of them`,
+    },
+  ]
 }
 
 /** What a commit takes after few and after many others. */
