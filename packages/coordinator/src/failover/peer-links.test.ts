@@ -100,7 +100,7 @@ t.test(
   async (t) => {
     const turn = (id: string): PeerTurn => ({
       ...{ kind: 'turn', id, tables: ['t'] },
-      ...{ agedMs: 0.5, forMs: 100, revision: 0 },
+      ...{ agedMs: 0.5, forMs: 100, tries: 0, revision: 0 },
     })
     const heard: string[] = []
     let told: () => void = () => undefined

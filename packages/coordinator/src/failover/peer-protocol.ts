@@ -40,6 +40,8 @@ export const peerTurn = s.object({
   agedMs: s.number,
   /** For how long it is to be waited for; 0: no longer. */
   forMs: s.natural,
+  /** Times that it was overtaken. */
+  tries: s.natural,
   /** At which the catalog shows what it has committed; 0 where it has not. */
   revision: s.natural,
 })

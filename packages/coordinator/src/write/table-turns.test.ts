@@ -87,6 +87,31 @@ t.test('nobody waits long for one of which nothing is heard', async (t) => {
   t.same(came, ['after its link at 10020: 0'])
 })
 
+t.test(
+  'a coordinator that the metastore does not answer holds others up for one try',
+  async (t) => {
+    const clock = new ManualClock({ now: 0 })
+    const { of } = openTurns(clock, 'c1', 'c2')
+    const { came, come } = line(clock)
+    const first = of('c1').begin(['t'])
+    for (const turn of [first, ...Array.from({ length: 4 }, () => of('c1').begin(['t']))]) {
+      await clock.run(turn.overtaken(1))
+      come('cut', turn)
+    }
+    await clock.advance(10)
+    come('c2', of('c2').begin(['t']))
+    await clock.advance(489)
+    t.notMatch(came, ['c2'])
+    await clock.advance(1)
+    t.match(came, /c2 at 500: 0/)
+    await clock.run(first.overtaken(1))
+    came.length = 0
+    come('c2 again', of('c2').begin(['t']))
+    await clock.advance(0)
+    t.same(came, [], 'it gets on')
+  },
+)
+
 t.test('one that waits for long is not forgotten', async (t) => {
   const clock = new ManualClock({ now: 0 })
   const { of } = openTurns(clock, 'c1', 'c2', 'c3')
@@ -127,7 +152,7 @@ t.test('a coordinator that comes late hears who waits', async (t) => {
   t.same(of('c1').asked(), [])
   await clock.run(turn.overtaken(1))
   await clock.advance(100)
-  t.match(of('c1').asked(), [{ tables: ['t'], agedMs: 100, forMs: 1_400, revision: 0 }])
+  t.match(of('c1').asked(), [{ tables: ['t'], agedMs: 100, forMs: 1_400, tries: 1, revision: 0 }])
   turn.end()
   t.same(of('c1').asked(), [])
 })

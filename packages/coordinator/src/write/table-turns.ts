@@ -35,12 +35,15 @@ export interface TableTurnsOptions {
  * ```
  *
  * It is courtesy and nothing rests on it: who is not told, or hears of it late, is stopped by the compare of the commit.
- * What others ask for is forgotten after a while, so nobody waits for one that is gone.
+ * What others ask for is forgotten after a while, so nobody waits for one that is gone, nor for others of a coordinator
+ * that does not get on, as when the metastore does not answer it: not until one of its commits has ended, or was overtaken.
  */
 export class TableTurns {
   readonly #options: TableTurnsOptions
   /** By id. `peer`: whose it is; absent: of this coordinator. */
   readonly #claims = new Map<string, Claim & { readonly peer?: string }>()
+  /** Coordinators of which a commit did not end, nor was overtaken, while it was let alone: nobody waits for any of theirs. */
+  readonly #stuck = new Set<string>()
   readonly #waiting = new Set<() => void>()
   #begun = 0
   /** Of the last commit that others waited for. */
@@ -57,8 +60,8 @@ export class TableTurns {
     const identity = { id: `${id} ${++this.#begun}`, tables: [...new Set(tables)], sinceMs }
     return new Turn(identity, {
       ...{ clock, random },
-      ahead: () => nextAhead(this.#claims.values(), identity, clock.now()),
-      claim: (forMs) => this.#claim({ ...identity, untilMs: clock.now() + forMs }),
+      ahead: () => this.#ahead(identity),
+      claim: (forMs, tries) => this.#claim({ ...identity, untilMs: clock.now() + forMs, tries }),
       release: (revision) => this.#release(identity, revision),
       revision: () => this.#revision,
       change: (withinMs, patience) => this.#change(withinMs, patience),
@@ -75,19 +78,42 @@ export class TableTurns {
   /** What another coordinator asks for; undefined: its link is gone, and nobody waits for it. */
   onPeer(peer: string, turn: PeerTurn | undefined): void {
     const nowMs = this.#options.clock.now()
-    for (const [id, claim] of this.#claims) {
-      const isGone = turn === undefined && claim.peer === peer
-      if (isGone || claim.untilMs <= nowMs) this.#claims.delete(id)
-    }
-    if (turn !== undefined) {
-      const { id, tables, agedMs, forMs, revision } = turn
+    this.#forgetOver(nowMs)
+    if (turn === undefined) this.#forget(peer)
+    else {
+      const { id, tables, agedMs, forMs, tries, revision } = turn
       this.#revision = Math.max(this.#revision, revision)
+      const known = this.#claims.get(id)
+      // The metastore answers it.
+      if (forMs === 0 || tries > (known?.tries ?? 0)) this.#stuck.delete(peer)
       // Each time it is heard of a little too late, so the earliest is the nearest to the truth.
-      const sinceMs = Math.min(this.#claims.get(id)?.sinceMs ?? Infinity, nowMs - agedMs)
+      const sinceMs = Math.min(known?.sinceMs ?? Infinity, nowMs - agedMs)
       if (forMs === 0) this.#claims.delete(id)
-      else this.#claims.set(id, { id, tables, sinceMs, untilMs: nowMs + forMs, peer })
+      else this.#claims.set(id, { id, tables, sinceMs, untilMs: nowMs + forMs, tries, peer })
     }
     this.#changed()
+  }
+
+  #ahead(mine: Pick<Claim, 'id' | 'tables' | 'sinceMs'>): Claim | undefined {
+    const nowMs = this.#options.clock.now()
+    this.#forgetOver(nowMs)
+    const claims = [...this.#claims.values()].filter(
+      ({ peer }) => peer === undefined || !this.#stuck.has(peer),
+    )
+    return nextAhead(claims, mine, nowMs)
+  }
+
+  #forgetOver(nowMs: number): void {
+    for (const [id, { untilMs, peer }] of this.#claims) {
+      if (untilMs > nowMs) continue
+      this.#claims.delete(id)
+      if (peer !== undefined) this.#stuck.add(peer)
+    }
+  }
+
+  #forget(peer: string): void {
+    this.#stuck.delete(peer)
+    for (const [id, claim] of this.#claims) if (claim.peer === peer) this.#claims.delete(id)
   }
 
   #claim(claim: Claim): void {
@@ -96,17 +122,17 @@ export class TableTurns {
     this.#changed()
   }
 
-  #release(claim: Omit<Claim, 'untilMs'>, revision: number): void {
+  #release(claim: Omit<Claim, 'untilMs' | 'tries'>, revision: number): void {
     this.#claims.delete(claim.id)
     this.#revision = Math.max(this.#revision, revision)
-    this.#options.tell(this.#told({ ...claim, untilMs: -Infinity }, revision))
+    this.#options.tell(this.#told({ ...claim, untilMs: -Infinity, tries: 0 }, revision))
     this.#changed()
   }
 
-  #told({ id, tables, sinceMs, untilMs }: Claim, revision: number): PeerTurn {
+  #told({ id, tables, sinceMs, untilMs, tries }: Claim, revision: number): PeerTurn {
     const nowMs = this.#options.clock.now()
     const forMs = Math.max(0, Math.ceil(untilMs - nowMs))
-    return { kind: 'turn', id, tables, agedMs: nowMs - sinceMs, forMs, revision }
+    return { kind: 'turn', id, tables, agedMs: nowMs - sinceMs, forMs, tries, revision }
   }
 
   /** Resolves when anybody asks for anything else, or after that time. Fails once the patience is over. */
@@ -135,7 +161,7 @@ interface Place {
   readonly clock: Clock
   readonly random: () => number
   ahead(): Claim | undefined
-  claim(forMs: number): void
+  claim(forMs: number, tries: number): void
   release(revision: number): void
   revision(): number
   change(withinMs: number, patience: Patience | undefined): Promise<void>
@@ -172,7 +198,7 @@ export class Turn {
       await this.#place.change(Math.min(leftMs, RENEW_MS), asked())
     }
     const aloneMs = Math.max(ALONE_MS.least, Math.min(ALONE * this.#tookMs, ALONE_MS.most))
-    this.#place.claim(aloneMs)
+    this.#place.claim(aloneMs, this.#losses)
     this.#toldMs = -Infinity
     return this.#place.revision()
   }
@@ -197,6 +223,6 @@ export class Turn {
     if (this.#isAsked && nowMs - this.#toldMs < RENEW_MS) return
     this.#isAsked = true
     this.#toldMs = nowMs
-    this.#place.claim(WAITING_MS)
+    this.#place.claim(WAITING_MS, this.#losses)
   }
 }

@@ -3,7 +3,7 @@ import { type Claim, nextAhead } from './turn-order.ts'
 
 const claim = (id: string, sinceMs: number, tables: readonly string[]): Claim => ({
   ...{ id, sinceMs, tables },
-  untilMs: 100,
+  ...{ untilMs: 100, tries: 0 },
 })
 
 t.test('the one that began first goes first, of those about the same table', (t) => {

@@ -7,6 +7,8 @@ export interface Claim {
   readonly sinceMs: number
   /** It is let go first until then, and not waited for any longer. */
   readonly untilMs: number
+  /** Times that it was overtaken. */
+  readonly tries: number
 }
 
 /**
