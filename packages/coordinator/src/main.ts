@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { isMutant, lineLog, type Log, mutantRefusal, systemClock } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
+import { isAddress } from '@nyala/client/wire'
 import { connectKv, type EtcdKv, listenToFailpoints, machineIdentity } from '@nyala/metastore'
 import { parseDefaults } from './bind/settings.ts'
 import {
@@ -66,6 +67,9 @@ function readOptions(): Options | undefined {
   })
   const { id, etcd, dir, cluster, listen, advertise } = values
   if (id === undefined || etcd === undefined || dir === undefined) return undefined
+  if (advertise !== undefined && !isAddress(advertise)) {
+    throw new SqlError('invalid_parameter_value', `--advertise "${advertise}" is not host:port`)
+  }
   const limit = (name: string): number | undefined => {
     const text =
       values[name as keyof typeof values] ??

@@ -30,6 +30,7 @@ t.test('flags that are missing or wrong end the program with code 3 and a reason
     [[...good, '--threads', '0'], /--threads "0"/],
     [[...good, '--memory', 'much'], /--memory "much"/],
     [[...good, '--listen', 'nowhere'], /--listen "nowhere" is not host:port/],
+    [[...good, '--advertise', 'here'], /--advertise "here" is not host:port/],
     [[...good, '--log-level', 'loud'], /--log-level "loud"/],
     [[...good, '--nonsense'], /nonsense/],
   ]

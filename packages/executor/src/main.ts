@@ -12,6 +12,7 @@ import {
   systemClock as clock,
 } from '@nyala/client/base'
 import { isMemberId, SqlError } from '@nyala/client/protocol'
+import { isAddress } from '@nyala/client/wire'
 import {
   connectKv,
   type EtcdKv,
@@ -95,7 +96,7 @@ function readFlags(args: readonly string[]): Flags {
       id,
       keys: new Keys(required(values.cluster, '--cluster')),
       listen: place(required(values.listen, '--listen')),
-      advertise: values.advertise,
+      advertise: optionalAddress(values.advertise, '--advertise'),
       host: values.host ?? machineIdentity(),
       directory: required(values.dir, '--dir'),
       roots: values.root ?? [],
@@ -126,6 +127,11 @@ function positive(text: string, flag: string): number {
 
 const optionalPositive = (text: string | undefined, flag: string): number | undefined =>
   text === undefined ? undefined : positive(text, flag)
+
+function optionalAddress(text: string | undefined, flag: string): string | undefined {
+  if (text === undefined || isAddress(text)) return text
+  throw new UsageError(`${flag} "${text}" is not host:port`)
+}
 
 function logLevel(text: string): LogLevel {
   const level = LOG_LEVELS.find((known) => known === text)

@@ -7,6 +7,12 @@ import { nodeTransport } from './node-transport.ts'
 /** How long a dial may take before the address counts as unreachable. */
 export const DIAL_TIMEOUT_MS = 2_000
 
+/** True of what can be dialled: a host and a port from 1 to 65535, as in `10.0.0.1:7700` and `[::1]:7700`. */
+export function isAddress(text: string): boolean {
+  const port = Number(/^[^\s/?#@]+:(\d{1,5})$/.exec(text)?.[1])
+  return port > 0 && URL.canParse(`ws://${text}`)
+}
+
 /** Opens a socket: {@link dial}, or that of a simulation. */
 export type Dial = (
   address: string,

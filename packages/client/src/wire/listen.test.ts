@@ -8,7 +8,7 @@ import { deferred } from '../base/deferred.ts'
 import { s } from '../base/index.ts'
 import { silentLog } from '../base/log.ts'
 import { CLOSE, Connection, type Transport } from './connection.ts'
-import { dial } from './dial.ts'
+import { dial, isAddress } from './dial.ts'
 import { MESSAGE_BYTES_MAX } from './limits.ts'
 import { type Listener, listen } from './listen.ts'
 
@@ -250,4 +250,23 @@ t.test('a writer waits for a slow reader and goes on when it has read', async (t
   await drained
   await all.promise
   t.equal(server.bufferedBytes, 0)
+})
+
+t.test('an address is a host and a port', async (t) => {
+  for (const text of ['here:1', '10.0.0.1:65535', '[::1]:7700', 'node-1.example.org:80']) {
+    t.ok(isAddress(text), text)
+  }
+  for (const text of [
+    '',
+    'here',
+    'here:',
+    'here:0',
+    'here:65536',
+    ':1',
+    'a b:1',
+    '::1:1',
+    'a/b:1',
+  ]) {
+    t.notOk(isAddress(text), text)
+  }
 })

@@ -1,5 +1,6 @@
 import { get } from 'node:http'
 import type { Clock } from '@nyala/client/base'
+import { isAddress } from '@nyala/client/wire'
 import type { ProbeOutcome } from './detection.ts'
 
 /** A member that lives answers its health page in a few milliseconds; one that hangs is not waited for longer. */
@@ -28,6 +29,8 @@ export async function probe(target: ProbeTarget, clock: Clock): Promise<ProbeOut
 }
 
 function ask(target: ProbeTarget, timeoutMs: number): Promise<ProbeOutcome | 'broken'> {
+  // Whoever registered under what is no address may live: its links tell.
+  if (!isAddress(target.address)) return Promise.resolve('silent')
   return new Promise((resolve) => {
     const request = get(
       `http://${target.address}/health`,
