@@ -69,7 +69,7 @@ t.test('a query is owned from its creation to its end', async (t) => {
   mind.on({ kind: 'ended', id: 'q' })
   t.same(mind.effects, [{ kind: 'finish', query: mine }])
   t.equal(ownedQuery(mind.state, 'q'), undefined)
-  mind.on({ kind: 'finished', id: 'q' })
+  mind.on({ kind: 'finished', query: mine })
   t.equal(mind.state.holdings.size, 0)
 })
 
@@ -171,8 +171,24 @@ t.test('a record from a create that came late is ended, one from a claim is clai
 t.test('an end whose outcome is unknown is tried again while the record is seen', async (t) => {
   const mine = query(self, 5)
   const mind = Mind.owning(mine).on({ kind: 'ended', id: 'q' })
-  mind.on({ kind: 'finishFailed', id: 'q' })
+  mind.on({ kind: 'finishFailed', query: mine })
   t.same(mind.look([mine]).effects, [{ kind: 'finish', query: mine }])
-  mind.on({ kind: 'finishFailed', id: 'q' }).look([])
+  mind.on({ kind: 'finishFailed', query: mine }).look([])
   t.equal(mind.state.holdings.size, 0)
+})
+
+t.test('what comes of an end that was lost leaves a later claim alone', async (t) => {
+  const mine = query(self, 5)
+  const theirs = query(other, 7, { ownerEpoch: 5 })
+  // A write was under way when it ended, and is first to tell that another has claimed it.
+  const mind = Mind.owning(mine).on({ kind: 'ended', id: 'q' })
+  mind.on({ kind: 'writeLost', id: 'q', query: theirs })
+  mind.on(ask(theirs, { isOwnerLiving: false, force: true }))
+  mind.on({ kind: 'finished', query: mine })
+  const back = query(self, 9, { ownerEpoch: 9 })
+  mind.on({ kind: 'claimAnswered', id: 'q', claim: { kind: 'claimed', query: back } })
+  t.same(mind.effects, [{ kind: 'adopt', query: back, because: 'client' }])
+  mind.on({ kind: 'ended', id: 'q' }).on({ kind: 'finished', query: mine })
+  t.equal(mind.state.holdings.get('q')?.kind, 'finishing', 'nor does it end a later end')
+  t.equal(mind.on({ kind: 'finished', query: back }).state.holdings.size, 0)
 })

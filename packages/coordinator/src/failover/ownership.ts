@@ -65,8 +65,9 @@ export type OwnershipEvent =
   | { readonly kind: 'claimFailed'; readonly id: string }
   /** The query has ended here, well or not, and its client has been told or will not come. */
   | { readonly kind: 'ended'; readonly id: string }
-  | { readonly kind: 'finished'; readonly id: string }
-  | { readonly kind: 'finishFailed'; readonly id: string }
+  /** The record under which it ended is gone, or is of another term. */
+  | { readonly kind: 'finished'; readonly query: LoggedQuery }
+  | { readonly kind: 'finishFailed'; readonly query: LoggedQuery }
 
 export type OwnershipEffect =
   | { readonly kind: 'claim'; readonly seen: LoggedQuery; readonly because: ClaimReason }
@@ -145,11 +146,13 @@ export function stepOwnership(state: Ownership, event: OwnershipEvent, nowMs: nu
     case 'ended':
       return onEnded(state, event.id)
     case 'finished':
-      return [letGo(state, event.id), []]
+      return isFinishing(state, event.query)
+        ? [letGo(state, event.query.record.id), []]
+        : [state, []]
     case 'finishFailed': {
-      const holding = state.holdings.get(event.id)
-      if (holding?.kind !== 'finishing') return [state, []]
-      return [hold(state, event.id, { ...holding, failed: true }), []]
+      const { query } = event
+      if (!isFinishing(state, query)) return [state, []]
+      return [hold(state, query.record.id, { kind: 'finishing', query, failed: true }), []]
     }
     default:
       return unreachable(event)
@@ -305,6 +308,12 @@ function onEnded(state: Ownership, id: string): Step {
 function finishing(state: Ownership, query: LoggedQuery): Step {
   const { id } = query.record
   return [hold(state, id, { kind: 'finishing', query }), [{ kind: 'finish', query }]]
+}
+
+/** What came of ending an earlier term says nothing of a later one, nor of a claim that came meanwhile. */
+function isFinishing(state: Ownership, query: LoggedQuery): boolean {
+  const holding = state.holdings.get(query.record.id)
+  return holding?.kind === 'finishing' && termName(holding.query) === termName(query)
 }
 
 /** Those whose end nobody knew of, and whose records are no longer there. */

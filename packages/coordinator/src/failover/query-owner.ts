@@ -181,17 +181,16 @@ export class QueryOwner {
   }
 
   async #finish(query: LoggedQuery): Promise<void> {
-    const { id } = query.record
     try {
       const outcome = await this.#options.queryLog.finish(query)
       if (outcome === 'finished') this.#options.runner.finished(query)
-      this.#step({ kind: 'finished', id })
+      this.#step({ kind: 'finished', query })
     } catch (error) {
-      this.#onFailure({ kind: 'finishFailed', id }, error)
+      this.#onFailure({ kind: 'finishFailed', query }, error)
     }
   }
 
-  #onFailure(event: Extract<OwnershipEvent, { id: string }>, error: unknown): void {
+  #onFailure(event: OwnershipEvent, error: unknown): void {
     if (!(error instanceof SqlError)) throw error
     if (!this.#stopped) this.#options.log.warn('queryRecordDelayed', { what: event.kind, error })
     this.#step(event)
