@@ -33,51 +33,55 @@ export const partitionFields = (
 /** A partition's value as Avro has it. */
 export type RawValue = boolean | number | bigint | string | Buffer | null
 
-export function rawValue(type: string, value: PartitionValue): RawValue {
-  if (value === null) return null
-  switch (type) {
-    case 'boolean':
-      return value === 1n
-    case 'int':
-    case 'date':
-    case 'float':
-    case 'double':
-      return Number(value)
-    case 'string':
-      return String(value)
-    case 'long':
-    case 'time':
-    case 'timestamp':
-    case 'timestamptz':
-      return BigInt(value)
-  }
-  if (typeof value === 'string') return Buffer.from(value, 'hex')
-  const bytes = twosComplement(value)
+/** How Avro has the values of a type. */
+interface AvroForm {
+  /** Of a whole number with its sign; absent where all values fit. */
+  readonly bits?: number
+  raw(value: bigint | string): RawValue
+}
+
+const TRUTH: AvroForm = { raw: (value) => value === 1n }
+const INT: AvroForm = { bits: 32, raw: Number }
+const LONG: AvroForm = { bits: 64, raw: BigInt }
+const REAL: AvroForm = { raw: Number }
+const TEXT: AvroForm = { raw: String }
+const BYTES: AvroForm = { raw: (value) => Buffer.from(String(value), 'hex') }
+
+const FORMS: ReadonlyMap<string, AvroForm> = new Map([
+  ['boolean', TRUTH],
+  ['int', INT],
+  ['date', INT],
+  ['long', LONG],
+  ['time', LONG],
+  ['timestamp', LONG],
+  ['timestamptz', LONG],
+  ['float', REAL],
+  ['double', REAL],
+  ['string', TEXT],
+])
+
+function formOf(type: string): AvroForm {
+  const form = FORMS.get(type)
+  if (form !== undefined) return form
+  if (!type.startsWith('decimal(')) return BYTES
   const size = decimalSize(type)
-  // The sign goes on to the left of the fewest bytes.
+  return { bits: 8 * size, raw: (value) => fixedOf(BigInt(value), size) }
+}
+
+/** The sign goes on to the left of the fewest bytes. */
+function fixedOf(value: bigint, size: number): Buffer {
+  const bytes = twosComplement(value)
   return Buffer.concat([Buffer.alloc(size - bytes.length, value < 0n ? 0xff : 0), bytes])
 }
+
+export const rawValue = (type: string, value: PartitionValue): RawValue =>
+  value === null ? null : formOf(type).raw(value)
 
 /** True where Avro's type, as {@link rawValue} writes it, holds the value. */
 export function isHeld(type: string, value: PartitionValue): boolean {
   if (typeof value !== 'bigint') return true
-  const bits = bitsOf(type)
+  const { bits } = formOf(type)
   return bits === undefined || BigInt.asIntN(bits, value) === value
-}
-
-function bitsOf(type: string): number | undefined {
-  switch (type) {
-    case 'int':
-    case 'date':
-      return 32
-    case 'long':
-    case 'time':
-    case 'timestamp':
-    case 'timestamptz':
-      return 64
-    default:
-      return type.startsWith('decimal(') ? 8 * decimalSize(type) : undefined
-  }
 }
 
 /** Bytes of Avro's `fixed` for a decimal: the fewest that hold all values of the precision. */
