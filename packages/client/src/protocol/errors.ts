@@ -47,6 +47,7 @@ export const ERRORS = {
   serialization_failure: ['40001', 'transient'],
   concurrent_ddl: ['40001', 'transient'],
   active_sql_transaction: ['25001', 'user'],
+  read_only_sql_transaction: ['25006', 'user'],
   no_active_sql_transaction: ['25P01', 'user'],
   in_failed_sql_transaction: ['25P02', 'user'],
   commit_outcome_unknown: ['40003', 'transient'],

@@ -11,7 +11,7 @@ const CASES: readonly (readonly [string, string])[] = [
   ['describe t', 'read'],
   ['with a as (select 1) select * from a', 'read'],
   ['explain select 1', 'read'],
-  ['with a as (select 1) insert into t select * from a', 'write'],
+  ['with a as (select 1) insert into t select * from a', 'once'],
   ['explain analyze delete from t', 'write'],
   ['insert into t values (1)', 'once'],
   ['/* x */ INSERT overwrite t select 1', 'once'],

@@ -58,8 +58,9 @@ export function statementKind(sql: string): StatementKind {
   if (COMMIT.test(text)) return 'commit'
   if (READS.has(word)) return 'read'
   if (ONCE.has(word)) return 'once'
-  // A common table expression or EXPLAIN ANALYZE may have a write in it; a word in a text only makes us careful.
-  if (word === 'with' || word === 'explain') return WRITES.test(text) ? 'write' : 'read'
+  // Before an INSERT, of what there may be behind it; a word in a text only makes us careful.
+  if (word === 'with') return WRITES.test(text) ? 'once' : 'read'
+  if (word === 'explain') return WRITES.test(text) ? 'write' : 'read'
   return 'write'
 }
 

@@ -112,10 +112,10 @@ const PLACES: readonly Place[] = [
   ['select cast(a as geometry) from t', 'feature_not_supported', /GEOMETRY/, '-'],
   ['pivot t on a using sum(b)', 'feature_not_supported', /this form of query/, '-'],
   [
-    'with a as (select 1) insert into t select * from a',
+    'with a as (select 1) delete from t where b in (from a)',
     'feature_not_supported',
-    /this form of query/,
-    '-',
+    /WITH before DELETE/,
+    'with',
   ],
   ['select 1e400', 'feature_not_supported', /range of DOUBLE/, '-'],
 ]

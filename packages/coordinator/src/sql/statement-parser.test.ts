@@ -93,6 +93,12 @@ const ACCEPTED: readonly (readonly [sql: string, statement: unknown])[] = [
     'insert into t (select a from u)',
     { kind: 'insert', table: T, overwrite: false, body: '(select a from u)' },
   ],
+  ['begin read only', { kind: 'begin', isReadOnly: true }],
+  ['start transaction read only, isolation level snapshot read write', { kind: 'begin' }],
+  [
+    'insert into t default values',
+    { kind: 'insert', table: T, overwrite: false, isDefault: true, body: 'values' },
+  ],
   ['delete from db.t x where a = 1', { kind: 'delete', body: 'from db.t x where a = 1' }],
   [
     'update t x set a = f(1, [2, 3]), "B" = {k: 1}.k where a in (1, 2)',

@@ -15,6 +15,7 @@ import { parseOptimize } from './statements/procedure.ts'
 import { parseBegin, parseCommit, parseRollback, parseStart } from './statements/transaction.ts'
 import { refuseStatement } from './statements/unsupported.ts'
 import { parseDelete, parseInsert, parseTruncate, parseUpdate } from './statements/write.ts'
+import { parseWithWrite } from './statements/with-write.ts'
 import type { StatementText } from './token.ts'
 
 type Parser = (cursor: Cursor, start: number) => StatementDraft
@@ -56,6 +57,8 @@ const PARSERS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
  */
 export function parseStatement(statement: StatementText): StatementDraft {
   const cursor = new Cursor(statement)
+  const written = parseWithWrite(cursor, statement)
+  if (written !== undefined) return written
   if (isQueryStart(cursor)) return { kind: 'query', body: cursor.rest() }
   const start = cursor.at
   const parser = PARSERS.get(cursor.word() ?? '')

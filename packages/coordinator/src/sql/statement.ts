@@ -116,6 +116,8 @@ export interface InsertHeader {
   readonly overwrite: boolean
   /** `PARTITION (a = 1, b)`. */
   readonly partition: readonly InsertPartition[] | undefined
+  /** `DEFAULT VALUES`: the query has a value for the table's first column, and none for the others. */
+  readonly isDefault?: true
 }
 
 export interface InsertPartition {
@@ -220,9 +222,9 @@ export type PlainStatement =
   | TransactionStatement
 
 /** BEGIN or START TRANSACTION; COMMIT or END; ROLLBACK or ABORT. */
-export interface TransactionStatement {
-  readonly kind: 'begin' | 'commit' | 'rollback'
-}
+export type TransactionStatement =
+  | { readonly kind: 'begin'; readonly isReadOnly?: boolean }
+  | { readonly kind: 'commit' | 'rollback' }
 
 export interface ShowQueries {
   readonly kind: 'showQueries'

@@ -23,6 +23,11 @@ export class LostTransaction {
     return this.#isOver ? undefined : { ...this.#session, failed: true }
   }
 
+  /** It is told to be lost, whatever is sent. */
+  get isReadOnly(): boolean {
+    return false
+  }
+
   checkOpen(): never {
     throw lost(this.#session)
   }

@@ -42,6 +42,8 @@ export interface TransactionOptions {
   readonly coordinator: string
   /** What it reads, but for its own changes. */
   readonly snapshot: CatalogSnapshot
+  /** Its statements change nothing. Default: they may. */
+  readonly isReadOnly?: boolean | undefined
 }
 
 /**
@@ -106,6 +108,10 @@ export class Transaction {
   /** The catalog as the next statement reads it. */
   get catalog(): CatalogSnapshot {
     return this.#snapshot
+  }
+
+  get isReadOnly(): boolean {
+    return this.#options.isReadOnly === true
   }
 
   /** Fails with `in_failed_sql_transaction` where a statement has failed before. */

@@ -75,7 +75,7 @@ export class Transactions {
     const { current } = transaction
     switch (statement.kind) {
       case 'begin': {
-        if (current === undefined) return this.#begin(context)
+        if (current === undefined) return this.#begin(context, statement.isReadOnly === true)
         current.checkOpen()
         notices.push('there is already a transaction in progress')
         return { command: 'BEGIN' }
@@ -113,12 +113,14 @@ export class Transactions {
     )
   }
 
-  #begin(context: StatementContext): StatementOutcome {
+  #begin(context: StatementContext, isReadOnly: boolean): StatementOutcome {
     // A client that has gone by now has left nothing open: nobody would roll back what is begun after that.
     context.signal.throwIfAborted()
     const { runs, coordinator } = this.#options
     const id = (this.#options.newId ?? newWriteId)()
-    const transaction = new Transaction({ runs, id, coordinator, snapshot: context.catalog })
+    const transaction = new Transaction({
+      ...{ runs, id, coordinator, snapshot: context.catalog, isReadOnly },
+    })
     const idleMs = context.settings.number('idle_in_transaction_timeout_s') * 1000
     const kept: Kept = {
       ...{ transaction, sender: context.sender, idleMs },

@@ -154,8 +154,12 @@ export class Writes {
     const table = managedTable(this.#tables, statement.table, context)
     const metadata = await this.#services.manifests.iceberg.metadata(table)
     const { sql: text } = context
-    const columns = insertedColumns(statement, table, { metadata, text })
-    return { table, target: { ...columns, table, at: statement.table.at, text } }
+    const { at } = statement.table
+    const columns =
+      statement.isDefault === true
+        ? { columns: table.columns.slice(0, 1).map(({ name }) => ({ name, at })) }
+        : insertedColumns(statement, table, { metadata, text })
+    return { table, target: { ...columns, table, at, text } }
   }
 
   alterTable(statement: AlterTable, context: StatementContext): Promise<StatementOutcome> {

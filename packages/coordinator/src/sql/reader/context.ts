@@ -83,6 +83,12 @@ export class ReadContext {
     return this.#source.toUser(place)
   }
 
+  /** The place of a word that the parser keeps none of, where the text has it once. */
+  onlyPlaceOf(word: RegExp): number | undefined {
+    const [first, second] = [...this.#source.text.matchAll(word)]
+    return second === undefined ? first?.index : undefined
+  }
+
   /** Ends the statement: the construct is valid SQL, but nothing here can plan it. */
   refuse(what: string, at: number | undefined, hint?: string): never {
     throw new SqlError('feature_not_supported', `${what} is not supported`, {

@@ -89,6 +89,12 @@ const CLASSES: ReadonlyMap<string, ClassReader> = new Map([
 /** The expression without its alias, which the caller has dealt with. */
 export function readAnyExpression(context: ReadContext, raw: Raw): Expression {
   const name = context.string(raw, 'class')
+  if (name === 'DEFAULT') {
+    const hint = 'it is a whole value of INSERT … VALUES, of SET, or of a clause of MERGE'
+    // A database may have that name, too.
+    const at = context.at(raw) ?? context.onlyPlaceOf(/\bdefault\b(?!\s*\.)/gi)
+    context.refuse('DEFAULT in an expression or a query', at, hint)
+  }
   const reader = CLASSES.get(name) ?? context.unknown(`expression class ${name}`, raw)
   context.checkKeys(raw, reader.keys, name)
   return reader.read(context, raw)

@@ -153,9 +153,17 @@ function angled<T>(cursor: Cursor, inner: () => T): T {
   const isAngle = cursor.takeSymbol('<')
   if (!isAngle) cursor.expectSymbol('(')
   const value = inner()
+  refuseNotNull(cursor)
   if (isAngle) cursor.expectClosingAngle()
   else cursor.expectSymbol(')')
   return value
+}
+
+/** What is in a value may be NULL. */
+function refuseNotNull(cursor: Cursor): void {
+  if (!cursor.isWord('NOT', 'NULL')) return
+  const hint = 'leave it out there, or write it behind the type of the whole column'
+  throw notSupported(cursor.script, cursor.at, 'NOT NULL within a type is not supported', hint)
 }
 
 function parseMap(cursor: Cursor): SqlType {
@@ -174,6 +182,7 @@ function parseFields(cursor: Cursor): readonly StructField[] {
       const name = cursor.name('a field name')
       cursor.takeSymbol(':')
       const type = parseColumnType(cursor)
+      refuseNotNull(cursor)
       if (cursor.takeWords('COMMENT')) cursor.string('a comment')
       fields.push({ name, type })
     } while (cursor.takeSymbol(','))

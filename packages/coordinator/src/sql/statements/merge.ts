@@ -1,6 +1,7 @@
 import type { Cursor } from '../cursor.ts'
 import type { MergeClause, StatementDraft } from '../statement.ts'
 import type { Token } from '../token.ts'
+import { asNull, refuseClauses } from './write-clauses.ts'
 
 /**
  * After MERGE. `MERGE INTO t USING s ON x WHEN MATCHED AND y THEN UPDATE SET a = z` is read as the query
@@ -19,7 +20,12 @@ export function parseMerge(cursor: Cursor): StatementDraft {
   body.until('WHEN', 'WHEN')
   body.word('SELECT')
   const clauses: MergeClause[] = []
-  while (!cursor.isAtEnd) clauses.push(parseClause(cursor, body))
+  while (cursor.isWord('WHEN')) clauses.push(parseClause(cursor, body))
+  if (!cursor.isAtEnd) {
+    const error = cursor.error('expected WHEN')
+    refuseClauses(cursor.script, cursor.rest(), ['RETURNING'])
+    throw error
+  }
   // A query has an item; of a statement without any it is none of its own.
   if (body.items === 0) body.number()
   return { kind: 'merge', at, clauses, body: body.tokens }
@@ -40,6 +46,8 @@ function parseClause(cursor: Cursor, body: Body): MergeClause {
   }
   if (match === 'notMatched') {
     cursor.expectWords('INSERT')
+    const isDefault = cursor.takeWords('DEFAULT', 'VALUES')
+    if (isDefault) return { at, match, condition, action: 'insert', columns: [], values: [] }
     const columns = cursor.isSymbol('(') ? cursor.list(() => parseColumn(cursor)) : undefined
     cursor.expectWords('VALUES')
     cursor.expectSymbol('(')
@@ -113,11 +121,15 @@ class Body {
       return isWord || cursor.isSymbol(',') || cursor.isSymbol(')')
     })
     if (this.tokens.length === before) throw cursor.error(`expected a value before ${expected}`)
+    const first = this.tokens[before]
+    const isDefault = first?.word === 'DEFAULT' && this.tokens.length === before + 1
+    if (isDefault) this.tokens[before] = asNull(first)
     return this.items++
   }
 
   #take(isEnd: (depth: number) => boolean): void {
     const cursor = this.#cursor
+    const from = this.tokens.length
     for (let depth = 0; !cursor.isAtEnd && !isEnd(depth);) {
       const token = cursor.next()
       this.tokens.push(token)
@@ -127,5 +139,6 @@ class Body {
       if ('([{'.includes(token.value)) depth++
       else if (')]}'.includes(token.value)) depth--
     }
+    refuseClauses(cursor.script, this.tokens.slice(from), ['RETURNING'])
   }
 }

@@ -5,15 +5,13 @@ import type { PlainStatement } from '../statement.ts'
 /** After BEGIN. */
 export function parseBegin(cursor: Cursor): PlainStatement {
   cursor.takeOneOf('TRANSACTION', 'WORK')
-  parseModes(cursor)
-  return { kind: 'begin' }
+  return { kind: 'begin', ...parseModes(cursor) }
 }
 
 /** After START. */
 export function parseStart(cursor: Cursor): PlainStatement {
   cursor.expectWords('TRANSACTION')
-  parseModes(cursor)
-  return { kind: 'begin' }
+  return { kind: 'begin', ...parseModes(cursor) }
 }
 
 /** After COMMIT or END. */
@@ -32,9 +30,21 @@ export function parseRollback(cursor: Cursor): PlainStatement {
   return { kind: 'rollback' }
 }
 
+/** Modes in any order, with commas between them or without. The last that says so decides whether it is read only. */
+function parseModes(cursor: Cursor): { readonly isReadOnly?: true } {
+  let isReadOnly = false
+  while (!cursor.isAtEnd) {
+    if (cursor.takeWords('READ', 'ONLY')) isReadOnly = true
+    else if (cursor.takeWords('READ', 'WRITE')) isReadOnly = false
+    else if (cursor.isWord('ISOLATION')) parseIsolation(cursor)
+    else throw cursor.error('write READ ONLY, READ WRITE or ISOLATION LEVEL …')
+    if (cursor.takeSymbol(',') && cursor.isAtEnd) throw cursor.error()
+  }
+  return isReadOnly ? { isReadOnly } : {}
+}
+
 /** Snapshot isolation gives all that REPEATABLE READ and what is weaker ask for. */
-function parseModes(cursor: Cursor): void {
-  if (!cursor.isWord('ISOLATION')) return
+function parseIsolation(cursor: Cursor): void {
   const { at } = cursor
   cursor.next()
   cursor.expectWords('LEVEL')

@@ -1,8 +1,10 @@
 import type { Cursor } from '../cursor.ts'
+import { notSupported } from '../errors.ts'
 import type { InsertHeader, InsertPartition, PlainStatement, StatementDraft } from '../statement.ts'
 import type { Token } from '../token.ts'
 import { parsePartitionValue } from './metadata.ts'
 import { isQueryStart } from './session.ts'
+import { asNull, refuseClauses, withDefaults } from './write-clauses.ts'
 
 /** After INSERT. */
 export function parseInsert(cursor: Cursor): StatementDraft {
@@ -15,15 +17,25 @@ export function parseInsert(cursor: Cursor): StatementDraft {
     ? cursor.list(() => parseInsertPartition(cursor))
     : undefined
   const columns = isColumnList(cursor) ? cursor.list(() => parseName(cursor)) : undefined
-  if (!isQueryStart(cursor)) throw cursor.error('expected VALUES or a query')
-  return {
-    kind: 'insert',
-    table,
-    columns,
-    overwrite: overwrite === 'OVERWRITE',
-    partition,
-    body: cursor.rest(),
+  const header = { table, columns, overwrite: overwrite === 'OVERWRITE', partition }
+  if (columns === undefined && partition === undefined && cursor.isWord('DEFAULT', 'VALUES')) {
+    return { kind: 'insert', ...header, isDefault: true, body: defaultRow(cursor) }
   }
+  if (!isQueryStart(cursor)) throw cursor.error('expected VALUES or a query')
+  const body = cursor.rest()
+  refuseClauses(cursor.script, body, ['ON CONFLICT', 'RETURNING'])
+  return { kind: 'insert', ...header, body: withDefaults(body) }
+}
+
+/** `DEFAULT VALUES` as a row of one value, which is that of the table's first column. */
+function defaultRow(cursor: Cursor): readonly Token[] {
+  cursor.next()
+  const values = cursor.next()
+  refuseClauses(cursor.script, cursor.rest(), ['ON CONFLICT', 'RETURNING'])
+  const symbol = (value: string): Token => ({
+    ...{ kind: 'symbol', start: values.end, end: values.end, value, word: undefined },
+  })
+  return [values, symbol('('), { ...asNull(values), start: values.end }, symbol(')')]
 }
 
 function parseInsertPartition(cursor: Cursor): InsertPartition {
@@ -48,7 +60,10 @@ function parseName(cursor: Cursor): NonNullable<InsertHeader['columns']>[number]
 /** After DELETE: what follows is read as a query of the rows that go. */
 export function parseDelete(cursor: Cursor): StatementDraft {
   if (!cursor.isWord('FROM')) throw cursor.error('write DELETE FROM t WHERE …')
-  return { kind: 'delete', at: cursor.peek(1)?.start ?? cursor.at, body: cursor.rest() }
+  const at = cursor.peek(1)?.start ?? cursor.at
+  const body = cursor.rest()
+  refuseClauses(cursor.script, body, ['USING', 'RETURNING'])
+  return { kind: 'delete', at, body }
 }
 
 /**
@@ -60,21 +75,51 @@ export function parseUpdate(cursor: Cursor): StatementDraft {
   const body: Token[] = [{ kind: 'word', start: at, end: at, value: 'FROM', word: 'FROM' }]
   while (!cursor.isWord('SET')) body.push(cursor.next())
   body.push({ ...cursor.next(), value: 'SELECT', word: 'SELECT' })
-  const columns = [parseName(cursor)]
+  const columns: NonNullable<InsertHeader['columns']>[number][] = []
+  do {
+    columns.push(parseTarget(cursor))
+    if (columns.length > 1) body.push(comma(cursor))
+    body.push(...valueTokens(cursor))
+  } while (cursor.takeSymbol(','))
+  const rest = cursor.rest()
+  refuseClauses(cursor.script, rest, ['FROM', 'RETURNING'])
+  return { kind: 'update', at, columns, body: [...body, ...rest] }
+}
+
+/** What SET gives a value, and the sign behind it. */
+function parseTarget(cursor: Cursor): NonNullable<InsertHeader['columns']>[number] {
+  if (cursor.isSymbol('(')) {
+    const hint = 'write each column by itself: SET a = …, b = …'
+    throw notSupported(cursor.script, cursor.at, 'SET (a, b) = … is not supported', hint)
+  }
+  const column = parseName(cursor)
   cursor.expectSymbol('=')
-  for (let depth = 0; !cursor.isAtEnd && !(depth === 0 && cursor.isWord('WHERE'));) {
+  return column
+}
+
+const comma = ({ at }: Cursor): Token => ({
+  ...{ kind: 'symbol', start: at, end: at, value: ',', word: undefined },
+})
+
+/** The tokens of a value that SET gives, up to the next one, or to a clause. */
+function valueTokens(cursor: Cursor): readonly Token[] {
+  const tokens: Token[] = []
+  const isEnd = (): boolean => {
+    const isDistinct = cursor.isWord('FROM') && tokens.at(-1)?.word === 'DISTINCT'
+    return cursor.isSymbol(',') || (!isDistinct && CLAUSE.has(cursor.word() ?? ''))
+  }
+  for (let depth = 0; !cursor.isAtEnd && !(depth === 0 && isEnd());) {
     const token = cursor.next()
-    body.push(token)
+    tokens.push(token)
     if (token.kind !== 'symbol') continue
     if ('([{'.includes(token.value)) depth++
     else if (')]}'.includes(token.value)) depth--
-    else if (token.value === ',' && depth === 0) {
-      columns.push(parseName(cursor))
-      cursor.expectSymbol('=')
-    }
   }
-  return { kind: 'update', at, columns, body: [...body, ...cursor.rest()] }
+  const [first] = tokens
+  return first?.word === 'DEFAULT' && tokens.length === 1 ? [asNull(first)] : tokens
 }
+
+const CLAUSE: ReadonlySet<string> = new Set(['FROM', 'WHERE', 'RETURNING'])
 
 /** After TRUNCATE. */
 export function parseTruncate(cursor: Cursor): PlainStatement {
