@@ -1,4 +1,5 @@
-import { quoteIdentifier } from '../sql/escape.ts'
+import { refusedValue } from '@nyala/executor/protocol'
+import { quoteIdentifier, quoteLiteral } from '../sql/escape.ts'
 import type { PartitionValue, Transform } from './partition-transform.ts'
 import type { IcebergField } from './types.ts'
 
@@ -43,10 +44,16 @@ export const parseKey = (type: string, key: string | null): PartitionValue =>
 
 const asText = (sql: string): string => `CAST(${sql} AS VARCHAR)`
 
-/** No partition is that of `infinity`, which has no year and no day. */
-const finite = (sql: string, value: string): string =>
-  `CASE WHEN isfinite(${value}) THEN ${sql} ELSE ` +
-  `CASE WHEN ${value} IS NULL THEN NULL ELSE error('a partition cannot be that of infinity') END END`
+/** No partition is that of `infinity`, which has no year and no day; `value` is the name of a column. */
+function finite(sql: string, value: string): string {
+  const refused = refusedValue('numeric_value_out_of_range')
+  const before = quoteLiteral(`${refused}column ${value} cannot hold "`)
+  const after = quoteLiteral(
+    '": the table is partitioned by it, and no partition is that of infinity',
+  )
+  const error = `error(${before} || CAST(${value} AS VARCHAR) || ${after})`
+  return `CASE WHEN isfinite(${value}) THEN ${sql} ELSE CASE WHEN ${value} IS NULL THEN NULL ELSE ${error} END END`
+}
 
 /** A TIMESTAMP is what it says; one with a zone is a moment, of which the specification takes the time in UTC. */
 const utc = (type: string, value: string): string =>

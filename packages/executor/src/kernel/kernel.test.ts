@@ -278,7 +278,7 @@ t.test('errors have their own names', async (t) => {
     'SELECT a, count(*) FROM (SELECT 1 AS a, 2 AS b) GROUP BY b': 'grouping_error',
     'SELECT 1 +': 'syntax_error',
     "SELECT error('own words')": 'data_exception',
-    'SELECT (SELECT i FROM range(2) t(i))': 'data_exception',
+    'SELECT (SELECT i FROM range(2) t(i))': 'cardinality_violation',
   }
   for (const [sql, error] of Object.entries(expected)) {
     const outcome = await world.run(sql)
