@@ -11,7 +11,7 @@ import {
   startCoordinator,
   startExecutor,
 } from './sim-members.ts'
-import { simPlan } from './sim-plan.ts'
+import { FILES_MAX, type SimPlan, simPlan } from './sim-plan.ts'
 import { SimRecords } from './sim-query.ts'
 import { SimSockets } from './sim-sockets.ts'
 
@@ -25,6 +25,8 @@ const ANSWER_MS = 90_000
 /** Longer than executors keep what nobody asks for. */
 const TIDY_MS = 60_000
 const LOST_MS = 2_000
+/** How often there are other queries beside the one; seeds of which something is known have none. */
+const NEIGHBOURS = { chance: 0.4, most: 3, salt: 11 }
 
 const FAULTS = [
   'killExecutor',
@@ -53,12 +55,13 @@ export interface ScheduleReport {
 }
 
 /**
- * One query at two coordinators and three executors, while members die, hang and come back, tasks fail, segments vanish
+ * One query, or some, at two coordinators and three executors, while members die, hang and come back, tasks fail, segments vanish
  * and messages come late, twice or out of order. The code is that of the product, from the placement of tasks to the
  * buffers of results; what is simulated are processes, sockets, disks, kernels and the client's call. The client must get
  * every row once, or what it asked for: an end. Nothing may be left then. The same seed gives the same run.
  */
 export class ScheduleSimulation {
+  readonly #seed: number
   readonly #prng: Prng
   readonly #clock = new ManualClock()
   readonly #sockets: SimSockets
@@ -73,10 +76,12 @@ export class ScheduleSimulation {
   readonly #hasDisorder: boolean
   #incarnation = 0
   #client: SimClient | undefined
+  readonly #neighbours: SimClient[] = []
   #isCanceled = false
   readonly #attempts = new AttemptLog((sentence) => this.#violation(sentence))
 
   constructor(seed: number, { tells }: { readonly tells: boolean }) {
+    this.#seed = seed
     this.#prng = new Prng(seed)
     this.#sockets = new SimSockets(this.#clock, new Prng(seed + 1))
     const story = this.#story
@@ -120,24 +125,48 @@ export class ScheduleSimulation {
       this.#sockets.disorder = { double: 0.15, swap: 0.1, corrupt: 0, truncate: 0 }
     }
     const plan = simPlan(this.#prng)
-    const client = new SimClient({
-      ...{ world: this.#world, plan, records: this.#records, name: 'q' },
-      coordinators: () => this.#coordinators.filter(({ process }) => process.isRunning),
-      registered: () => this.#living().map(({ id }) => id),
-      thinkMs: this.#prng.pick([0, 10, 60, 200]),
-      violation: (sentence) => this.#violation(sentence),
-    })
+    const client = this.#startClient('q', { plan, prng: this.#prng })
     this.#client = client
     for (const fault of this.#faults) {
       this.#clock.after(this.#prng.below(FAULT_WITHIN_MS), () => this.#strike(fault))
     }
+    const neighbours = this.#startNeighbours()
     const timeout = this.#clock.sleep(ANSWER_MS).then(() => undefined)
     const result = await Promise.race([client.result, timeout])
-    this.#judge(result, plan.rows)
+    this.#judge(result, plan.rows, { isCanceled: this.#isCanceled })
+    for (const { rows, ended } of neighbours) {
+      this.#judge(await Promise.race([ended, timeout]), rows, { isCanceled: false })
+    }
     this.#sockets.healAll()
     await this.#settle()
     this.#stop()
     return result
+  }
+
+  #startClient(name: string, { plan, prng }: { plan: SimPlan; prng: Prng }): SimClient {
+    return new SimClient({
+      ...{ world: this.#world, plan, records: this.#records, name },
+      coordinators: () => this.#coordinators.filter(({ process }) => process.isRunning),
+      registered: () => this.#living().map(({ id }) => id),
+      thinkMs: prng.pick([0, 10, 60, 200]),
+      violation: (sentence) => this.#violation(sentence),
+    })
+  }
+
+  /** Queries over other files, which begin while the first one runs: nobody may get a row of another. */
+  #startNeighbours(): readonly { readonly rows: readonly number[]; ended: Promise<SimResult> }[] {
+    const prng = new Prng(this.#seed + NEIGHBOURS.salt)
+    const count = prng.chance(NEIGHBOURS.chance) ? 1 + prng.below(NEIGHBOURS.most) : 0
+    return Array.from({ length: count }, (_, i) => {
+      const plan = simPlan(prng, (i + 1) * FILES_MAX)
+      const start = async (): Promise<SimResult> => {
+        await this.#clock.sleep(prng.below(FAULT_WITHIN_MS))
+        const client = this.#startClient(`n${i}`, { plan, prng })
+        this.#neighbours.push(client)
+        return client.result
+      }
+      return { rows: plan.rows, ended: start() }
+    })
   }
 
   async #startExecutor(id: string, slowness: number): Promise<void> {
@@ -203,7 +232,9 @@ export class ScheduleSimulation {
     const victim = this.#client?.coordinator ?? this.#coordinators[0]
     const others = this.#coordinators.filter(({ process }) => process.isRunning)
     if (victim === undefined || others.length < 2 || !victim.process.isRunning) return
-    const lost = (): void => this.#client?.onLost(victim)
+    const lost = (): void => {
+      for (const client of [this.#client, ...this.#neighbours]) client?.onLost(victim)
+    }
     if (this.#prng.chance(0.6)) {
       this.#tell(`${victim.id} dies`)
       victim.process.kill()
@@ -221,7 +252,11 @@ export class ScheduleSimulation {
     this.#clock.after(wakesMs, () => victim.process.resume())
   }
 
-  #judge(result: SimResult | undefined, rows: readonly number[]): void {
+  #judge(
+    result: SimResult | undefined,
+    rows: readonly number[],
+    how: { readonly isCanceled: boolean },
+  ): void {
     if (result === undefined) return this.#violation(`no answer in ${ANSWER_MS} ms`)
     const { error } = result
     this.#tell(`the client has ${result.rows.length} rows, ${error?.error ?? 'all'}`)
@@ -230,7 +265,8 @@ export class ScheduleSimulation {
       if (row === got[i - 1]) this.#violation(`row ${row} came twice`)
     })
     if (error !== undefined) {
-      if (!this.#isAllowed(error, result.moves)) this.#violation(`${error.error}: ${error.message}`)
+      if (!this.#isAllowed(error, { ...how, moves: result.moves }))
+        this.#violation(`${error.error}: ${error.message}`)
       return
     }
     if (got.length !== rows.length || got.some((row, i) => row !== rows[i])) {
@@ -239,12 +275,15 @@ export class ScheduleSimulation {
   }
 
   /** What a client may be told, by the faults there were: all else is to be hidden from it. */
-  #isAllowed({ error, message }: SqlError, moves: number): boolean {
+  #isAllowed(
+    { error, message }: SqlError,
+    { moves, isCanceled }: { readonly moves: number; readonly isCanceled: boolean },
+  ): boolean {
     const count = (...faults: readonly Fault[]): number =>
       this.#faults.filter((fault) => faults.includes(fault)).length
     const losses = count('killExecutor', 'pauseExecutor', 'cutFromCoordinator', 'cutExecutors')
     const lostSegments = count('loseSegments')
-    if (error === 'query_canceled') return this.#isCanceled
+    if (error === 'query_canceled') return isCanceled
     if (error === 'result_lost') return this.#world.isUnordered
     if (error === 'disk_full' || error === 'query_quarantined') return count('failTask') > 1
     // Who took a result over does not make segments again.

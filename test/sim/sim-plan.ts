@@ -11,15 +11,18 @@ export interface SimPlan {
 
 type Scan = PhysicalPlan['scans'] extends ReadonlyMap<number, infer S> ? S : never
 
-const FILES_MAX = 5
+export const FILES_MAX = 5
 const COLUMNS = [{ name: 'n', type: 'BIGINT' }]
 
-/** A query that gives every row of its table: in one stage, over one exchange, or over two. */
-export function simPlan(prng: Prng): SimPlan {
+/**
+ * A query that gives every row of some files: in one stage, over one exchange, or over two. `first`: of the files, whose rows
+ * no query over others gives.
+ */
+export function simPlan(prng: Prng, first = 0): SimPlan {
   const files = 1 + prng.below(FILES_MAX)
   const stages = prng.pick([1, 2, 2, 3])
   const buckets = 2 + prng.below(2)
-  const scan = scanOf(files)
+  const scan = scanOf(first, files)
   const fragments: Fragment[] = []
   for (let id = 0; id < stages; id++) {
     const isLast = id === stages - 1
@@ -51,12 +54,12 @@ export function simPlan(prng: Prng): SimPlan {
   )
   return {
     physical: { fragments, exchanges, scans: new Map([[0, scan]]), reason: 'simulated' },
-    rows: Array.from({ length: files * FILE_ROWS }, (_, i) => i),
+    rows: Array.from({ length: files * FILE_ROWS }, (_, i) => first * FILE_ROWS + i),
     isInOrder: false,
   }
 }
 
-function scanOf(files: number): Scan {
+function scanOf(first: number, files: number): Scan {
   return {
     id: 0,
     database: 'd',
@@ -67,7 +70,7 @@ function scanOf(files: number): Scan {
     partitionColumns: [],
     schemas: [COLUMNS.map((column) => ({ ...column }))],
     files: Array.from({ length: files }, (_, i) => ({
-      path: `f${i}.parquet`,
+      path: `f${first + i}.parquet`,
       bytes: 1000,
       rows: FILE_ROWS,
       rowGroups: [],

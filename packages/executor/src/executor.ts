@@ -20,7 +20,7 @@ import type { FromExecutor, Listing, ToExecutor } from './protocol/index.ts'
 import { Inspector, type WrittenFacts } from './storage/inspector.ts'
 import { Roots } from './storage/roots.ts'
 import { TaskManager } from './task/task-manager.ts'
-import type { OwnerLink } from './task/task-run.ts'
+import type { OwnerLink } from './task/owner-link.ts'
 
 /** How long a draining executor waits for its queries to end. */
 export const DRAIN_TIMEOUT_MS = 10_000

@@ -1,3 +1,4 @@
+import type { Frame } from '@nyala/client/wire'
 import { SqlError } from '@nyala/client/protocol'
 import * as stages from './stage.ts'
 
@@ -41,3 +42,10 @@ export const tooManyRows = (rowsMax: number): SqlError =>
   new SqlError('configuration_limit_exceeded', `the result has more than ${rowsMax} rows`, {
     hint: 'add LIMIT, or raise the setting max_rows',
   })
+
+/** Of a task that writes files or segments a result would wait here for ever. */
+export const strangeFrame = ({ task, attempt, sequence }: Frame): SqlError =>
+  new SqlError(
+    'protocol_violation',
+    `frame ${sequence} came of task ${task} attempt ${attempt}, which sends no rows here`,
+  )

@@ -6,7 +6,7 @@ import { expectedTasks, partsOf, type Produced } from '../plan/fragment/tasks.ts
 import { Attempts, type Live } from './attempts.ts'
 import type { ExecutorLink, TaskFinished } from './executor-link.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
-import { failureError, tooManyRows } from './failure-error.ts'
+import { failureError, strangeFrame, tooManyRows } from './failure-error.ts'
 import { watchExecutors } from './executor-watch.ts'
 import type { QueryRunOptions } from './query-run-options.ts'
 import { Complaints, isSameAgain, type Loss, loseOutputs, lostToCuts, NO_LOSS } from './repair.ts'
@@ -371,6 +371,7 @@ export class QueryRun {
     const task = link.startTask(this.#spec(report, assignment, number), EPOCH, {
       columns: (columns) => this.#onColumns(report.fragment, columns),
       frame: (frame, message) => {
+        if (!this.#sendsRows(report)) return control.ended.reject(strangeFrame(frame))
         if (signal.aborted) return
         this.#live.settle(report, live)
         relay.push(frame, message, source)
@@ -410,6 +411,9 @@ export class QueryRun {
     if (report.fragment.output.kind === 'result') task.grant(TASK_WINDOW_BYTES)
   }
 
+  #sendsRows = ({ fragment }: Report): boolean =>
+    fragment.output.kind === 'result' && this.#options.table === undefined
+
   #onColumns(fragment: Fragment, columns: readonly Column[]): void {
     if (fragment.output.kind !== 'result' || this.#columns !== undefined) return
     this.#columns = columns
@@ -424,7 +428,7 @@ export class QueryRun {
       profile: result.profile,
       tableFiles: result.tableFiles,
     })
-    if (report.fragment.output.kind === 'result' && this.#options.table === undefined) {
+    if (this.#sendsRows(report)) {
       this.#rows += result.rows
       const { rowsMax, relay } = this.#options
       const { task, attempt, frames, rows, crc } = result

@@ -427,3 +427,32 @@ t.test('a place that a client came with is gone on with', async (t) => {
     [[1500, 4]],
   )
 })
+
+t.test('a result of which other frames came than its executor has sent is refused', (t) => {
+  const own = [frameOf(0, 0), frameOf(0, 1), frameOf(0, 2)]
+  const crc = own.slice(1).reduce((chain, { frame }) => chainCrc(crc32, chain, frame.crc), 0)
+  const end: TaskEnd = { task: 0, attempt: 0, frames: 3, rows: 0, crc }
+  const collected = (...frames: readonly ReturnType<typeof frameOf>[]): ResultRelay => {
+    const relay = new ResultRelay({ call: 0, creditBytes: 1_000, send: () => undefined })
+    for (const { frame, message } of frames) relay.push(frame, message, new Source())
+    relay.end(end)
+    return relay
+  }
+  t.doesNotThrow(() => collected(...own).checkEnds())
+  const violation = { error: 'protocol_violation' } as const
+  const check = (relay: ResultRelay) => (): void => relay.checkEnds()
+  t.match(thrown(check(collected(...own.slice(0, 2)))), violation, 'one is missing')
+  const foreign = frameOf(0, 2, { size: 11 })
+  t.match(thrown(check(collected(...own.slice(0, 2), foreign))), violation, 'one is of another')
+  t.match(thrown(check(collected())), violation)
+  t.end()
+})
+
+function thrown(work: () => void): unknown {
+  try {
+    work()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}

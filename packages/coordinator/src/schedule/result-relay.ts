@@ -164,6 +164,22 @@ export class ResultRelay {
     if (this.#isOpen) this.#flush()
   }
 
+  /**
+   * Fails with `protocol_violation` where what came of a task is not what its executor says that it has sent; a client that
+   * is not told of ends looks for itself.
+   */
+  checkEnds(): void {
+    for (const { task, frames, crc } of this.#untold) {
+      const { next = 0, crc: came = 0 } = this.#streams.get(task) ?? {}
+      if (next === frames && came === crc) continue
+      const what = `${next} frames with the checksum ${came}`
+      throw new SqlError(
+        'protocol_violation',
+        `of task ${task} came ${what}, not ${frames} with ${crc}`,
+      )
+    }
+  }
+
   /** Something of the task has come. */
   hasBegun(task: number): boolean {
     return this.#streams.has(task)

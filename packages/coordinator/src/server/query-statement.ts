@@ -1,6 +1,6 @@
 import { failpoint } from '@nyala/client/base'
-import type { Column } from '@nyala/client/protocol'
-import { decodeFrame, unpackBatch } from '@nyala/client/wire'
+import { type Column, SqlError } from '@nyala/client/protocol'
+import { crc32, decodeFrame, unpackBatch } from '@nyala/client/wire'
 import type { TableFile } from '@nyala/executor/protocol'
 import type { SerialisedPlan } from '../bind/mirror.ts'
 import { type BindContext, type BoundQuery, bindQuery } from '../bind/bind-query.ts'
@@ -283,6 +283,7 @@ export class Queries {
     await this.#whenAdmitted(planned, context, () =>
       this.#start(planned, context, { profile: false, relay }).run(),
     )
+    relay.checkEnds()
     const { tableFromIPC } = await import('apache-arrow')
     const table = tableFromIPC(Buffer.concat(messages))
     return Array.from({ length: table.numRows }, (_, row) =>
@@ -431,6 +432,9 @@ function admissionRequest(
 function arrowMessageOf(message: Uint8Array): Uint8Array {
   const frame = decodeFrame(message)
   if (typeof frame === 'string') throw new Error(frame)
+  if (crc32(frame.payload) !== frame.crc) {
+    throw new SqlError('protocol_violation', `frame ${frame.sequence} has a wrong checksum`)
+  }
   return frame.kind === 'packed' ? unpackBatch(frame.payload) : frame.payload
 }
 

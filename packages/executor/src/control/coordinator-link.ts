@@ -12,7 +12,7 @@ import {
 import { type FromExecutor, type Listing, type ToExecutor, toExecutor } from '../protocol/index.ts'
 import { isBusy, isWorthTelling, type Load } from './load-report.ts'
 import { SeenCalls } from './seen-calls.ts'
-import type { OwnerLink } from '../task/task-run.ts'
+import type { OwnerLink } from '../task/owner-link.ts'
 import type { TaskManager } from '../task/task-manager.ts'
 
 /** Pause before a dial after a failure; doubled each time, and spread so that executors do not dial in step. */

@@ -7,7 +7,8 @@ import type { FromExecutor, HeldResult, TaskSpec } from '../protocol/index.ts'
 import { prepareRefusal } from '../participant/participant.ts'
 import type { ResultConsumer } from './result-buffer.ts'
 import type { DescribeWritten } from './table-output.ts'
-import { type OwnerLink, TaskRun } from './task-run.ts'
+import type { OwnerLink } from './owner-link.ts'
+import { TaskRun } from './task-run.ts'
 
 /** Tasks under way at once; far more than a coordinator hands out, and a bound on what one gone mad can cost. */
 export const TASKS_MAX = 200
@@ -138,16 +139,20 @@ export class TaskManager {
     }
     const query = this.#own(spec.queryId, epoch, owner)
     const known = query.tasks.get(keyOf(spec))
-    if (known !== undefined) return known.repeat(call)
+    if (known !== undefined) return known.repeat({ link: owner, call })
     if (overload !== undefined) return owner.send(taskFailed(spec, overload))
     this.#cancelOlderAttempts(query, spec)
     query.newest.set(spec.task, spec.attempt)
-    const task = new TaskRun(spec, call, {
-      ...this.#options,
-      requireOwn: this.#options.requireOwn ?? (() => Promise.resolve()),
-      owner: () => query.owner,
-      onEnd: () => this.#onTaskEnd(query),
-    })
+    const task = new TaskRun(
+      spec,
+      { link: owner, call },
+      {
+        ...this.#options,
+        requireOwn: this.#options.requireOwn ?? (() => Promise.resolve()),
+        owner: () => query.owner,
+        onEnd: () => this.#onTaskEnd(query),
+      },
+    )
     query.tasks.set(keyOf(spec), task)
     this.#running++
     this.#options.onLoadChange()
@@ -201,7 +206,7 @@ export class TaskManager {
     const task = this.#queries.get(ref.queryId)?.tasks.get(keyOf(ref))
     if (task === undefined) return owner.send(taskFailed(ref, notHeld(ref)))
     this.#own(ref.queryId, epoch, owner)
-    task.resume(call)
+    task.resume({ link: owner, call })
   }
 
   /** The client has the frames of a result below `frames`. */

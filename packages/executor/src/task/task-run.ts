@@ -21,6 +21,7 @@ import {
   type TableFile,
   type TaskSpec,
 } from '../protocol/index.ts'
+import type { CallOf, OwnerLink } from './owner-link.ts'
 import { FileGuard } from './file-guard.ts'
 import { ResultBuffer, RESULT_BUFFER_BYTES_MAX } from './result-buffer.ts'
 import { TableVote } from '../participant/table-vote.ts'
@@ -28,12 +29,6 @@ import { type DescribeWritten, toWriteError } from './table-output.ts'
 
 /** Up to this many rows a result may be held whole by the kernel, outside of its memory limit: one chunk. */
 const SMALL_RESULT_ROWS_MAX = 2048
-
-/** Where a task's messages go: the control socket of the coordinator that owns the query now. */
-export interface OwnerLink {
-  send(message: FromExecutor): void
-  sendFrame(frame: Uint8Array): void
-}
 
 export interface TaskRunContext {
   readonly kernels: Pick<KernelSet, 'start' | 'recycle'>
@@ -83,7 +78,7 @@ export class TaskRun {
   readonly #vote: TableVote | undefined
   #written: KernelResult | undefined
   readonly #files: FileGuard
-  #call: number
+  #asked: CallOf
   #state: State = { kind: 'pulling' }
   #columns: readonly Column[] | undefined
   #running: RunningTask | undefined
@@ -102,9 +97,9 @@ export class TaskRun {
   /** Chained over the frames of the result but the schema. */
   #crc: number
 
-  constructor(spec: TaskSpec, call: number, context: TaskRunContext) {
+  constructor(spec: TaskSpec, asked: CallOf, context: TaskRunContext) {
     this.spec = spec
-    this.#call = call
+    this.#asked = asked
     this.#context = context
     this.#ref = { queryId: spec.queryId, task: spec.task, attempt: spec.attempt }
     this.#files = new FileGuard(spec.files)
@@ -192,8 +187,8 @@ export class TaskRun {
   }
 
   /** The same start was asked for again, perhaps by a new owner: says again what has been said so far. */
-  repeat(call: number): void {
-    this.#call = call
+  repeat(asked: CallOf): void {
+    this.#asked = asked
     const owner = this.#context.owner()
     if (this.#columns !== undefined && this.#buffer !== undefined) this.#sendColumns(this.#columns)
     if (this.#state.kind === 'running' && this.#state.delivery === 'streaming')
@@ -206,10 +201,10 @@ export class TaskRun {
   }
 
   /** Says to a new owner what has been said so far; the result is to be pulled from where that one has it to. */
-  resume(call: number): void {
+  resume(asked: CallOf): void {
     this.#toStreaming()
     if (this.#state.kind === 'finished') this.#state = { ...this.#state, delivery: 'streaming' }
-    this.repeat(call)
+    this.repeat(asked)
   }
 
   /** A task that cannot begin fails; the process, and with it its neighbours, goes on. */
@@ -486,10 +481,10 @@ export class TaskRun {
   }
 
   #sendInline(): void {
-    const owner = this.#context.owner()
+    const { link, call } = this.#asked
     for (const frame of this.#buffer?.whole() ?? []) {
-      setFrameCall(frame, this.#call)
-      owner.sendFrame(frame)
+      setFrameCall(frame, call)
+      link.sendFrame(frame)
     }
   }
 }
