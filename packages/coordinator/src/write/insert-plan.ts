@@ -22,10 +22,30 @@ export async function planInsert(
   parts: InsertParts,
 ): Promise<PlannedQuery> {
   const unread = await checkCells(statement, parts)
-  const body = await fittedBody(statement, parts)
-  const found = await fittedColumns(body, statement, parts)
+  const { body, found } = await readRows(statement, parts)
   if (unread !== undefined) throw unread
   return planRows(assignmentSql(body.sql, found, parts.target), parts.context, parts)
+}
+
+/** The query of the rows with its columns. Values of a list that have no type together are of their columns each. */
+async function readRows(
+  statement: InsertStatement,
+  parts: InsertParts,
+): Promise<{ readonly body: QueryBody; readonly found: readonly Column[] }> {
+  const body = await fittedBody(statement, 'changed', parts)
+  try {
+    return { body, found: await fittedColumns(body, statement, parts) }
+  } catch (error) {
+    if (!(error instanceof SqlError) || error.error !== 'datatype_mismatch') throw error
+    const each = await fittedBody(statement, 'all', parts)
+    if (each === statement) throw error
+    const found = await fittedColumns(each, statement, parts).catch((cause: unknown) => {
+      if (cause instanceof SqlError) return undefined
+      throw cause
+    })
+    if (found === undefined) throw error
+    return { body: each, found }
+  }
 }
 
 /**
@@ -56,9 +76,10 @@ async function checkCells(
 /** What is read in place of the query where it is a list that would make others of its values. */
 async function fittedBody(
   statement: InsertStatement,
+  which: 'changed' | 'all',
   { frontEnd, target }: InsertParts,
 ): Promise<QueryBody> {
-  const values = fittedValues(statement.query, target)
+  const values = fittedValues(statement.query, target, which)
   if (values === undefined) return statement
   const read = await frontEnd.parseQuery(values)
   return { ...read, source: { sql: read.source.sql, toUser: () => undefined } }

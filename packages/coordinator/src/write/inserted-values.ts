@@ -9,9 +9,13 @@ import { hasFields } from './struct-fields.ts'
 /**
  * The rows of `INSERT … VALUES` whose values would not be the same as a list of their own, which has one type or none:
  * there each value is one of the table's column by itself, as `('NaN'), (1e300)` are of DOUBLE, `(1.0), (2.55)` of VARCHAR
- * and `([1]), (['2'])` of INTEGER[]. Undefined for everything else. Pure. Fails as {@link placesOf} does.
+ * and `([1]), (['2'])` of INTEGER[]. With `all` each value is so: for lists that have no type together. Undefined for everything else. Pure. Fails as {@link placesOf} does.
  */
-export function fittedValues(query: Query, target: InsertTarget): string | undefined {
+export function fittedValues(
+  query: Query,
+  target: InsertTarget,
+  which: 'changed' | 'all' = 'changed',
+): string | undefined {
   const rows = valuesOf(query)
   if (rows === undefined) return undefined
   const width = rows[0]?.length ?? 0
@@ -20,7 +24,7 @@ export function fittedValues(query: Query, target: InsertTarget): string | undef
     const column = target.table.columns[places.indexOf(place)]
     if (column === undefined) return undefined
     const cells = rows.flatMap((row) => row.slice(place, place + 1))
-    return isChangedByOthers(cells, column) ? column : undefined
+    return which === 'all' || isChangedByOthers(cells, column) ? column : undefined
   })
   if (fitted.every((column) => column === undefined)) return undefined
   const texts = rows.map((row) => {

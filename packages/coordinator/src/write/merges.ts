@@ -13,6 +13,7 @@ import { mergeOf, MergeSql, resolveMerge } from './merge.ts'
 import { planRows } from './plan-rows.ts'
 import { checkWritten, filesByPath, leave, rewriteOf } from './row-changes.ts'
 import { stageRows } from './stage-rows.ts'
+import { hasFields } from './struct-fields.ts'
 import { type Addition, baseOf } from './table-change.ts'
 import type { StagedWrite } from './write-run.ts'
 
@@ -48,7 +49,7 @@ export class Merges {
       await checkMerge(statement, {
         ...{ table, text: context.sql, sql },
         bindOwn: () => this.#queries.bind(statement, context),
-        columnsOf: (query) => this.#columnsOf(query, withTarget(context, table)),
+        columnsOf: (query) => this.#columnsOf(query, table, withTarget(context, table)),
       })
       const found = await this.#find(table, sql, context)
       const changed = [...found.files.values()].reduce((sum, one) => sum + one.changed, 0)
@@ -66,13 +67,17 @@ export class Merges {
     })
   }
 
-  async #columnsOf(sql: string, context: StatementContext): Promise<readonly Column[]> {
-    const body = await this.#services.frontEnd.parseQuery(sql)
+  /** None where they are known by running it only, and no column has fields to be checked. */
+  async #columnsOf(
+    sql: string,
+    table: TableRecord,
+    context: StatementContext,
+  ): Promise<readonly Column[]> {
+    const parsed = await this.#services.frontEnd.parseQuery(sql)
     // A place in our text is none in the user's.
-    return this.#queries.columnsOf(
-      { ...body, source: { ...body.source, toUser: () => undefined } },
-      context,
-    )
+    const body = { ...parsed, source: { ...parsed.source, toUser: () => undefined } }
+    const { columns } = await this.#queries.bind(body, context)
+    return columns ?? (table.columns.some(hasFields) ? this.#queries.columnsOf(body, context) : [])
   }
 
   /** Fails with `cardinality_violation` where a row of the target would be changed twice. */

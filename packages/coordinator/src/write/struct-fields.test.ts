@@ -13,7 +13,7 @@ function complaint(type: string, source: string): string | undefined {
 }
 
 t.test('a field that a column does not have is found wherever it is', (t) => {
-  const cases: readonly (readonly [type: string, source: string, field: string | undefined])[] = [
+  const cases: readonly (readonly [type: string, source: string, told: string | undefined])[] = [
     ['STRUCT("a" INTEGER)', 'STRUCT("a" VARCHAR)', undefined],
     ['STRUCT("a" INTEGER)', 'STRUCT("A" VARCHAR)', undefined],
     ['STRUCT("a" INTEGER, "b" DATE)', 'STRUCT("b" VARCHAR)', undefined],
@@ -37,6 +37,13 @@ t.test('a field that a column does not have is found wherever it is', (t) => {
       '"a"."y"',
     ],
     ['STRUCT("a" STRUCT("x" INTEGER))', 'STRUCT("a" STRUCT("" INTEGER), "b" DATE)', '"b"'],
+    // What has fields that cannot be told from its type.
+    ['STRUCT("a" INTEGER)', 'VARIANT', 'takes no VARIANT: its fields are known row by row'],
+    [
+      'STRUCT("a" INTEGER)',
+      'STRUCT("a" OTHER, "b" INTEGER)',
+      'takes no STRUCT("a" OTHER, "b" INTEGER): which fields it has is not known here',
+    ],
     // What no names go by.
     ['STRUCT("a" INTEGER)', 'VARCHAR', undefined],
     ['STRUCT("a" INTEGER)', 'JSON', undefined],
@@ -44,7 +51,8 @@ t.test('a field that a column does not have is found wherever it is', (t) => {
     ['VARCHAR', 'STRUCT("a" INTEGER)', undefined],
   ]
   for (const [type, source, field] of cases) {
-    const told = field === undefined ? undefined : `42804  has no field ${field}`
+    const what = field?.startsWith('"') === true ? `has no field ${field}` : field
+    const told = what === undefined ? undefined : `42804  ${what}`
     t.equal(complaint(type, source), told, `${source} into ${type}`)
   }
   t.end()

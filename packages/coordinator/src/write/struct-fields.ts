@@ -28,12 +28,16 @@ export function checkFields(
   { position, place = '' }: { readonly position?: Position; readonly place?: string },
 ): void {
   if (!hasFields(column) || source === column.type) return
-  if (source === 'VARIANT') {
-    const message = `${place}${namedColumn(column)} takes no VARIANT: which fields it has is known row by row`
+  const [from, to] = [readType(source), readType(column.type)]
+  const isUnread = from === undefined && /\bSTRUCT\(/.test(source)
+  if (source === 'VARIANT' || isUnread) {
+    const why = isUnread
+      ? 'which fields it has is not known here'
+      : 'its fields are known row by row'
+    const message = `${place}${namedColumn(column)} takes no ${source}: ${why}`
     const hint = `CAST the value to ${column.type}`
     throw new SqlError('datatype_mismatch', message, { position, hint })
   }
-  const [from, to] = [readType(source), readType(column.type)]
   const unknown = from === undefined || to === undefined ? undefined : unknownField(from, to)
   if (unknown === undefined) return
   const { path, known } = unknown
@@ -46,7 +50,7 @@ export function checkFields(
   })
 }
 
-/** Undefined where the type has a name that only the kernel knows; it then has no fields. */
+/** Undefined where the type has a name in it that only the kernel knows. */
 function readType(text: string): SqlType | undefined {
   try {
     // An ENUM is no type that tables have, but values may have it in them.

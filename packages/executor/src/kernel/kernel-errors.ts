@@ -205,9 +205,8 @@ const isSpillLimit = (message: string): boolean =>
   )
 
 function binderName({ subtype, message }: KernelComplaint): ErrorName {
-  if (subtype === 'COLUMN_NOT_FOUND' || /referenced column|does not have a column/i.test(message)) {
-    return 'undefined_column'
-  }
+  const isUnknown = /referenced (?:column|table)|does not have a column/i.test(message)
+  if (subtype === 'COLUMN_NOT_FOUND' || isUnknown) return 'undefined_column'
   if (/ambiguous reference/i.test(message)) return 'ambiguous_column'
   if (/must appear in the group by|aggregate|window functions are not allowed/i.test(message)) {
     return 'grouping_error'
