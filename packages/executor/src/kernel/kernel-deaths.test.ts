@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { systemClock as clock } from '@nyala/client/base'
 import t from 'tap'
 import { KernelWorld } from '../testing/kernel-world.ts'
@@ -36,4 +39,11 @@ t.test('a task that runs alone has a kernel of its own, and no other with it', a
     'it went on until it was told to stop',
   )
   t.equal((await world.run('SELECT 1 AS a', { alone: true })).error, undefined)
+})
+
+t.test('who has no descriptor for a kernel goes on without, until it has', async (t) => {
+  const program = fileURLToPath(new URL('../testing/few-descriptors.js', import.meta.url))
+  const limited = ['-c', 'ulimit -n 128 && exec "$0" "$1"', process.execPath, program]
+  const { stdout } = await promisify(execFile)('sh', limited)
+  t.same(JSON.parse(stdout), { meanwhile: ['executor_lost', 'executor_lost'], rows: 1 })
 })

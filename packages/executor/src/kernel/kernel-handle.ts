@@ -71,8 +71,9 @@ export interface KernelHandleOptions {
  */
 export class KernelHandle {
   readonly #options: KernelHandleOptions
-  readonly #process: ChildProcess
-  readonly #pipe: KernelPipe
+  /** Undefined where it could not be started. */
+  readonly #process: ChildProcess | undefined
+  readonly #pipe: KernelPipe | undefined
   readonly #ready = deferred<void>()
   readonly #listeners = new Map<number, KernelListener>()
   readonly #requests = new Map<number, Deferred<readonly Column[]>>()
@@ -87,14 +88,31 @@ export class KernelHandle {
 
   constructor(options: KernelHandleOptions) {
     this.#options = options
-    const main = fileURLToPath(new URL('./kernel-main.js', import.meta.url))
-    this.#process = spawn(process.execPath, ['--expose-gc', main], {
-      // The zone of the machine would otherwise be that of every query which names none.
-      env: { ...options.variables, UV_THREADPOOL_SIZE: String(KERNEL_POOL_THREADS), TZ: 'UTC' },
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    // Whoever waits for it gets the error; nobody may be waiting.
+    this.#ready.promise.catch(() => undefined)
+    const started = startProcess(options)
+    if (started instanceof Error) {
+      // Told as any other end: not before whoever makes this has it.
+      process.nextTick(() => this.#onExit(started.message, notStarted(started)))
+      return
+    }
+    this.#process = started
+    started.once('exit', (code, signal) => this.#onExit(signal ?? `code ${code}`))
+    started.once('error', (error) => {
+      this.#onExit(error.message, started.pid === undefined ? notStarted(error) : undefined)
     })
-    const stream = this.#process.stdio[3]
-    assert(stream !== null && stream !== undefined, 'the kernel has no pipe')
+    const stdio: ChildProcess['stdio'] | undefined = started.stdio
+    const stream = stdio?.[3]
+    // Without a descriptor there is none, and the error is about to come.
+    if (stream === null || stream === undefined) return
+    this.#pipe = this.#openPipe(stream as unknown as Duplex)
+    started.stderr?.on('data', (bytes: Buffer) => {
+      this.#stderr = (this.#stderr + bytes.toString('utf8')).slice(-STDERR_BYTES_MAX)
+    })
+    this.#send({ kind: 'open', settings: options.settings })
+  }
+
+  #openPipe(stream: Duplex): KernelPipe {
     const events: PipeEvents = {
       onMessage: (message) => {
         this.#wasHeard = true
@@ -106,22 +124,13 @@ export class KernelHandle {
         this.#listeners.get(task)?.onFrame(frame)
       },
       // Without its pipe it is of no use; how it ended is told by its exit.
-      onClose: () => this.#process.kill('SIGKILL'),
+      onClose: () => this.#process?.kill('SIGKILL'),
     }
-    const allocate = (bytes: number): Buffer => options.pool.allocate(bytes)
-    this.#pipe = new KernelPipe(stream as unknown as Duplex, events, allocate)
-    this.#process.stderr?.on('data', (bytes: Buffer) => {
-      this.#stderr = (this.#stderr + bytes.toString('utf8')).slice(-STDERR_BYTES_MAX)
-    })
-    this.#process.once('exit', (code, signal) => this.#onExit(signal ?? `code ${code}`))
-    this.#process.once('error', (error) => this.#onExit(error.message))
-    // Whoever waits for it gets the error; nobody may be waiting.
-    this.#ready.promise.catch(() => undefined)
-    this.#send({ kind: 'open', settings: options.settings })
+    return new KernelPipe(stream, events, (bytes) => this.#options.pool.allocate(bytes))
   }
 
   get pid(): number {
-    return this.#process.pid ?? 0
+    return this.#process?.pid ?? 0
   }
 
   get state(): 'starting' | 'ready' | 'dead' {
@@ -137,7 +146,10 @@ export class KernelHandle {
     return this.#listeners.size
   }
 
-  /** Resolves when tasks can be started; rejects with `kernel_crashed` when the process ended before. */
+  /**
+   * Resolves when tasks can be started; rejects with `kernel_crashed` when the process ended before, and with
+   * `executor_lost` where it could not be started.
+   */
   get ready(): Promise<void> {
     return this.#ready.promise
   }
@@ -181,7 +193,7 @@ export class KernelHandle {
   kill(reason: string, error?: SqlError): void {
     if (this.#state === 'dead') return
     this.#options.log.info('kernelKilled', { kernel: this.pid, reason })
-    this.#process.kill('SIGKILL')
+    this.#process?.kill('SIGKILL')
     this.#onExit(reason, error)
   }
 
@@ -201,7 +213,7 @@ export class KernelHandle {
   }
 
   #send(message: ToKernel): void {
-    this.#pipe.send(message)
+    this.#pipe?.send(message)
   }
 
   /** A kernel that talks nonsense is no longer one: it is replaced, as if it had crashed. */
@@ -266,7 +278,7 @@ export class KernelHandle {
       this.#take(task)?.onFailed(wanted ? canceledError() : error)
     }
     for (const request of [...this.#requests.keys()]) this.#answer(request)?.reject(error)
-    this.#pipe.close()
+    this.#pipe?.close()
     this.#options.onExit(this)
   }
 
@@ -276,6 +288,27 @@ export class KernelHandle {
     })
   }
 }
+
+/** Its error, where there is no room for another process. */
+function startProcess({ variables }: KernelHandleOptions): ChildProcess | Error {
+  const main = fileURLToPath(new URL('./kernel-main.js', import.meta.url))
+  try {
+    return spawn(process.execPath, ['--expose-gc', main], {
+      // The zone of the machine would otherwise be that of every query which names none.
+      env: { ...variables, UV_THREADPOOL_SIZE: String(KERNEL_POOL_THREADS), TZ: 'UTC' },
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    })
+  } catch (error) {
+    return error as Error
+  }
+}
+
+/** No task is to blame for that: it has not begun. */
+const notStarted = (cause: Error): SqlError =>
+  new SqlError('executor_lost', `a kernel could not be started: ${cause.message}`, {
+    hint: 'the task is run again by itself; raise the limit of open files or processes (ulimit)',
+    cause,
+  })
 
 /** A task that ran beside the cause is not to blame for the end of its kernel. */
 const ended = (kernel: number, reason: string): SqlError =>

@@ -53,7 +53,7 @@ export class KernelSet {
     this.#active = this.#launch()
   }
 
-  /** Resolves when tasks can be run; rejects with `kernel_crashed` when the first kernel did not start. */
+  /** Resolves when tasks can be run; rejects as {@link KernelHandle.ready} when the first kernel did not start. */
   get ready(): Promise<void> {
     return this.#active.ready
   }
@@ -157,9 +157,7 @@ export class KernelSet {
       kernel.start(spec, listener)
       if (creditBytes > 0) kernel.credit(spec.task, creditBytes)
     }
-    kernelOf().ready.then(begin, (error: unknown) =>
-      listener.onFailed(error instanceof SqlError ? error : notReady()),
-    )
+    kernelOf().ready.then(begin, (cause: unknown) => listener.onFailed(notReady(cause)))
     return {
       credit(bytes) {
         if (kernel === undefined) creditBytes += bytes
@@ -239,7 +237,11 @@ export class KernelSet {
   }
 }
 
-const notReady = (): SqlError =>
-  new SqlError('kernel_crashed', 'no kernel is ready on this executor', {
+/** Whatever became of the kernel, a task that it has not begun is not to blame. */
+const notReady = (cause?: unknown): SqlError => {
+  const why = cause instanceof Error ? `: ${cause.message}` : ''
+  return new SqlError('executor_lost', `no kernel is ready on this executor${why}`, {
     hint: 'the task is run again by itself; send the statement again if this persists',
+    cause,
   })
+}
