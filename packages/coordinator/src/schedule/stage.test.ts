@@ -214,6 +214,11 @@ t.test('a task that no other attempt can go on with is not run again', async (t)
   })
 })
 
+t.test('a task that an executor refuses as superseded is tried on another', async (t) => {
+  const refused = new SqlError('task_superseded', 'it comes after its query has ended')
+  t.match(retried(running('a'), refused).tasks[0], { kind: 'pending', avoid: new Set(['a']) })
+})
+
 t.test(`after ${KERNEL_CRASHES_MAX} dead kernels the query is quarantined`, async (t) => {
   const once = retried(running('a'), crashed)
   t.same(once.crashes, [1])

@@ -271,6 +271,7 @@ export function onTaskFailed(
   // Another attempt has been compared with what was delivered, and a third would be like it.
   const isOther = failure.error.error === 'result_lost'
   const isFull = failure.error.error === 'disk_full'
+  // `task_superseded` is tried, too: an executor that took this owner for gone has ended the write, and others have not.
   const isRetryable = failure.error.retryable || (isFull && mayHaveRoomElsewhere(stage, index))
   if (!isRetryable || isOther || isMutant('no-retry-elsewhere'))
     return { kind: 'fail', why: 'error' }
