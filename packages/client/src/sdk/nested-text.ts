@@ -77,8 +77,8 @@ function checkFields(
 const INTEGER = /^U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?$/
 const WHOLE = /^\s*[-+]?\d+\s*$/
 
-const isChecked = (type: string): boolean =>
-  INTEGER.test(type) || type.startsWith('DECIMAL(') || /^(?:FLOAT|DOUBLE|BOOLEAN)$/.test(type)
+/** Whether a string is looked at here; others the kernel reads, as `NaN` or `yes`. */
+const isChecked = (type: string): boolean => INTEGER.test(type) || type.startsWith('DECIMAL(')
 
 /** As a column of this type takes it. */
 function scalarText(value: unknown, type: string, path: string): string {

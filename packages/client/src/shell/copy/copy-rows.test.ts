@@ -81,6 +81,22 @@ t.test('a file that is no such CSV is told by its line', async (t) => {
   await t.rejects(read(), { message: /not UTF-8/ })
 })
 
+t.test('what JSON has in a value is as the type of its column has it', async (t) => {
+  const columns = [
+    { name: 's', type: 'STRUCT(a BIGINT, b VARCHAR, m MAP(VARCHAR, VARCHAR))' },
+    { name: 'l', type: 'VARCHAR[]' },
+    { name: 'v', type: 'VARCHAR' },
+  ]
+  const text =
+    '{"s":{"a":90071992547409931,"b":{"x":[1]},"m":{"k":[2]},"q":{}},"l":["a",{"x":1}],"v":[1]}'
+  const [found] = await rowsOf(text, { ...JSON_LINES, columns })
+  t.strictSame(found?.row, {
+    s: { a: '90071992547409931', b: '{"x":[1]}', m: { k: '[2]' }, q: {} },
+    l: ['a', '{"x":1}'],
+    v: '[1]',
+  })
+})
+
 t.test(
   'JSON is objects of an array or one behind the other, with all digits of numbers',
   async (t) => {

@@ -1,6 +1,7 @@
 import type { SqlError } from '../../protocol/errors.ts'
 import type { Column } from '../../protocol/messages.ts'
 import type { InsertRow } from '../../sdk/insert.ts'
+import { type NestedType, nestedTypeOf } from '../../sdk/nested-type.ts'
 import type { CopyFormat, CsvOptions } from './copy-command.ts'
 import { badFile, CsvReader, type CsvRecord } from './csv-reader.ts'
 import { JsonReader } from './json-reader.ts'
@@ -106,21 +107,49 @@ function checkWidth({ line, fields }: CsvRecord, columns: readonly Column[]): vo
 function jsonRows({ columns }: CopySource): RowReader {
   const reader = new JsonReader()
   const known = new Map(
-    columns.map(({ name, type }) => [name.toLowerCase(), { name, value: valueOf(type) }]),
+    columns.map(({ name, type }) => [
+      name.toLowerCase(),
+      { name, value: valueOf(type), type: nestedTypeOf(type) },
+    ]),
   )
   const rowsOf = (records: ReturnType<JsonReader['push']>): readonly CopyRow[] =>
     records.map(({ line, value }) => ({
       line,
       row: Object.fromEntries(
         Object.entries(value).map(([key, item]) => {
-          const { name, value: of } = known.get(key.toLowerCase()) ?? { name: key }
+          const { name, value: of, type } = known.get(key.toLowerCase()) ?? { name: key }
           if (typeof item === 'string') return [name, of?.(item)]
-          return [name, typeof item === 'object' && item !== null ? JSON.stringify(item) : item]
+          return [name, type === undefined ? item : jsonValue(item, type)]
         }),
       ),
     }))
   return { push: (text) => rowsOf(reader.push(text)), end: () => rowsOf(reader.end()) }
 }
+
+/** What a value of JSON is in a column: where that has nothing in it, the text of what is more. */
+function jsonValue(item: unknown, type: NestedType): unknown {
+  if (typeof item !== 'object' || item === null) return item
+  switch (type.kind) {
+    case 'scalar':
+      return JSON.stringify(item)
+    case 'list':
+      return Array.isArray(item) ? item.map((one) => jsonValue(one, type.element)) : item
+    case 'map':
+      return withValues(item, () => type.value)
+    case 'struct':
+      return withValues(item, (name) => type.fields.get(name))
+  }
+}
+
+const withValues = (item: object, typeOf: (name: string) => NestedType | undefined): object =>
+  Array.isArray(item)
+    ? item
+    : Object.fromEntries(
+        Object.entries(item).map(([name, one]) => {
+          const type = typeOf(name)
+          return [name, type === undefined ? (one as unknown) : jsonValue(one, type)]
+        }),
+      )
 
 const TRUTHS = new Map<string, boolean>([
   ...['t', 'true', 'y', 'yes', 'on', '1'].map((text) => [text, true] as const),
