@@ -13,6 +13,8 @@ import { checkedCellSql } from './inserted-values.ts'
 /** What the row of a failed INSERT is looked for with. */
 export interface FailedInsert {
   target(): Promise<InsertTarget>
+  /** How long it took to fail. */
+  readonly tookMs: number
   /** Under which the rows were uploaded, if they were. */
   readonly statementId: string
   /** The rows of a query of ours. */
@@ -65,11 +67,15 @@ interface Cell {
 /** So many halvings are asked for at most, of so many values: more are rows of an upload, or of a file. */
 const CELLS_MAX = 20_000
 
+/** What took longer has subqueries that do, which would be computed a dozen times. */
+const VALUES_MS_MAX = 5_000
+
 async function findInValues(
   { query }: InsertStatement,
   target: InsertTarget,
   insert: FailedInsert,
 ): Promise<SqlError | undefined> {
+  if (insert.tookMs > VALUES_MS_MAX) return undefined
   const cells = cellsOf(valuesOf(query) ?? [], target)
   if (cells.length === 0 || cells.length > CELLS_MAX) return undefined
   const failureOf = async (first: number, end: number): Promise<SqlError | undefined> => {

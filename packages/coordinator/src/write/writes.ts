@@ -139,6 +139,7 @@ export class Writes {
   ): Promise<unknown> {
     return withRow(error, statement, {
       statementId: context.statementId,
+      tookMs: this.#services.clock.now() - context.startedAt,
       target: async () => (await this.#target(statement, context)).target,
       collect: async (sql) => {
         const body = await this.#services.frontEnd.parseQuery(sql)
