@@ -18,6 +18,8 @@ export const SCHEDULE_REGRESSIONS: Readonly<Record<number, string>> = {
   50: 'a small result whose end came before its last frame never ended',
   112: 'a full disk ended a query that had lost an executor before',
   190: 'a copy of a segment that had vanished was taken to be there by every attempt that read it',
+  2568: 'a result was sent without a record where what it reads was made again just then',
+  2935: 'the same',
   5563: 'failures at segments that were made again used up the attempts of who read them',
   6661: 'what one executor did not reach was made again now at one of two that it did not reach, now at the other',
   7827: 'a cancel between the last row and its receipt left the record and segments behind',

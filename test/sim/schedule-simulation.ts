@@ -77,6 +77,7 @@ export class ScheduleSimulation {
   #incarnation = 0
   #client: SimClient | undefined
   readonly #neighbours: SimClient[] = []
+  #resets = 0
   #isCanceled = false
   readonly #attempts = new AttemptLog((sentence) => this.#violation(sentence))
 
@@ -157,6 +158,11 @@ export class ScheduleSimulation {
   #startNeighbours(): readonly { readonly rows: readonly number[]; ended: Promise<SimResult> }[] {
     const prng = new Prng(this.#seed + NEIGHBOURS.salt)
     const count = prng.chance(NEIGHBOURS.chance) ? 1 + prng.below(NEIGHBOURS.most) : 0
+    for (let i = 0; i < count; i++) {
+      const ms = prng.below(FAULT_WITHIN_MS)
+      const pair = [prng.pick(EXECUTORS), prng.pick(COORDINATORS)] as const
+      this.#clock.after(ms, () => this.#reset(...pair))
+    }
     return Array.from({ length: count }, (_, i) => {
       const plan = simPlan(prng, (i + 1) * FILES_MAX)
       const start = async (): Promise<SimResult> => {
@@ -199,7 +205,7 @@ export class ScheduleSimulation {
       case 'cutExecutors':
         return this.#cut(executor, this.#prng.pick(EXECUTORS.filter((id) => id !== executor)), ms)
       case 'resetLink':
-        return this.#sockets.reset(executor, this.#prng.pick(COORDINATORS))
+        return this.#reset(executor, this.#prng.pick(COORDINATORS))
       case 'cutFromCoordinator':
         return this.#cut(executor, this.#prng.pick(COORDINATORS), ms)
       case 'coordinator':
@@ -208,6 +214,11 @@ export class ScheduleSimulation {
         this.#isCanceled = true
         return this.#client?.cancel()
     }
+  }
+
+  #reset(executor: string, coordinator: string): void {
+    this.#resets++
+    this.#sockets.reset(executor, coordinator)
   }
 
   #taskError(): SqlError {
@@ -281,7 +292,8 @@ export class ScheduleSimulation {
   ): boolean {
     const count = (...faults: readonly Fault[]): number =>
       this.#faults.filter((fault) => faults.includes(fault)).length
-    const losses = count('killExecutor', 'pauseExecutor', 'cutFromCoordinator', 'cutExecutors')
+    const losses =
+      this.#resets + count('killExecutor', 'pauseExecutor', 'cutFromCoordinator', 'cutExecutors')
     const lostSegments = count('loseSegments')
     if (error === 'query_canceled') return isCanceled
     if (error === 'result_lost') return this.#world.isUnordered

@@ -13,6 +13,8 @@ import type { MemoryFiles } from './memory-files.ts'
 
 /** Rows of each file of the one table; the rows of file n are n times this and the numbers that follow. */
 export const FILE_ROWS = 40
+/** Rows of files from this one on come in one frame, as those of small results do. */
+export const SMALL_FROM_FILE = 5
 /** A frame is large enough for a few of them to be more than what goes with the end of a task. */
 const FRAME_BYTES = 36 * 1024
 const ROW_BYTES = 4
@@ -165,12 +167,17 @@ class SimTask {
       await writer.credit()
       if (!writer.isComparing) await this.#work()
       // As of a slow kernel, which sends what there is by the clock.
-      const count = writer.rowsDue ?? 1 + this.#options.prng.below(FILE_ROWS)
+      const count = writer.rowsDue ?? this.#rowsOfFrame(rows)
       this.#send(writer, rows.slice(at, at + count))
       at += count
       this.#listener.onProgress({ fraction: at / rows.length, rowsRead: at, memoryBytes: 0 })
     }
     writer.end()
+  }
+
+  #rowsOfFrame(rows: readonly number[]): number {
+    const isSmall = (rows[0] ?? 0) >= SMALL_FROM_FILE * FILE_ROWS
+    return isSmall ? rows.length : 1 + this.#options.prng.below(FILE_ROWS)
   }
 
   #send(writer: FrameWriter, rows: readonly number[]): void {

@@ -1,6 +1,6 @@
 import type { Prng } from '@nyala/client/base'
 import type { Fragment, PhysicalPlan } from '@nyala/coordinator/testing'
-import { FILE_ROWS } from './sim-kernel.ts'
+import { FILE_ROWS, SMALL_FROM_FILE } from './sim-kernel.ts'
 
 export interface SimPlan {
   readonly physical: PhysicalPlan
@@ -11,7 +11,7 @@ export interface SimPlan {
 
 type Scan = PhysicalPlan['scans'] extends ReadonlyMap<number, infer S> ? S : never
 
-export const FILES_MAX = 5
+export const FILES_MAX = SMALL_FROM_FILE
 const COLUMNS = [{ name: 'n', type: 'BIGINT' }]
 
 /**

@@ -235,7 +235,7 @@ export class SimServing {
     const { coordinator, queryId, records, world } = this.#options
     const { signal } = this.#controller
     signal.throwIfAborted()
-    const tasks = run.resultTasks()
+    const tasks = await run.resultTasks()
     await coordinator.process.clock.sleep(world.prng.below(STORE_MS))
     records.create(queryId, { epoch: 1, serving: this, tasks })
     this.#epoch = 1

@@ -2,7 +2,7 @@ import { assert, type Deferred, deferred, failpoint, isMutant } from '@nyala/cli
 import { type Column, SqlError } from '@nyala/client/protocol'
 import type { ResultSoFar, TaskSpec } from '@nyala/executor/protocol'
 import { type Fragment, type PhysicalPlan, taskAffinity } from '../plan/physical-plan.ts'
-import { expectedTasks, partsOf, type Produced } from '../plan/fragment/tasks.ts'
+import { partsOf, type Produced } from '../plan/fragment/tasks.ts'
 import { Attempts, type Live } from './attempts.ts'
 import type { ExecutorLink, TaskFinished } from './executor-link.ts'
 import { mayGoOnElsewhere, notHere } from './elsewhere.ts'
@@ -18,7 +18,8 @@ import {
   producersOf,
   type StageReport,
 } from './run-exchanges.ts'
-import { type RunProgress, runProgress } from './run-progress.ts'
+import { ResultInputs } from './result-inputs.ts'
+import { type RunProgress, runProgress, tasksTotal } from './run-progress.ts'
 import { every, LOOK_MS, Pace } from './speculation.ts'
 import * as stages from './stage.ts'
 import { attemptKey, numberOf, TASKS_PER_FRAGMENT_MAX } from './task-numbers.ts'
@@ -60,6 +61,7 @@ export class QueryRun {
   /** Executors whose output is to be made again, though they live: it cannot be read where the running stage reads it. */
   #severed: Loss = NO_LOSS
   readonly #complaints = new Complaints()
+  readonly #inputs = new ResultInputs()
   #columns: readonly Column[] | undefined
   #rows = 0
   /** There is a record of it: others may go on with it. */
@@ -82,18 +84,13 @@ export class QueryRun {
   }
 
   get tasksTotal(): number {
-    const { slots } = this.#options
-    const plan = this.#plan
-    return plan.fragments.reduce((sum, fragment, i) => {
-      return sum + (this.#reports[i]?.parts.length ?? expectedTasks(fragment, slots))
-    }, 0)
+    return tasksTotal(this.#plan, this.#reports, this.#options.slots)
   }
 
   get executorsUsed(): number {
     return this.#used.size
   }
 
-  /** Columns of the result, once a task has told them. */
   get columns(): readonly Column[] | undefined {
     return this.#columns
   }
@@ -103,8 +100,9 @@ export class QueryRun {
     return this.#reports.some(({ fragment }) => fragment.ranges !== undefined)
   }
 
-  /** Every task of the result, as its first attempt; the stage must have begun. */
-  resultTasks(): readonly TaskSpec[] {
+  /** Every task of the result, as its first attempt, once what they read is there; the stage must have begun. */
+  async resultTasks(): Promise<readonly TaskSpec[]> {
+    await this.#inputs.there()
     const report = this.#reports.find(({ fragment }) => fragment.output.kind === 'result')
     assert(report !== undefined, 'the stage of the result has begun')
     return report.parts.map((_, task) =>
@@ -125,7 +123,6 @@ export class QueryRun {
     for (const live of this.#live.all()) live.task.leave()
   }
 
-  /** Where the query stands. */
   progress(): RunProgress {
     return runProgress(this.#plan, this.#reports, this.#live.all())
   }
@@ -155,6 +152,7 @@ export class QueryRun {
       throw error
     } finally {
       signal.removeEventListener('abort', onAbort)
+      this.#inputs.end()
     }
   }
 
@@ -182,6 +180,7 @@ export class QueryRun {
         throw error
       this.#options.log.warn('stagesRepaired', { query: this.#options.queryId, lost: [...lost] })
       this.#stopStage(report)
+      this.#inputs.lost()
       const { states, first } = loseOutputs(this.#reports, index, { lost, missed })
       states.forEach((state, i) => {
         const known = this.#reports[i]
@@ -284,6 +283,7 @@ export class QueryRun {
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       signal.throwIfAborted()
+      if (report.fragment.output.kind === 'result') this.#inputs.made()
       advance()
       await ended.promise
       report.endedMs = clock.now()

@@ -1,4 +1,4 @@
-import type { TaskPart } from '../plan/fragment/tasks.ts'
+import { expectedTasks, type TaskPart } from '../plan/fragment/tasks.ts'
 import { type Fragment, type PhysicalPlan, scanOf, taskBytes } from '../plan/physical-plan.ts'
 import type { TaskProgress } from './executor-link.ts'
 import type { StageState } from './stage.ts'
@@ -59,3 +59,14 @@ function fragmentBytes(plan: PhysicalPlan, fragment: Fragment): number {
     return sum + (isDivided ? bytes : bytes * tasks)
   }, 0)
 }
+
+/** Tasks of all stages: of those that have not begun as many as are expected. */
+export const tasksTotal = (
+  plan: PhysicalPlan,
+  reports: readonly { readonly parts: readonly TaskPart[] }[],
+  slots: number,
+): number =>
+  plan.fragments.reduce(
+    (sum, fragment, i) => sum + (reports[i]?.parts.length ?? expectedTasks(fragment, slots)),
+    0,
+  )

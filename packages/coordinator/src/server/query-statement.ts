@@ -358,7 +358,8 @@ export class Queries {
         place: { framesAcknowledged: 0, spooledBy: [] },
         startedAt: clock.wall(),
       }
-      const tasks = run.resultTasks()
+      const tasks = await run.resultTasks()
+      signal.throwIfAborted()
       const rowsMax = settings.number('max_rows')
       const { columns = [], isInOrder: inOrder } = run
       const plan = { format: 1 as const, columns, tasks, inOrder, rowsMax }
