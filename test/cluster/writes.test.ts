@@ -10,7 +10,7 @@ import { checkCleaning } from './cleaning-checks.ts'
 import { checkElsewhere } from './iceberg-checks.ts'
 import { directoryOf, readElsewhere, warehouse } from './iceberg-reader.ts'
 import { checkCopies } from './copy-checks.ts'
-import { checkTransactions } from './transaction-checks.ts'
+import { checkTransactions, checkTransactionTimes } from './transaction-checks.ts'
 import { errorOf, openWorld, type World } from './world.ts'
 
 interface Ended {
@@ -118,6 +118,8 @@ t.test('managed tables', { timeout: 120_000 }, async (t) => {
       directoryOf: (name) => directoryOf(world, name),
     }),
   )
+
+  await t.test('times of transactions', (t) => checkTransactionTimes(t, db))
 
   await t.test('copies', (t) => checkCopies(t, db, { urls: [first, second], dir: world.dir }))
 

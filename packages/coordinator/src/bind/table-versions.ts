@@ -68,15 +68,16 @@ export class TableVersions {
     const id = /^-?\d+$/.test(value) ? BigInt(value) : metadata.refs?.[value]?.['snapshot-id']
     const found = id === undefined ? undefined : snapshotOf(metadata, id)
     if (found !== undefined) return found
+    const isRounded = /^\d+(?:\.\d+)?e\+\d+$/i.test(value)
     throw new SqlError('undefined_object', `table "${table.name}" has no snapshot "${value}"`, {
-      hint: namedSnapshots(table.name, metadata),
+      hint: isRounded
+        ? 'a floating-point number has fewer digits than the id of a snapshot: give it as a whole number or as text'
+        : namedSnapshots(table.name, metadata),
     })
   }
 
   async #byTime(table: TableRecord, metadata: TableMetadata, asOf: AsOf): Promise<Snapshot> {
-    const text = `epoch_us(CAST(${renderExpression(asOf.value)} AS TIMESTAMP WITH TIME ZONE))`
-    const value = await this.#mirror.constant(text, this.#timezone)
-    if (value === null) throw nullError('TIME')
+    const value = await this.#timeUs(renderExpression(asOf.value))
     const timeMs = Math.floor(Number(value) / 1000)
     const found = snapshotAt(metadata, timeMs)
     if (found !== undefined) return found
@@ -84,6 +85,34 @@ export class TableVersions {
     const message = `table "${table.name}" has no snapshot that is as old as ${time}`
     throw new SqlError('undefined_object', message, { hint: namedSnapshots(table.name, metadata) })
   }
+
+  /** The time that an expression names, in microseconds since 1970-01-01 UTC, as text. */
+  async #timeUs(expression: string): Promise<string> {
+    const time = `CAST(${expression} AS TIMESTAMP WITH TIME ZONE)`
+    try {
+      const value = await this.#mirror.constant(`epoch_us(${time})`, this.#timezone)
+      if (value !== null) return value
+    } catch (error) {
+      throw noTime(error)
+    }
+    const text = await this.#mirror.constant(time, this.#timezone)
+    if (text === null) throw nullError('TIME')
+    const message = `the time of FOR SYSTEM_TIME AS OF is ${text}`
+    throw new SqlError('invalid_parameter_value', message, {
+      hint: 'leave AS OF out for what is newest',
+    })
+  }
+}
+
+/** What is said of a value that is none of a time: of most types the kernel does not say what would do. */
+function noTime(error: unknown): unknown {
+  const type = /cast \((.+) -> TIMESTAMP WITH TIME ZONE\)/.exec(
+    String((error as Error).message),
+  )?.[1]
+  if (type === undefined) return error
+  const message = `FOR SYSTEM_TIME AS OF takes a time, not a value of type ${type}`
+  const hint = 'to_timestamp(seconds) and epoch_ms(milliseconds) make a time of a number'
+  return new SqlError('datatype_mismatch', message, { hint, cause: error })
 }
 
 const nullError = (what: string): SqlError =>

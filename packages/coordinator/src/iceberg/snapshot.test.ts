@@ -2,7 +2,7 @@ import t from 'tap'
 import { simpleType } from '../sql/sql-types.ts'
 import { withCurrentSnapshot } from './expire.ts'
 import { formatMetadata, newMetadata, type TableMetadata } from './metadata.ts'
-import { withFormerFile, withSnapshot } from './snapshot.ts'
+import { withCommitTime, withFormerFile, withSnapshot } from './snapshot.ts'
 import { FieldIds } from './types.ts'
 
 const made = (properties: Readonly<Record<string, string>>): TableMetadata =>
@@ -64,5 +64,30 @@ t.test('metadata does not grow with changes that make no snapshot', (t) => {
   t.equal(snapshots, 2)
   t.ok(log <= 100 && files <= 100, `${log} and ${files}`)
   t.equal(metadata['snapshot-log']?.at(-1)?.['snapshot-id'], metadata['current-snapshot-id'])
+  t.end()
+})
+
+t.test('what a transaction has made has the time of its commit, and the log its end alone', (t) => {
+  const known = commit(commit(made({}), 1), 2)
+  const staged = commit(commit(known, 3), 4)
+  const dated = withCommitTime(staged, new Set([1n, 2n]), 9)
+  t.same(
+    dated.snapshots?.map((one) => [one['snapshot-id'], one['timestamp-ms']]),
+    [
+      [1n, 1],
+      [2n, 2],
+      [3n, 9],
+      [4n, 9],
+    ],
+  )
+  t.same(
+    dated['snapshot-log']?.map((one) => [one['snapshot-id'], one['timestamp-ms']]),
+    [
+      [1n, 1],
+      [2n, 2],
+      [4n, 9],
+    ],
+  )
+  t.equal(dated['last-updated-ms'], 9)
   t.end()
 })

@@ -125,6 +125,30 @@ export function withFormerFile(
   }
 }
 
+/**
+ * The metadata with one time, in milliseconds since 1970-01-01 UTC, for all snapshots but those that were `known` before.
+ * Those that were the contents within a transaction only are not in the log of what a table's contents were. Pure.
+ */
+export function withCommitTime(
+  metadata: TableMetadata,
+  known: ReadonlySet<bigint>,
+  timeMs: number,
+): TableMetadata {
+  const isNew = (one: Snapshot | SnapshotLogEntry): boolean => !known.has(one['snapshot-id'])
+  const dated = <T extends Snapshot | SnapshotLogEntry>(one: T): T =>
+    isNew(one) ? { ...one, 'timestamp-ms': timeMs } : one
+  const current = metadata['current-snapshot-id']
+  const log = metadata['snapshot-log']?.filter(
+    (one) => !isNew(one) || one['snapshot-id'] === current,
+  )
+  return {
+    ...metadata,
+    'last-updated-ms': timeMs,
+    ...(metadata.snapshots === undefined ? {} : { snapshots: metadata.snapshots.map(dated) }),
+    ...(log === undefined ? {} : { 'snapshot-log': log.map(dated) }),
+  }
+}
+
 /** Whether a table's next metadata does not name all snapshots and former files that the one before did. Pure. */
 export function isForgetful(before: TableMetadata, next: TableMetadata): boolean {
   const snapshots = new Set(next.snapshots?.map((one) => one['snapshot-id']))

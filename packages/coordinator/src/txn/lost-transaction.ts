@@ -28,6 +28,10 @@ export class LostTransaction {
     return false
   }
 
+  get before(): never {
+    throw lost(this.#session)
+  }
+
   checkOpen(): never {
     throw lost(this.#session)
   }

@@ -19,6 +19,7 @@ import {
   type StagedHead,
   type TableChange,
 } from '../write/change.ts'
+import { type DateCommit, leftTables } from '../write/commit-time.ts'
 import { headOf } from '../write/committer.ts'
 
 /** What one statement of a transaction does, in a form that can be done again on another snapshot of the catalog. */
@@ -123,7 +124,7 @@ export async function replay(
   steps: readonly Step[],
   snapshot: CatalogSnapshot,
   context: StepContext,
-): Promise<{ readonly steps: readonly Step[]; readonly write: StagedWrite }> {
+): Promise<Replayed> {
   const done: DoneStep[] = []
   for (const step of steps) {
     const writes = done.map(({ write }) => write)
@@ -140,7 +141,43 @@ export async function replay(
       throw overtaken(error)
     }
   }
-  return { steps: done.map(({ step }) => step), write: composed(done.map(({ write }) => write)) }
+  return { steps: done.map(({ step }) => step), writes: done.map(({ write }) => write) }
+}
+
+export interface Replayed {
+  readonly steps: readonly Step[]
+  /** Of each step. */
+  readonly writes: readonly StagedWrite[]
+}
+
+/**
+ * What steps come to on a snapshot, as one write, with the time of the commit in all that they have made. `writeId` and
+ * `attempt` are part of the names of the files that say so. Fails with `io_error` or `disk_full`.
+ */
+export async function datedWrite(
+  { writes }: Pick<Replayed, 'writes'>,
+  snapshot: CatalogSnapshot,
+  commit: Pick<StepContext, 'keys' | 'now'> & {
+    readonly dateCommit: DateCommit
+    readonly writeId: string
+    readonly attempt: number
+  },
+): Promise<{ readonly write: StagedWrite; readonly locations: readonly string[] }> {
+  const { keys, now: nowMs, dateCommit, writeId, attempt } = commit
+  const left = leftTables(snapshot, overlaid(snapshot, keys, writes))
+  const dated = await dateCommit(left, { writeId, attempt, nowMs })
+  const dating = dated.map(({ head, staged }): StagedWrite => {
+    const { compare, put } = planTableUpdate(head, staged.record, writeId)
+    const forgotten = {
+      before: head.record,
+      staged,
+      writeId: `${writeId}-${head.record.id}`,
+      nowMs,
+    }
+    return { compares: [compare], operations: [put, ...rememberForgotten(keys, forgotten)] }
+  })
+  const locations = dated.map(({ head }) => head.record.location)
+  return { write: composed([...writes, ...dating]), locations }
 }
 
 const overtaken = (cause: SqlError | undefined): SqlError =>

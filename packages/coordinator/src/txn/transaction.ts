@@ -15,6 +15,7 @@ import type { TableChange } from '../write/change.ts'
 import type { StatementIdentity } from '../write/committer.ts'
 import type { Done, Executed, StagedRequest, StagedWrite, WriteRuns } from '../write/write-run.ts'
 import {
+  datedWrite,
   type DoneStep,
   replay,
   stagePlan,
@@ -103,6 +104,11 @@ export class Transaction {
   /** The revision of the catalog that it reads, but for its own changes. */
   get readsAt(): number {
     return this.#options.snapshot.revision
+  }
+
+  /** The catalog that it reads, without its own changes. */
+  get before(): CatalogSnapshot {
+    return this.#options.snapshot
   }
 
   /** The catalog as the next statement reads it. */
@@ -232,13 +238,21 @@ export class Transaction {
       ...{ statement: identity, writeId: this.id, write: record, outcome },
       ...{ also: [this.id], patience },
     }
+    // No statement of it has that number.
+    const dating = { writeId: `${this.id}s000`, dateCommit: runs.dateCommit }
+    let attempts = 0
     const work = (): Promise<Done> =>
       runs.committer.commit(request, tablesOf(steps), async (snapshot) => {
-        const again = await replay(steps, snapshot, this.#stepContext())
+        const context = this.#stepContext()
+        const again = await replay(steps, snapshot, context)
         steps = again.steps
+        const dated = { ...dating, ...context, attempt: attempts++ }
+        const { write, locations } = await datedWrite(again, snapshot, dated)
         // Before it is decided: with that goes the record by which others would find these files.
-        await this.#dropAttempts(steps)
-        return again.write
+        const { writeId } = dating
+        const more = locations.map((location) => ({ location, writeId, attempts }))
+        await this.#dropAttempts([...attemptsOf(steps), ...more])
+        return write
       })
     const done = await runs.settled(record, identity, {
       work: async () => {
@@ -356,19 +370,32 @@ export class Transaction {
     }
   }
 
-  /** Removes what steps have staged that was overtaken. Never rejects. */
-  async #dropAttempts(steps: readonly Step[]): Promise<void> {
+  /** Removes what was staged and overtaken. Never rejects. */
+  async #dropAttempts(staged: readonly Staged[]): Promise<void> {
     const { files, log } = this.#options.runs
     try {
-      for (const step of steps) {
-        if (step.kind !== 'update' || step.attempts < 2) continue
-        await files.removeAttempts(step.change.base.location, step.writeId, step.attempts - 1)
+      for (const { location, writeId, attempts } of staged) {
+        if (attempts > 1) await files.removeAttempts(location, writeId, attempts - 1)
       }
     } catch (error) {
       log.warn('stagedFilesNotRemoved', { write: this.id, error })
     }
   }
 }
+
+/** Metadata of a table, and how many times it was staged. */
+interface Staged {
+  readonly location: string
+  readonly writeId: string
+  readonly attempts: number
+}
+
+const attemptsOf = (steps: readonly Step[]): readonly Staged[] =>
+  steps.flatMap((step) => {
+    if (step.kind !== 'update') return []
+    const { writeId, attempts, change } = step
+    return [{ location: change.base.location, writeId, attempts }]
+  })
 
 const tablesOf = (steps: readonly Step[]): readonly string[] =>
   steps.flatMap((step) => (step.kind === 'update' ? [step.change.base.id] : []))

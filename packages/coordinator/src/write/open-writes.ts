@@ -13,6 +13,7 @@ import { Uploads } from '../server/uploads.ts'
 import type { ManifestStore } from '../table/manifest-store.ts'
 import { Transactions } from '../txn/transactions.ts'
 import { AppendQueues } from './append-queues.ts'
+import { dateCommit } from './commit-time.ts'
 import { Committer } from './committer.ts'
 import { ReadHolds } from './read-holds.ts'
 import { SharedDecisions } from './shared-decisions.ts'
@@ -46,7 +47,10 @@ export function openWrites(
   })
   const owner = { id, startedAt }
   const cluster = { name: keys.cluster, id: record.id }
-  const writes = new WriteRuns({ writeLog, committer, keys, clock, log, owner, warehouse })
+  const writes = new WriteRuns({
+    ...{ writeLog, committer, keys, clock, log, owner, warehouse },
+    dateCommit: dateCommit(store),
+  })
   return {
     writes,
     requireOwn: (path) => requireOwnDirectory(path, cluster),

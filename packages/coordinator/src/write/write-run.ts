@@ -28,6 +28,7 @@ import {
   WORKING,
 } from '../txn/commit-state.ts'
 import type { TableChange } from './change.ts'
+import type { DateCommit } from './commit-time.ts'
 import {
   askOutcome,
   checkFingerprint,
@@ -57,6 +58,8 @@ export interface WriteRunsOptions {
   readonly warehouse: string
   /** What removes files that came to nothing; default: from disk. */
   readonly files?: StagedFiles | undefined
+  /** Absent: tables have no metadata, as those of a simulation. */
+  readonly dateCommit?: DateCommit | undefined
 }
 
 /** What a write asks of its statement. */
@@ -140,6 +143,10 @@ export class WriteRuns {
 
   get files(): StagedFiles {
     return this.#options.files ?? STAGED_FILES
+  }
+
+  get dateCommit(): DateCommit {
+    return this.#options.dateCommit ?? (() => Promise.resolve([]))
   }
 
   get clock(): Clock {

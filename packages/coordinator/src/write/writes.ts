@@ -8,6 +8,7 @@ import {
   type RelationRecord,
   type TableRecord,
 } from '@nyala/metastore'
+import { snapshotOf } from '../iceberg/history.ts'
 import type { Operation } from '../iceberg/metadata.ts'
 import type { Queries } from '../server/query-statement.ts'
 import type { LocalResult } from '../server/rows-to-arrow.ts'
@@ -28,6 +29,7 @@ import type {
 import { alterTable } from './alter-table.ts'
 import { castSql, type InsertTarget } from './assignment.ts'
 import type { TableChange } from './change.ts'
+import { leftTables } from './commit-time.ts'
 import type { StatementIdentity } from './committer.ts'
 import { withRow } from './failed-row.ts'
 import { historyOf } from './history.ts'
@@ -188,7 +190,14 @@ export class Writes {
 
   async history(statement: DescribeHistory, context: StatementContext): Promise<LocalResult> {
     const table = managedTable(this.#tables, statement.table, context)
-    return historyOf(await this.#services.manifests.iceberg.metadata(table))
+    const store = this.#services.manifests.iceberg
+    const metadata = await store.metadata(table)
+    const { current } = context.transaction
+    const changed = current && leftTables(current.before, context.catalog)
+    const own = changed?.find(({ head }) => head.record.id === table.id)
+    if (own === undefined) return historyOf(metadata)
+    const before = own.before === undefined ? undefined : await store.metadata(own.before)
+    return historyOf(metadata, (id) => before !== undefined && snapshotOf(before, id) !== undefined)
   }
 
   /** DROP TABLE, of any kind of table; the files of a managed one go later, as queries may be reading them. */
