@@ -1,6 +1,9 @@
-import { tableFromIPC } from 'apache-arrow'
+import { createRequire } from 'node:module'
+import * as arrow from 'apache-arrow'
+import { Table, tableFromIPC } from 'apache-arrow'
 import t from 'tap'
 import type { Column } from '../protocol/messages.ts'
+import { ownTable } from './foreign-arrow.ts'
 import type { InsertRow } from './insert.ts'
 import { type ArrowPart, partsOf } from './insert-parts.ts'
 
@@ -148,4 +151,39 @@ t.test('what is wrong in a nested value is told with its row, column and place',
   for (const [row, code, message] of wrong) {
     await t.rejects(parts([{ 1: 1 }, row]), { code, message }, String(message))
   }
+})
+
+t.test('a table of another copy of the Arrow library has its rows', async (t) => {
+  const other = createRequire(import.meta.url)('apache-arrow') as typeof import('apache-arrow')
+  const { Dictionary, Int32, Utf8, Struct, Field, List, vectorFromArray } = other
+  const pair = new Struct([
+    new Field('x', new Int32()),
+    new Field('ys', new List(new Field('y', new Utf8()))),
+  ])
+  const table = new other.Table({
+    n: vectorFromArray([1, null, 3], new Int32()),
+    s: vectorFromArray(['a', 'b', 'a'], new Dictionary(new Utf8(), new Int32())),
+    p: vectorFromArray([{ x: 1, ys: ['q'] }, null, { x: 3, ys: [] }], pair),
+  })
+  t.not(other.Table, Table, 'it is another copy')
+  const rows = table.toArray().map((row) => JSON.stringify(row))
+  for (const source of [table, table.batches[0], [table]]) {
+    const found: ArrowPart[] = []
+    const options = { batchRows: 2, rowName: (row: number) => `row ${row}` }
+    for await (const part of partsOf(source as never, COLUMNS, options)) found.push(part)
+    t.strictSame(
+      found.map((part) => part.rows),
+      [2, 1],
+    )
+    const read = found.flatMap((part) => tableFromIPC(part.stream).toArray())
+    t.strictSame(
+      read.map((row) => JSON.stringify(row)),
+      rows,
+    )
+  }
+  const empty = ownTable(arrow, new other.Table({ n: vectorFromArray([], new Int32()) }) as never)
+  t.equal(
+    tableFromIPC(arrow.tableToIPC(empty, 'stream')).schema.toString(),
+    'Schema<{ 0: n: Int32 }>',
+  )
 })

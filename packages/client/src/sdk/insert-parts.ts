@@ -1,6 +1,7 @@
-import type { DataType, Table } from 'apache-arrow'
+import type { DataType } from 'apache-arrow'
 import { SqlError } from '../protocol/errors.ts'
 import type { Column } from '../protocol/messages.ts'
+import { ownTable } from './foreign-arrow.ts'
 import type { ArrowRows, InsertRow, InsertSource } from './insert.ts'
 import { type ColumnBuilder, columnBuilder } from './insert-columns.ts'
 import { shownValue, type WrongValue } from './nested-text.ts'
@@ -53,9 +54,8 @@ function isArrow(value: unknown): value is ArrowRows {
 }
 
 function* arrowParts(arrow: Arrow, rows: ArrowRows, batchRows: number): Generator<ArrowPart> {
-  const table = 'batches' in rows ? (rows as unknown as Table) : undefined
   const columns = rows.schema.fields.map(({ name }) => name)
-  const whole = table ?? new arrow.Table([rows as never])
+  const whole = ownTable(arrow, rows)
   for (let at = 0; at < rows.numRows; at += batchRows) {
     const part = whole.slice(at, at + batchRows)
     yield { columns, rows: part.numRows, stream: arrow.tableToIPC(part, 'stream') }

@@ -1,5 +1,6 @@
 import type { Table } from 'apache-arrow'
 import { SqlError } from '../protocol/errors.ts'
+import { ownTable } from './foreign-arrow.ts'
 
 export type ParquetCompression = 'uncompressed' | 'snappy' | 'gzip' | 'brotli' | 'lz4_raw' | 'zstd'
 
@@ -64,8 +65,8 @@ export function parquetFunctions(load: () => Promise<ParquetCodec>): {
       return tableFromIPC(codec.toIpc(file))
     },
     async tableToParquet(table, options = {}) {
-      const [codec, { tableToIPC }] = await Promise.all([load(), import('apache-arrow')])
-      return codec.fromIpc(tableToIPC(table, 'stream'), options)
+      const [codec, arrow] = await Promise.all([load(), import('apache-arrow')])
+      return codec.fromIpc(arrow.tableToIPC(ownTable(arrow, table), 'stream'), options)
     },
   }
 }
