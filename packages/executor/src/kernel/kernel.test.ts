@@ -148,6 +148,8 @@ t.test(
 
 t.test('a task waits for a kernel that is still starting', async (t) => {
   await using world = await KernelWorld.start()
+  // After one that dies while it starts the next one is started later.
+  while (world.kernels.count < 2) await clock.sleep(5)
   const { pids } = world.kernels
   for (const pid of pids) process.kill(pid, 'SIGKILL')
   // A task that is given to one that is not known to be dead fails with it.
