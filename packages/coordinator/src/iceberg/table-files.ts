@@ -33,7 +33,7 @@ const hex = (crc: number): string => crc.toString(16).padStart(8, '0')
 
 /**
  * Writes an immutable file `<name>-<checksum><ending>` that is whole and on disk, its name included, when this resolves.
- * Fails with `io_error` or `disk_full`, and leaves nothing then.
+ * Fails with `io_error`, `insufficient_privilege` or `disk_full`, and leaves nothing then.
  */
 export async function writeTableFile(
   directory: string,
@@ -81,7 +81,7 @@ export function namedContent(
 
 /**
  * Writes files at the same time. They are whole and on disk, their names included, when this resolves; until then nobody
- * looks at them, and what is left of a failure goes by the id of its write. Fails with `io_error` or `disk_full`.
+ * looks at them, and what is left of a failure goes by the id of its write. Fails as {@link writeTableFile}.
  */
 export async function writeTableFiles(files: readonly TableFileContent[]): Promise<void> {
   const written = await Promise.allSettled(
@@ -134,12 +134,16 @@ async function syncDirectory(path: string): Promise<void> {
   await directory.sync().finally(() => directory.close())
 }
 
+/** As executors tell it, which write to the same directories. */
+const MAY_NOT: ReadonlySet<string> = new Set(['EROFS', 'EACCES', 'EPERM'])
+
 function writeError(path: string, cause: unknown): SqlError {
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new SqlError('disk_full', `there is no space left to write "${path}"`, { cause })
   }
-  return new SqlError('io_error', `cannot write "${path}": ${message}`, {
+  const error = MAY_NOT.has(code ?? '') ? 'insufficient_privilege' : 'io_error'
+  return new SqlError(error, `cannot write "${path}": ${message}`, {
     hint:
       code === 'ENOENT'
         ? 'the directory of the table is gone: restore it from a copy'

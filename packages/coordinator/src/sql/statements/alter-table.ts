@@ -23,13 +23,13 @@ function alteration(cursor: Cursor, start: number): TableAlteration {
   if (cursor.takeWords('RENAME')) {
     cursor.expectWords('COLUMN')
     const ifExists = cursor.takeWords('IF', 'EXISTS')
-    const column = cursor.name('a column')
+    const column = wholeColumn(cursor)
     cursor.expectWords('TO')
     return { kind: 'rename', ifExists, column, to: cursor.name('a new name') }
   }
   if (cursor.takeWords('CHANGE')) {
     cursor.takeWords('COLUMN')
-    const column = cursor.name('a column')
+    const column = wholeColumn(cursor)
     return { kind: 'change', column, to: parseNullable(cursor) }
   }
   if (cursor.takeWords('ALTER')) return alterColumn(cursor)
@@ -55,8 +55,26 @@ function add(cursor: Cursor): TableAlteration {
   return { kind: 'add', ifNotExists, columns }
 }
 
+function wholeColumn(cursor: Cursor): string {
+  refuseField(cursor)
+  return cursor.name('a column')
+}
+
+function refuseField(cursor: Cursor): void {
+  if (!cursor.isSymbol('.', 1)) return
+  const hint =
+    'add a column of the new type, UPDATE it from the old one, and drop that; or CREATE TABLE … AS SELECT'
+  throw notSupported(
+    cursor.script,
+    cursor.at,
+    'ALTER TABLE of a field of a column is not supported',
+    hint,
+  )
+}
+
 /** A column of a table that has rows, of which it may be NULL in some. */
 function parseNullable(cursor: Cursor): ColumnDefinition {
+  refuseField(cursor)
   const column = parseColumn(cursor)
   if (column.notNull !== true) return column
   const text = 'NOT NULL of a column that is added or changed is not supported'
@@ -75,14 +93,14 @@ function drop(cursor: Cursor): TableAlteration {
   cursor.takeOneOf('COLUMN', 'COLUMNS')
   const ifExists = cursor.takeWords('IF', 'EXISTS')
   const columns = cursor.isSymbol('(')
-    ? cursor.list(() => cursor.name('a column'))
-    : [cursor.name('a column')]
+    ? cursor.list(() => wholeColumn(cursor))
+    : [wholeColumn(cursor)]
   return { kind: 'drop', ifExists, columns }
 }
 
 function alterColumn(cursor: Cursor): TableAlteration {
   cursor.takeWords('COLUMN')
-  const column = cursor.name('a column')
+  const column = wholeColumn(cursor)
   if (cursor.takeWords('COMMENT')) return { kind: 'columnComment', column, text: comment(cursor) }
   if (cursor.takeWords('SET', 'COMMENT')) {
     return { kind: 'columnComment', column, text: comment(cursor) }
