@@ -62,6 +62,7 @@ export class Queries {
   readonly #services: Services
   readonly #plans = new KeptPlans<PlannedQuery>(PLANS_BYTES_MAX)
   readonly #quarantine: Quarantine
+  #ownRuns = 0
 
   constructor(services: Services) {
     this.#services = services
@@ -310,7 +311,8 @@ export class Queries {
       clock,
       log,
       executors,
-      queryId: context.queryId,
+      // A statement may run several: where an executor has not heard that one has ended, its tasks are not the next one's.
+      queryId: isResult ? context.queryId : `${context.queryId}-${++this.#ownRuns}`,
       session: context.sender,
       plan: planned.plan,
       relay: how.relay,

@@ -204,6 +204,7 @@ export class AppendQueue {
   async #itsTurn(turn: Turn, asked: () => Patience | undefined): Promise<void> {
     const newest = await turn.come(asked)
     if (this.#newestRevision < newest) {
+      asked()
       await this.#options.catalog.atLeast(newest, { timeoutMs: SHOWN_MS }).catch(() => undefined)
     }
   }

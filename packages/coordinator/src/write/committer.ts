@@ -209,7 +209,11 @@ export class Committer {
     const { statement, writeId, write, also = [], operations: more = [], patience } = request
     const { turn, attempt, prepare } = one
     const newest = await turn.come(() => patience)
-    if (catalog.snapshot().revision < newest) await catalog.atLeast(newest, { patience })
+    // Whether or not it is seen here in time: the commit tells.
+    if (catalog.snapshot().revision < newest) {
+      patience?.asked()
+      await catalog.atLeast(newest, { timeoutMs: SHOWN_MS }).catch(() => undefined)
+    }
     const sinceMs = clock.now()
     const snapshot = catalog.snapshot()
     const prepared = await prepare(snapshot, attempt)

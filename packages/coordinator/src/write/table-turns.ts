@@ -2,10 +2,10 @@ import type { Clock } from '@nyala/client/base'
 import type { Patience } from '@nyala/metastore'
 import type { PeerTurn } from '../failover/peer-protocol.ts'
 import { waitedInVain } from './committer.ts'
-import { type Claim, nextAhead } from './turn-order.ts'
+import { type Claim, lastAhead } from './turn-order.ts'
 
 /** A commit that waits for its turn says again that it does, this often, and is forgotten where it does not. */
-const RENEW_MS = 500
+const RENEW_MS = 2_000
 const WAITING_MS = 3 * RENEW_MS
 /** A commit whose turn it is is let alone for so many times as long as its last try took, within these bounds. */
 const ALONE = 2
@@ -44,7 +44,8 @@ export class TableTurns {
   readonly #claims = new Map<string, Claim & { readonly peer?: string }>()
   /** Coordinators of which a commit did not end, nor was overtaken, while it was let alone: nobody waits for any of theirs. */
   readonly #stuck = new Set<string>()
-  readonly #waiting = new Set<() => void>()
+  /** By the id of what is waited for. */
+  readonly #waiting = new Map<string, Set<() => void>>()
   #begun = 0
   /** Of the last commit that others waited for. */
   #revision = 0
@@ -64,7 +65,7 @@ export class TableTurns {
       claim: (forMs, tries) => this.#claim({ ...identity, untilMs: clock.now() + forMs, tries }),
       release: (revision) => this.#release(identity, revision),
       revision: () => this.#revision,
-      change: (withinMs, patience) => this.#change(withinMs, patience),
+      change: (of, withinMs, patience) => this.#change(of, withinMs, patience),
     })
   }
 
@@ -88,45 +89,56 @@ export class TableTurns {
       if (forMs === 0 || tries > (known?.tries ?? 0)) this.#stuck.delete(peer)
       // Each time it is heard of a little too late, so the earliest is the nearest to the truth.
       const sinceMs = Math.min(known?.sinceMs ?? Infinity, nowMs - agedMs)
-      if (forMs === 0) this.#claims.delete(id)
+      if (forMs === 0) this.#drop(id)
       else this.#claims.set(id, { id, tables, sinceMs, untilMs: nowMs + forMs, tries, peer })
     }
-    this.#changed()
   }
 
   #ahead(mine: Pick<Claim, 'id' | 'tables' | 'sinceMs'>): Claim | undefined {
     const nowMs = this.#options.clock.now()
     this.#forgetOver(nowMs)
-    const claims = [...this.#claims.values()].filter(
-      ({ peer }) => peer === undefined || !this.#stuck.has(peer),
-    )
-    return nextAhead(claims, mine, nowMs)
+    return lastAhead(this.#counting(), mine, nowMs)
+  }
+
+  *#counting(): Iterable<Claim> {
+    for (const claim of this.#claims.values()) {
+      if (claim.peer === undefined || !this.#stuck.has(claim.peer)) yield claim
+    }
   }
 
   #forgetOver(nowMs: number): void {
     for (const [id, { untilMs, peer }] of this.#claims) {
       if (untilMs > nowMs) continue
-      this.#claims.delete(id)
-      if (peer !== undefined) this.#stuck.add(peer)
+      this.#drop(id)
+      if (peer === undefined || this.#stuck.has(peer)) continue
+      this.#stuck.add(peer)
+      for (const other of this.#idsOf(peer)) this.#wake(other)
     }
   }
 
   #forget(peer: string): void {
     this.#stuck.delete(peer)
-    for (const [id, claim] of this.#claims) if (claim.peer === peer) this.#claims.delete(id)
+    for (const id of this.#idsOf(peer)) this.#drop(id)
+  }
+
+  #idsOf(peer: string): readonly string[] {
+    return [...this.#claims.values()].filter((one) => one.peer === peer).map(({ id }) => id)
   }
 
   #claim(claim: Claim): void {
     this.#claims.set(claim.id, claim)
     this.#options.tell(this.#told(claim, 0))
-    this.#changed()
   }
 
   #release(claim: Omit<Claim, 'untilMs' | 'tries'>, revision: number): void {
-    this.#claims.delete(claim.id)
     this.#revision = Math.max(this.#revision, revision)
     this.#options.tell(this.#told({ ...claim, untilMs: -Infinity, tries: 0 }, revision))
-    this.#changed()
+    this.#drop(claim.id)
+  }
+
+  #drop(id: string): void {
+    this.#claims.delete(id)
+    this.#wake(id)
   }
 
   #told({ id, tables, sinceMs, untilMs, tries }: Claim, revision: number): PeerTurn {
@@ -135,25 +147,30 @@ export class TableTurns {
     return { kind: 'turn', id, tables, agedMs: nowMs - sinceMs, forMs, tries, revision }
   }
 
-  /** Resolves when anybody asks for anything else, or after that time. Fails once the patience is over. */
-  #change(withinMs: number, patience: Patience | undefined): Promise<void> {
+  /** Resolves when a claim is gone, the time of any is over, or after that time. Fails once the patience is over. */
+  #change(of: string, withinMs: number, patience: Patience | undefined): Promise<void> {
+    const waiting = this.#waiting.get(of) ?? new Set()
+    this.#waiting.set(of, waiting)
     return new Promise((resolve, reject) => {
       const end = (settle: () => void) => (): void => {
-        this.#waiting.delete(changed)
+        waiting.delete(changed)
+        if (waiting.size === 0) this.#waiting.delete(of)
         stopTimer()
         stopWatch?.()
         settle()
       }
       const changed = end(resolve)
-      this.#waiting.add(changed)
-      const stopTimer = this.#options.clock.after(withinMs, changed)
+      waiting.add(changed)
+      const { clock } = this.#options
+      const overMs = Math.min(...[...this.#claims.values()].map(({ untilMs }) => untilMs))
+      const stopTimer = clock.after(Math.min(withinMs, overMs - clock.now()), changed)
       patience?.asked()
       const stopWatch = patience?.watch(end(() => reject(waitedInVain())))
     })
   }
 
-  #changed(): void {
-    for (const tell of [...this.#waiting]) tell()
+  #wake(id: string): void {
+    for (const tell of [...(this.#waiting.get(id) ?? [])]) tell()
   }
 }
 
@@ -164,7 +181,8 @@ interface Place {
   claim(forMs: number, tries: number): void
   release(revision: number): void
   revision(): number
-  change(withinMs: number, patience: Patience | undefined): Promise<void>
+  /** Of the claim with that id. */
+  change(of: string, withinMs: number, patience: Patience | undefined): Promise<void>
 }
 
 /** The turn of one commit. */
@@ -189,13 +207,11 @@ export class Turn {
    * in vain.
    */
   async come(asked: () => Patience | undefined): Promise<number> {
-    const { clock } = this.#place
     let ahead = this.#place.ahead()
     if (ahead === undefined && !this.#isAsked) return 0
     for (; ahead !== undefined; ahead = this.#place.ahead()) {
       this.#wait()
-      const leftMs = ahead.untilMs - clock.now()
-      await this.#place.change(Math.min(leftMs, RENEW_MS), asked())
+      await this.#place.change(ahead.id, RENEW_MS, asked())
     }
     const aloneMs = Math.max(ALONE_MS.least, Math.min(ALONE * this.#tookMs, ALONE_MS.most))
     this.#place.claim(aloneMs, this.#losses)

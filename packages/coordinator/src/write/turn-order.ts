@@ -12,24 +12,24 @@ export interface Claim {
 }
 
 /**
- * The first of those that a commit lets go first: they began before it and are about one of its tables, too. Undefined where
- * it is its turn. Pure.
+ * The one that a commit goes after: of those that began before it and are about one of its tables, too, the last. Whoever
+ * waits for that one alone comes after all of them, as that one waits, too. Undefined where it is its turn. Pure.
  *
  * Where each coordinator thinks that those of others began a little later than they did (the time that the news took), no
  * two wait for each other: at worst both go, and one is overtaken.
  */
-export function nextAhead(
+export function lastAhead(
   claims: Iterable<Claim>,
   mine: Pick<Claim, 'id' | 'tables' | 'sinceMs'>,
   nowMs: number,
 ): Claim | undefined {
-  let first: Claim | undefined
+  let last: Claim | undefined
   for (const claim of claims) {
     const isAhead = claim.untilMs > nowMs && isBefore(claim, mine)
-    if (!isAhead || (first !== undefined && isBefore(first, claim))) continue
-    if (claim.tables.some((table) => mine.tables.includes(table))) first = claim
+    if (!isAhead || (last !== undefined && isBefore(claim, last))) continue
+    if (claim.tables.some((table) => mine.tables.includes(table))) last = claim
   }
-  return first
+  return last
 }
 
 const isBefore = (

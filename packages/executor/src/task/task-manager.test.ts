@@ -27,6 +27,18 @@ t.test('a start that is repeated is answered again and runs once', async (t) => 
   t.same(second.outcome.finished, first.outcome.finished)
 })
 
+t.test(
+  'a start under the number of another task is refused, and gets nothing of that',
+  async (t) => {
+    await using world = await World.start()
+    await world.startExecutor()
+    await world.coordinator.run(resultTask('SELECT 1 AS a'))
+    const other = await world.coordinator.run(resultTask('SELECT 2 AS a'))
+    t.match(other.error, { error: 'protocol_violation', message: /is another task/ })
+    t.same(other.inline, [])
+  },
+)
+
 t.test('a start that is repeated while the task runs leads to one end', async (t) => {
   await using world = await World.start()
   await world.startExecutor()

@@ -139,6 +139,10 @@ export class TaskManager {
     }
     const query = this.#own(spec.queryId, epoch, owner)
     const known = query.tasks.get(keyOf(spec))
+    if (known !== undefined && isOther(known.spec, spec)) {
+      const what = `${describe(spec)} is another task than the one that was begun under this number`
+      return owner.send(taskFailed(spec, new SqlError('protocol_violation', what)))
+    }
     if (known !== undefined) return known.repeat({ link: owner, call })
     if (overload !== undefined) return owner.send(taskFailed(spec, overload))
     this.#cancelOlderAttempts(query, spec)
@@ -438,3 +442,7 @@ const taskFailed = ({ queryId, task, attempt }: TaskReference, error: SqlError):
   attempt,
   error: toErrorBody(error),
 })
+
+/** What came of one must never be taken for what comes of another. */
+const isOther = (one: TaskSpec, other: TaskSpec): boolean =>
+  JSON.stringify(one) !== JSON.stringify(other)
