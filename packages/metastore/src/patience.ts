@@ -4,7 +4,7 @@ import { type Clock, isMutant } from '@nyala/client/base'
  * How long a statement waits for a store that does not answer, all of its calls and turns together: its client is told
  * within 5 s. Longer than an election of etcd takes.
  */
-export const PATIENCE_MS = 4_200
+export const PATIENCE_MS = 4_000
 
 /**
  * How long whoever has committed waits to see that in its own view. It is told so in any case: a session's next statement

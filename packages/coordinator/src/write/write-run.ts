@@ -433,7 +433,7 @@ const reasonOf = (state: CommitState, failure: unknown): string => {
   return failure instanceof Error ? failure.message : 'there was nothing to do'
 }
 
-/** After the 4.2 s of its statement's patience: a client is told within 5 s. */
+/** After the 4 s of its statement's patience: a client is told within 5 s. */
 const SETTLE_BUDGET_MS = 250
 
 const isUnanswered = (error: unknown): boolean =>
