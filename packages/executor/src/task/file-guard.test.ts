@@ -107,7 +107,8 @@ t.test('no row of a changed file leaves the executor, be the result small or lar
     t.equal(outcome.inline.length, 0)
     t.notOk(outcome.messages.some((message) => message.kind === 'taskStreaming'))
   }
-  const missing = resultTask("SELECT * FROM read_parquet('/nowhere.parquet')", { files })
+  const nowhere = "SELECT * FROM read_parquet('/nowhere.parquet')"
+  const missing = resultTask(nowhere, { files, queryId: 'q3' })
   t.match((await world.coordinator.run(missing)).error, { error: 'file_changed' })
 })
 
