@@ -1,5 +1,5 @@
 import type { SqlError } from '@nyala/client/protocol'
-import { inWorld, type Told, type World } from './testing/append-world.ts'
+import { inWorld, sendToSilence, type Told, type World } from './testing/append-world.ts'
 import { tableIn } from './testing/simulated-world.ts'
 
 /** A client is told within so long. */
@@ -48,13 +48,8 @@ await inWorld(
 await inWorld(
   'who was told that nothing was written is not in the commit that goes on',
   async (t, world) => {
-    const { send, silent, answers, rows, clock, writeLog } = world
-    silent()
-    const blocking = send('blocking')
-    await clock.sleep(1_000)
-    const early = send('early')
-    await clock.sleep(3_000)
-    const late = send('late')
+    const { send, answers, rows, writeLog } = world
+    const { blocking, early, late } = await sendToSilence(world)
     t.equal((await blocking).how, 'metastore_unavailable')
     const { how, tookMs } = await early
     t.equal(how, 'metastore_unavailable')

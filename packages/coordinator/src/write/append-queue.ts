@@ -8,7 +8,6 @@ import {
   type Owner,
   type Patience,
   planTableUpdate,
-  SHOWN_MS,
   type TableRecord,
   type Versioned,
   type WriteLog,
@@ -24,12 +23,17 @@ import {
   type Waiting,
 } from './append-waiting.ts'
 import { rememberForgotten, type StagedHead } from './change.ts'
-import { askOutcome, headOf, waitedInVain } from './committer.ts'
+import {
+  askOutcome,
+  ATTEMPTS_MAX,
+  headOf,
+  overtakenTooOften,
+  shownSoon,
+  waitedInVain,
+} from './committer.ts'
 import type { TableTurns, Turn } from './table-turns.ts'
 import type { WriteRuns } from './write-run.ts'
 
-/** Tries of one commit; each lost one means that another coordinator's got through. */
-const ATTEMPTS_MAX = 64
 /** After its patience a statement that is being committed is told what is known by then. */
 const TOLD_MS = 300
 /** A write that was begun ahead and is not needed for so long is forgotten. */
@@ -205,7 +209,7 @@ export class AppendQueue {
     const newest = await turn.come(asked)
     if (this.#newestRevision < newest) {
       asked()
-      await this.#options.catalog.atLeast(newest, { timeoutMs: SHOWN_MS }).catch(() => undefined)
+      await shownSoon(this.#options.catalog, newest)
     }
   }
 
@@ -316,11 +320,7 @@ export class AppendQueue {
     const { writes } = this.#options
     const patience = this.#ask(current.group)
     await writes.giveUp(current.write, 'it was overtaken too often', { patience })
-    throw new SqlError(
-      'serialization_failure',
-      `other statements changed the table ${ATTEMPTS_MAX} times meanwhile`,
-      { hint: 'nothing was written: send the statement again' },
-    )
+    throw overtakenTooOften()
   }
 
   /** One try; what is to be tried next, if anything. */
@@ -436,8 +436,7 @@ export class AppendQueue {
     done: { readonly revision: number; readonly steps: AppendSteps },
   ): void {
     const end = { kind: 'done', rows: append.text.rows.length, ...done } as const
-    const tell = (): void => resolve(end)
-    this.#options.catalog.atLeast(done.revision, { timeoutMs: SHOWN_MS }).then(tell, tell)
+    void shownSoon(this.#options.catalog, done.revision).then(() => resolve(end))
   }
 
   get #newestRevision(): number {

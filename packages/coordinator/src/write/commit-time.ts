@@ -4,6 +4,7 @@ import type { TableMetadata } from '../iceberg/metadata.ts'
 import { isForgetful, withCommitTime, withFormerFile } from '../iceberg/snapshot.ts'
 import { toUri } from '../iceberg/table-files.ts'
 import type { StagedHead } from './change.ts'
+import { managedTables } from './snapshot-expiry.ts'
 import { stageMetadata } from './table-change.ts'
 
 /** A table as a transaction is to leave it. */
@@ -32,16 +33,6 @@ export function leftTables(before: CatalogSnapshot, after: CatalogSnapshot): rea
     .map((head) => ({ before: known.get(head.record.id), head }))
     .filter((one) => one.before?.manifest?.path !== one.head.record.manifest?.path)
 }
-
-const managedTables = (catalog: CatalogSnapshot): readonly Versioned<TableRecord>[] =>
-  catalog
-    .databases()
-    .flatMap(({ record }) => catalog.relations(record.name))
-    .flatMap((one) =>
-      one.record.kind === 'managed' && one.record.manifest !== null
-        ? [{ ...one, record: one.record }]
-        : [],
-    )
 
 /**
  * Statements of a transaction stage their snapshots one after another, and nobody sees any of them before its COMMIT: with

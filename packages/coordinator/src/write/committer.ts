@@ -22,7 +22,7 @@ import { checkRebase, type LiveFiles, rememberForgotten, type TableChange } from
 import type { TableTurns, Turn } from './table-turns.ts'
 
 /** Attempts of one commit before it is called a conflict; each lost one means that another commit got through. */
-const ATTEMPTS_MAX = 64
+export const ATTEMPTS_MAX = 64
 
 export interface CommitterOptions {
   readonly catalog: Catalog
@@ -189,11 +189,7 @@ export class Committer {
     } finally {
       turn.end()
     }
-    throw new SqlError(
-      'serialization_failure',
-      `other statements changed the table ${ATTEMPTS_MAX} times meanwhile`,
-      { hint: 'nothing was written: send the statement again' },
-    )
+    throw overtakenTooOften()
   }
 
   /** `again`: it was overtaken, and the catalog is newer now. */
@@ -212,7 +208,7 @@ export class Committer {
     // Whether or not it is seen here in time: the commit tells.
     if (catalog.snapshot().revision < newest) {
       patience?.asked()
-      await catalog.atLeast(newest, { timeoutMs: SHOWN_MS }).catch(() => undefined)
+      await shownSoon(catalog, newest)
     }
     const sinceMs = clock.now()
     const snapshot = catalog.snapshot()
@@ -261,11 +257,26 @@ export class Committer {
     const { outcome, revision, repeated } = done
     checkFingerprint(outcome, statement)
     // What is committed is committed, whether this coordinator's own view shows it soon or not.
-    const { catalog } = this.#options
-    await catalog.atLeast(revision, { timeoutMs: SHOWN_MS }).catch(() => undefined)
+    await shownSoon(this.#options.catalog, revision)
     return { outcome, revision, repeated }
   }
 }
+
+/** Gives this coordinator's own view a moment to show a revision, whether it then does or not. */
+export async function shownSoon(
+  catalog: Pick<Catalog, 'atLeast'>,
+  revision: number,
+): Promise<void> {
+  await catalog.atLeast(revision, { timeoutMs: SHOWN_MS }).catch(() => undefined)
+}
+
+/** Of a commit that was tried {@link ATTEMPTS_MAX} times. */
+export const overtakenTooOften = (): SqlError =>
+  new SqlError(
+    'serialization_failure',
+    `other statements changed the table ${ATTEMPTS_MAX} times meanwhile`,
+    { hint: 'nothing was written: send the statement again' },
+  )
 
 /** Of a statement that waited behind others until its patience was over; its commit was not sent. */
 export const waitedInVain = (): SqlError =>

@@ -71,9 +71,7 @@ export class TableTurns {
 
   /** What those of this coordinator ask for that wait or are let alone now. */
   asked(): readonly PeerTurn[] {
-    return [...this.#claims.values()]
-      .filter(({ peer }) => peer === undefined)
-      .map((claim) => this.#told(claim, 0))
+    return this.#claimsOf(undefined).map((claim) => this.#told(claim, 0))
   }
 
   /** What another coordinator asks for; undefined: its link is gone, and nobody waits for it. */
@@ -112,17 +110,18 @@ export class TableTurns {
       this.#drop(id)
       if (peer === undefined || this.#stuck.has(peer)) continue
       this.#stuck.add(peer)
-      for (const other of this.#idsOf(peer)) this.#wake(other)
+      for (const other of this.#claimsOf(peer)) this.#wake(other.id)
     }
   }
 
   #forget(peer: string): void {
     this.#stuck.delete(peer)
-    for (const id of this.#idsOf(peer)) this.#drop(id)
+    for (const { id } of this.#claimsOf(peer)) this.#drop(id)
   }
 
-  #idsOf(peer: string): readonly string[] {
-    return [...this.#claims.values()].filter((one) => one.peer === peer).map(({ id }) => id)
+  /** `undefined`: those of this coordinator. */
+  #claimsOf(peer: string | undefined): readonly Claim[] {
+    return [...this.#claims.values()].filter((one) => one.peer === peer)
   }
 
   #claim(claim: Claim): void {

@@ -139,11 +139,11 @@ export class TaskManager {
     }
     const query = this.#own(spec.queryId, epoch, owner)
     const known = query.tasks.get(keyOf(spec))
-    if (known !== undefined && isOther(known.spec, spec)) {
+    if (known !== undefined) {
+      if (!isOther(known.spec, spec)) return known.repeat({ link: owner, call })
       const what = `${describe(spec)} is another task than the one that was begun under this number`
       return owner.send(taskFailed(spec, new SqlError('protocol_violation', what)))
     }
-    if (known !== undefined) return known.repeat({ link: owner, call })
     if (overload !== undefined) return owner.send(taskFailed(spec, overload))
     this.#cancelOlderAttempts(query, spec)
     query.newest.set(spec.task, spec.attempt)

@@ -97,6 +97,16 @@ async function openWorld(clock: ManualClock) {
 
 export type World = Awaited<ReturnType<typeof openWorld>>
 
+/** Three appends to a silent store: when the first is told so the second has left its group, and the third may yet be done. */
+export async function sendToSilence({ send, silent, clock }: World) {
+  silent()
+  const blocking = send('blocking')
+  await clock.sleep(1_000)
+  const early = send('early')
+  await clock.sleep(3_000)
+  return { blocking, early, late: send('late') }
+}
+
 /** A test in a world of its own. */
 export async function inWorld(
   claim: string,
